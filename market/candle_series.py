@@ -1,0 +1,293 @@
+"""The candles of one instrument as a state machine over its trade stream.
+
+In go the records of the stream in order, out come candle events. The state is plain data (`SeriesState`) that a caller
+stores between records; closed candles live in a mapping of their own (`closed`), because they are many and rarely touched.
+A result is a function of the records alone: no clock is read, and where a caller cuts the stream into batches decides
+only which UPDATE events it asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from market.candle import Candle, CandleEvent, CandleEventKind, candle_of, merge
+from market.interval import Interval, parse_interval
+from market.seen_trades import SeenTrades, Verdict
+from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
+from market.watermark import Watermark
+
+HORIZON = 24 * 3_600 * 1_000_000
+"""How far behind the watermark (microseconds) a late trade still corrects its candle."""
+
+CandleKey = tuple[str, int]
+"""Interval name and open time."""
+
+
+class Outcome(Enum):
+    """What became of a record."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    REPLAYED = "replayed"
+    DUPLICATE = "duplicate"
+    TOO_OLD = "too_old"
+    TOO_LATE = "too_late"
+    TOO_LARGE = "too_large"
+
+
+class OpenCandle(NamedTuple):
+    """A candle still open, and the offset of the last trade in it."""
+
+    candle: Candle
+    source_offset: int
+
+
+class ClosedCandle(NamedTuple):
+    """A closed candle with its version and flags."""
+
+    candle: Candle
+    revision: int
+    source_offset: int
+    complete: bool
+    gap: bool
+
+
+@dataclass(slots=True)
+class SeriesState:
+    """What an instrument's candles remember between records.
+
+    `applied_offset`: last stream offset taken in (-1: none). `latest`: latest event time. `observed_from`: event time of the
+    very first trade. `gaps`: (begin, end) of unhealed gaps that a candle not yet closed may touch.
+    """
+
+    applied_offset: int = -1
+    latest: int = 0
+    observed_from: int | None = None
+    seen: SeenTrades = field(default_factory=SeenTrades)
+    open: dict[CandleKey, OpenCandle] = field(default_factory=dict)
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+
+
+class CandleSeries:
+    """Applies the records of one instrument's trade stream to its state."""
+
+    def __init__(
+        self,
+        instrument: str,
+        state: SeriesState,
+        closed: MutableMapping[CandleKey, ClosedCandle],
+        *,
+        intervals: Sequence[Interval],
+        grace: int,
+        source: tuple[str, int],
+        horizon: int = HORIZON,
+    ) -> None:
+        self.instrument = instrument
+        self.state = state
+        self.changed = False
+        self._closed = closed
+        self._intervals = intervals
+        self._watermark = Watermark(state.latest, grace)
+        self._source = source
+        self._horizon = horizon
+        self._dirty: set[CandleKey] = set()
+
+    def apply(self, record: TradeStreamRecord, offset: int) -> tuple[Outcome, list[CandleEvent]]:
+        """Take in one record of the stream at `offset`; a record at or below the last applied offset changes nothing."""
+        if offset <= self.state.applied_offset:
+            return Outcome.REPLAYED, []
+        self.state.applied_offset = offset
+        if isinstance(record, Trade):
+            outcome, events = self._apply_trade(record, offset)
+        elif isinstance(record, TimeMark):
+            outcome, events = self._apply_mark(record, offset)
+        else:
+            outcome, events = self._apply_gap(record, offset)
+        self.changed = self.changed or outcome is Outcome.APPLIED
+        return outcome, events
+
+    def updates(self) -> list[CandleEvent]:
+        """UPDATE events of the open candles that changed since they were last asked for, oldest candle first."""
+        keys, self._dirty = sorted(self._dirty, key=lambda key: key[1]), set()
+        return [self._open_event(key, CandleEventKind.UPDATE) for key in keys if key in self.state.open]
+
+    # trades
+
+    def _apply_trade(self, trade: Trade, offset: int) -> tuple[Outcome, list[CandleEvent]]:
+        if trade.event_time < self._watermark.time - self._horizon:
+            return Outcome.TOO_LATE, []
+        addition = candle_of(trade)
+        if not self._has_room_for(addition):
+            return Outcome.TOO_LARGE, []
+        verdict = self.state.seen.add(trade.trade_id)
+        if verdict is not Verdict.NEW:
+            return Outcome.DUPLICATE if verdict is Verdict.DUPLICATE else Outcome.TOO_OLD, []
+        if self.state.observed_from is None:
+            self.state.observed_from = trade.event_time
+        events = [event for key in self._keys_at(trade.event_time) for event in self._add(key, addition, offset)]
+        events += self._advance(trade.event_time, offset)
+        return Outcome.APPLIED, events
+
+    def _has_room_for(self, addition: Candle) -> bool:
+        candles = (self._candle_at(key) for key in self._keys_at(addition.first.event_time))
+        return all(candle is None or merge(candle, addition).fits_the_wire for candle in candles)
+
+    def _candle_at(self, key: CandleKey) -> Candle | None:
+        holder = self.state.open.get(key) or (self._closed.get(key) if self._is_past(key) else None)
+        return holder.candle if holder else None
+
+    def _add(self, key: CandleKey, addition: Candle, offset: int) -> list[CandleEvent]:
+        if self._is_past(key):
+            return self._correct(key, addition, offset)
+        before = self.state.open.get(key)
+        if before is None:
+            self.state.open[key] = OpenCandle(addition, offset)
+            return [self._open_event(key, CandleEventKind.NEW)]
+        self.state.open[key] = OpenCandle(merge(before.candle, addition), offset)
+        self._dirty.add(key)
+        return []
+
+    def _correct(self, key: CandleKey, addition: Candle, offset: int) -> list[CandleEvent]:
+        before = self._closed.get(key)
+        if before is None:
+            gap, complete = self._flags(key)
+            return [self._close(key, ClosedCandle(addition, 1, offset, complete, gap), CandleEventKind.CORRECTION)]
+        if before.source_offset >= offset:
+            return []
+        after = before._replace(candle=merge(before.candle, addition), revision=before.revision + 1, source_offset=offset)
+        return [self._close(key, after, CandleEventKind.CORRECTION)]
+
+    # marks
+
+    def _apply_mark(self, mark: TimeMark, offset: int) -> tuple[Outcome, list[CandleEvent]]:
+        if mark.time <= self.state.latest:
+            return Outcome.UNCHANGED, []
+        return Outcome.APPLIED, self._advance(mark.time, offset)
+
+    def _apply_gap(self, mark: GapMark, offset: int) -> tuple[Outcome, list[CandleEvent]]:
+        begin, end = self.state.latest if mark.begin is None else mark.begin, mark.end
+        if not self.state.latest or begin >= end:
+            return Outcome.UNCHANGED, []
+        if mark.healed:
+            self.state.gaps = [gap for gap in self.state.gaps if not (begin <= gap[0] and gap[1] <= end)]
+        elif (begin, end) not in self.state.gaps:
+            self.state.gaps.append((begin, end))
+        return Outcome.APPLIED, self._reflag_closed(begin, end, offset)
+
+    def _reflag_closed(self, begin: int, end: int, offset: int) -> list[CandleEvent]:
+        """A gap that becomes known, or is healed, after its candles closed corrects their flags."""
+        events = []
+        begin = max(begin, self._watermark.time - self._horizon)
+        for key in self._keys_between(begin, min(end, self._watermark.time)):
+            before = self._closed.get(key)
+            gap, complete = self._flags(key)
+            if before is None or before.source_offset >= offset or (before.gap, before.complete) == (gap, complete):
+                continue
+            after = before._replace(revision=before.revision + 1, source_offset=offset, complete=complete, gap=gap)
+            events.append(self._close(key, after, CandleEventKind.CORRECTION))
+        return events
+
+    # closing
+
+    def _advance(self, time: int, offset: int) -> list[CandleEvent]:
+        if not self._watermark.advance(time):
+            return []
+        self.state.latest = time
+        past = sorted((key for key in self.state.open if self._is_past(key)), key=lambda key: key[1])
+        events = [event for key in past for event in self._close_open(key, offset)]
+        if past:
+            self._forget_gaps()
+        return events
+
+    def _close_open(self, key: CandleKey, offset: int) -> list[CandleEvent]:
+        candle = self.state.open.pop(key).candle
+        self._dirty.discard(key)
+        earlier = self._closed.get(key)
+        if earlier is not None and earlier.source_offset >= offset:
+            return []  # closed, perhaps corrected too, by an earlier run whose state was lost with its last writes
+        gap, complete = self._flags(key)
+        event = self._close(key, ClosedCandle(candle, 1, offset, complete, gap), CandleEventKind.CLOSE)
+        self._closed.pop((key[0], key[1] - self._horizon), None)
+        return [event]
+
+    def _close(self, key: CandleKey, closed: ClosedCandle, kind: CandleEventKind) -> CandleEvent:
+        self._closed[key] = closed
+        return self._event(
+            key, closed.candle, kind, closed.revision, closed.source_offset, complete=closed.complete, gap=closed.gap
+        )
+
+    def _flags(self, key: CandleKey) -> tuple[bool, bool]:
+        """(gap, complete) of a closed candle."""
+        open_time, close_time = key[1], self._close_time(key)
+        gap = any(begin < close_time and end > open_time for begin, end in self.state.gaps)
+        observed = self.state.observed_from is not None and self.state.observed_from < open_time
+        return gap, observed and not gap
+
+    def _forget_gaps(self) -> None:
+        oldest = min((key[1] for key in self.state.open), default=self._watermark.time)
+        longest = max(interval.micros for interval in self._intervals)
+        self.state.gaps = [gap for gap in self.state.gaps if gap[1] + longest > oldest]
+
+    # keys and events
+
+    def _keys_at(self, time: int) -> list[CandleKey]:
+        return [(interval.name, interval.open_time(time)) for interval in self._intervals]
+
+    def _keys_between(self, begin: int, end: int) -> Iterator[CandleKey]:
+        for interval in self._intervals:
+            for open_time in range(interval.open_time(begin), end, interval.micros):
+                yield interval.name, open_time
+
+    def _close_time(self, key: CandleKey) -> int:
+        return parse_interval(key[0]).close_time(key[1])
+
+    def _is_past(self, key: CandleKey) -> bool:
+        return self._close_time(key) <= self._watermark.time
+
+    def _open_event(self, key: CandleKey, kind: CandleEventKind) -> CandleEvent:
+        held = self.state.open[key]
+        gap, _ = self._flags(key)
+        return self._event(key, held.candle, kind, 0, held.source_offset, complete=False, gap=gap)
+
+    def _event(
+        self,
+        key: CandleKey,
+        candle: Candle,
+        kind: CandleEventKind,
+        revision: int,
+        offset: int,
+        *,
+        complete: bool,
+        gap: bool,
+    ) -> CandleEvent:
+        topic, partition = self._source
+        return CandleEvent(
+            instrument=self.instrument,
+            interval=key[0],
+            open_time=key[1],
+            close_time=self._close_time(key),
+            kind=kind,
+            revision=revision,
+            open=candle.open,
+            high=candle.high,
+            low=candle.low,
+            close=candle.close,
+            volume=candle.volume,
+            amount=candle.amount,
+            vwap=candle.vwap,
+            taker_buy_volume=candle.taker_buy_volume,
+            trade_count=candle.trade_count,
+            first_trade_id=candle.first.trade_id,
+            last_trade_id=candle.last.trade_id,
+            is_closed=revision > 0,
+            complete=complete,
+            gap=gap,
+            last_trade_time=candle.last.event_time,
+            received_at=candle.received_at,
+            source_topic=topic,
+            source_partition=partition,
+            source_offset=offset,
+        )

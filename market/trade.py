@@ -1,0 +1,109 @@
+"""What stands in the trade stream of an instrument: trades, time marks and gap marks.
+
+Candles close and gap flags are set by these three alone, so both are pure functions of the stream.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from market.decimals import AMOUNT_PRECISION, fits
+from market.errors import DataValidationError
+from market.instrument import check_instrument
+
+Side = Literal["buy", "sell"]
+
+MAX_CLOCK_SKEW = 5_000_000
+"""How far, in microseconds, an exchange's clock may run ahead of ours before its time is not believed."""
+
+_EARLIEST = 946_684_800_000_000  # 2000-01-01: milliseconds or seconds passed as microseconds fall before it
+_LATEST = 4_102_444_800_000_000  # 2100-01-01
+
+
+class Trade(NamedTuple):
+    """One execution, or several that the venue itself aggregated.
+
+    Price and size are unscaled at scale 12. `side` is the taker's (aggressor's) side, None where the venue does not say.
+    `sequence` orders trades of equal event time: the venue's numeric id or sequence, else the position in the connection.
+    """
+
+    instrument: str
+    trade_id: str
+    sequence: int
+    price: int
+    size: int
+    side: Side | None
+    exchange_time: int | None
+    received_at: int
+    first_trade_id: str
+    last_trade_id: str
+    trade_count: int = 1
+    published_at: int | None = None
+
+    @property
+    def event_time(self) -> int:
+        """Exchange time, or the receive time where the venue gives none."""
+        return self.received_at if self.exchange_time is None else self.exchange_time
+
+    @property
+    def amount(self) -> int:
+        """Price × size at scale 24."""
+        return self.price * self.size
+
+
+class TimeMark(NamedTuple):
+    """The instrument was live at `time` (microseconds), with or without trades."""
+
+    instrument: str
+    time: int
+    published_at: int | None = None
+
+
+class GapMark(NamedTuple):
+    """Trades between `begin` and `end` (event time, microseconds) may be missing; `healed` when they were fetched later.
+
+    `begin` is None where the feed cannot know it (it has just started): the gap reaches back to the last record of the
+    instrument.
+    """
+
+    instrument: str
+    begin: int | None
+    end: int
+    healed: bool = False
+    published_at: int | None = None
+
+
+TradeStreamRecord = Trade | TimeMark | GapMark
+
+
+def check_time(time: int, *, field: str, not_after: int | None = None) -> int:
+    """Return a plausible time unchanged; `not_after` bounds clocks that run ahead. Raises DataValidationError."""
+    if not _EARLIEST <= time < _LATEST:
+        raise DataValidationError("bad_time", f"{field}: {time} is not a time in microseconds since 1970", field=field)
+    if not_after is not None and time > not_after:
+        raise DataValidationError(
+            "future_time",
+            f"{field}: {time} is {(time - not_after) / 1e6:.3f} s later than a clock may run ahead",
+            field=field,
+        )
+    return time
+
+
+def check_trade(trade: Trade, *, max_skew: int = MAX_CLOCK_SKEW) -> Trade:
+    """Return a trade that the stream may hold unchanged. Raises DataValidationError naming the field at fault."""
+    check_instrument(trade.instrument)
+    if trade.price <= 0:
+        raise DataValidationError("not_positive", f"price: {trade.price} is not above zero", field="price")
+    if trade.size <= 0:
+        raise DataValidationError("not_positive", f"size: {trade.size} is not above zero", field="size")
+    for field, value in (("price", trade.price), ("size", trade.size)):
+        if not fits(value):
+            raise DataValidationError("too_large", f"{field}: {value} has too many digits", field=field)
+    if not fits(trade.amount, AMOUNT_PRECISION):
+        raise DataValidationError("too_large", "amount: price × size has too many digits", field="amount")
+    if trade.trade_count < 1:
+        raise DataValidationError("not_positive", f"trade_count: {trade.trade_count} is below one", field="trade_count")
+    check_time(trade.received_at, field="received_at")
+    if trade.exchange_time is not None:
+        check_time(trade.exchange_time, field="exchange_time", not_after=trade.received_at + max_skew)
+    return trade

@@ -1,0 +1,96 @@
+"""Records to Confluent-framed Avro bytes and back.
+
+The codec does no I/O: schema ids are given to it (`schemas.registry` looks them up at start), and an id it does not know is
+asked of `fetch_schema`, which may block; callers on an event loop prefetch or decode in a thread.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import Any
+
+import fastavro
+from fastavro.types import Schema
+
+from market.errors import DataValidationError
+from schemas.records import ENUM_FIELDS, Record, parse, reader_schema, record_type_of
+
+_HEADER = struct.Struct(">bI")
+_MAGIC = 0
+
+SchemaIds = Mapping[tuple[str, type[Record]], int]
+"""Schema id of each (topic, record class)."""
+
+
+def split_frame(data: bytes) -> tuple[int, bytes]:
+    """Schema id and Avro body of a framed value. Raises DataValidationError (`undecodable`)."""
+    if len(data) < _HEADER.size:
+        raise DataValidationError("undecodable", f"{len(data)} bytes are too few for a framed Avro value")
+    magic, schema_id = _HEADER.unpack_from(data)
+    if magic != _MAGIC:
+        raise DataValidationError("undecodable", f"the first byte is {magic}, not the magic byte of framed Avro")
+    return schema_id, data[_HEADER.size :]
+
+
+class Codec:
+    """Encodes and decodes the records of our topics."""
+
+    def __init__(self, ids: SchemaIds, fetch_schema: Callable[[int], str | None]) -> None:
+        self._ids = ids
+        self._fetch_schema = fetch_schema
+        self._readers: dict[int, tuple[Schema, type[Record] | None]] = {}
+        for (_, record_type), schema_id in ids.items():
+            self._readers[schema_id] = reader_schema(record_type), record_type
+
+    def encode(self, topic: str, record: Record) -> bytes:
+        """Frame a record for a topic.
+
+        Raises DataValidationError when a value does not fit its field, KeyError when the topic does not carry this record.
+        """
+        record_type = type(record)
+        buffer = BytesIO()
+        buffer.write(_HEADER.pack(_MAGIC, self._ids[topic, record_type]))
+        try:
+            fastavro.schemaless_writer(buffer, reader_schema(record_type), record._asdict())
+        except DataValidationError:
+            raise
+        except (TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise DataValidationError("unencodable", f"{record_type.__name__} does not fit its schema: {error}") from error
+        return buffer.getvalue()
+
+    def decode(self, data: bytes | None) -> Record:
+        """Read a framed value of any of our record types.
+
+        Raises DataValidationError (`undecodable`, `unknown_schema`) for anything that is not one; errors of `fetch_schema`
+        (the registry cannot be reached) pass through, since they say nothing about the record.
+        """
+        if data is None:
+            raise DataValidationError("undecodable", "there is no value")
+        schema_id, body = split_frame(data)
+        writer, record_type = self._writer(schema_id)
+        if record_type is None:
+            raise DataValidationError("unknown_schema", f"schema {schema_id} describes no record of ours")
+        ours = reader_schema(record_type)
+        buffer = BytesIO(body)
+        try:
+            values: Any = fastavro.schemaless_reader(buffer, writer, None if writer is ours else ours)
+        except Exception as error:  # whatever damaged bytes make the reader raise
+            raise DataValidationError("undecodable", f"the bytes are no {record_type.__name__}: {error!r}") from error
+        if buffer.tell() != len(body):
+            raise DataValidationError("undecodable", f"{len(body) - buffer.tell()} bytes follow the {record_type.__name__}")
+        for name, convert in ENUM_FIELDS.get(record_type, {}).items():
+            values[name] = convert(values[name])
+        return record_type(**values)
+
+    def _writer(self, schema_id: int) -> tuple[Schema, type[Record] | None]:
+        known = self._readers.get(schema_id)
+        if known is None:
+            text = self._fetch_schema(schema_id)
+            if text is None:
+                raise DataValidationError("unknown_schema", f"the registry has no schema {schema_id}")
+            schema: Any = parse(text)
+            name = schema.get("name", "") if isinstance(schema, dict) else ""
+            known = self._readers[schema_id] = schema, record_type_of(name)
+        return known

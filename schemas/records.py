@@ -1,0 +1,115 @@
+"""Which record class each `.avsc` file describes, and the schemas as the codec uses them.
+
+A record class is a NamedTuple whose fields have the schema's names. Decimals stay unscaled integers and times stay
+microseconds: the codec's schemas carry a logical type of our own in place of `decimal`, and none for times.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import fastavro
+import fastavro.read
+import fastavro.write
+from fastavro.types import Schema
+
+from market.candle import CandleEvent, CandleEventKind
+from market.dead_letter import DeadLetter
+from market.errors import DataValidationError
+from market.feed_status import FeedState, FeedStatus
+from market.price_change import PriceChangedEvent
+from market.quote import Kline, Quote
+from market.trade import GapMark, TimeMark, Trade
+
+Record = Trade | TimeMark | GapMark | Quote | Kline | CandleEvent | PriceChangedEvent | FeedStatus | DeadLetter
+
+RECORD_FILES: Mapping[type[Record], str] = {
+    Trade: "trade",
+    TimeMark: "time_mark",
+    GapMark: "gap_mark",
+    Quote: "quote",
+    Kline: "kline",
+    CandleEvent: "candle",
+    PriceChangedEvent: "price_changed",
+    FeedStatus: "feed_status",
+    DeadLetter: "dead_letter",
+}
+
+ENUM_FIELDS: Mapping[type[Record], Mapping[str, Callable[[str], Any]]] = {
+    CandleEvent: {"kind": CandleEventKind},
+    FeedStatus: {"state": FeedState},
+}
+
+_UNSCALED = "tapeline-unscaled"
+
+
+def _read_unscaled(data: bytes, writer_schema: Schema | None, reader_schema: Schema | None) -> int:
+    return int.from_bytes(data, "big", signed=True)
+
+
+def _write_unscaled(value: int, schema: Mapping[str, Any]) -> bytes:
+    if abs(value) >= 10 ** schema["precision"]:
+        raise DataValidationError("too_large", f"{value} has more than {schema['precision']} digits")
+    return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
+
+
+fastavro.read.LOGICAL_READERS[f"bytes-{_UNSCALED}"] = _read_unscaled
+fastavro.write.LOGICAL_WRITERS[f"bytes-{_UNSCALED}"] = _write_unscaled
+
+
+def schema_text(record_type: type[Record]) -> str:
+    """The `.avsc` file of a record class, as it is registered."""
+    return _text(RECORD_FILES[record_type])
+
+
+def schema_name(record_type: type[Record]) -> str:
+    """Full Avro name of a record class: tapeline.Trade."""
+    return _name(RECORD_FILES[record_type])
+
+
+def reader_schema(record_type: type[Record]) -> Schema:
+    """The parsed schema the codec reads into and writes from."""
+    return _schema(RECORD_FILES[record_type])
+
+
+@cache
+def _text(file: str) -> str:
+    return (files("schemas") / f"{file}.avsc").read_text(encoding="utf-8")
+
+
+@cache
+def _name(file: str) -> str:
+    schema = json.loads(_text(file))
+    return f"{schema['namespace']}.{schema['name']}"
+
+
+@cache
+def _schema(file: str) -> Schema:
+    return parse(_text(file))
+
+
+def record_type_of(name: str) -> type[Record] | None:
+    """The class of a full Avro name, None when it is not ours."""
+    return next((cls for cls in RECORD_FILES if schema_name(cls) == name), None)
+
+
+def parse(text: str) -> Schema:
+    """Parse an Avro schema so that decimals are unscaled integers and times plain microseconds."""
+    return fastavro.parse_schema(_physical(json.loads(text)))
+
+
+def _physical(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_physical(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: _physical(value) for key, value in node.items()}
+    if node.get("logicalType") == "decimal":
+        node["logicalType"] = _UNSCALED
+    elif node.get("logicalType") == "timestamp-micros":
+        del node["logicalType"]
+    return node

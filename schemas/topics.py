@@ -1,0 +1,112 @@
+"""Every topic: what it carries, how it is keyed, how long it is kept. The only place that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from market.candle import CandleEvent
+from market.dead_letter import DeadLetter
+from market.feed_status import FeedStatus
+from market.price_change import PriceChangedEvent
+from market.quote import Kline, Quote
+from market.trade import GapMark, TimeMark, Trade
+from schemas.records import Record
+
+_HOUR = 3_600_000
+_DAY = 24 * _HOUR
+
+
+def _instrument(record: Any) -> str:
+    return str(record.instrument)
+
+
+def _candle_key(candle: CandleEvent) -> str:
+    return f"{candle.instrument}|{candle.interval}|{candle.open_time}"
+
+
+def _status_key(status: FeedStatus) -> str:
+    return f"{status.venue}:{status.channel}:{status.instrument}"
+
+
+def _source(letter: DeadLetter) -> str:
+    return letter.source
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A declared topic.
+
+    `key` makes a record's key, `partition_id` the text its partition is computed from (the key itself unless the key is finer).
+    `by_instrument` topics share one configured partition count, so that equal instruments meet in equal partitions.
+    """
+
+    name: str
+    records: tuple[type[Record], ...]
+    key: Callable[[Any], str]
+    doc: str
+    retention_ms: int
+    partition_id: Callable[[Any], str] | None = None
+    by_instrument: bool = True
+    compacted: bool = False
+    max_message_bytes: int = 1 << 20
+
+    def partitions(self, configured: int) -> int:
+        """How many partitions it has when `configured` is the count of the topics partitioned by instrument."""
+        return configured if self.by_instrument else 1
+
+    def place(self, record: Record) -> tuple[bytes, str]:
+        """Key bytes and partition id of a record."""
+        key = self.key(record)
+        return key.encode(), key if self.partition_id is None else self.partition_id(record)
+
+    def config(self, min_insync_replicas: int) -> dict[str, str]:
+        """The broker's settings of the topic. Append time, since replays carry old event times."""
+        config = {
+            "message.timestamp.type": "LogAppendTime",
+            "min.insync.replicas": str(min_insync_replicas),
+            "max.message.bytes": str(self.max_message_bytes),
+            "retention.ms": str(self.retention_ms),
+            "cleanup.policy": "compact,delete" if self.compacted else "delete",
+        }
+        if self.compacted:
+            config["min.compaction.lag.ms"] = str(_HOUR)
+            if self.retention_ms < 0:
+                config["cleanup.policy"] = "compact"
+        return config
+
+
+TRADES = Topic(
+    "md.trades",
+    (Trade, TimeMark, GapMark),
+    _instrument,
+    "Trades, with time marks and gap marks among them",
+    7 * _DAY,
+)
+QUOTES = Topic("md.quotes", (Quote,), _instrument, "What venues say about prices: book tops and tickers", 2 * _DAY)
+KLINES = Topic("md.klines", (Kline,), _instrument, "Candles computed by the venues", 7 * _DAY)
+STATUS = Topic("md.status", (FeedStatus,), _status_key, "State of every stream", -1, by_instrument=False, compacted=True)
+CANDLES = Topic(
+    "md.candles",
+    (CandleEvent,),
+    _candle_key,
+    "Candles folded from the trades, each version of each",
+    30 * _DAY,
+    partition_id=_instrument,
+    compacted=True,
+)
+PRICE_CHANGES = Topic("md.price-changes", (PriceChangedEvent,), _instrument, "Price changes, throttled", 7 * _DAY)
+DEAD_LETTERS = Topic(
+    "dlq",
+    (DeadLetter,),
+    _source,
+    "What could not be taken in, with its original bytes",
+    30 * _DAY,
+    by_instrument=False,
+    max_message_bytes=4 << 20,
+)
+
+TOPICS: Mapping[str, Topic] = {
+    topic.name: topic for topic in (TRADES, QUOTES, KLINES, STATUS, CANDLES, PRICE_CHANGES, DEAD_LETTERS)
+}
