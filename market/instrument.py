@@ -35,7 +35,8 @@ def code_of(instrument: str) -> str:
     return instrument.partition(":")[2]
 
 
-def _squash(text: str) -> str:
+def squash(text: str) -> str:
+    """What two spellings of one symbol have in common: BTCUSDT of btc/usdt, BTC-USDT, BTCUSDT."""
     return text.upper().translate(_SEPARATORS)
 
 
@@ -48,8 +49,8 @@ def resolve(alias: str, instruments: Iterable[str]) -> str:
     known = set(instruments)
     if alias in known:
         return alias
-    wanted = _squash(alias)
-    found = sorted(name for name in known if wanted and wanted in (_squash(name), _squash(code_of(name))))
+    wanted = squash(alias)
+    found = sorted(name for name in known if wanted and wanted in (squash(name), squash(code_of(name))))
     if len(found) == 1:
         return found[0]
     if found:

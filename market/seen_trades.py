@@ -69,7 +69,7 @@ class SeenTrades:
         return False
 
     def _add_opaque(self, trade_id: str) -> Verdict:
-        hashed = int.from_bytes(blake2b(trade_id.encode(), digest_size=8).digest(), "big")
+        hashed = int.from_bytes(blake2b(trade_id.encode(), digest_size=8).digest(), "big", signed=True)
         if hashed in self.hashes:
             return Verdict.DUPLICATE
         self.hashes.append(hashed)

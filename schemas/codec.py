@@ -7,7 +7,8 @@ asked of `fetch_schema`, which may block; callers on an event loop prefetch or d
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -83,6 +84,17 @@ class Codec:
         for name, convert in ENUM_FIELDS.get(record_type, {}).items():
             values[name] = convert(values[name])
         return record_type(**values)
+
+    def unknown_ids(self, values: Iterable[bytes | None]) -> set[int]:
+        """Schema ids of framed values that `decode` would have to ask for; whatever is not framed has none."""
+        ids = {_HEADER.unpack_from(value)[1] for value in values if value and len(value) >= _HEADER.size and value[0] == _MAGIC}
+        return ids - self._readers.keys()
+
+    def learn(self, schema_ids: Iterable[int]) -> None:
+        """Ask for schemas ahead of `decode`; blocks, and raises what `fetch_schema` raises. Unknown ones stay unknown."""
+        for schema_id in schema_ids:
+            with suppress(DataValidationError):
+                self._writer(schema_id)
 
     def _writer(self, schema_id: int) -> tuple[Schema, type[Record] | None]:
         known = self._readers.get(schema_id)

@@ -107,6 +107,19 @@ DEAD_LETTERS = Topic(
     max_message_bytes=4 << 20,
 )
 
+
+def changelog(application: str, table: str) -> Topic:
+    """Changelog of a processor's table, named and partitioned as Faust expects it."""
+    return Topic(
+        f"{application}-{table}-changelog",
+        (),
+        _instrument,
+        f"Changelog of the table {table}: internal state, no contract",
+        -1,
+        compacted=True,
+    )
+
+
 TOPICS: Mapping[str, Topic] = {
     topic.name: topic for topic in (TRADES, QUOTES, KLINES, STATUS, CANDLES, PRICE_CHANGES, DEAD_LETTERS)
 }

@@ -1,0 +1,83 @@
+"""Batches of raw records, and what decoding makes of them. Pure but for the codec it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from market.errors import DataValidationError
+from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord, check_time, check_trade
+from schemas.codec import Codec
+from schemas.records import Record
+
+
+class RawRecord(NamedTuple):
+    """A record as it lies in its topic."""
+
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+class SourceRecord(NamedTuple):
+    """A decoded record of the trade stream, with the raw one it came from."""
+
+    record: TradeStreamRecord
+    raw: RawRecord
+
+
+class Refusal(NamedTuple):
+    """A record that cannot be taken in, and why; becomes a dead letter."""
+
+    raw: RawRecord
+    reason: str
+    error: str
+    field: str | None = None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Consecutive records of one partition: what the event of a batched topic carries.
+
+    Several agents read one topic, so the batch is decoded once, by whoever comes first; the refusals are handed out once.
+    """
+
+    topic: str
+    partition: int
+    raw: Sequence[RawRecord]
+    decoded: list[SourceRecord] | None = None
+    refusals: list[Refusal] | None = None
+
+    def decode(self, codec: Codec, max_skew: int) -> list[SourceRecord]:
+        """The records that may be applied. Raises what the codec raises for schemas it cannot ask for."""
+        if self.decoded is None:
+            decoded, refusals = [], []
+            for raw in self.raw:
+                try:
+                    decoded.append(SourceRecord(check_source(raw, codec.decode(raw.value), max_skew), raw))
+                except DataValidationError as error:
+                    refusals.append(Refusal(raw, error.reason, str(error), error.field))
+            self.decoded, self.refusals = decoded, refusals
+        return self.decoded
+
+    def take_refusals(self) -> list[Refusal]:
+        """Refused records, to the first who asks."""
+        refusals, self.refusals = self.refusals or [], []
+        return refusals
+
+
+def check_source(raw: RawRecord, record: Record, max_skew: int) -> TradeStreamRecord:
+    """Return a record that belongs in the trade stream. Raises DataValidationError."""
+    if isinstance(record, Trade):
+        check_trade(record, max_skew=max_skew)
+    elif isinstance(record, TimeMark):
+        check_time(record.time, field="time", not_after=raw.timestamp_ms * 1000 + max_skew)
+    elif isinstance(record, GapMark):
+        check_time(record.end, field="end", not_after=raw.timestamp_ms * 1000 + max_skew)
+    else:
+        raise DataValidationError("wrong_record", f"a {type(record).__name__} does not belong in the trade stream")
+    if raw.key != record.instrument.encode():
+        raise DataValidationError("wrong_key", f"key {raw.key!r:.80} is not the instrument {record.instrument}", field="key")
+    return record

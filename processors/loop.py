@@ -1,0 +1,97 @@
+"""The loop around every computation: what is acknowledged before what.
+
+For each batch, in this order, each step waiting for the broker's acknowledgement:
+1. dead letters of what cannot be taken in;
+2. outputs;
+3. tables, one after the other as the computation lists them, with their changelogs;
+4. the batch itself, whose offset Faust commits later.
+A crash between two steps repeats the batch: its outputs are the same records again, its table writes are skipped by offset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+
+from processors.batch import Batch
+from processors.computation import Computation, Effects
+from processors.outputs import Outputs
+from processors.tables import AcknowledgedTable, StoredValues
+from schemas.codec import Codec
+from schemas.registry import RegistryError
+
+log = structlog.get_logger()
+
+REGISTRY_RETRY_SECONDS = 1.0
+
+
+class BatchLoop:
+    """Runs one computation over the batches of a stream."""
+
+    def __init__(
+        self,
+        computation: Computation,
+        tables: Mapping[str, AcknowledgedTable],
+        outputs: Outputs,
+        codec: Codec,
+        *,
+        max_skew: int,
+        on_effects: Callable[[Batch, Effects], None],
+        on_waiting: Callable[[str | None], None],
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        self._computation = computation
+        self._tables = tables
+        self._views = {name: StoredValues(table) for name, table in tables.items()}
+        self._outputs = outputs
+        self._codec = codec
+        self._max_skew = max_skew
+        self._on_effects = on_effects
+        self._on_waiting = on_waiting
+        self._on_failure = on_failure
+
+    async def run(self, stream: Any) -> None:
+        """Process batches until the stream ends.
+
+        No exception may leave this loop: Faust would take the batch for done. `on_failure` must end the process.
+        """
+        stream = stream.noack()
+        async for event in stream.events():
+            try:
+                await self._process(event.value)
+            except Exception as error:  # whatever it is, the batch must not count as done
+                self._on_failure(error)
+                raise
+            await stream.ack(event)
+
+    async def _process(self, batch: Batch) -> None:
+        await self._learn_schemas(batch)
+        records = batch.decode(self._codec, self._max_skew)
+        effects = self._computation.fold(batch.topic, batch.partition, records, self._views)
+        effects.refusals[:0] = batch.take_refusals()
+        await self._outputs.refuse(batch, effects.refusals)
+        await self._outputs.send(effects.outputs)
+        for name in self._computation.tables:
+            if writes := effects.writes.get(name):
+                await self._tables[name].apply(writes)
+        self._on_effects(batch, effects)
+
+    async def _learn_schemas(self, batch: Batch) -> None:
+        """Ask the registry for schema ids met for the first time, for as long as it takes: they say nothing bad of a record."""
+        if batch.decoded is not None:
+            return
+        while unknown := self._codec.unknown_ids(raw.value for raw in batch.raw):
+            try:
+                await asyncio.to_thread(self._codec.learn, unknown)
+                self._on_waiting(None)
+                return
+            except RegistryError as error:
+                log.warning("registry.unreachable", error=str(error), schema_ids=sorted(unknown))
+                self._on_waiting(str(error))
+                await asyncio.sleep(REGISTRY_RETRY_SECONDS)
+
+
+AgentFunction = Callable[[Any], Awaitable[None]]

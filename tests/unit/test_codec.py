@@ -1,0 +1,148 @@
+"""Records to bytes and back, and every kind of damage."""
+
+import io
+import json
+from enum import EnumType
+from typing import Any, get_args, get_type_hints
+
+import fastavro
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market.errors import DataValidationError
+from market.trade import TimeMark, Trade
+from schemas.codec import Codec
+from schemas.records import RECORD_FILES, Record, parse, record_type_of, schema_name, schema_text
+from schemas.topics import TOPICS
+from tests.builders import make_trade, trades
+
+IDS = {
+    (topic.name, kind): 100 + number for number, (topic, kind) in enumerate((t, k) for t in TOPICS.values() for k in t.records)
+}
+WIDE = st.integers(-(10**38) + 1, 10**38 - 1)
+
+
+def no_more_schemas(schema_id: int) -> str | None:
+    return None
+
+
+def codec() -> Codec:
+    return Codec(IDS, no_more_schemas)
+
+
+def values_of(kind: type[Record]) -> st.SearchStrategy[Record]:
+    return st.builds(kind, **{name: _strategy(kind, name, hint) for name, hint in get_type_hints(kind).items()})
+
+
+def _strategy(kind: type[Record], name: str, hint: Any) -> st.SearchStrategy[Any]:
+    fields = {field["name"]: field["type"] for field in json.loads(schema_text(kind))["fields"]}
+    return _of_schema(fields[name], hint)
+
+
+def _of_schema(node: Any, hint: Any) -> st.SearchStrategy[Any]:
+    if isinstance(node, list):
+        return st.none() | _of_schema(node[1], next(arg for arg in get_args(hint) if arg is not type(None)))
+    if isinstance(node, dict):
+        if node.get("logicalType") == "decimal":
+            return st.integers(-(10 ** node["precision"]) + 1, 10 ** node["precision"] - 1)
+        if node["type"] == "enum":
+            return st.sampled_from(list(hint) if isinstance(hint, EnumType) else node["symbols"])
+        node = node["type"]
+    plain: dict[str, st.SearchStrategy[Any]] = {
+        "string": st.text(),
+        "bytes": st.binary(),
+        "boolean": st.booleans(),
+        "int": st.integers(-(2**31), 2**31 - 1),
+        "long": st.integers(-(2**63), 2**63 - 1),
+    }
+    return plain[node]
+
+
+@pytest.mark.parametrize("kind", RECORD_FILES)
+@given(data=st.data())
+def test_every_record_survives_the_wire_exactly(kind: type[Record], data: st.DataObject) -> None:
+    record = data.draw(values_of(kind))
+    topic = next(topic.name for topic in TOPICS.values() if kind in topic.records)
+    assert codec().decode(codec().encode(topic, record)) == record
+
+
+@pytest.mark.parametrize("kind", RECORD_FILES)
+def test_schema_and_class_have_the_same_fields_and_every_field_is_documented(kind: type[Record]) -> None:
+    fields = json.loads(schema_text(kind))["fields"]
+    assert [field["name"] for field in fields] == list(kind._fields)
+    assert all(len(field["doc"]) > 5 for field in fields)
+
+
+@pytest.mark.parametrize("kind", RECORD_FILES)
+def test_record_class_is_found_by_its_avro_name(kind: type[Record]) -> None:
+    assert record_type_of(schema_name(kind)) is kind
+
+
+@given(st.binary(max_size=60))
+def test_random_bytes_are_refused_never_misread(data: bytes) -> None:
+    with pytest.raises(DataValidationError):
+        codec().decode(data)
+
+
+@given(trades(max_size=1).filter(bool), st.integers(5, 60))
+def test_truncated_value_is_refused(found: list[Trade], length: int) -> None:
+    whole = codec().encode("md.trades", found[0])
+    with pytest.raises(DataValidationError, match=r"no Trade|too few"):
+        codec().decode(whole[: min(length, len(whole) - 1)])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "no value"),
+        (b"", "too few"),
+        (b"\x00", "too few"),
+        (b"{}{}{}", "magic byte"),
+        (b"\x00\x00\x00\x00\x01abc", "no schema 1"),
+    ],
+)
+def test_what_is_not_framed_avro_says_why(data: bytes | None, message: str) -> None:
+    with pytest.raises(DataValidationError, match=message):
+        codec().decode(data)
+
+
+def test_bytes_after_the_record_are_refused() -> None:
+    with pytest.raises(DataValidationError, match="1 bytes follow"):
+        codec().decode(codec().encode("md.trades", make_trade()) + b"x")
+
+
+def test_value_beyond_the_decimal_is_refused_on_the_way_out() -> None:
+    with pytest.raises(DataValidationError, match="38 digits"):
+        codec().encode("md.trades", make_trade()._replace(price=10**38))
+
+
+def test_record_of_another_topic_cannot_be_sent() -> None:
+    with pytest.raises(KeyError):
+        codec().encode("md.candles", make_trade())
+
+
+def test_value_written_with_an_older_schema_is_read_with_its_defaults() -> None:
+    older = json.loads(schema_text(TimeMark))
+    older["fields"] = [field for field in older["fields"] if field["name"] != "published_at"]
+    text = json.dumps(older)
+    reader = Codec(IDS, lambda schema_id: text if schema_id == 7 else None)
+    buffer = io.BytesIO(b"\x00\x00\x00\x00\x07")
+    buffer.seek(5)
+    fastavro.schemaless_writer(buffer, parse(text), {"instrument": "a:B", "time": 5})
+    assert reader.decode(buffer.getvalue()) == TimeMark("a:B", 5, None)
+
+
+def test_unknown_ids_are_those_not_learnt_yet() -> None:
+    asked: list[int] = []
+
+    def fetch(schema_id: int) -> str | None:
+        asked.append(schema_id)
+        return schema_text(TimeMark) if schema_id == 7 else None
+
+    reader = Codec(IDS, fetch)
+    frames = [b"\x00\x00\x00\x00\x07rest", b"\x00\x00\x00\x00\x08", b"junk", None]
+    assert reader.unknown_ids(frames) == {7, 8}
+    reader.learn({7, 8})
+    assert reader.unknown_ids(frames) == {8}
+    assert sorted(asked) == [7, 8]
