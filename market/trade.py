@@ -16,6 +16,9 @@ Side = Literal["buy", "sell"]
 MAX_CLOCK_SKEW = 5_000_000
 """How far, in microseconds, an exchange's clock may run ahead of ours before its time is not believed."""
 
+LONGEST_ID = 200
+"""Longest trade id in characters; venues' are below 40. Ids are kept in state and indices, so they must not grow at will."""
+
 _EARLIEST = 946_684_800_000_000  # 2000-01-01: milliseconds or seconds passed as microseconds fall before it
 _LATEST = 4_102_444_800_000_000  # 2100-01-01
 
@@ -103,7 +106,22 @@ def check_trade(trade: Trade, *, max_skew: int = MAX_CLOCK_SKEW) -> Trade:
         raise DataValidationError("too_large", "amount: price × size has too many digits", field="amount")
     if trade.trade_count < 1:
         raise DataValidationError("not_positive", f"trade_count: {trade.trade_count} is below one", field="trade_count")
+    for field in ("trade_id", "first_trade_id", "last_trade_id"):
+        if not 0 < len(getattr(trade, field)) <= LONGEST_ID:
+            raise DataValidationError("bad_id", f"{field}: must have 1 to {LONGEST_ID} characters", field=field)
     check_time(trade.received_at, field="received_at")
     if trade.exchange_time is not None:
         check_time(trade.exchange_time, field="exchange_time", not_after=trade.received_at + max_skew)
     return trade
+
+
+def check_mark(mark: TimeMark | GapMark, *, not_after: int | None = None) -> TimeMark | GapMark:
+    """Return a mark that the stream may hold unchanged; `not_after` bounds its time. Raises DataValidationError."""
+    check_instrument(mark.instrument)
+    if isinstance(mark, TimeMark):
+        check_time(mark.time, field="time", not_after=not_after)
+        return mark
+    check_time(mark.end, field="end", not_after=not_after)
+    if mark.begin is not None and check_time(mark.begin, field="begin") > mark.end:
+        raise DataValidationError("bad_time", f"begin: {mark.begin} is after the end {mark.end}", field="begin")
+    return mark

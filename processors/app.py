@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from processors.loop import BatchLoop
 from processors.outputs import Outputs
 from processors.tables import AcknowledgedTable
 from runtime.errors import ConfigurationError, Problem
+from runtime.kafka import ssl_context
 from runtime.settings import Settings
 from schemas.codec import Codec
 from schemas.topics import CANDLES, DEAD_LETTERS, PRICE_CHANGES, TRADES, Topic, changelog
@@ -42,17 +42,10 @@ TOPICS: tuple[Topic, ...] = (TRADES, CANDLES, PRICE_CHANGES, DEAD_LETTERS)
 class Hooks:
     """What a worker tells its surroundings."""
 
-    on_effects: Callable[[str, Batch, Effects], None]
+    on_batch: Callable[[Any, Batch], None]
+    on_effects: Callable[[Batch, Effects], None]
     on_waiting: Callable[[str | None], None]
     on_failure: Callable[[BaseException], None]
-
-
-@dataclass(slots=True)
-class Worker:
-    """A Faust app with its computations."""
-
-    app: Any
-    computations: Mapping[str, Computation] = field(default_factory=dict)
 
 
 def agent_names() -> list[str]:
@@ -80,14 +73,15 @@ def state_topics(settings: Settings) -> list[Topic]:
     return [changelog(settings.processors.application, name) for name in names]
 
 
-def build_worker(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable[[], int]) -> Worker:
-    """Make the Faust app; nothing connects before it is started."""
+def build_app(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable[[], int]) -> Any:
+    """Make the Faust app with an agent for every configured computation; nothing connects before it is started."""
     app = _faust_app(settings)
     computations = load_computations(settings)
     batching.Transport.batched_topics |= {computation.source.name for computation in computations.values()}
     for name, computation in computations.items():
         _add_agent(app, name, computation, settings, codec, hooks, clock)
-    return Worker(app, computations)
+    app.finalize()
+    return app
 
 
 def _add_agent(
@@ -113,7 +107,8 @@ def _add_agent(
             Outputs(app.producer, codec, partitions, clock),
             codec,
             max_skew=MAX_CLOCK_SKEW,
-            on_effects=lambda batch, effects: hooks.on_effects(name, batch, effects),
+            on_batch=lambda batch: hooks.on_batch(app, batch),
+            on_effects=hooks.on_effects,
             on_waiting=hooks.on_waiting,
             on_failure=hooks.on_failure,
         )
@@ -161,12 +156,7 @@ def _faust_app(settings: Settings) -> Any:
 
 def _credentials(settings: Settings) -> Any:
     security = settings.kafka.security
-    context = None
-    if security.protocol.endswith("SSL"):
-        context = ssl.create_default_context(cafile=str(security.ca_file) if security.ca_file else None)
-        if security.certificate_file:
-            password = security.key_password.get_secret_value() if security.key_password else None
-            context.load_cert_chain(security.certificate_file, security.key_file, password)
+    context = ssl_context(security)
     if security.protocol.startswith("SASL"):
         password = security.password.get_secret_value() if security.password else None
         return faust.SASLCredentials(

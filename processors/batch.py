@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from market.errors import DataValidationError
-from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord, check_time, check_trade
+from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord, check_mark, check_trade
 from schemas.codec import Codec
 from schemas.records import Record
 
@@ -72,10 +72,8 @@ def check_source(raw: RawRecord, record: Record, max_skew: int) -> TradeStreamRe
     """Return a record that belongs in the trade stream. Raises DataValidationError."""
     if isinstance(record, Trade):
         check_trade(record, max_skew=max_skew)
-    elif isinstance(record, TimeMark):
-        check_time(record.time, field="time", not_after=raw.timestamp_ms * 1000 + max_skew)
-    elif isinstance(record, GapMark):
-        check_time(record.end, field="end", not_after=raw.timestamp_ms * 1000 + max_skew)
+    elif isinstance(record, TimeMark | GapMark):
+        check_mark(record, not_after=raw.timestamp_ms * 1000 + max_skew)
     else:
         raise DataValidationError("wrong_record", f"a {type(record).__name__} does not belong in the trade stream")
     if raw.key != record.instrument.encode():

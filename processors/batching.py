@@ -34,6 +34,8 @@ class BatchMessage(ConsumerMessage):  # type: ignore[misc]  # Faust has no type 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     """Delivers batches, and acknowledges a batch by its last offset alone."""
 
+    logger = driver.logger  # its steps are Faust's own, not news of ours
+
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
             while not (self.should_stop or fetcher.should_stop):
@@ -112,6 +114,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
 class IdempotentProducer(driver.Producer):  # type: ignore[misc]
     """aiokafka's producer without duplicates from retries, which Faust only has inside transactions."""
+
+    logger = driver.logger
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}

@@ -11,19 +11,18 @@ A crash between two steps repeats the batch: its outputs are the same records ag
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
-
-import structlog
 
 from processors.batch import Batch
 from processors.computation import Computation, Effects
 from processors.outputs import Outputs
 from processors.tables import AcknowledgedTable, StoredValues
+from runtime.logs import get_logger
 from schemas.codec import Codec
 from schemas.registry import RegistryError
 
-log = structlog.get_logger()
+log = get_logger(__name__)
 
 REGISTRY_RETRY_SECONDS = 1.0
 
@@ -39,6 +38,7 @@ class BatchLoop:
         codec: Codec,
         *,
         max_skew: int,
+        on_batch: Callable[[Batch], None],
         on_effects: Callable[[Batch, Effects], None],
         on_waiting: Callable[[str | None], None],
         on_failure: Callable[[BaseException], None],
@@ -49,6 +49,7 @@ class BatchLoop:
         self._outputs = outputs
         self._codec = codec
         self._max_skew = max_skew
+        self._on_batch = on_batch
         self._on_effects = on_effects
         self._on_waiting = on_waiting
         self._on_failure = on_failure
@@ -68,7 +69,9 @@ class BatchLoop:
             await stream.ack(event)
 
     async def _process(self, batch: Batch) -> None:
-        await self._learn_schemas(batch)
+        if batch.decoded is None:
+            await self._learn_schemas(batch)
+            self._on_batch(batch)
         records = batch.decode(self._codec, self._max_skew)
         effects = self._computation.fold(batch.topic, batch.partition, records, self._views)
         effects.refusals[:0] = batch.take_refusals()
@@ -81,17 +84,12 @@ class BatchLoop:
 
     async def _learn_schemas(self, batch: Batch) -> None:
         """Ask the registry for schema ids met for the first time, for as long as it takes: they say nothing bad of a record."""
-        if batch.decoded is not None:
-            return
         while unknown := self._codec.unknown_ids(raw.value for raw in batch.raw):
             try:
                 await asyncio.to_thread(self._codec.learn, unknown)
                 self._on_waiting(None)
                 return
             except RegistryError as error:
-                log.warning("registry.unreachable", error=str(error), schema_ids=sorted(unknown))
+                log.warning("waiting for the schema registry", error=str(error), schema_ids=sorted(unknown))
                 self._on_waiting(str(error))
                 await asyncio.sleep(REGISTRY_RETRY_SECONDS)
-
-
-AgentFunction = Callable[[Any], Awaitable[None]]

@@ -13,6 +13,8 @@ from faust.types import FutureMessage
 class AcknowledgedTable(faust.Table):  # type: ignore[misc]  # Faust has no type hints for its callers
     """A Faust table whose changelog records can be waited for; Faust itself commits offsets without waiting."""
 
+    logger = faust.Table.logger  # its steps are Faust's own, not news of ours
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._unacknowledged: list[FutureMessage] = []

@@ -26,7 +26,9 @@ TIMEOUT = 10.0
 
 
 class TopicError(MarketDataError):
-    """A topic is missing, is not as declared, or cannot be created."""
+    """A topic is missing, is not as declared, or cannot be created; its text is written for the operator."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True, slots=True)

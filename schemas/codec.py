@@ -41,6 +41,7 @@ class Codec:
     def __init__(self, ids: SchemaIds, fetch_schema: Callable[[int], str | None]) -> None:
         self._ids = ids
         self._fetch_schema = fetch_schema
+        self._missing: set[int] = set()
         self._readers: dict[int, tuple[Schema, type[Record] | None]] = {}
         for (_, record_type), schema_id in ids.items():
             self._readers[schema_id] = reader_schema(record_type), record_type
@@ -93,14 +94,16 @@ class Codec:
     def learn(self, schema_ids: Iterable[int]) -> None:
         """Ask for schemas ahead of `decode`; blocks, and raises what `fetch_schema` raises. Unknown ones stay unknown."""
         for schema_id in schema_ids:
+            self._missing.discard(schema_id)
             with suppress(DataValidationError):
                 self._writer(schema_id)
 
     def _writer(self, schema_id: int) -> tuple[Schema, type[Record] | None]:
         known = self._readers.get(schema_id)
         if known is None:
-            text = self._fetch_schema(schema_id)
+            text = None if schema_id in self._missing else self._fetch_schema(schema_id)
             if text is None:
+                self._missing.add(schema_id)  # a damaged topic must not become a request for each of its records
                 raise DataValidationError("unknown_schema", f"the registry has no schema {schema_id}")
             schema: Any = parse(text)
             name = schema.get("name", "") if isinstance(schema, dict) else ""

@@ -5,8 +5,8 @@ Producers never register: `register` is for whoever applies the topics, everyone
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -22,7 +22,9 @@ _NOT_FOUND = 404
 
 
 class RegistryError(MarketDataError):
-    """The schema registry cannot be reached, or refuses."""
+    """The schema registry cannot be reached, or refuses; its text is written for the operator."""
+
+    exit_code = 1
 
 
 class SchemaNotRegistered(RegistryError):
@@ -39,12 +41,14 @@ def subject_of(topic: Topic, record_type: type[Record]) -> str:
 
 
 class Registry:
-    """One registry at one address. Every call raises RegistryError when it cannot be reached."""
+    """One registry, reached with the options of confluent-kafka's client (`url` at least).
 
-    def __init__(self, url: str, *, timeout: float = 5.0) -> None:
-        self._url = url
-        self._client = SchemaRegistryClient({"url": url, "timeout": timeout, "max.retries": 0})
-        self._text = lru_cache(maxsize=1024)(self._fetch_text)
+    Every call raises RegistryError when it cannot be reached.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._url = options["url"]
+        self._client = SchemaRegistryClient(dict(options))
 
     def register(self, topic: Topic) -> None:
         """Register a topic's schemas; a change must keep every earlier version readable, else IncompatibleSchema."""
@@ -65,8 +69,15 @@ class Registry:
         return {(topic.name, kind): self._id(topic, kind) for topic in topics for kind in topic.records}
 
     def schema_text(self, schema_id: int) -> str | None:
-        """The schema of an id, None when the registry has none; answers are cached."""
-        return self._text(schema_id)
+        """The schema of an id, None when the registry has none."""
+        try:
+            return str(self._client.get_schema(schema_id).schema_str)
+        except SchemaRegistryError as error:
+            if error.http_status_code == _NOT_FOUND:
+                return None
+            raise self._failed(error) from error
+        except Exception as error:
+            raise self._failed(error) from error
 
     def codec(self, topics: Iterable[Topic]) -> Codec:
         """A codec that knows the topics' schemas and asks for others as they come."""
@@ -87,16 +98,6 @@ class Registry:
         if found.schema_id is None:
             raise RegistryError(f"schema registry at {self._url}: {subject} was answered without an id")
         return found.schema_id
-
-    def _fetch_text(self, schema_id: int) -> str | None:
-        try:
-            return str(self._client.get_schema(schema_id).schema_str)
-        except SchemaRegistryError as error:
-            if error.http_status_code == _NOT_FOUND:
-                return None
-            raise self._failed(error) from error
-        except Exception as error:
-            raise self._failed(error) from error
 
     def _failed(self, error: Exception) -> RegistryError:
         return RegistryError(f"schema registry at {self._url}: {error}")

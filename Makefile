@@ -1,0 +1,61 @@
+# Everything is installed into .venv; `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO_SECONDS ?=
+
+.PHONY: help setup demo test unit integration e2e lint format lock bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+setup: $(READY) ## install everything into .venv
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else \
+		f"Python {v[0]}.{v[1]} is too old or too new: 3.11 to 3.14 is needed. Name another with: make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo 'This Python cannot make virtual environments. On Debian: apt-get install python3-venv'; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $(READY)
+
+demo: $(READY) ## run the main job on the embedded stack, live in the terminal (DEMO_SECONDS=40 ends by itself)
+	$(BIN)/tapeline demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
+
+test: lint ## lint, types and all tests
+	$(BIN)/pytest
+
+unit: $(READY) ## pure tests: milliseconds, no network
+	$(BIN)/pytest tests/unit
+
+integration: $(READY) ## one stage at a time against real servers
+	$(BIN)/pytest tests/integration
+
+e2e: $(READY) ## the whole way of a tick
+	$(BIN)/pytest tests/e2e
+
+lint: $(READY) ## ruff and mypy, over the code and the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## all benchmarks; each prints its table and writes benchmarks/out/NAME.json
+	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+bench-%: $(READY)
+	$(BIN)/python benchmarks/bench_$*.py
+
+lock: ## renew requirements.lock (needs uv)
+	uv pip compile pyproject.toml --extra embedded --group dev --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-header --no-emit-index-url -o requirements.lock --upgrade
+
+clean: ## remove .venv and caches of the checkout
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

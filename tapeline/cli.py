@@ -1,0 +1,58 @@
+"""The `tapeline` command: every group of sub-commands in `tapeline/commands`, and how their errors are shown."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from market.errors import MarketDataError
+from runtime.errors import RuntimeFault
+from tapeline import commands
+
+COMMON = typer.Typer(
+    name="tapeline",
+    help="Real-time market data and portfolios on Apache Kafka.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tapeline {version('tapeline')}")
+        raise typer.Exit
+
+
+@COMMON.callback()
+def _tapeline(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Real-time market data and portfolios on Apache Kafka."""
+
+
+def build() -> typer.Typer:
+    """The whole command line: each file of `commands` registers its own."""
+    for module in pkgutil.iter_modules(commands.__path__):
+        importlib.import_module(f"{commands.__name__}.{module.name}").register(COMMON)
+    return COMMON
+
+
+def main() -> None:
+    """Run the command line; faults that an operator can mend are one line on standard error."""
+    try:
+        build()()
+    except (RuntimeFault, MarketDataError) as error:
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(getattr(error, "exit_code", 1))
+    except BrokenPipeError:  # the reader of our output has gone, as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,21 @@
+"""`tapeline process`: a worker of the processors."""
+
+from __future__ import annotations
+
+import typer
+
+from processors import service
+from runtime import lifecycle, logs
+from tapeline.options import ConfigOption, SetOption, read_settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(process)
+
+
+def process(config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """Turn the trade stream into candles and price changes. Start more of them to share the partitions."""
+    settings = read_settings(config, overrides)
+    logs.configure("processors", settings.observability.log_level, settings.observability.log_format)
+    raise typer.Exit(lifecycle.run(lambda stop: service.run(settings, stop)))

@@ -1,0 +1,83 @@
+"""`tapeline topics apply | list | check`: the topics and schemas on a cluster."""
+
+from __future__ import annotations
+
+import typer
+from confluent_kafka.admin import AdminClient
+from rich.console import Console
+from rich.table import Table
+
+from processors.app import state_topics
+from runtime.kafka import admin_options, check_broker, registry_options
+from runtime.settings import Settings
+from schemas.admin import TopicAdmin, TopicPlan
+from schemas.registry import Registry
+from schemas.topics import TOPICS, Topic
+from tapeline.options import ConfigOption, SetOption, read_settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to `app`."""
+    topics = typer.Typer(no_args_is_help=True, help="Topics and schemas on the cluster.")
+    topics.command("apply")(apply)
+    topics.command("list")(list_topics)
+    topics.command("check")(check)
+    app.add_typer(topics, name="topics")
+
+
+def apply(config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """Create missing topics, mend their settings and register the schemas; running it again changes nothing."""
+    settings = read_settings(config, overrides)
+    for name in apply_topics(settings):
+        typer.echo(f"applied {name}")
+    typer.echo(f"{len(declared(settings))} topics are as declared, their schemas registered at {settings.registry.url}")
+
+
+def list_topics(config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """Show every declared topic: what it carries, how it is laid out, and whether the cluster has it so."""
+    settings = read_settings(config, overrides)
+    table = Table("topic", "carries", "partitions", "kept", "state", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
+    for state in admin_of(settings).states(declared(settings)):
+        topic = state.topic
+        days = (
+            "latest of each key" if topic.retention_ms < 0 else f"{topic.retention_ms // 86_400_000} days"
+        )
+        carries = ", ".join(record.__name__ for record in topic.records) or "state"
+        shown = "missing" if state.partitions is None else "as declared" if state.problem is None else "differs"
+        table.add_row(topic.name, carries, str(state.partitions or state.wanted_partitions), days, shown)
+    Console().print(table)
+
+
+def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """Say what differs from the declaration; exit code 1 when something does."""
+    settings = read_settings(config, overrides)
+    problems = [state.problem for state in admin_of(settings).states(declared(settings)) if state.problem]
+    for problem in problems:
+        typer.echo(problem)
+    Registry(registry_options(settings.registry)).ids(TOPICS.values())
+    if problems:
+        raise typer.Exit(1)
+    typer.echo("all topics and schemas are as declared")
+
+
+def apply_topics(settings: Settings) -> list[str]:
+    """Create and mend topics, register schemas; names of the topics that changed."""
+    changed = admin_of(settings).apply(declared(settings))
+    registry = Registry(registry_options(settings.registry))
+    for topic in TOPICS.values():
+        registry.register(topic)
+    return changed
+
+
+def declared(settings: Settings) -> list[Topic]:
+    """Every topic there should be, the processors' changelogs among them."""
+    return [*TOPICS.values(), *state_topics(settings)]
+
+
+def admin_of(settings: Settings) -> TopicAdmin:
+    """Topic administration of the configured cluster. Raises ServerUnreachable."""
+    check_broker(settings.kafka)
+    layout = settings.topics
+    plan = TopicPlan(layout.partitions, layout.replication_factor, layout.min_insync_replicas)
+    return TopicAdmin(AdminClient(admin_options(settings.kafka, "topics")), plan)
