@@ -1,0 +1,82 @@
+"""Stored state: bytes and back, and how large it is."""
+
+import random
+
+import pytest
+from hypothesis import given
+
+from market.candle_series import CandleKey, CandleSeries, ClosedCandle, SeriesState
+from market.interval import parse_interval
+from market.price_change import PriceChanges, PriceState, Threshold, Throttle
+from market.trade import GapMark, Trade
+from processors.closed_candles import ClosedCandles
+from processors.state import (
+    StateError,
+    decode_closed,
+    decode_price,
+    decode_series,
+    encode_closed,
+    encode_price,
+    encode_series,
+)
+from tests.builders import INSTRUMENT, MINUTE, START, make_trade, trades
+
+INTERVALS = [parse_interval(name) for name in ("1m", "5m", "15m", "1h", "4h", "1d")]
+
+
+def folded(found: list[Trade], closed: dict[CandleKey, ClosedCandle] | None = None) -> SeriesState:
+    state = SeriesState()
+    series = CandleSeries(INSTRUMENT, state, closed or {}, intervals=INTERVALS, grace=0, source=("md.trades", 0))
+    for offset, trade in enumerate(found):
+        series.apply(trade, offset)
+        if offset % 7 == 3:
+            series.apply(GapMark(INSTRUMENT, trade.event_time, trade.event_time + 5), offset)
+    return state
+
+
+@given(trades())
+def test_candle_state_survives_storing(found: list[Trade]) -> None:
+    state = folded(found)
+    assert decode_series(encode_series(state)) == state
+
+
+@given(trades())
+def test_price_state_survives_storing(found: list[Trade]) -> None:
+    state = PriceState()
+    changes = PriceChanges(INSTRUMENT, state, source=("t", 0), throttle=Throttle(), threshold=Threshold())
+    for offset, trade in enumerate(found):
+        changes.apply(trade, offset)
+    assert decode_price(encode_price(state)) == state
+
+
+def test_nothing_stored_is_the_empty_state() -> None:
+    assert decode_series(None) == SeriesState()
+    assert decode_price(None) == PriceState()
+
+
+def test_state_of_a_busy_instrument_with_all_intervals_stays_small() -> None:
+    shuffler = random.Random(7)
+    found = [make_trade(10**12 + n, at=START + n * 700_000, price=10**9, size=10**6 + n) for n in range(900)]
+    found = [trade for trade in found if shuffler.random() > 0.005]
+    assert len(encode_series(folded(found))) < 2_000
+
+
+def test_state_of_another_version_is_refused() -> None:
+    with pytest.raises(StateError, match="version"):
+        decode_series(b"\x07whatever")
+
+
+def test_closed_candles_read_through_and_collect_what_is_written() -> None:
+    closed: dict[CandleKey, ClosedCandle] = {}
+    state = SeriesState()
+    series = CandleSeries(INSTRUMENT, state, closed, intervals=INTERVALS[:1], grace=0, source=("md.trades", 0))
+    series.apply(make_trade(1), 0)
+    series.apply(make_trade(2, at=START + MINUTE), 1)
+    ((key, candle),) = closed.items()
+    stored = {f"{INSTRUMENT}|1m|{START}": encode_closed(candle)}
+    view = ClosedCandles(INSTRUMENT, stored)
+    assert view[key] == candle == decode_closed(stored[f"{INSTRUMENT}|1m|{START}"])
+    view["1m", START + MINUTE] = candle
+    assert view.pop(key) == candle
+    assert view.get(key) is None
+    assert view.written == {f"{INSTRUMENT}|1m|{START + MINUTE}": encode_closed(candle), f"{INSTRUMENT}|1m|{START}": None}
