@@ -42,7 +42,7 @@ TOPICS: tuple[Topic, ...] = (TRADES, CANDLES, PRICE_CHANGES, DEAD_LETTERS)
 class Hooks:
     """What a worker tells its surroundings."""
 
-    on_batch: Callable[[Any, Batch], None]
+    on_batch: Callable[[Batch], None]
     on_effects: Callable[[Batch, Effects], None]
     on_waiting: Callable[[str | None], None]
     on_failure: Callable[[BaseException], None]
@@ -107,7 +107,7 @@ def _add_agent(
             Outputs(app.producer, codec, partitions, clock),
             codec,
             max_skew=MAX_CLOCK_SKEW,
-            on_batch=lambda batch: hooks.on_batch(app, batch),
+            on_batch=hooks.on_batch,
             on_effects=hooks.on_effects,
             on_waiting=hooks.on_waiting,
             on_failure=hooks.on_failure,

@@ -11,6 +11,7 @@ It reaches into these names of Faust that are not public: `Consumer._drain_messa
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,9 @@ from processors.batch import Batch, RawRecord
 SCHEME = "tapeline"
 POLL_TIMEOUT = 1.0
 
+FAUST_LOGGER = logging.getLogger("faust.tapeline")
+"""For subclasses of Faust's services, which log each of their steps: heard as Faust itself is."""
+
 
 class BatchMessage(ConsumerMessage):  # type: ignore[misc]  # Faust has no type hints for its callers
     """A whole batch as one Faust message; its offset is that of its last record."""
@@ -34,7 +38,7 @@ class BatchMessage(ConsumerMessage):  # type: ignore[misc]  # Faust has no type 
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     """Delivers batches, and acknowledges a batch by its last offset alone."""
 
-    logger = driver.logger  # its steps are Faust's own, not news of ours
+    logger = FAUST_LOGGER
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -115,7 +119,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 class IdempotentProducer(driver.Producer):  # type: ignore[misc]
     """aiokafka's producer without duplicates from retries, which Faust only has inside transactions."""
 
-    logger = driver.logger
+    logger = FAUST_LOGGER
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}

@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from contextlib import suppress
 from typing import Any, NoReturn
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
-from faust.types import TP
+from confluent_kafka import Consumer, KafkaException
 
 from market.candle import CandleEvent
 from processors.app import TOPICS, Hooks, build_app, state_topics
 from processors.batch import Batch
 from processors.computation import Effects
+from processors.watchdog import Watchdog, read_positions
 from runtime import metrics
 from runtime.health import Health, keep_beating, serving
-from runtime.kafka import admin_options, check_broker, registry_options
+from runtime.kafka import admin_options, check_broker, consumer_options, registry_options
 from runtime.logs import get_logger
 from runtime.settings import Settings
 from schemas.contract import open_contract
+from schemas.topics import TRADES
 
 log = get_logger(__name__)
 
@@ -41,53 +40,59 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     kafka = admin_options(settings.kafka, "processors-admin")
     registry = registry_options(settings.registry)
     codec = open_contract(kafka, registry, settings.topics.partitions, TOPICS, also=state_topics(settings))
-    admin = AdminClient(kafka)
     health = Health(CHECKS)
     with serving(health, settings.observability):
         app = build_app(settings, codec, _hooks(health), _now)
         health.ready("registry")
-        async with asyncio.TaskGroup() as tasks:
-            helpers = [tasks.create_task(keep_beating(health)), tasks.create_task(_probe(admin, app, health))]
-            try:
-                await _work(app, stop)
-            finally:
+        await app.start()
+        log.info("processing", agents=sorted(app.agents))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                helpers = [tasks.create_task(keep_beating(health)), tasks.create_task(_probe(settings, app, health))]
+                await app.wait(stop.wait())
                 for helper in helpers:
                     helper.cancel()
+            if not stop.is_set():
+                raise WorkerFailed("the Faust worker ended by itself; the log above says why")
+        finally:
+            await app.stop()
 
 
-async def _work(app: Any, stop: asyncio.Event) -> None:
-    await app.start()
-    log.info("processing", agents=sorted(app.agents))
+async def _probe(settings: Settings, app: Any, health: Health) -> None:
+    """Turn readiness false while the broker does not answer or tables are rebuilt; end a worker that no longer gets ahead."""
+    group = settings.processors.application
+    options = consumer_options(settings.kafka, "processors-probe", group_id=group, without_offset="error")
+    watchdog, consumer = Watchdog(settings.processors.worker.stalled_after_seconds), Consumer(options)
     try:
-        await app.wait(stop.wait())
-        if not stop.is_set():
-            raise WorkerFailed("the Faust worker ended by itself; the log above says why")
+        while True:
+            await _look(app, health, watchdog, consumer)
+            await asyncio.sleep(PROBE_SECONDS)
     finally:
-        await app.stop()
+        consumer.close()
 
 
-async def _probe(admin: AdminClient, app: Any, health: Health) -> None:
-    """Turn readiness false while the broker does not answer or tables are being recovered."""
-    while True:
-        try:
-            await asyncio.to_thread(admin.list_topics, timeout=PROBE_SECONDS)
-            health.ready("kafka")
-        except KafkaException as error:
-            health.not_ready("kafka", str(error.args[0]))
-        busy = app.rebalancing or not app.consumer.assignment() or app.tables.recovery.in_recovery
-        if busy:
-            health.not_ready("tables", "waiting for partitions or rebuilding their tables")
-        else:
-            health.ready("tables")
-        await asyncio.sleep(PROBE_SECONDS)
+async def _look(app: Any, health: Health, watchdog: Watchdog, consumer: Consumer) -> None:
+    topic = TRADES.name
+    mine = [tp.partition for tp in app.consumer.assignment() if tp.topic == topic]
+    if app.rebalancing or app.tables.recovery.in_recovery:
+        health.not_ready("tables", "partitions are being shared out or their tables rebuilt")
+    else:
+        health.ready("tables")
+    try:
+        positions = await asyncio.to_thread(read_positions, consumer, topic, mine)
+    except KafkaException as error:
+        health.not_ready("kafka", str(error.args[0]))
+        return
+    health.ready("kafka")
+    for partition, position in positions.items():
+        metrics.CONSUMER_LAG.labels(topic, partition).set(position.lag)
+    if stalled := watchdog.stalled(positions, time.monotonic()):
+        raise WorkerFailed(f"partitions {stalled} of {topic} have records waiting and have not moved: ending to be restarted")
 
 
 def _hooks(health: Health) -> Hooks:
-    def on_batch(app: Any, batch: Batch) -> None:
+    def on_batch(batch: Batch) -> None:
         metrics.RECORDS_IN.labels(batch.topic).inc(len(batch.raw))
-        with suppress(KeyError, TypeError):  # no fetch has told the end of the partition yet
-            end = app.consumer.highwater(TP(batch.topic, batch.partition))
-            metrics.CONSUMER_LAG.labels(batch.topic, batch.partition).set(end - batch.raw[-1].offset - 1)
 
     def on_waiting(reason: str | None) -> None:
         if reason is None:

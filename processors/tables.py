@@ -9,11 +9,13 @@ from typing import Any
 import faust
 from faust.types import FutureMessage
 
+from processors.batching import FAUST_LOGGER
+
 
 class AcknowledgedTable(faust.Table):  # type: ignore[misc]  # Faust has no type hints for its callers
     """A Faust table whose changelog records can be waited for; Faust itself commits offsets without waiting."""
 
-    logger = faust.Table.logger  # its steps are Faust's own, not news of ours
+    logger = FAUST_LOGGER
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
