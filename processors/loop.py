@@ -71,6 +71,7 @@ class BatchLoop:
     async def _process(self, batch: Batch) -> None:
         if batch.decoded is None:
             await self._learn_schemas(batch)
+            batch.decode(self._codec, self._max_skew)
             self._on_batch(batch)
         records = batch.decode(self._codec, self._max_skew)
         effects = self._computation.fold(batch.topic, batch.partition, records, self._views)

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from confluent_kafka import Consumer, KafkaException
 
 from market.candle import CandleEvent
+from market.trade import Trade
 from processors.app import TOPICS, Hooks, build_app, state_topics
 from processors.batch import Batch
 from processors.computation import Effects
@@ -44,9 +45,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     with serving(health, settings.observability):
         app = build_app(settings, codec, _hooks(health), _now)
         health.ready("registry")
-        await app.start()
-        log.info("processing", agents=sorted(app.agents))
         try:
+            await app.start()
+            log.info("processing", agents=sorted(app.agents))
             async with asyncio.TaskGroup() as tasks:
                 helpers = [tasks.create_task(keep_beating(health)), tasks.create_task(_probe(settings, app, health))]
                 await app.wait(stop.wait())
@@ -93,6 +94,7 @@ async def _look(app: Any, health: Health, watchdog: Watchdog, consumer: Consumer
 def _hooks(health: Health) -> Hooks:
     def on_batch(batch: Batch) -> None:
         metrics.RECORDS_IN.labels(batch.topic).inc(len(batch.raw))
+        metrics.TRADES_PROCESSED.inc(sum(isinstance(source.record, Trade) for source in batch.decoded or ()))
 
     def on_waiting(reason: str | None) -> None:
         if reason is None:

@@ -1,0 +1,113 @@
+"""Structured logs, uniform over our own events and those of the libraries.
+
+Each line has `timestamp` (UTC, microseconds), `level`, `logger`, `service` and `event`, then what the caller adds:
+`log = get_logger(__name__)`, `log.info("connected", feed="binance")`. Secrets are masked. Lines go to standard error,
+as standard output belongs to what a command prints.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any, Literal, TextIO, cast
+
+import orjson
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from runtime.redaction import redact
+
+__all__ = ["configure", "get_logger"]
+
+Format = Literal["auto", "json", "console"]
+
+# Libraries that bring handlers of their own would print their lines twice or in another form.
+_LOGGERS_WITH_HANDLERS = ("uvicorn", "uvicorn.access", "uvicorn.error", "faust", "mode")
+
+# Libraries that tell of every step they take: heard only at DEBUG, except when something is wrong.
+_TALKATIVE_LOGGERS = ("aiokafka", "faust", "httpx2", "mode", "uvicorn")
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """The handler `configure` installs; the class is how a second call finds the first one's."""
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """Return the logger of a module; it may be taken at import, before `configure`."""
+    return cast("FilteringBoundLogger", structlog.stdlib.get_logger(name))
+
+
+def configure(service: str, level: str = "INFO", log_format: Format = "auto", stream: TextIO | None = None) -> None:
+    """Set up logging for the process; a second call replaces the first.
+
+    `service` names the process in each line; `log_format` auto means console on a terminal and JSON elsewhere.
+    """
+    stream = stream or sys.stderr
+    as_text = stream.isatty() if log_format == "auto" else log_format == "console"
+    shared = _shared_processors(service)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=False,
+    )
+    handler = _Handler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _mask_secrets,
+                _console(stream) if as_text else structlog.processors.JSONRenderer(serializer=_to_json),
+            ],
+        )
+    )
+    _install(handler, level)
+
+
+def _install(handler: logging.Handler, level: str) -> None:
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if isinstance(old, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level)
+    for name in _LOGGERS_WITH_HANDLERS:
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+    for name in _TALKATIVE_LOGGERS:
+        logging.getLogger(name).setLevel(level if level == "DEBUG" else logging.WARNING)
+    logging.captureWarnings(True)
+
+
+def _shared_processors(service: str) -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        _service_name(service),
+        structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
+    ]
+
+
+def _service_name(service: str) -> Processor:
+    def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("service", service)
+        return event
+
+    return add
+
+
+def _mask_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {name: redact(value, name) for name, value in event.items()}
+
+
+def _to_json(event: Any, *, default: Callable[[Any], Any] = repr, **_options: Any) -> str:
+    return orjson.dumps(event, default=default, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _console(stream: TextIO) -> Processor:
+    # The renderer's own tracebacks would show local variables, and secrets in them.
+    return structlog.dev.ConsoleRenderer(
+        colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=30
+    )

@@ -1,0 +1,56 @@
+"""Typed settings of every stage: built-in defaults, then a YAML file, then the environment, then the command line.
+
+`load` gives one frozen `Settings` or raises ConfigurationError listing every problem with its key and place.
+A new setting is one field with a docstring in `servers.py` or `stages.py`; loading, environment name, error messages
+and the listing of `describe` follow from it.
+"""
+
+from runtime.settings.loader import CONFIG_VARIABLE, load
+from runtime.settings.reference import Row, describe
+from runtime.settings.root import Settings
+from runtime.settings.servers import (
+    KafkaSettings,
+    PostgresSettings,
+    RegistrySettings,
+    SecuritySettings,
+    TopicSettings,
+)
+from runtime.settings.stages import (
+    FeedSettings,
+    GatewaySettings,
+    IngestSettings,
+    ObservabilitySettings,
+    PriceChangeSettings,
+    ProcessorSettings,
+    PublisherSettings,
+    ReconnectSettings,
+    SignificanceSettings,
+    SinkSettings,
+    ThrottleSettings,
+    WorkerSettings,
+)
+
+__all__ = [
+    "CONFIG_VARIABLE",
+    "FeedSettings",
+    "GatewaySettings",
+    "IngestSettings",
+    "KafkaSettings",
+    "ObservabilitySettings",
+    "PostgresSettings",
+    "PriceChangeSettings",
+    "ProcessorSettings",
+    "PublisherSettings",
+    "ReconnectSettings",
+    "RegistrySettings",
+    "Row",
+    "SecuritySettings",
+    "Settings",
+    "SignificanceSettings",
+    "SinkSettings",
+    "ThrottleSettings",
+    "TopicSettings",
+    "WorkerSettings",
+    "describe",
+    "load",
+]

@@ -1,0 +1,122 @@
+"""Settings of the servers all stages meet at: Kafka, the schema registry, PostgreSQL, and the shape of the topics."""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
+
+from runtime.settings.base import Count, HttpUrl, Maybe, Name, Seconds, Section, Text
+
+__all__ = ["KafkaSettings", "PostgresSettings", "RegistrySettings", "SecuritySettings", "TopicSettings"]
+
+_HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}")
+
+
+def _broker_list(given: str) -> str:
+    addresses = [address.strip() for address in given.split(",")]
+    for address in addresses:
+        if not _HOST_AND_PORT.fullmatch(address):
+            raise ValueError(f"{address!r} is not of the form host:port")
+    return ",".join(addresses)
+
+
+class SecuritySettings(Section):
+    """How to reach the brokers safely."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """Transport: SSL encrypts, SASL authenticates."""
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """SASL mechanism."""
+    username: Maybe[Text] = None
+    """SASL user."""
+    password: Maybe[SecretStr] = None
+    """SASL password."""
+    ca_file: Maybe[FilePath] = None
+    """PEM file of the authorities that sign the brokers' certificates; without it, those of the system."""
+    certificate_file: Maybe[FilePath] = None
+    """PEM file of the client's own certificate, for mutual TLS."""
+    key_file: Maybe[FilePath] = None
+    """PEM file of the key of the client's certificate."""
+    key_password: Maybe[SecretStr] = None
+    """Password of the key file."""
+    allow_sasl_without_tls: bool = False
+    """Accept SASL_PLAINTEXT, which sends the password where others on the network may read it."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Refuse credentials that would be sent in the clear, missing, or silently not used."""
+        sasl, tls = self.protocol.startswith("SASL"), self.protocol.endswith("SSL")
+        if sasl and not (self.username and self.password):
+            raise ValueError(f"protocol {self.protocol} needs username and password")
+        if not sasl and (self.username or self.password):
+            raise ValueError(f"username and password are given, but protocol {self.protocol} does not use them")
+        if sasl and not tls and not self.allow_sasl_without_tls:
+            raise ValueError(
+                "protocol SASL_PLAINTEXT sends the password unencrypted; "
+                "choose SASL_SSL, or accept it with allow_sasl_without_tls: true"
+            )
+        if not tls and (self.ca_file or self.certificate_file or self.key_file):
+            raise ValueError(f"certificate files are given, but protocol {self.protocol} does not use them")
+        if bool(self.certificate_file) != bool(self.key_file):
+            raise ValueError("certificate_file and key_file are needed together")
+        return self
+
+
+class KafkaSettings(Section):
+    """The Kafka cluster."""
+
+    bootstrap: Annotated[Text, AfterValidator(_broker_list)] = "127.0.0.1:9092"
+    """Brokers to ask first, host:port, separated by commas."""
+    client_id_prefix: Name = "tapeline"
+    """Beginning of the client ids that brokers show in their logs and quotas."""
+    connect_timeout_seconds: Seconds = 8.0
+    """How long a start waits for a broker before it gives up."""
+    security: SecuritySettings = Field(default_factory=SecuritySettings)
+
+
+class RegistrySettings(Section):
+    """The schema registry (Confluent-compatible)."""
+
+    url: HttpUrl = "http://127.0.0.1:8081"
+    """Address of its API, with the path where there is one."""
+    username: Maybe[Text] = None
+    """User for basic authentication."""
+    password: Maybe[SecretStr] = None
+    """Password for basic authentication."""
+    timeout_seconds: Seconds = 5.0
+    """How long one request may take."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if bool(self.username) != bool(self.password):
+            raise ValueError("username and password are needed together")
+        return self
+
+
+class PostgresSettings(Section):
+    """The PostgreSQL database."""
+
+    dsn: SecretStr = SecretStr("postgresql://tapeline@127.0.0.1:5432/tapeline")
+    """Connection string, as a URL or as key=value words."""
+    connect_timeout_seconds: Seconds = 8.0
+    """How long a start waits for the database before it gives up."""
+
+
+class TopicSettings(Section):
+    """What `tapeline topics apply` gives to the topics it creates."""
+
+    partitions: Count = 4
+    """Partitions of every topic keyed by instrument; the same for all, because they are read together."""
+    replication_factor: Count = 1
+    """Copies of each partition; 3 in production."""
+    min_insync_replicas: Count = 1
+    """Copies that must have a record before it counts as written; 2 in production."""
+
+    @model_validator(mode="after")
+    def _writable(self) -> Self:
+        if self.min_insync_replicas > self.replication_factor:
+            raise ValueError(
+                f"min_insync_replicas {self.min_insync_replicas} is above "
+                f"replication_factor {self.replication_factor}: nothing could be written"
+            )
+        return self

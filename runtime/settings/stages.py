@@ -1,0 +1,234 @@
+"""Settings of the stages: ingest, processors, sinks, gateway, and what all of them show of themselves.
+
+Names of feeds, agents, stores and channels are those of files in the stages' open folders; the stage checks them.
+"""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from runtime.retry import Backoff
+from runtime.settings.base import (
+    Count,
+    HttpUrl,
+    Maybe,
+    Name,
+    Names,
+    Port,
+    Seconds,
+    Section,
+    Text,
+    UserPath,
+    WebSocketUrl,
+)
+
+__all__ = [
+    "FeedSettings",
+    "GatewaySettings",
+    "IngestSettings",
+    "ObservabilitySettings",
+    "PriceChangeSettings",
+    "ProcessorSettings",
+    "PublisherSettings",
+    "ReconnectSettings",
+    "SignificanceSettings",
+    "SinkSettings",
+    "ThrottleSettings",
+    "WorkerSettings",
+]
+
+
+class ReconnectSettings(Section):
+    """Delays between attempts to connect again, without end."""
+
+    initial_seconds: Seconds = 0.5
+    """First delay."""
+    maximum_seconds: Seconds = 30.0
+    """Longest delay."""
+    factor: Annotated[float, Field(ge=1)] = 2.0
+    """Growth from one delay to the next."""
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of each delay left to chance, so that clients do not return in step."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.initial_seconds > self.maximum_seconds:
+            raise ValueError("initial_seconds is above maximum_seconds")
+        return self
+
+    def backoff(self) -> Backoff:
+        """Return these delays as the policy that computes them."""
+        return Backoff(self.initial_seconds, self.maximum_seconds, self.factor, self.jitter)
+
+
+class FeedSettings(Section):
+    """One connection to one venue."""
+
+    feed: Name
+    """Which feed speaks to the venue: the name of a file in ingest/feeds."""
+    symbols: Annotated[Names, Field(min_length=1)]
+    """Instrument ids, such as binance:BTC-USDT."""
+    channels: Annotated[Names, Field(min_length=1)] = ("trade", "bookTicker", "ticker", "kline_1m")
+    """Channels to subscribe to, by the venue's own names."""
+    websocket_url: Maybe[WebSocketUrl] = None
+    """WebSocket address instead of the venue's public one."""
+    rest_url: Maybe[HttpUrl] = None
+    """REST address instead of the venue's public one."""
+    proxy: Maybe[SecretStr] = None
+    """URL of a proxy to connect through; it may hold credentials."""
+    reconnect: ReconnectSettings = Field(default_factory=ReconnectSettings)
+    heartbeat_seconds: Seconds = 30.0
+    """How often the connection is probed by a ping."""
+    stale_after_seconds: Seconds = 60.0
+    """Silence in market data, heartbeats apart, after which the connection is opened anew."""
+    capture_file: Maybe[UserPath] = None
+    """File to which every frame is appended as received, for replay."""
+    options: dict[str, object] = Field(default_factory=dict)
+    """Further settings that only this feed knows and checks, such as the seed of the simulated one."""
+
+
+class PublisherSettings(Section):
+    """The producer of ingest."""
+
+    queue_bytes: Annotated[int, Field(ge=1024 * 1024)] = 64 * 1024 * 1024
+    """Most bytes waiting for the broker; when they are reached, reading from the venue waits."""
+    linger_seconds: Annotated[float, Field(ge=0, le=1)] = 0.005
+    """How long a record may wait for others to be sent with it."""
+    delivery_timeout_seconds: Seconds = 120.0
+    """How long a record is tried before its delivery counts as failed."""
+
+
+class IngestSettings(Section):
+    """Feeds to topics."""
+
+    feeds: dict[Name, FeedSettings] = Field(default_factory=dict)
+    """Connections by a name of one's choice."""
+    max_clock_skew_seconds: Seconds = 5.0
+    """How far an exchange time may lie ahead of the receive time before the record is refused."""
+    publisher: PublisherSettings = Field(default_factory=PublisherSettings)
+
+
+class ThrottleSettings(Section):
+    """How many price changes are let through."""
+
+    enabled: bool = True
+    """Off lets every change through."""
+    events: Count = 100
+    """After so many changes since the last one let through, the next one is."""
+    seconds: Seconds = 0.1
+    """After so much time (of the records) since the last one let through, the next one is."""
+
+
+class SignificanceSettings(Section):
+    """When a price change is marked as significant: when any threshold given is reached."""
+
+    absolute: Maybe[Annotated[Decimal, Field(gt=0)]] = None
+    """Change in the quote currency."""
+    percent: Maybe[Annotated[Decimal, Field(gt=0)]] = None
+    """Change in per cent of the old price."""
+    ticks: Maybe[Count] = None
+    """Change in tick sizes of the instrument."""
+
+
+class PriceChangeSettings(Section):
+    """The price-change agent."""
+
+    throttle: ThrottleSettings = Field(default_factory=ThrottleSettings)
+    significance: SignificanceSettings = Field(default_factory=SignificanceSettings)
+
+
+class WorkerSettings(Section):
+    """Membership of a worker in its group. A worker cut off must fall silent before another takes its partitions."""
+
+    session_timeout_seconds: Seconds = 30.0
+    """Silence after which the group gives a worker's partitions to others."""
+    heartbeat_seconds: Seconds = 3.0
+    """How often a worker tells the group that it is there."""
+    delivery_timeout_seconds: Seconds = 15.0
+    """How long an output is tried; at most half the session, as nothing is sent after the other half of silence."""
+    stalled_after_seconds: Seconds = 120.0
+    """A worker with a lag whose committed offset has not moved for so long ends itself."""
+
+    @model_validator(mode="after")
+    def _silent_in_time(self) -> Self:
+        if self.heartbeat_seconds * 3 > self.session_timeout_seconds:
+            raise ValueError("heartbeat_seconds must be at most a third of session_timeout_seconds")
+        if self.delivery_timeout_seconds * 2 > self.session_timeout_seconds:
+            raise ValueError("delivery_timeout_seconds must be at most half of session_timeout_seconds")
+        return self
+
+
+class ProcessorSettings(Section):
+    """Topics to topics."""
+
+    application: Name = "tapeline_processors"
+    """Name of the consumer group and beginning of the names of its changelog topics."""
+    state_dir: UserPath = Path("~/.local/share/tapeline/state")
+    """Folder for the tables of a worker; two workers on one machine need two."""
+    store: Literal["memory", "rocksdict"] = "rocksdict"
+    """Where tables live: on disk, or in memory to be rebuilt from the changelog at each start."""
+    agents: Names = ("candles", "price_changes")
+    """Computations to run: names of files in processors/agents."""
+    intervals: Annotated[Names, Field(min_length=1)] = ("1m",)
+    """Candle intervals to publish."""
+    grace_seconds: Annotated[float, Field(ge=0)] = 2.0
+    """How long after its end, in event time, a candle waits for late trades before it closes."""
+    price_changes: PriceChangeSettings = Field(default_factory=PriceChangeSettings)
+    worker: WorkerSettings = Field(default_factory=WorkerSettings)
+
+
+class SinkSettings(Section):
+    """Topics to stores."""
+
+    stores: Names = ("postgres",)
+    """Stores to write to: names of files in sinks/stores."""
+    group_id: Text = "tapeline-sink"
+    """Consumer group."""
+    batch_rows: Count = 1000
+    """Rows after which a batch is written."""
+    batch_seconds: Seconds = 0.5
+    """Age at which a batch is written even if it is small."""
+    apply_migrations: bool = False
+    """Bring the database up to date at the start, instead of refusing one that `tapeline sink migrate` has not."""
+
+
+class GatewaySettings(Section):
+    """Topics to clients."""
+
+    host: Text = "127.0.0.1"
+    """Address to listen on; loopback unless told otherwise."""
+    port: Port = 8080
+    """Port for REST and WebSocket; 0 takes a free one."""
+    allow_remote: bool = False
+    """Listen on other than loopback addresses although clients are not authenticated."""
+    origins: Names = ()
+    """Web origins, such as https://app.example.com, whose pages may connect besides the gateway's own."""
+    channels: Annotated[Names, Field(min_length=1)] = ("quote", "trade", "kline")
+    """Kinds of messages to serve: names of files in gateway/channels."""
+    max_clients: Count = 10_000
+    """WebSocket clients at a time; more are refused."""
+    outbox_messages: Count = 1000
+    """Messages waiting for one client before it is told of a gap."""
+    outbox_bytes: Annotated[int, Field(ge=4096)] = 1024 * 1024
+    """Bytes waiting for one client before it is disconnected."""
+    ping_seconds: Seconds = 30.0
+    """How often a client is probed."""
+    history_size: Count = 1000
+    """Latest candles kept in memory for each instrument and interval."""
+
+
+class ObservabilitySettings(Section):
+    """Logs, metrics and health of every service."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severity that is logged."""
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """JSON lines, or text for a person; auto means text on a terminal and JSON elsewhere."""
+    metrics_enabled: bool = True
+    """Serve /metrics, /healthz and /readyz."""
+    metrics_host: Text = "127.0.0.1"
+    """Address to serve them on; loopback unless told otherwise."""
+    metrics_port: Port = 0
+    """Port to serve them on; 0 takes a free one and logs it."""
