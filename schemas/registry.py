@@ -6,7 +6,8 @@ Producers never register: `register` is for whoever applies the topics, everyone
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -49,6 +50,16 @@ class Registry:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._url = options["url"]
         self._client = SchemaRegistryClient(dict(options))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to the registry."""
+        self._client.close()
 
     def register(self, topic: Topic) -> None:
         """Register a topic's schemas; a change must keep every earlier version readable, else IncompatibleSchema."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+
 import typer
 
 from processors import service
@@ -18,4 +21,7 @@ def process(config: ConfigOption = None, overrides: SetOption = None) -> None:
     """Turn the trade stream into candles and price changes. Start more of them to share the partitions."""
     settings = read_settings(config, overrides)
     logs.configure("processors", settings.observability.log_level, settings.observability.log_format)
-    raise typer.Exit(lifecycle.run(lambda stop: service.run(settings, stop)))
+    code = lifecycle.run(lambda stop: service.run(settings, stop))
+    if code:
+        logging.shutdown()
+        os._exit(code)  # Faust's consumer thread may outlive an app that failed and would keep the process alive

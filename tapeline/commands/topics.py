@@ -40,9 +40,7 @@ def list_topics(config: ConfigOption = None, overrides: SetOption = None) -> Non
     table.columns[0].no_wrap = True
     for state in admin_of(settings).states(declared(settings)):
         topic = state.topic
-        days = (
-            "latest of each key" if topic.retention_ms < 0 else f"{topic.retention_ms // 86_400_000} days"
-        )
+        days = "latest of each key" if topic.retention_ms < 0 else f"{topic.retention_ms // 86_400_000} days"
         carries = ", ".join(record.__name__ for record in topic.records) or "state"
         shown = "missing" if state.partitions is None else "as declared" if state.problem is None else "differs"
         table.add_row(topic.name, carries, str(state.partitions or state.wanted_partitions), days, shown)
@@ -55,7 +53,8 @@ def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
     problems = [state.problem for state in admin_of(settings).states(declared(settings)) if state.problem]
     for problem in problems:
         typer.echo(problem)
-    Registry(registry_options(settings.registry)).ids(TOPICS.values())
+    with Registry(registry_options(settings.registry)) as registry:
+        registry.ids(TOPICS.values())
     if problems:
         raise typer.Exit(1)
     typer.echo("all topics and schemas are as declared")
@@ -64,9 +63,9 @@ def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
 def apply_topics(settings: Settings) -> list[str]:
     """Create and mend topics, register schemas; names of the topics that changed."""
     changed = admin_of(settings).apply(declared(settings))
-    registry = Registry(registry_options(settings.registry))
-    for topic in TOPICS.values():
-        registry.register(topic)
+    with Registry(registry_options(settings.registry)) as registry:
+        for topic in TOPICS.values():
+            registry.register(topic)
     return changed
 
 

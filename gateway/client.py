@@ -1,0 +1,225 @@
+"""A client of the gateway for Python programs: connect, subscribe, read messages.
+
+    async with GatewayClient("ws://127.0.0.1:8080") as client:
+        await client.subscribe("BTC/USDT", data_types=["QUOTE", "TRADE"])
+        async for message in client:
+            print(message["type"], message["data"])
+
+With a `reconnect` policy it connects again after a loss and subscribes to the same again, so snapshots come anew; without one,
+iteration ends. Messages wait in a bounded queue: a program that reads too slowly is conflated by the gateway, as any client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import orjson
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+
+from gateway.close_codes import CloseCode
+from gateway.door import MARKET_PATH
+from market.errors import SubscriptionError, WebSocketError
+from runtime.retry import Backoff, delays
+
+Message = dict[str, Any]
+
+_WAITING_MESSAGES = 1000
+
+
+class Refused(SubscriptionError):
+    """The gateway refused a request; `error` is its answer, with code, name and perhaps candidates."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(error["message"])
+        self.error = error
+
+
+class GatewayClient:
+    """One connection to a gateway at `url` (ws:// or wss://, without the path); an async context manager.
+
+    Entering it raises WebSocketError when the gateway cannot be reached or does not let us in.
+    """
+
+    def __init__(
+        self, url: str, *, client_id: str | None = None, reconnect: Backoff | None = None, answer_seconds: float = 10.0
+    ) -> None:
+        query = f"?{urlencode({'client_id': client_id})}" if client_id else ""
+        self._url = f"{url.rstrip('/')}{MARKET_PATH}{query}"
+        self._reconnect = reconnect
+        self._answer_seconds = answer_seconds
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Message]] = {}
+        self._granted: dict[tuple[str, ...], Message] = {}
+        self._messages: deque[Message] = deque()
+        self._changed = asyncio.Condition()
+        self._connection: ClientConnection
+        self._reader: asyncio.Task[None]
+        self._closing = False
+        self._ended = False
+        self.close_code: int | None = None
+        self.reconnects = 0
+
+    async def __aenter__(self) -> Self:
+        self._connection = await self._open()
+        self._reader = asyncio.create_task(self._run())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def subscribe(
+        self,
+        symbols: str | Iterable[str],
+        data_types: Iterable[str] = ("QUOTE",),
+        *,
+        interval: str | None = None,
+        history: int | None = None,
+    ) -> Message:
+        """Subscribe, and return what was granted (`subscriptions`) and what was not (`refused`).
+
+        Raises Refused when nothing was granted, WebSocketError when the connection is lost meanwhile.
+        """
+        request = _named(symbols, data_types) | {"interval": interval, "history": history}
+        answer = await self._ask("subscribe", {name: value for name, value in request.items() if value is not None})
+        for grant in answer["subscriptions"]:
+            self._granted[_key(grant)] = grant
+        return answer
+
+    async def unsubscribe(self, symbols: str | Iterable[str], data_types: Iterable[str] = ()) -> Message:
+        """Unsubscribe from these data types of the symbols, from all if none is named. Raises as `subscribe`."""
+        answer = await self._ask("unsubscribe", _named(symbols, data_types))
+        for room in answer["unsubscribed"]:
+            self._granted.pop(_key(room), None)
+        return answer
+
+    async def ping(self) -> float:
+        """Seconds until the gateway answered. Raises as `subscribe`."""
+        sent = time.perf_counter()
+        await self._ask("ping", {})
+        return time.perf_counter() - sent
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self._iterate()
+
+    async def close(self) -> None:
+        """Leave; messages received before can still be read."""
+        self._closing = True
+        async with self._changed:
+            self._changed.notify_all()
+        await self._connection.close()
+        if self._reconnect is not None:
+            self._reader.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._reader
+
+    # messages
+
+    async def _iterate(self) -> AsyncIterator[Message]:
+        while True:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._messages or self._ended)
+                if not self._messages:
+                    return
+                message = self._messages.popleft()
+                self._changed.notify_all()
+            yield message
+
+    async def _ask(self, action: str, fields: Message) -> Message:
+        number = next(self._numbers)
+        future = self._answers[number] = asyncio.get_running_loop().create_future()
+        try:
+            async with self._changed:
+                self._changed.notify_all()  # the reader must get past waiting messages to the answer
+            async with asyncio.timeout(self._answer_seconds):
+                await self._connection.send(orjson.dumps({"action": action, "id": number, **fields}).decode())
+                answer = await future
+        except (ConnectionClosed, TimeoutError) as error:
+            raise WebSocketError(f"the gateway did not answer {action!r}: {error or 'time is up'}") from error
+        finally:
+            self._answers.pop(number, None)
+        if answer["type"] == "error":
+            raise Refused(answer["data"])
+        return dict(answer["data"])
+
+    # the connection
+
+    async def _open(self) -> ClientConnection:
+        try:
+            return await connect(self._url, compression=None, proxy=None)
+        except InvalidStatus as error:
+            said = (error.response.body or b"").decode(errors="replace")[:500]
+            raise WebSocketError(f"{self._url} refuses with status {error.response.status_code}: {said}") from error
+        except (OSError, InvalidHandshake, WebSocketException, TimeoutError) as error:
+            raise WebSocketError(f"{self._url} cannot be reached: {error}") from error
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._receive()
+                if self._closing or self._reconnect is None or not _worth_returning(self.close_code):
+                    return
+                await self._return(self._reconnect)
+        finally:
+            self._ended = True
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def _receive(self) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await self._take(orjson.loads(await self._connection.recv()))
+        self.close_code = self._connection.close_code
+        for future in self._answers.values():
+            if not future.done():
+                future.set_exception(WebSocketError(f"the connection was lost, close code {self.close_code}"))
+
+    async def _take(self, message: Message) -> None:
+        future = self._answers.get(message.get("id", -1))
+        if future is not None and not future.done():
+            future.set_result(message)
+            return
+        async with self._changed:
+            self._messages.append(message)
+            self._changed.notify_all()
+            await self._changed.wait_for(lambda: len(self._messages) < _WAITING_MESSAGES or self._answers or self._closing)
+
+    async def _return(self, policy: Backoff) -> None:
+        """Connect again, as often as it takes, and ask for what was granted before."""
+        for delay in delays(policy):
+            await asyncio.sleep(delay)
+            with suppress(WebSocketError):
+                self._connection = await self._open()
+                break
+        self.reconnects += 1
+        with suppress(ConnectionClosed):  # then the reader notices, and it begins again
+            for grant in self._granted.values():
+                wanted = {name: grant[name] for name in ("data_type", "interval", "history") if name in grant}
+                await self._connection.send(
+                    orjson.dumps({"action": "subscribe", "symbol": grant["instrument"], **wanted}).decode()
+                )
+
+
+def _named(symbols: str | Iterable[str], data_types: Iterable[str]) -> Message:
+    return {"symbols": [symbols] if isinstance(symbols, str) else list(symbols), "data_types": list(data_types)}
+
+
+def _key(room: Message) -> tuple[str, ...]:
+    return room["data_type"], room["instrument"], room.get("interval", "")
+
+
+def _worth_returning(code: int | None) -> bool:
+    try:
+        return code is None or CloseCode(code).reconnect
+    except ValueError:
+        return True

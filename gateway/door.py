@@ -1,0 +1,101 @@
+"""Who may open a connection: decided from the request alone, without I/O.
+
+There is no authentication yet, so the gateway serves the own machine only unless told otherwise (`check_exposure`), and web
+pages of other origins are kept out: a browser sends them as willingly as the user's own.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import parse_qsl
+
+from gateway.refusals import ErrorCode, Refusal
+from runtime.errors import ConfigurationError, Problem
+
+MARKET_PATH = "/api/ws/market"
+
+_CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only the own machine can reach this address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def check_exposure(host: str, *, allow_remote: bool) -> None:
+    """Refuse to serve other machines without authentication. Raises ConfigurationError unless that was asked for."""
+    if not is_loopback(host) and not allow_remote:
+        raise ConfigurationError(
+            Problem(
+                "gateway.host",
+                "is reachable from other machines, and the gateway does not authenticate its clients",
+                repr(host),
+                hint="listen on 127.0.0.1, or accept it with gateway.allow_remote: true",
+            )
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """The rules of admission.
+
+    `host` is the address listened on: on loopback, requests addressed to another name come from a web page whose name was
+    made to point here. `origins` are web origins (https://app.example.com) allowed besides the gateway's own. `not_ready`
+    gives the reason why no client can be served yet, None when they can.
+    """
+
+    host: str = "127.0.0.1"
+    origins: frozenset[str] = frozenset()
+    max_clients: int = 10_000
+    not_ready: Callable[[], str | None] = lambda: None
+
+    def check_host(self, host: str | None) -> None:
+        """Check a Host header. Raises Refusal."""
+        if host and is_loopback(self.host) and not is_loopback(_host_name(host)):
+            raise Refusal(ErrorCode.HOST_NOT_ALLOWED, f"this gateway is not addressed as {host!r:.80}")
+
+    def check_origin(self, origin: str | None, host: str | None) -> None:
+        """Check an Origin header; programs send none. Raises Refusal."""
+        if origin is None or origin in self.origins:
+            return
+        if not host or origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
+            raise Refusal(ErrorCode.ORIGIN_NOT_ALLOWED, f"pages of {origin!r:.80} may not use this gateway")
+
+    def admit(self, target: str, *, host: str | None, origin: str | None, clients: int) -> str:
+        """The client id of a WebSocket request, made up if it gives none. Raises Refusal."""
+        path, _, query = target.partition("?")
+        self.check_host(host)
+        if path != MARKET_PATH:
+            raise Refusal(ErrorCode.NOT_FOUND, f"there is no WebSocket at {path!r:.80}, only at {MARKET_PATH}")
+        self.check_origin(origin, host)
+        client_id = _client_id(query)
+        if clients >= self.max_clients:
+            raise Refusal(ErrorCode.TOO_MANY_CLIENTS, f"{clients} clients are connected, no more are accepted")
+        if (reason := self.not_ready()) is not None:
+            raise Refusal(ErrorCode.NOT_READY, f"the gateway is not ready: {reason}")
+        return client_id
+
+
+def _host_name(host: str) -> str:
+    """The name or address in a Host header, without port and brackets."""
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def _client_id(query: str) -> str:
+    parameters = parse_qsl(query, keep_blank_values=True)
+    unknown = sorted({name for name, _ in parameters} - {"client_id"})
+    if unknown:
+        raise Refusal(ErrorCode.INVALID_PARAMETER, f"unknown parameter {unknown[0]!r:.80}; there is client_id")
+    given = [value for _, value in parameters]
+    if not given:
+        return f"client-{secrets.token_hex(8)}"
+    if len(given) > 1 or not _CLIENT_ID.fullmatch(given[0]):
+        raise Refusal(ErrorCode.INVALID_CLIENT_ID, "client_id must be 1 to 64 of the characters A-Z a-z 0-9 _ -")
+    return given[0]

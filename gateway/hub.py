@@ -1,0 +1,224 @@
+"""Brings arriving records and clients together: what one says is rendered and framed once for all that listen.
+
+Everything runs on one event loop and nothing here awaits: between taking a snapshot and entering its room no record can be
+published, so a subscriber misses none and gets none twice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from gateway.channel import Channel
+from gateway.close_codes import CloseCode
+from gateway.feeds import FeedStates
+from gateway.flusher import Flusher
+from gateway.instruments import Instruments
+from gateway.messages import Arrival, Message, encode
+from gateway.metrics import CLIENTS_BEHIND, Traffic
+from gateway.outbox import Gap, Outbox, OutboxLimits
+from gateway.refusals import Refusal
+from gateway.rooms import Members, Rooms
+from gateway.session import Outcome, Session, SessionLimits
+from market.feed_status import FeedStatus
+from runtime import metrics
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+Frame = Callable[[bytes], bytes]
+"""Makes the bytes of a text message as they stand on the wire; the same for every client."""
+
+
+class Client:
+    """A connected client: its conversation, its outbox, and how to close it."""
+
+    __slots__ = ("close", "outbox", "session")
+
+    def __init__(self, session: Session, outbox: Outbox, close: Callable[[CloseCode], None]) -> None:
+        self.session = session
+        self.outbox = outbox
+        self.close = close
+
+
+class Hub:
+    """All clients and all channels. `clock` gives microseconds since the epoch."""
+
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        instruments: Instruments,
+        flusher: Flusher,
+        *,
+        frame: Frame,
+        clock: Callable[[], int],
+        session_limits: SessionLimits,
+        outbox_limits: OutboxLimits,
+    ) -> None:
+        self.channels: Mapping[str, Channel] = {channel.data_type: channel for channel in channels}
+        self.instruments = instruments
+        self.feeds = FeedStates()
+        self.traffic = Traffic()
+        self.problem: str | None = "starting"
+        self.measure_latency = False
+        self._by_record: defaultdict[type[Any], list[Channel]] = defaultdict(list)
+        for channel in channels:
+            for record in channel.records:
+                self._by_record[record].append(channel)
+        self._rooms = Rooms()
+        self._flusher = flusher
+        self._frame = frame
+        self._clock = clock
+        self._session_limits = session_limits
+        self._outbox_limits = outbox_limits
+        self._clients: set[Client] = set()
+        self._latency = metrics.LATENCY.labels(metrics.Hop.RECEIVE_TO_GATEWAY)
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected."""
+        return len(self._clients)
+
+    # records
+
+    def take(self, arrivals: Iterable[Arrival]) -> None:
+        """Bring all state up to these records and publish what they tell."""
+        now = self._clock()
+        for arrival in arrivals:
+            try:
+                self._take(arrival, now)
+            except Exception:  # one record that trips a channel must not silence the rest
+                metrics.ERRORS.labels("record_not_rendered").inc()
+                log.exception("record could not be rendered", **arrival.source._asdict())
+        self._flusher.wake()
+
+    def _take(self, arrival: Arrival, now: int) -> None:
+        record = arrival.record
+        self.instruments.add(record.instrument)
+        if isinstance(record, FeedStatus):
+            self.feeds.take(record)
+        for channel in self._by_record[type(record)]:
+            self._publish(channel, arrival, now)
+        if self.measure_latency and (received_at := getattr(record, "received_at", None)) is not None:
+            self._latency.observe(max(0, now - received_at) / 1e6)
+
+    def _publish(self, channel: Channel, arrival: Arrival, now: int) -> None:
+        room = channel.take(arrival)
+        members = None if room is None else self._rooms.members(room)
+        if members is None:
+            return
+        message = channel.render(arrival, now)
+        frame = self._frame(message.payload)
+        dirty = self._flusher.dirty
+        for outbox in members.current:
+            if not outbox.pending:
+                dirty.append(outbox)
+            outbox.pending.append(frame)
+        self.traffic.sent(channel.message_type, len(members.current), len(frame))
+        if members.behind:
+            self._keep(message, frame, members)
+
+    def _keep(self, message: Message, frame: bytes, members: Members) -> None:
+        lost = {outbox for outbox in members.behind if not outbox.keep(message, frame)}
+        for client in [client for client in self._clients if client.outbox in lost] if lost else ():
+            client.close(CloseCode.SLOW_CONSUMER)
+
+    # clients
+
+    def connect(self, client_id: str, write: Callable[[list[bytes]], None], close: Callable[[CloseCode], None]) -> Client:
+        """A client has connected; it is greeted with its id, its limits and the state of the gateway's own source."""
+        session = Session(client_id, self.channels, self.instruments, self._session_limits)
+        client = Client(session, Outbox(write, self._outbox_limits), close)
+        self._clients.add(client)
+        self.traffic.connected(len(self._clients))
+        greeting = self.status() | {"client_id": client_id, "limits": self._session_limits.describe()}
+        self._send(client, "status", encode("status", self._clock(), greeting))
+        self._flusher.wake()
+        return client
+
+    def receive(self, client: Client, text: bytes) -> None:
+        """Answer a message of a client."""
+        self.traffic.received(len(text))
+        before = len(client.session.rooms)
+        outcome = client.session.receive(text, self._clock())
+        self.traffic.subscribed(len(client.session.rooms) - before)
+        self._carry_out(client, outcome)
+
+    def refuse(self, client: Client, refusal: Refusal) -> None:
+        """Answer something a client sent that is no text."""
+        self._carry_out(client, client.session.refuse(refusal, self._clock()))
+
+    def fall_behind(self, client: Client) -> None:
+        """The client's socket takes no more: from now on only what it will still need is kept."""
+        self._rooms.set_behind(client.outbox, client.session.rooms, behind=True)
+        CLIENTS_BEHIND.inc()
+
+    def catch_up(self, client: Client) -> None:
+        """The client's socket takes more: it gets what was kept, after notices of what was left out."""
+        outbox = client.outbox
+        self._rooms.set_behind(outbox, client.session.rooms, behind=False)
+        CLIENTS_BEHIND.dec()
+        backlog = outbox.catch_up()
+        self.traffic.held_back(backlog.conflated, sum(gap.dropped for gap in backlog.gaps))
+        notices = [self._frame(self._gap_notice(gap)) for gap in backlog.gaps]
+        for frame in notices + backlog.kept:
+            self.traffic.sent("late", 1, len(frame))
+        outbox.pending = backlog.pending + notices + backlog.kept
+        outbox.flush()
+
+    def disconnect(self, client: Client) -> None:
+        """The client is gone or going: nothing more is sent to it."""
+        if client not in self._clients:
+            return
+        self._clients.discard(client)
+        self.traffic.disconnected(len(self._clients))
+        if client.outbox.behind:
+            CLIENTS_BEHIND.dec()
+        self.traffic.subscribed(-len(client.session.rooms))
+        for room in client.session.rooms:
+            self._rooms.leave(room, client.outbox)
+        client.session.rooms.clear()
+        client.outbox.discard()
+
+    def set_problem(self, problem: str | None) -> None:
+        """The gateway's source is disturbed (or well again: None); every client is told of a change."""
+        if problem == self.problem:
+            return
+        self.problem = problem
+        payload = encode("status", self._clock(), self.status())
+        for client in self._clients:
+            self._send(client, "status", payload)
+        self._flusher.wake()
+
+    # sending
+
+    def _carry_out(self, client: Client, outcome: Outcome) -> None:
+        for room in outcome.leaves:
+            self._rooms.leave(room, client.outbox)
+        for room in outcome.joins:
+            self._rooms.join(room, client.outbox)
+        self._send(client, "reply", outcome.reply)
+        for message in outcome.snapshots:
+            self._send(client, "snapshot", message.payload)
+        self._flusher.wake()
+        if outcome.close is not None:
+            client.outbox.flush()
+            client.close(outcome.close)
+
+    def _send(self, client: Client, kind: str, payload: bytes) -> None:
+        outbox = client.outbox
+        if not outbox.pending:
+            self._flusher.dirty.append(outbox)
+        frame = self._frame(payload)
+        outbox.pending.append(frame)
+        self.traffic.sent(kind, 1, len(frame))
+
+    def status(self) -> dict[str, Any]:
+        """Whether what the gateway knows is up to date, and why it is not."""
+        return {"state": "LIVE" if self.problem is None else "STALE", "reason": self.problem}
+
+    def _gap_notice(self, gap: Gap) -> bytes:
+        metadata = {"topic": gap.first.topic, "partition": gap.first.partition}
+        offsets = {"first_offset": gap.first.offset, "last_offset": gap.last.offset}
+        return encode("gap", self._clock(), gap.room.describe() | {"dropped": gap.dropped}, metadata | offsets)

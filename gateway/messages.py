@@ -1,0 +1,62 @@
+"""What travels inside the gateway: a record that arrived, the room it concerns, the message rendered from it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+
+class Source(NamedTuple):
+    """Where a record stands in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def metadata(self) -> dict[str, Any]:
+        """The provenance as messages carry it."""
+        return {"topic": self.topic, "partition": self.partition, "offset": self.offset}
+
+
+class Arrival(NamedTuple):
+    """A decoded record with its place in Kafka; which class of `schemas.records` it is, its receiver knows."""
+
+    source: Source
+    record: Any
+
+
+class Room(NamedTuple):
+    """What clients subscribe to: everyone in a room hears the same messages."""
+
+    data_type: str
+    instrument: str
+    interval: str | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """The room as answers and notices name it."""
+        named = {"data_type": self.data_type, "instrument": self.instrument}
+        return named if self.interval is None else named | {"interval": self.interval}
+
+
+class Message(NamedTuple):
+    """A rendered message of a room.
+
+    Of messages with one `key` a client that falls behind needs only the latest; without a key (None) every one counts.
+    """
+
+    room: Room
+    key: Hashable | None
+    source: Source
+    payload: bytes
+
+
+def encode(
+    kind: str, timestamp: int, data: Any, metadata: Mapping[str, Any] | None = None, request: int | str | None = None
+) -> bytes:
+    """The JSON text of a message; `request` is the id of the client's message it answers, `timestamp` microseconds."""
+    body: dict[str, Any] = {"type": kind, "timestamp": timestamp, "data": data, "metadata": metadata or {}}
+    if request is not None:
+        body["id"] = request
+    return orjson.dumps(body)

@@ -1,0 +1,117 @@
+"""What waits to be written to one client, bounded whatever the client does; the publisher never waits for it.
+
+A client that keeps up has a plain list of frames, written in one call at the next flush. One that falls behind (its socket
+takes no more) gets, once it can read again, only the latest message of each key, and of messages without a key the last
+ones with a notice of what was left out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gateway.messages import Message, Room, Source
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxLimits:
+    """How much waits for a client that is behind: so many messages without a key, so many bytes in all."""
+
+    messages: int = 1000
+    total_bytes: int = 1 << 20
+
+
+@dataclass(slots=True)
+class Gap:
+    """Messages of a room that a client will not get: how many, from which record to which."""
+
+    room: Room
+    first: Source
+    last: Source
+    dropped: int = 1
+
+
+class Backlog(NamedTuple):
+    """What a client that can read again gets, in this order; `conflated` counts messages replaced by later ones."""
+
+    pending: list[bytes]
+    gaps: list[Gap]
+    kept: list[bytes]
+    conflated: int
+
+
+class _Queued(NamedTuple):
+    room: Room
+    source: Source
+    frame: bytes
+
+
+class Outbox:
+    """One client's outbox. `write` takes the frames of a flush; `behind` is whether the client's socket is full."""
+
+    __slots__ = ("_conflated", "_gaps", "_kept_bytes", "_latest", "_limits", "_queue", "_write", "behind", "pending")
+
+    def __init__(self, write: Callable[[list[bytes]], None], limits: OutboxLimits) -> None:
+        self._write = write
+        self._limits = limits
+        self.pending: list[bytes] = []
+        self.behind = False
+        self._forget()
+
+    def flush(self) -> None:
+        """Write what is pending, unless the client is behind."""
+        if self.pending and not self.behind:
+            frames, self.pending = self.pending, []
+            self._write(frames)
+
+    def keep(self, message: Message, frame: bytes) -> bool:
+        """Keep a message for a client that is behind; False when more waits for it than may."""
+        if message.key is None:
+            self._enqueue(_Queued(message.room, message.source, frame))
+        else:
+            self._replace(message.key, frame)
+        return self._kept_bytes <= self._limits.total_bytes
+
+    def catch_up(self) -> Backlog:
+        """Take out what was pending, what the client missed since, and what was kept for it."""
+        kept = [queued.frame for queued in self._queue] + list(self._latest.values())
+        backlog = Backlog(self.pending, list(self._gaps.values()), kept, self._conflated)
+        self.discard()
+        return backlog
+
+    def discard(self) -> None:
+        """Throw everything away."""
+        self.pending = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self._latest: dict[Hashable, bytes] = {}
+        self._queue: deque[_Queued] = deque()
+        self._gaps: dict[Room, Gap] = {}
+        self._conflated = 0
+        self._kept_bytes = 0
+
+    def _replace(self, key: Hashable, frame: bytes) -> None:
+        before = self._latest.pop(key, None)
+        if before is not None:
+            self._conflated += 1
+            self._kept_bytes -= len(before)
+        self._latest[key] = frame
+        self._kept_bytes += len(frame)
+
+    def _enqueue(self, queued: _Queued) -> None:
+        self._queue.append(queued)
+        self._kept_bytes += len(queued.frame)
+        if len(self._queue) > self._limits.messages:
+            self._drop(self._queue.popleft())
+
+    def _drop(self, queued: _Queued) -> None:
+        self._kept_bytes -= len(queued.frame)
+        gap = self._gaps.get(queued.room)
+        if gap is None:
+            self._gaps[queued.room] = Gap(queued.room, queued.source, queued.source)
+        else:
+            gap.last = queued.source
+            gap.dropped += 1

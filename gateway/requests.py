@@ -1,0 +1,65 @@
+"""What a client may say: the JSON text of a message parsed and checked, or refused with the place of the mistake."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+
+from gateway.refusals import ErrorCode, Refusal
+
+_MOST = 2**53  # what every client's numbers hold exactly
+_Id = Annotated[int, msgspec.Meta(ge=-_MOST, le=_MOST)] | Annotated[str, msgspec.Meta(max_length=64)] | None
+_Symbol = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A client's message. `id` comes back in the answer. `symbol` and `symbols` add up, so do the data types.
+
+    `interval` and `history` (how many past candles first) only concern data types that have them.
+    """
+
+    action: str
+    id: _Id = None
+    symbol: _Symbol | None = None
+    symbols: tuple[_Symbol, ...] = ()
+    data_type: _Word | None = None
+    data_types: tuple[_Word, ...] = ()
+    interval: _Word | None = None
+    history: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
+
+    def all_symbols(self) -> list[str]:
+        """The symbols named, each once, in their order."""
+        return list(dict.fromkeys(((self.symbol,) if self.symbol else ()) + self.symbols))
+
+    def all_data_types(self) -> list[str]:
+        """The data types named, in capitals, each once; empty when none is."""
+        named = ((self.data_type,) if self.data_type else ()) + self.data_types
+        return list(dict.fromkeys(name.upper() for name in named))
+
+
+class _OnlyId(msgspec.Struct):
+    id: _Id = None
+
+
+_REQUEST = msgspec.json.Decoder(Request)
+_ONLY_ID = msgspec.json.Decoder(_OnlyId)
+
+
+def parse_request(text: bytes) -> Request:
+    """Read a client's message. Raises Refusal: no JSON, or not of the form of a message."""
+    try:
+        return _REQUEST.decode(text)
+    except msgspec.ValidationError as error:
+        raise Refusal(ErrorCode.INVALID_MESSAGE, f"the message is not understood: {error}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refusal(ErrorCode.MALFORMED_JSON, f"the message is no JSON: {error}") from error
+
+
+def id_of(text: bytes) -> Any:
+    """The id of a message that was refused, so that its answer can carry it; None when there is none to be found."""
+    try:
+        return _ONLY_ID.decode(text).id
+    except (msgspec.DecodeError, RecursionError):
+        return None

@@ -1,0 +1,79 @@
+"""The REST application: endpoints, the one format of errors, and who may ask."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, FastAPI, Header, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from gateway.channels.quote import Channel as QuoteChannel
+from gateway.door import MARKET_PATH
+from gateway.refusals import ErrorCode, Refusal
+from gateway.rest import docs_page, quotes, status
+from gateway.rest.context import Context
+from gateway.rest.models import error_responses
+
+_DESCRIPTION = (
+    "Latest market data. Prices and sizes are decimal text, times are integer microseconds since the epoch, UTC. "
+    f"Live data comes over the WebSocket at {MARKET_PATH}. Answers are {{data, metadata}}, errors {{error}}."
+)
+
+
+def make_app(context: Context, version: str) -> FastAPI:
+    """The application; it opens nothing and starts nothing."""
+
+    def check_host(host: Annotated[str | None, Header(include_in_schema=False)] = None) -> None:
+        context.door.check_host(host)
+
+    app = FastAPI(
+        title="Market data gateway",
+        version=version,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(check_host)],
+        responses=error_responses(403, 422, 500),
+    )
+    quote_channel = cast("QuoteChannel | None", context.hub.channels.get(QuoteChannel.data_type))
+    if quote_channel is not None:
+        app.include_router(quotes.router(context, quote_channel))
+    app.include_router(status.router(context, quote_channel))
+    app.include_router(docs_page.router())
+    _add_websocket_hint(app)
+    _add_error_format(app)
+    if context.door.origins:
+        app.add_middleware(CORSMiddleware, allow_origins=sorted(context.door.origins), allow_methods=["GET"])
+    return app
+
+
+def _add_websocket_hint(app: FastAPI) -> None:
+    @app.get(MARKET_PATH, include_in_schema=False)
+    async def websocket_hint() -> None:
+        raise Refusal(ErrorCode.UPGRADE_REQUIRED, f"{MARKET_PATH} is a WebSocket; connect to it with a WebSocket client")
+
+
+def _add_error_format(app: FastAPI) -> None:
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, error: Refusal) -> JSONResponse:
+        headers = {"Retry-After": "1"} if error.status == 503 else {"Upgrade": "websocket"} if error.status == 426 else None
+        return JSONResponse({"error": error.body()}, status_code=error.status, headers=headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        problems = [f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors()]
+        return await refused(request, Refusal(ErrorCode.INVALID_PARAMETER, "; ".join(problems)))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        code = ErrorCode.METHOD_NOT_ALLOWED if error.status_code == 405 else ErrorCode.NOT_FOUND
+        refusal = Refusal(code, f"{request.method} {request.url.path[:200]}: {error.detail}")
+        return JSONResponse({"error": refusal.body()}, status_code=error.status_code, headers=error.headers)
+
+    @app.exception_handler(Exception)  # uvicorn logs it
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        return await refused(request, Refusal(ErrorCode.INTERNAL_ERROR, "the gateway failed to answer; see its log"))

@@ -1,0 +1,63 @@
+"""`/api/v1/realtime/status`, `/healthz` and `/readyz`: how the gateway and the feeds are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from gateway.channels.quote import Channel as QuoteChannel
+from gateway.rest.context import Context
+from gateway.rest.models import Answer, Metadata, StatusBody
+from runtime.health import answer
+
+
+def router(context: Context, quotes: QuoteChannel | None) -> APIRouter:
+    """The endpoints."""
+    routes = APIRouter(tags=["status"])
+
+    @routes.get(
+        "/api/v1/realtime/status",
+        summary="Feeds, connections and positions",
+        response_model=Answer[StatusBody, Metadata],
+    )
+    async def status() -> object:
+        """State of every stream by venue, channel and instrument; clients; how far the topics were read."""
+        hub, reasons = context.hub, context.health.reasons()
+        data = {
+            "ready": not reasons,
+            "reasons": reasons,
+            "instruments": len(hub.instruments),
+            "feeds": hub.feeds.describe(),
+            "connections": {"clients": hub.clients, **asdict(hub.traffic)},
+            "cache": _cache(quotes),
+            "partitions": [partition._asdict() for partition in context.intake.progress()],
+        }
+        return {"data": data, "metadata": context.metadata()}
+
+    @routes.get("/healthz", summary="Whether the process is alive", responses={503: {"description": "It hangs."}})
+    async def healthz() -> JSONResponse:
+        """For an orchestrator: restart what is not alive."""
+        return _health("/healthz")
+
+    @routes.get("/readyz", summary="Whether clients can be served", responses={503: {"description": "Not now; see reasons."}})
+    async def readyz() -> JSONResponse:
+        """For a load balancer: send no traffic to what is not ready."""
+        return _health("/readyz")
+
+    def _health(path: str) -> JSONResponse:
+        code, body = answer(context.health, path)
+        return JSONResponse(body, status_code=code)
+
+    return routes
+
+
+def _cache(quotes: QuoteChannel | None) -> dict[str, object]:
+    hits, misses = (quotes.store.hits, quotes.store.misses) if quotes else (0, 0)
+    return {
+        "entries": len(quotes.store) if quotes else 0,
+        "hits": hits,
+        "misses": misses,
+        "hit_rate": hits / (hits + misses) if hits + misses else None,
+    }

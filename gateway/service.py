@@ -1,0 +1,223 @@
+"""The gateway put together: every part is made here and given what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+import uvicorn
+
+from gateway.channel import ChannelOptions, find_channels
+from gateway.door import Door, check_exposure, is_loopback
+from gateway.flusher import Flusher, FlushPolicy
+from gateway.http_guard import GuardedHttp
+from gateway.hub import Hub
+from gateway.instruments import Instruments
+from gateway.intake import Intake
+from gateway.outbox import OutboxLimits
+from gateway.rest.app import make_app
+from gateway.rest.context import Context
+from gateway.session import SessionLimits
+from gateway.tail import Tail
+from gateway.websocket import MarketSocket, SocketLimits, probe_clients, text_frame
+from runtime.errors import AddressUnavailable
+from runtime.health import Health, keep_beating, serving
+from runtime.kafka import admin_options, check_broker, registry_options, tail_options
+from runtime.logs import get_logger
+from runtime.settings import Settings
+from schemas.contract import open_contract
+from schemas.topics import CANDLES, QUOTES, STATUS, TRADES
+
+log = get_logger(__name__)
+
+CHECKS = ("topics",)
+
+LOOK_BACKS: dict[str, int | None] = {STATUS.name: None, CANDLES.name: 50_000, QUOTES.name: 2_000, TRADES.name: 2_000}
+"""Records of each partition read first, None for all; other topics from their end."""
+
+_SHUTDOWN_SECONDS = 11
+"""Clients are told over five seconds and have five to answer; a service has 14 in all."""
+
+_SPARE_CONNECTIONS = 500
+"""HTTP connections besides the WebSocket clients."""
+
+Listening = Callable[[str, int], None]
+"""Told the address once the gateway accepts connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """Everything that can be chosen; times in seconds."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    origins: frozenset[str] = frozenset()
+    max_clients: int = 10_000
+    instruments: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ("quote", "trade", "kline")
+    channel_options: ChannelOptions = field(default_factory=ChannelOptions)
+    session_limits: SessionLimits = field(default_factory=SessionLimits)
+    outbox_limits: OutboxLimits = field(default_factory=OutboxLimits)
+    socket_limits: SocketLimits = field(default_factory=SocketLimits)
+    flush: FlushPolicy = field(default_factory=FlushPolicy)
+    ping_seconds: float = 30.0
+    request_seconds: float = 10.0
+
+
+def options_of(settings: Settings) -> GatewayOptions:
+    """The options that the settings give. Raises ConfigurationError when they would expose the gateway."""
+    gateway = settings.gateway
+    check_exposure(gateway.host, allow_remote=gateway.allow_remote)
+    symbols = (symbol for feed in settings.ingest.feeds.values() for symbol in feed.symbols)
+    return GatewayOptions(
+        host=gateway.host,
+        port=gateway.port,
+        origins=frozenset(gateway.origins),
+        max_clients=gateway.max_clients,
+        instruments=tuple(dict.fromkeys(symbols)),
+        channels=gateway.channels,
+        channel_options=ChannelOptions(history_size=gateway.history_size, intervals=settings.processors.intervals),
+        outbox_limits=OutboxLimits(gateway.outbox_messages, gateway.outbox_bytes),
+        ping_seconds=gateway.ping_seconds,
+    )
+
+
+async def run(settings: Settings, stop: asyncio.Event, listening: Listening | None = None) -> None:
+    """Serve the topics until `stop` is set. Raises when a server cannot be reached or an address not be had at the start."""
+    options = options_of(settings)
+    check_broker(settings.kafka)
+    topics = {topic.name: topic for channel in find_channels(options.channels) for topic in (*channel.topics, STATUS)}
+    codec = open_contract(
+        admin_options(settings.kafka, "gateway-admin"),
+        registry_options(settings.registry),
+        settings.topics.partitions,
+        topics.values(),
+    )
+    kafka = tail_options(settings.kafka, "gateway", without_offset="error")
+    look_backs = {name: LOOK_BACKS.get(name, 0) for name in topics}
+    health = Health(CHECKS)
+    with serving(health, settings.observability):
+        await serve(options, Tail(kafka, settings.kafka.bootstrap, look_backs, codec.decode), health, stop, listening)
+
+
+async def serve(
+    options: GatewayOptions, intake: Intake, health: Health, stop: asyncio.Event, listening: Listening | None = None
+) -> None:
+    """Serve what the intake delivers until `stop` is set; raises the error of an intake that fails."""
+    hub, door = _hub(options), _Readiness(health)
+    admission = Door(options.host, options.origins, options.max_clients, door.not_ready)
+    context = Context(hub, health, intake, admission, _now)
+    listener = _listen(options.host, options.port)
+    server = _server(options, context)
+    host, port = listener.getsockname()[:2]
+    _announce(host, port)
+
+    def report(problem: str | None) -> None:
+        if problem is None:
+            log.info("up to date with the topics")
+        else:
+            log.warning("not up to date with the topics", reason=problem)
+        door.report(problem)
+        hub.measure_latency = hub.measure_latency or problem is None
+        hub.set_problem(problem)
+
+    tasks = [
+        asyncio.create_task(intake.run(hub.take, report), name="intake"),
+        asyncio.create_task(stop.wait(), name="stop"),
+        asyncio.create_task(keep_beating(health), name="beat"),
+        asyncio.create_task(probe_clients(server.server_state.connections, options.ping_seconds), name="probe"),
+    ]
+    web = asyncio.create_task(server.serve(sockets=[listener]), name="web")
+    if listening is not None:
+        listening(host, port)
+    try:
+        await asyncio.wait([*tasks, web], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        server.should_exit = True
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait([*tasks, web])
+    for task in (*tasks, web):
+        if not task.cancelled():
+            task.result()
+
+
+class _Readiness:
+    """Whether clients can be served: from the moment the recent records were read, through later disturbances as well."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._waiting_for: str | None = "starting"
+
+    def report(self, problem: str | None) -> None:
+        if problem is None:
+            self._health.ready("topics")
+            self._waiting_for = None
+        else:
+            self._health.not_ready("topics", problem)
+            self._waiting_for = self._waiting_for and problem
+
+    def not_ready(self) -> str | None:
+        return self._waiting_for
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the service's own way of ending."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+def _server(options: GatewayOptions, context: Context) -> _Server:
+    connections = options.max_clients + _SPARE_CONNECTIONS
+    config = uvicorn.Config(
+        make_app(context, version("tapeline")),
+        http=GuardedHttp.bind(max_connections=connections, request_seconds=options.request_seconds),
+        ws=MarketSocket.bind(context.hub, context.door, options.socket_limits),
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+    return _Server(config)
+
+
+def _hub(options: GatewayOptions) -> Hub:
+    return Hub(
+        [channel(options.channel_options) for channel in find_channels(options.channels)],
+        Instruments(options.instruments),
+        Flusher(asyncio.get_running_loop(), options.flush),
+        frame=text_frame,
+        clock=_now,
+        session_limits=options.session_limits,
+        outbox_limits=options.outbox_limits,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise AddressUnavailable("the gateway", host, port, error.strerror or str(error)) from error
+
+
+def _announce(host: str, port: int) -> None:
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if is_loopback(host):
+        log.info("gateway listening; clients are not authenticated, so it serves this machine only", address=address)
+    else:
+        log.warning("gateway listening to other machines, and clients are not authenticated", address=address)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

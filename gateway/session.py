@@ -1,0 +1,231 @@
+"""One client's conversation, without I/O: a text in, replies and changes of its subscriptions out.
+
+Every text gets one answer. A snapshot is taken in the same call that grants the subscription; the caller enters the rooms
+before it gives way to anything else, so nothing is missed or told twice between snapshot and live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.channel import Channel, Grant
+from gateway.close_codes import CloseCode
+from gateway.instruments import Instruments
+from gateway.messages import Message, Room, encode
+from gateway.refusals import ErrorCode, Refusal
+from gateway.requests import Request, id_of, parse_request
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """What one client may do. It may err `errors` times in a row, and once more each `error_pause` microseconds."""
+
+    message_bytes: int = 1 << 16
+    subscriptions: int = 1000
+    symbols_per_message: int = 500
+    errors: int = 100
+    error_pause: int = 1_000_000
+
+    def describe(self) -> dict[str, int]:
+        """The limits a well-behaved client needs to know."""
+        return {
+            "message_bytes": self.message_bytes,
+            "subscriptions": self.subscriptions,
+            "symbols_per_message": self.symbols_per_message,
+        }
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What follows from a client's message, to be carried out in this order; `close` ends the connection after it."""
+
+    reply: bytes = b""
+    leaves: list[Room] = field(default_factory=list)
+    joins: list[Room] = field(default_factory=list)
+    snapshots: list[Message] = field(default_factory=list)
+    close: CloseCode | None = None
+
+
+class Session:
+    """What a client is subscribed to, and how its messages are answered. Times are microseconds."""
+
+    def __init__(
+        self, client_id: str, channels: Mapping[str, Channel], instruments: Instruments, limits: SessionLimits
+    ) -> None:
+        self.client_id = client_id
+        self.rooms: set[Room] = set()
+        self._channels = channels
+        self._instruments = instruments
+        self._limits = limits
+        self._errors_until = 0
+        self._actions: dict[str, Callable[[Request, int, Outcome], None]] = {
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "ping": self._ping,
+        }
+
+    def receive(self, text: bytes, now: int) -> Outcome:
+        """Answer a message of the client."""
+        outcome = Outcome()
+        try:
+            self._check_size(text)
+            request = parse_request(text)
+            self._action(request)(request, now, outcome)
+        except Refusal as refusal:
+            request_id = None if refusal.code is ErrorCode.MESSAGE_TOO_LARGE else id_of(text)
+            outcome.reply = self._error(refusal, now, request_id)
+            outcome.close = self._count_error(now)
+        return outcome
+
+    def refuse(self, refusal: Refusal, now: int) -> Outcome:
+        """Answer something that is no text at all."""
+        return Outcome(self._error(refusal, now, None), close=self._count_error(now))
+
+    def _check_size(self, text: bytes) -> None:
+        if len(text) > self._limits.message_bytes:
+            raise Refusal(
+                ErrorCode.MESSAGE_TOO_LARGE,
+                f"the message has {len(text)} bytes, more than the {self._limits.message_bytes} that are accepted",
+            )
+
+    def _action(self, request: Request) -> Callable[[Request, int, Outcome], None]:
+        action = self._actions.get(request.action)
+        if action is None:
+            known = list(self._actions)
+            raise Refusal(
+                ErrorCode.UNKNOWN_ACTION,
+                f"{request.action!r:.80} is not an action; there are {', '.join(known)}",
+                candidates=known,
+            )
+        return action
+
+    # subscribe
+
+    def _subscribe(self, request: Request, now: int, outcome: Outcome) -> None:
+        refusals: list[Refusal] = []
+        channels = self._wanted_channels(request, refusals)
+        granted = []
+        for symbol, instrument in self._wanted_instruments(request, refusals):
+            for channel in channels:
+                try:
+                    grant = channel.grant(instrument, request)
+                    self._check_room(grant.room)
+                except Refusal as refusal:
+                    refusal.details.setdefault("symbol", symbol)
+                    refusals.append(refusal)
+                else:
+                    granted.append(self._join(symbol, channel, grant, now, outcome))
+        self._answer(request, {"subscriptions": granted}, bool(granted), refusals, now, outcome)
+
+    def _join(self, symbol: str, channel: Channel, grant: Grant, now: int, outcome: Outcome) -> dict[str, Any]:
+        snapshot = channel.snapshot(grant, now)
+        self.rooms.add(grant.room)
+        outcome.joins.append(grant.room)
+        outcome.snapshots += snapshot
+        return {
+            "symbol": symbol,
+            "instrument": grant.room.instrument,
+            "data_type": channel.data_type,
+            "message_type": channel.message_type,
+            "delivery": channel.delivery,
+            **grant.settings,
+            "snapshot": len(snapshot),
+        }
+
+    def _check_room(self, room: Room) -> None:
+        if room not in self.rooms and len(self.rooms) >= self._limits.subscriptions:
+            raise Refusal(
+                ErrorCode.TOO_MANY_SUBSCRIPTIONS,
+                f"a client may have {self._limits.subscriptions} subscriptions at a time",
+                limit=self._limits.subscriptions,
+            )
+
+    # unsubscribe
+
+    def _unsubscribe(self, request: Request, now: int, outcome: Outcome) -> None:
+        refusals: list[Refusal] = []
+        data_types = {channel.data_type for channel in self._named_channels(request, refusals)}
+        if not request.all_data_types():
+            data_types = set(self._channels)
+        for _, instrument in self._wanted_instruments(request, refusals):
+            outcome.leaves += [
+                room
+                for room in self.rooms
+                if room.instrument == instrument and room.data_type in data_types and request.interval in (None, room.interval)
+            ]
+        self.rooms.difference_update(outcome.leaves)
+        left = [room.describe() for room in sorted(outcome.leaves, key=str)]
+        self._answer(request, {"unsubscribed": left}, bool(left), refusals, now, outcome)
+
+    # ping
+
+    def _ping(self, request: Request, now: int, outcome: Outcome) -> None:
+        outcome.reply = encode("pong", now, {}, request=request.id)
+
+    # what a request names
+
+    def _wanted_channels(self, request: Request, refusals: list[Refusal]) -> list[Channel]:
+        if request.all_data_types():
+            return self._named_channels(request, refusals)
+        return [self._channels.get("QUOTE") or next(iter(self._channels.values()))]
+
+    def _named_channels(self, request: Request, refusals: list[Refusal]) -> list[Channel]:
+        found = []
+        for name in request.all_data_types():
+            if name in self._channels:
+                found.append(self._channels[name])
+            else:
+                known = list(self._channels)
+                refusals.append(
+                    Refusal(
+                        ErrorCode.UNKNOWN_DATA_TYPE,
+                        f"{name!r} is not a data type; there are {', '.join(known)}",
+                        candidates=known,
+                    )
+                )
+        return found
+
+    def _wanted_instruments(self, request: Request, refusals: list[Refusal]) -> Iterable[tuple[str, str]]:
+        symbols = request.all_symbols()
+        if not symbols:
+            raise Refusal(ErrorCode.INVALID_MESSAGE, f"{request.action} needs `symbol` or `symbols`")
+        if len(symbols) > self._limits.symbols_per_message:
+            raise Refusal(
+                ErrorCode.TOO_MANY_SYMBOLS,
+                f"a message may name {self._limits.symbols_per_message} symbols, not {len(symbols)}",
+                limit=self._limits.symbols_per_message,
+            )
+        found = []
+        for symbol in symbols:
+            try:
+                found.append((symbol, self._instruments.resolve(symbol)))
+            except Refusal as refusal:
+                refusals.append(refusal)
+        return found
+
+    # answers
+
+    def _answer(
+        self, request: Request, data: dict[str, Any], something: bool, refusals: list[Refusal], now: int, outcome: Outcome
+    ) -> None:
+        """One answer to one request: what was done with what was refused, or an error when nothing was done."""
+        if refusals and not something:
+            first, *others = refusals
+            first.details |= {"others": [refusal.body() for refusal in others]} if others else {}
+            raise first
+        data["refused"] = [refusal.body() for refusal in refusals]
+        outcome.reply = encode(request.action, now, data, request=request.id)
+        if refusals:
+            outcome.close = self._count_error(now)
+
+    @staticmethod
+    def _error(refusal: Refusal, now: int, request_id: Any) -> bytes:
+        return encode("error", now, refusal.body(), request=request_id)
+
+    def _count_error(self, now: int) -> CloseCode | None:
+        """Each erring message is worth a pause; whoever is as many pauses ahead as there may be errors is cut."""
+        self._errors_until = max(self._errors_until, now) + self._limits.error_pause
+        ahead = self._errors_until - now > self._limits.errors * self._limits.error_pause
+        return CloseCode.TOO_MANY_ERRORS if ahead else None

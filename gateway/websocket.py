@@ -1,0 +1,276 @@
+"""WebSocket connections: the thin shell between sockets and the hub, and the only server-side user of the library.
+
+uvicorn makes one object of this class for each upgrade request (its `ws=` option), hands over the transport and the request
+as bytes, calls `shutdown` when it stops, and waits until every connection has left `server_state.connections`. The
+library's `ServerProtocol` does handshake, parsing and closing without I/O; frames made once by `text_frame` go straight to
+the transport. A connection has no task, queue or ASGI scope of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import orjson
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from gateway.close_codes import CloseCode
+from gateway.door import Door
+from gateway.hub import Client, Hub
+from gateway.metrics import CLOSED, REFUSED
+from gateway.refusals import ErrorCode, Refusal
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+_DATA = (Opcode.TEXT, Opcode.CONT, Opcode.BINARY)
+
+_LIBRARY_LOG = logging.getLogger("gateway.websocket.protocol")
+_LIBRARY_LOG.setLevel(logging.WARNING)  # it tells of every connection
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A text message as it stands on the wire, the same for every client."""
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SocketLimits:
+    """Limits of a connection, in bytes and seconds.
+
+    A message above `message_bytes` ends the connection (the session answers those above its own, lower limit by an error).
+    A client is behind when `unsent_bytes` wait in its socket, and is cut after `slow_seconds` of it.
+    """
+
+    message_bytes: int = 1 << 18
+    unsent_bytes: int = 1 << 18
+    slow_seconds: float = 10.0
+    close_seconds: float = 5.0
+    drain_seconds: float = 5.0
+
+
+class MarketSocket(asyncio.Protocol):
+    """One WebSocket connection; `bind` gives the class that belongs to a hub."""
+
+    hub: ClassVar[Hub]
+    door: ClassVar[Door]
+    limits: ClassVar[SocketLimits]
+
+    __slots__ = ("_alive", "_client", "_closing", "_connections", "_loop", "_slow", "_text", "_transport", "_ws")
+
+    @classmethod
+    def bind(cls, hub: Hub, door: Door, limits: SocketLimits) -> type[MarketSocket]:
+        """The class whose connections talk to this hub."""
+        return type("BoundMarketSocket", (cls,), {"hub": hub, "door": door, "limits": limits, "__slots__": ()})
+
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
+        self._connections = cast("set[Any]", server_state.connections)
+        self._loop = asyncio.get_running_loop()
+        self._ws = ServerProtocol(max_size=self.limits.message_bytes, logger=_LIBRARY_LOG)
+        self._transport: asyncio.Transport
+        self._client: Client | None = None
+        self._text: bytearray | None = None
+        self._alive = True
+        self._closing: asyncio.TimerHandle | None = None
+        self._slow: asyncio.TimerHandle | None = None
+
+    # called by the transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is ours from here."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=self.limits.unsent_bytes)
+        self._connections.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came in."""
+        self._alive = True
+        self._ws.receive_data(data)
+        for event in self._ws.events_received():
+            if isinstance(event, Request):
+                self._handshake(event)
+            elif isinstance(event, Frame) and self._client is not None and event.opcode in _DATA:
+                self._fragment(event)
+        self._pump()
+
+    def eof_received(self) -> None:
+        """The client sends no more; the transport closes itself after this."""
+        self._ws.receive_eof()
+        self._pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._connections.discard(self)
+        self._leave()
+        for timer in (self._closing, self._slow):
+            if timer is not None:
+                timer.cancel()
+
+    def pause_writing(self) -> None:
+        """The client does not take what we send: it gets less, and is not listened to, until it does."""
+        if self._client is not None:
+            self.hub.fall_behind(self._client)
+            self._transport.pause_reading()
+            self._slow = self._loop.call_later(self.limits.slow_seconds, self.close, CloseCode.SLOW_CONSUMER)
+
+    def resume_writing(self) -> None:
+        """The client takes what we send again."""
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
+        if self._client is not None and self._client.outbox.behind:
+            self._transport.resume_reading()
+            self.hub.catch_up(self._client)
+
+    # called by uvicorn and the heartbeat
+
+    def shutdown(self) -> None:
+        """The gateway stops: all clients are told, spread over a while, since all will come back at once."""
+        if self._client is None:
+            self._transport.close()
+            return
+        spread = min(self.limits.drain_seconds, self.hub.clients / 1000)
+        self._loop.call_later(random.uniform(0, spread), self.close, CloseCode.SERVICE_RESTART)  # noqa: S311  # no secret
+
+    def probe(self) -> None:
+        """Ask for a sign of life; who gave none since the last time is cut. Who is behind has its own time limit."""
+        if self._ws.state is not State.OPEN or self._slow is not None:
+            return
+        if not self._alive:
+            log.info("client is silent, cut", client=self._name)
+            self._transport.abort()
+            return
+        self._alive = False
+        self._ws.send_ping(b"")
+        self._pump()
+
+    # handshake and messages
+
+    def _handshake(self, request: Request) -> None:
+        try:
+            client_id = self.door.admit(
+                request.path, host=_header(request, "Host"), origin=_header(request, "Origin"), clients=self.hub.clients
+            )
+        except Refusal as refusal:
+            REFUSED.labels(refusal.code.name).inc()
+            self._ws.send_response(self._rejection(refusal))
+            return
+        response = self._ws.accept(request)
+        self._ws.send_response(response)
+        self._pump()
+        if self._ws.state is State.OPEN:
+            self._client = self.hub.connect(client_id, self._write, self.close)
+
+    def _rejection(self, refusal: Refusal) -> Response:
+        response = self._ws.reject(refusal.status, orjson.dumps({"error": refusal.body()}).decode())
+        del response.headers["Content-Type"]
+        response.headers["Content-Type"] = "application/json"
+        if refusal.status == 503:
+            response.headers["Retry-After"] = "1"
+        return response
+
+    def _fragment(self, frame: Frame) -> None:
+        """Gather the fragments of a message; the library bounds their sum."""
+        if frame.opcode is Opcode.BINARY or (frame.opcode is Opcode.CONT and self._text is None):
+            if frame.fin and self._client is not None:
+                self.hub.refuse(self._client, Refusal(ErrorCode.BINARY_NOT_SUPPORTED, "messages are JSON text, not binary"))
+            return
+        self._text = bytearray() if self._text is None else self._text
+        self._text += frame.data
+        if frame.fin:
+            text, self._text = bytes(self._text), None
+            self._message(text)
+
+    def _message(self, text: bytes) -> None:
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            self._fail(CloseCode.INVALID_TEXT, "the text is not UTF-8")
+            return
+        try:
+            self.hub.receive(cast("Client", self._client), text)
+        except Exception:  # one client's message must not harm the others
+            log.exception("message failed", client=self._name)
+            self.close(CloseCode.INTERNAL_ERROR)
+
+    # closing
+
+    def close(self, code: CloseCode) -> None:
+        """Say goodbye with a code; nothing follows it."""
+        if self._ws.state is not State.OPEN:
+            return
+        log.debug("closing", client=self._name, code=code.name)
+        self._leave()
+        self._ws.send_close(code, code.name.lower().replace("_", " "))
+        self._transport.resume_reading()
+        CLOSED.labels(str(int(code))).inc()
+        self._pump()
+
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        self._leave()
+        self._ws.fail(code, reason)
+        self._pump()
+
+    def _leave(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            self.hub.disconnect(client)
+
+    @property
+    def _name(self) -> str:
+        return self._client.session.client_id if self._client else "?"
+
+    # writing
+
+    def _write(self, frames: list[bytes]) -> None:
+        if self._transport.is_closing():
+            return
+        if len(frames) == 1:
+            self._transport.write(frames[0])
+        else:
+            self._transport.writelines(frames)
+
+    def _pump(self) -> None:
+        """Write what the protocol has to say, and end the connection when it says so."""
+        chunks = self._ws.data_to_send()
+        if chunks and not self._transport.is_closing():
+            if data := b"".join(chunks):
+                self._transport.write(data)
+            if chunks[-1] == b"":
+                self._end()
+        if self._closing is None and self._ws.close_expected():
+            self._closing = self._loop.call_later(self.limits.close_seconds, self._transport.abort)
+
+    def _end(self) -> None:
+        self._leave()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()  # a full close would answer what still comes by a reset, which eats our close frame
+        else:
+            self._transport.close()
+
+
+def _header(request: Request, name: str) -> str | None:
+    values = request.headers.get_all(name)
+    if len(values) > 1:
+        raise Refusal(ErrorCode.INVALID_MESSAGE, f"the request has {len(values)} {name} headers")
+    return values[0] if values else None
+
+
+async def probe_clients(connections: Iterable[Any], every_seconds: float) -> None:
+    """Probe every client each time the period has passed, a few hundred a turn; a task of this ends by cancellation."""
+    while True:
+        await asyncio.sleep(every_seconds)
+        sockets = [connection for connection in connections if isinstance(connection, MarketSocket)]
+        for number, connection in enumerate(sockets, start=1):
+            connection.probe()
+            if number % 200 == 0:
+                await asyncio.sleep(0)

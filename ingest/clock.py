@@ -1,0 +1,40 @@
+"""Time for the parts of ingest that live in it; tests bring a clock of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What time it is, and waiting."""
+
+    def now(self) -> int:
+        """Microseconds since the epoch, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that nobody sets."""
+
+    async def pause(self, seconds: float, until: asyncio.Event) -> None:
+        """Wait so long, or until the event is set."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> int:
+        """See `Clock.now`."""
+        return time.time_ns() // 1000
+
+    def monotonic(self) -> float:
+        """See `Clock.monotonic`."""
+        return time.monotonic()
+
+    async def pause(self, seconds: float, until: asyncio.Event) -> None:
+        """See `Clock.pause`."""
+        try:
+            async with asyncio.timeout(seconds):
+                await until.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,217 @@
+"""One line's life over a WebSocket: connect, subscribe, receive, and the same again after each loss, without end.
+
+The only module of ingest that knows the WebSocket library. What happens is told to the feed's session, and the records that
+follow from it are put out; nothing is decided here about data. Silence is measured by market data: pings, replies and
+heartbeats do not count as life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus, InvalidURI, WebSocketException
+
+from ingest.clock import Clock
+from ingest.feed import ConnectionStatus, ListeningVenue, Route, Subscription
+from ingest.session import Session
+from market.errors import WebSocketError
+from market.feed_status import FeedState
+from runtime.logs import get_logger
+from runtime.retry import Backoff
+from schemas.records import Record
+
+log = get_logger(__name__)
+
+_OPEN_TIMEOUT = 10.0
+_CLOSE_TIMEOUT = 2.0
+_LARGEST_FRAME = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """How to connect. `proxy` True takes the one that the environment names, None none."""
+
+    backoff: Backoff = field(default_factory=Backoff)
+    heartbeat_seconds: float = 30.0
+    stale_after_seconds: float = 60.0
+    proxy: str | Literal[True] | None = True
+
+
+class Recorder(Protocol):
+    """Who keeps what came in; see `ingest.capture.Capture`."""
+
+    def opened(self, at: int, line: str, url: str, market: str) -> None:
+        """A connection was opened."""
+
+    def frame(self, at: int, line: str, data: bytes) -> None:
+        """A frame was received."""
+
+    def closed(self, at: int, line: str, reason: str) -> None:
+        """A connection was lost."""
+
+
+class Connection:
+    """One line. `put` takes records, `room` waits until more may be put; they are the feed's."""
+
+    def __init__(
+        self,
+        name: str,
+        venue: ListeningVenue,
+        route: Route,
+        session: Session,
+        *,
+        options: ConnectionOptions,
+        clock: Clock,
+        put: Callable[[Iterable[Record]], None],
+        room: Callable[[], Awaitable[bool]],
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.name = name
+        self.route = route
+        self.status = ConnectionStatus.DISCONNECTED
+        self.subscriptions: dict[Subscription, None] = {}
+        self._venue = venue
+        self._session = session
+        self._options = options
+        self._clock = clock
+        self._put = put
+        self._room = room
+        self._recorder = recorder
+        self._never = asyncio.Event()
+        self._socket: ClientConnection | None = None
+        self._limit: asyncio.Timeout | None = None
+        self._request_id = 1
+        self._waited_until = 0
+        self._is_waiting = False
+        self._attempt = 0
+        self._was_open = False
+
+    async def run(self) -> None:
+        """Keep the line up until cancelled. Raises WebSocketError when it can never work: a wrong address or proxy."""
+        self.status = ConnectionStatus.CONNECTING
+        while True:
+            self._connecting(self.subscriptions)
+            reason, least_delay = "stopped", 0.0
+            try:
+                reason, least_delay = await self._connection()
+            finally:
+                self._lost(reason)
+            delay = max(least_delay, self._options.backoff.delay(self._attempt))
+            self._attempt += 1
+            self.status = ConnectionStatus.RECONNECTING
+            log.warning("connection lost", line=self.name, reason=reason, retry_in_seconds=round(delay, 3))
+            await self._clock.pause(delay, self._never)
+
+    async def add(self, subscriptions: Iterable[Subscription]) -> None:
+        """Subscribe to more, at once where the line is open."""
+        new = [subscription for subscription in subscriptions if subscription not in self.subscriptions]
+        self.subscriptions.update(dict.fromkeys(new))
+        if self._socket is not None:
+            self._connecting(new)
+            await self._send(self._socket, self._venue.subscribe_messages(new, self._request_id))
+
+    async def remove(self, subscriptions: Iterable[Subscription]) -> None:
+        """Unsubscribe from these."""
+        gone = [subscription for subscription in subscriptions if subscription in self.subscriptions]
+        for subscription in gone:
+            del self.subscriptions[subscription]
+        self._put(self._session.forget(self.name, gone, self._clock.now()))
+        if self._socket is not None:
+            await self._send(self._socket, self._venue.unsubscribe_messages(gone, self._request_id))
+
+    def check_silence(self, now: int) -> None:
+        """Give the connection up when market data has been missing for too long; not while we ourselves do not read."""
+        silence = min(self._session.silence(self.name, now), now - self._waited_until)
+        if self._limit is None or self._is_waiting or silence < self._options.stale_after_seconds * 1e6:
+            return
+        reason = f"no market data for {silence / 1e6:.0f} s"
+        self._put(self._session.lost(self.name, now, reason, state=FeedState.STALE))
+        self.status = ConnectionStatus.STALE
+        self._limit.reschedule(asyncio.get_running_loop().time())
+        self._limit = None
+
+    # one connection
+
+    async def _connection(self) -> tuple[str, float]:
+        """Open, use and lose one connection; why it ended, and how long the venue wants to be left alone (seconds)."""
+        try:
+            async with connect(
+                self.route.url,
+                proxy=self._options.proxy,
+                open_timeout=_OPEN_TIMEOUT,
+                close_timeout=_CLOSE_TIMEOUT,
+                ping_interval=self._options.heartbeat_seconds,
+                ping_timeout=self._options.heartbeat_seconds,
+                max_size=_LARGEST_FRAME,
+            ) as socket:
+                return await self._use(socket), 0.0
+        except (InvalidURI, InvalidProxy, ImportError) as error:
+            self.status = ConnectionStatus.FAILED
+            raise WebSocketError(f"{self.name}: cannot connect to {self.route.url}: {error}") from error
+        except InvalidStatus as error:
+            answer = error.response
+            return f"refused with HTTP status {answer.status_code}", _seconds(answer.headers.get("Retry-After"))
+        except (OSError, TimeoutError, WebSocketException) as error:
+            return f"{type(error).__name__}: {error}", 0.0
+
+    async def _use(self, socket: ClientConnection) -> str:
+        now = self._clock.now()
+        self._session.counts.reconnects += self._was_open
+        self._was_open = True
+        self.status = ConnectionStatus.CONNECTED
+        if self._recorder is not None:
+            self._recorder.opened(now, self.name, self.route.url, self.route.market)
+        self._put(self._session.restored(self.name, now))
+        self._socket = socket
+        try:
+            async with asyncio.timeout(None) as self._limit:
+                await self._send(socket, self._venue.subscribe_messages(list(self.subscriptions), self._request_id))
+                await self._receive(socket)
+        except TimeoutError:
+            return "given up because no market data came"
+        except ConnectionClosed as error:
+            return f"closed: {error}"
+        finally:
+            self._socket = self._limit = None
+        return "closed"
+
+    async def _receive(self, socket: ClientConnection) -> None:
+        while True:
+            frame = await socket.recv(decode=False)
+            now = self._clock.now()
+            if self._recorder is not None:
+                self._recorder.frame(now, self.name, frame)
+            self._put(self._session.received(self.name, frame, now))
+            if self._session.silence(self.name, now) == 0:  # it was market data: the venue works
+                self._attempt = 0
+            self.status = ConnectionStatus.SUBSCRIBED
+            self._is_waiting = True
+            if await self._room():
+                self._waited_until = self._clock.now()
+            self._is_waiting = False
+
+    async def _send(self, socket: ClientConnection, messages: list[str]) -> None:
+        self._request_id += len(messages)
+        try:
+            for message in messages:
+                await socket.send(message)
+        except ConnectionClosed:
+            return  # the receiving side sees it as well, and connects again
+
+    def _connecting(self, subscriptions: Iterable[Subscription]) -> None:
+        reason = f"connecting to {self.route.url}"
+        self._put(self._session.connecting(self.name, subscriptions, self._clock.now(), reason))
+
+    def _lost(self, reason: str) -> None:
+        now = self._clock.now()
+        if self._recorder is not None:
+            self._recorder.closed(now, self.name, reason)
+        self._put(self._session.lost(self.name, now, reason))
+
+
+def _seconds(retry_after: str | None) -> float:
+    return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdecimal() else 0.0

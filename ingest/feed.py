@@ -1,0 +1,198 @@
+"""What a feed is to the rest of the program, and what a venue is to a feed.
+
+A `Feed` is one configured source of records: it connects, subscribes, and is iterated. A `Venue` knows how one exchange
+speaks and does no I/O: addresses, messages to send, and a parser from frames to records. A venue is one file in
+`ingest.feeds`, with the object in a module attribute `VENUE`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple, Protocol, Self, runtime_checkable
+
+from ingest.recorded import Item
+from schemas.records import Record
+
+
+class Subscription(NamedTuple):
+    """One channel (the venue's own word, such as bookTicker) of one instrument."""
+
+    instrument: str
+    channel: str
+
+
+class ConnectionStatus(StrEnum):
+    """State of a feed as a whole; of several connections the worst one counts."""
+
+    DISCONNECTED = "DISCONNECTED"
+    CONNECTING = "CONNECTING"
+    CONNECTED = "CONNECTED"
+    SUBSCRIBED = "SUBSCRIBED"
+    STALE = "STALE"
+    RECONNECTING = "RECONNECTING"
+    FAILED = "FAILED"
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a feed has seen so far.
+
+    Frames `received` and, of those, `ignored` are by name of channel or kind, `rejected` ones by reason.
+    """
+
+    frames: int = 0
+    received: Counter[str] = field(default_factory=Counter)
+    ignored: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    records: Counter[type[Record]] = field(default_factory=Counter)
+    reconnects: int = 0
+
+
+class Feed(Protocol):
+    """A source of records.
+
+    `async with feed` connects and disconnects. Iterating yields trades, quotes, klines, marks, states and dead letters in
+    the order in which they are to be published, and ends when the feed is disconnected or has no more (a replay). It raises
+    WebSocketError when the feed cannot work at all.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name under which it is configured."""
+
+    @property
+    def venue(self) -> str:
+        """The venue part of its instrument ids."""
+
+    @property
+    def counts(self) -> Counts:
+        """What it has seen so far."""
+
+    async def connect(self) -> None:
+        """Begin; lost connections are opened again until `disconnect`."""
+
+    async def disconnect(self) -> None:
+        """End; what was received before is still iterated."""
+
+    async def subscribe(self, subscriptions: Iterable[Subscription]) -> None:
+        """Ask for more. Raises SubscriptionError for what the venue does not have."""
+
+    async def unsubscribe(self, subscriptions: Iterable[Subscription]) -> None:
+        """Ask no longer for these; unknown ones are ignored."""
+
+    def get_status(self) -> ConnectionStatus:
+        """The state of the connection."""
+
+    def get_subscribed_tickers(self) -> frozenset[str]:
+        """Instruments with at least one subscription."""
+
+    def __aiter__(self) -> AsyncIterator[Record]:
+        """Iterate the records; one iterator at a time."""
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        """Disconnect."""
+
+
+class Parsed(NamedTuple):
+    """What a frame is: the name of its channel or kind, and its records.
+
+    A frame of a known kind that we do not carry has no records and is counted as ignored under its name.
+    """
+
+    name: str
+    records: Sequence[Record]
+
+
+class Parser(Protocol):
+    """Reads the frames of one line. Pure: the same frame and time give the same result."""
+
+    @property
+    def contiguous(self) -> Collection[str]:
+        """Trade channels whose trade ids have no holes, so that a hole means lost trades."""
+
+    def parse(self, frame: bytes, received_at: int) -> Parsed:
+        """Read one frame. Raises DataValidationError when it is not what it claims to be; nothing of it is carried then."""
+
+    def channel_of(self, frame: bytes) -> str:
+        """Channel of a frame that `parse` refused, as far as it can be read: for the source of its dead letter."""
+
+
+Listings = Mapping[str, Mapping[str, str]]
+"""Instrument by the venue's symbol, for each market of the venue."""
+
+
+class Route(NamedTuple):
+    """Where a subscription is served: a market of the venue and the address to connect to."""
+
+    market: str
+    url: str
+
+
+class Venue(Protocol):
+    """How one exchange speaks: what is needed to read its frames, live or recorded."""
+
+    @property
+    def name(self) -> str:
+        """The venue part of its instrument ids."""
+
+    @property
+    def markets(self) -> Collection[str]:
+        """Its markets: parts in which one symbol may mean different instruments."""
+
+    @property
+    def heartbeats(self) -> Collection[str]:
+        """Names of parsed frames that do not show that market data flows."""
+
+    def check(self, subscriptions: Iterable[Subscription]) -> None:
+        """Raise SubscriptionError for what this venue cannot serve, alone or together."""
+
+    def market_of(self, url: str) -> str | None:
+        """Market of a recorded connection or REST address, None when it is not this venue's."""
+
+    def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
+        """Instrument by venue symbol, from a REST answer that lists instruments; empty for other answers."""
+
+    def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
+        """A parser of one line.
+
+        A symbol that the listings lack is told from its form where that is unambiguous. Where the market is None the first
+        frame that shows it decides. `max_clock_skew` is how far, in microseconds, an exchange time may be ahead.
+        """
+
+
+@runtime_checkable
+class ListeningVenue(Venue, Protocol):
+    """A venue with a WebSocket server to listen to."""
+
+    @property
+    def streams_per_connection(self) -> int:
+        """How many subscriptions one connection may carry."""
+
+    def route(self, subscription: Subscription, base_url: str | None) -> Route:
+        """Where a subscription is served; `base_url` stands in for the venue's public address."""
+
+    def subscribe_messages(self, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
+        """Frames to send to subscribe; ids count up from `request_id`."""
+
+    def unsubscribe_messages(self, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
+        """Frames to send to unsubscribe."""
+
+    def symbol_of(self, instrument: str) -> str:
+        """The venue's own word for an instrument."""
+
+
+@runtime_checkable
+class GeneratingVenue(Venue, Protocol):
+    """A venue that makes its frames up instead of listening to a server."""
+
+    def generate(self, subscriptions: Iterable[Subscription], options: Mapping[str, object]) -> Iterator[Item]:
+        """A recording without end; the same arguments give the same one.
+
+        Raises SubscriptionError for a wrong subscription, ValueError naming a wrong option.
+        """

@@ -1,0 +1,386 @@
+"""What Binance's frames say: typed messages of the combined streams, and the parser that makes records of them.
+
+Times are those of the trade or of the book (`T`), never that of the message (`E`) where both are given, as the venue's own
+candles take them. Fields keep the venue's names, of one letter and of both cases.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feed import Listings, Parsed
+from ingest.symbols import split_symbol
+from ingest.validation import check_kline, check_quote
+from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE, parse_decimal, parse_positive
+from market.errors import DataValidationError
+from market.instrument import check_instrument
+from market.quote import Kline, Quote
+from market.trade import Trade, check_trade
+
+SPOT, FUTURES = "spot", "usdm"
+
+KLINE_CHANNEL = re.compile(r"kline_(1s|[135]m|15m|30m|[12468]h|12h|[13]d|1w|1M)", re.ASCII)
+
+_QUOTE_ASSETS = (
+    *("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "USDP", "USDS", "USD1", "BFUSD", "PAX", "DAI", "VAI"),
+    *("BTC", "ETH", "BNB", "XRP", "TRX", "DOGE", "SOL", "DOT"),
+    *("EUR", "EURI", "GBP", "AUD", "TRY", "BRL", "RUB", "UAH", "NGN", "ZAR", "ARS", "PLN", "RON", "JPY", "CZK", "MXN", "COP"),
+    *("BIDR", "IDRT", "BKRW", "BVND", "GYEN"),
+)
+_NOT_CARRIED = re.compile(
+    r"(depth|rpiDepth|markPrice|miniTicker|avgPrice|forceOrder|compositeIndex|ticker_(1h|4h|1d))[\w@]*", re.ASCII
+)
+_OFF_BOOK = ("INSURANCE_FUND", "ADL", "NA")
+_FIRST_NAME = len(b'{"stream":"')
+
+_ABSENT = msgspec.Raw(b"")
+
+_T = TypeVar("_T")
+_Id = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Combined(msgspec.Struct, Generic[_T]):
+    stream: str
+    data: _T
+
+
+class _TradeMessage(msgspec.Struct):
+    s: str
+    t: _Id
+    p: str
+    q: str
+    T: int
+    m: bool
+    X: str = "MARKET"
+
+
+class _AggTradeMessage(msgspec.Struct):
+    s: str
+    a: _Id
+    f: _Id
+    l: _Id  # noqa: E741  # the venue's name
+    p: str
+    q: str
+    T: int
+    m: bool
+
+
+class _BookTickerMessage(msgspec.Struct):
+    u: _Id
+    s: str
+    b: str
+    B: str
+    a: str
+    A: str
+    T: int | None = None
+
+
+class _TickerMessage(msgspec.Struct):
+    E: int
+    s: str
+    p: str
+    P: str
+    c: str
+    Q: str
+    o: str
+    h: str
+    l: str  # noqa: E741  # the venue's name
+    v: str
+    q: str
+    b: str | None = None
+    B: str | None = None
+    a: str | None = None
+    A: str | None = None
+
+
+class _KlineFields(msgspec.Struct):
+    t: int
+    i: str
+    f: int
+    L: int
+    o: str
+    c: str
+    h: str
+    l: str  # noqa: E741  # the venue's name
+    v: str
+    n: int
+    x: bool
+    q: str
+    V: str
+
+
+class _KlineMessage(msgspec.Struct):
+    E: int
+    s: str
+    k: _KlineFields
+
+
+class _Envelope(msgspec.Struct):
+    """Any frame: of a stream, an answer to a request of ours, or a REST answer kept in a recording."""
+
+    stream: str | None = None
+    id: int | str | None = None
+    error: Any = None
+    code: int | None = None
+    msg: str | None = None
+    last_update_id: int | None = msgspec.field(name="lastUpdateId", default=None)
+
+
+class _Evidence(msgspec.Struct):
+    """Fields that tell the markets apart."""
+
+    e: str = ""
+    pu: msgspec.Raw = _ABSENT
+    X: msgspec.Raw = _ABSENT
+    M: msgspec.Raw = _ABSENT
+    u: msgspec.Raw = _ABSENT
+    U: msgspec.Raw = _ABSENT
+    x: msgspec.Raw = _ABSENT
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_SHOWING = msgspec.json.Decoder(_Combined[_Evidence])
+_SKIPPED = msgspec.json.Decoder(_Combined[msgspec.Raw])
+
+
+class _Stream(NamedTuple):
+    """How frames of one stream are read."""
+
+    channel: str
+    symbol: str
+    instrument: str
+    decoder: msgspec.json.Decoder[_Combined[Any]]
+    build: Callable[[Any, _Stream, int], Parsed] | None  # None: known, not carried
+
+
+class BinanceParser:
+    """Reads the frames of one connection; see `ingest.feed.Parser`."""
+
+    def __init__(self, market: str | None, listings: Listings, max_clock_skew: int) -> None:
+        self._market = market
+        self._listings = listings
+        self._max_skew = max_clock_skew
+        self._streams: dict[bytes, _Stream] = {}
+        self._readers: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any, _Stream, int], Parsed]]] = {
+            "trade": (msgspec.json.Decoder(_Combined[_TradeMessage]), self._trade),
+            "aggTrade": (msgspec.json.Decoder(_Combined[_AggTradeMessage]), self._agg_trade),
+            "bookTicker": (msgspec.json.Decoder(_Combined[_BookTickerMessage]), self._book_ticker),
+            "ticker": (msgspec.json.Decoder(_Combined[_TickerMessage]), self._ticker),
+            "kline_": (msgspec.json.Decoder(_Combined[_KlineMessage]), self._kline),
+        }
+
+    @property
+    def contiguous(self) -> Collection[str]:
+        """Futures leave the ids of off-book trades out of the raw trades, but not out of the aggregates' own ids."""
+        return ("trade", "aggTrade") if self._market == SPOT else ("aggTrade",)
+
+    def parse(self, frame: bytes, received_at: int) -> Parsed:
+        """Read one frame; see `ingest.feed.Parser.parse`."""
+        stream = self._streams.get(frame[_FIRST_NAME : frame.find(b'"', _FIRST_NAME)])
+        if stream is None:
+            found = self._resolve(frame)
+            if isinstance(found, Parsed):
+                return found
+            stream = found
+        data = decode(stream.decoder, frame).data
+        if stream.build is None:
+            return Parsed(stream.channel, ())
+        if data.s != stream.symbol:
+            raise DataValidationError("symbol_mismatch", f"s: {data.s!r:.40} in the stream of {stream.symbol}", field="s")
+        return stream.build(data, stream, received_at)
+
+    def channel_of(self, frame: bytes) -> str:
+        """See `ingest.feed.Parser.channel_of`."""
+        try:
+            channel = (decode(_ENVELOPE, frame).stream or "").partition("@")[2]
+        except DataValidationError:
+            return "unknown"
+        known = channel in self._readers or KLINE_CHANNEL.fullmatch(channel) or _NOT_CARRIED.fullmatch(channel)
+        return channel if known else "unknown"
+
+    # streams
+
+    def _resolve(self, frame: bytes) -> _Stream | Parsed:
+        envelope = decode(_ENVELOPE, frame)
+        if envelope.stream is None:
+            return _answer(envelope)
+        symbol, _, channel = envelope.stream.partition("@")
+        self._learn_market(frame)
+        if _NOT_CARRIED.fullmatch(channel):
+            stream = _Stream(channel, symbol, "", _SKIPPED, None)
+        else:
+            reader = self._readers.get("kline_" if KLINE_CHANNEL.fullmatch(channel) else channel)
+            if reader is None:
+                raise DataValidationError("unknown_stream", f"stream: {envelope.stream!r:.80} is not known", field="stream")
+            stream = _Stream(channel, symbol.upper(), self._instrument(symbol.upper()), *reader)
+        self._streams[envelope.stream.encode()] = stream
+        return stream
+
+    def _learn_market(self, frame: bytes) -> None:
+        if self._market is None:
+            self._market = _market_shown_by(decode(_SHOWING, frame).data)
+
+    def _instrument(self, symbol: str) -> str:
+        if self._market is None:
+            raise DataValidationError(
+                "unknown_market", f"nothing shows yet whether {symbol:.40} is of {SPOT} or {FUTURES}", field="stream"
+            )
+        listed = self._listings.get(self._market, {}).get(symbol)
+        if listed is not None:
+            return listed
+        pair, _, delivery = symbol.partition("_")
+        return instrument_of(self._market, *split_symbol(pair, _QUOTE_ASSETS), delivery)
+
+    # messages
+
+    def _trade(self, message: _TradeMessage, stream: _Stream, received_at: int) -> Parsed:
+        if message.X != "MARKET":
+            if message.X not in _OFF_BOOK:
+                raise DataValidationError("unknown_trade_type", f"X: {message.X!r:.40} is no known kind of trade", field="X")
+            return Parsed(f"trade/{message.X}", ())
+        trade_id = str(message.t)
+        return self._checked_trade(message, stream, received_at, (message.t, trade_id, trade_id, trade_id, 1))
+
+    def _agg_trade(self, message: _AggTradeMessage, stream: _Stream, received_at: int) -> Parsed:
+        count = message.l - message.f + 1
+        ids = (message.a, str(message.a), str(message.f), str(message.l), count)
+        return self._checked_trade(message, stream, received_at, ids)
+
+    def _checked_trade(
+        self,
+        message: _TradeMessage | _AggTradeMessage,
+        stream: _Stream,
+        received_at: int,
+        ids: tuple[int, str, str, str, int],
+    ) -> Parsed:
+        sequence, trade_id, first, last, count = ids
+        trade = Trade(
+            stream.instrument,
+            trade_id,
+            sequence,
+            parse_positive(message.p, field="price"),
+            parse_positive(message.q, field="size"),
+            "sell" if message.m else "buy",  # m: the buyer was the maker, so the seller took
+            message.T * 1000,
+            received_at,
+            first,
+            last,
+            count,
+        )
+        return Parsed(stream.channel, (check_trade(trade, max_skew=self._max_skew),))
+
+    def _book_ticker(self, message: _BookTickerMessage, stream: _Stream, received_at: int) -> Parsed:
+        quote = Quote(
+            instrument=stream.instrument,
+            channel=stream.channel,
+            sequence=message.u,
+            bid=_price(message.b, "bid"),
+            bid_size=_price(message.B, "bid_size"),
+            ask=_price(message.a, "ask"),
+            ask_size=_price(message.A, "ask_size"),
+            **_NO_DAY,
+            exchange_time=None if message.T is None else message.T * 1000,
+            received_at=received_at,
+        )
+        return Parsed(stream.channel, (check_quote(quote, max_skew=self._max_skew),))
+
+    def _ticker(self, message: _TickerMessage, stream: _Stream, received_at: int) -> Parsed:
+        quote = Quote(
+            instrument=stream.instrument,
+            channel=stream.channel,
+            sequence=None,
+            bid=_price(message.b, "bid"),
+            bid_size=_price(message.B, "bid_size"),
+            ask=_price(message.a, "ask"),
+            ask_size=_price(message.A, "ask_size"),
+            last=_price(message.c, "last"),
+            last_size=_price(message.Q, "last_size"),
+            open_24h=_price(message.o, "open_24h"),
+            high_24h=_price(message.h, "high_24h"),
+            low_24h=_price(message.l, "low_24h"),
+            volume_24h=parse_decimal(message.v, field="volume_24h"),
+            amount_24h=_amount(message.q, "amount_24h"),
+            change_24h=parse_decimal(message.p, field="change_24h"),
+            change_percent_24h=parse_decimal(message.P, field="change_percent_24h"),
+            exchange_time=message.E * 1000,
+            received_at=received_at,
+        )
+        return Parsed(stream.channel, (check_quote(quote, max_skew=self._max_skew),))
+
+    def _kline(self, message: _KlineMessage, stream: _Stream, received_at: int) -> Parsed:
+        k = message.k
+        if stream.channel != f"kline_{k.i}":
+            raise DataValidationError("wrong_interval", f"i: {k.i!r:.20} in the stream {stream.channel}", field="i")
+        kline = Kline(
+            instrument=stream.instrument,
+            interval=k.i,
+            open_time=k.t * 1000,
+            open=parse_positive(k.o, field="open"),
+            high=parse_positive(k.h, field="high"),
+            low=parse_positive(k.l, field="low"),
+            close=parse_positive(k.c, field="close"),
+            volume=parse_decimal(k.v, field="volume"),
+            amount=_amount(k.q, "amount"),
+            trade_count=k.n,
+            taker_buy_volume=parse_decimal(k.V, field="taker_buy_volume"),
+            first_trade_id=None if k.f < 0 else str(k.f),
+            last_trade_id=None if k.L < 0 else str(k.L),
+            is_closed=k.x,
+            exchange_time=message.E * 1000,
+            received_at=received_at,
+        )
+        return Parsed(stream.channel, (check_kline(kline, max_skew=self._max_skew),))
+
+
+_NO_DAY: Mapping[str, None] = dict.fromkeys(
+    (
+        *("last", "last_size", "open_24h", "high_24h", "low_24h"),
+        *("volume_24h", "amount_24h", "change_24h", "change_percent_24h"),
+    )
+)
+
+
+def _price(text: str | None, field: str) -> int | None:
+    """A price or size; the venue writes zero where there is none."""
+    unscaled = None if text is None else parse_decimal(text, field=field)
+    return unscaled or None
+
+
+def _amount(text: str, field: str) -> int:
+    return parse_decimal(text, field=field, scale=AMOUNT_SCALE, precision=AMOUNT_PRECISION)
+
+
+def _answer(envelope: _Envelope) -> Parsed:
+    """A frame outside the streams: our own requests' answers, and the order book that recorders fetch by REST."""
+    if envelope.error is not None or envelope.code is not None:
+        said = envelope.error if envelope.error is not None else f"{envelope.code} {envelope.msg}"
+        raise DataValidationError("venue_error", f"the venue refuses a request: {said!s:.200}")
+    if envelope.last_update_id is not None:
+        return Parsed("depth snapshot", ())
+    if envelope.id is not None:
+        return Parsed("reply", ())
+    raise DataValidationError("missing_field", "stream: the frame does not have it", field="stream")
+
+
+def _market_shown_by(message: _Evidence) -> str | None:
+    """The market a message must be of, by the fields only one of them writes."""
+    has = {name for name in ("pu", "X", "M", "u", "U", "x") if bytes(getattr(message, name))}
+    if has & {"pu", "X"} or message.e == "bookTicker":
+        return FUTURES
+    if has & {"M", "U"} or ("u" in has and not message.e):
+        return SPOT
+    if message.e in ("trade", "aggTrade"):
+        return FUTURES
+    if message.e == "24hrTicker":
+        return SPOT if "x" in has else FUTURES
+    return None
+
+
+def instrument_of(market: str, base: str, quote: str, delivery: str) -> str:
+    contract = f"-{delivery or 'PERP'}" if market == FUTURES else ""
+    return check_instrument(f"binance:{base}-{quote}{contract}")

@@ -1,0 +1,129 @@
+"""Binance: spot and USD-margined futures, over the combined streams.
+
+Spot pairs are `binance:BTC-USDT`, perpetuals `binance:BTC-USDT-PERP`, dated futures `binance:BTC-USDT-260925`. Both markets
+write BTCUSDT, so a connection and its parser belong to one market. Futures are served at two addresses by kind of stream; at
+the wrong one a subscription is accepted and stays silent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feed import Listings, Parser, Route, Subscription
+from ingest.feeds._binance_frames import FUTURES, KLINE_CHANNEL, SPOT, BinanceParser, instrument_of
+from market.errors import DataValidationError, SubscriptionError
+from market.instrument import code_of, venue_of
+
+_ADDRESSES = {SPOT: "wss://stream.binance.com:9443", FUTURES: "wss://fstream.binance.com"}
+_PUBLIC_CHANNELS = ("trade", "bookTicker")  # of futures; the others are served at /market
+_STREAMS_PER_CONNECTION = 200
+_STREAMS_PER_MESSAGE = 100
+
+_CODE = re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP|-\d{6})?", re.ASCII)
+
+
+class _Listing(msgspec.Struct):
+    symbol: str
+    base: str = msgspec.field(name="baseAsset")
+    quote: str = msgspec.field(name="quoteAsset")
+
+
+class _ExchangeInfo(msgspec.Struct):
+    symbols: list[_Listing]
+
+
+_EXCHANGE_INFO = msgspec.json.Decoder(_ExchangeInfo)
+
+
+def _market_of_instrument(instrument: str) -> str:
+    return FUTURES if code_of(instrument).count("-") > 1 else SPOT
+
+
+class Binance:
+    """The venue; see `ingest.feed.Venue`."""
+
+    name = "binance"
+    markets = (SPOT, FUTURES)
+    streams_per_connection = _STREAMS_PER_CONNECTION
+    heartbeats = ("reply",)
+    channels = ("trade", "aggTrade", "bookTicker", "ticker", "kline_1m")
+
+    def check(self, subscriptions: Iterable[Subscription]) -> None:
+        """See `ingest.feed.Venue.check`."""
+        trade_channel: dict[str, str] = {}
+        for instrument, channel in subscriptions:
+            if venue_of(instrument) != self.name or not _CODE.fullmatch(code_of(instrument)):
+                raise SubscriptionError(
+                    f"{instrument!r:.80} is no instrument of {self.name}: "
+                    "write binance:BTC-USDT, binance:BTC-USDT-PERP or binance:BTC-USDT-260925"
+                )
+            if channel not in self.channels and not KLINE_CHANNEL.fullmatch(channel):
+                raise SubscriptionError(
+                    f"{channel!r:.40} is no channel of {self.name}: there are {', '.join(self.channels)} and further klines"
+                )
+            if channel in ("trade", "aggTrade") and trade_channel.setdefault(instrument, channel) != channel:
+                raise SubscriptionError(f"{instrument} has both trade and aggTrade, which would count its trades twice")
+
+    def route(self, subscription: Subscription, base_url: str | None) -> Route:
+        """See `ingest.feed.Venue.route`."""
+        market = _market_of_instrument(subscription.instrument)
+        base = (base_url or _ADDRESSES[market]).rstrip("/")
+        if market == SPOT:
+            return Route(market, f"{base}/stream")
+        kind = "public" if subscription.channel in _PUBLIC_CHANNELS else "market"
+        return Route(market, f"{base}/{kind}/stream")
+
+    def subscribe_messages(self, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
+        """See `ingest.feed.Venue.subscribe_messages`."""
+        return self._requests("SUBSCRIBE", subscriptions, request_id)
+
+    def unsubscribe_messages(self, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
+        """See `ingest.feed.Venue.unsubscribe_messages`."""
+        return self._requests("UNSUBSCRIBE", subscriptions, request_id)
+
+    def _requests(self, method: str, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
+        streams = [f"{self.symbol_of(instrument).lower()}@{channel}" for instrument, channel in subscriptions]
+        parts = [streams[at : at + _STREAMS_PER_MESSAGE] for at in range(0, len(streams), _STREAMS_PER_MESSAGE)]
+        requests = ({"method": method, "params": part, "id": id_} for id_, part in enumerate(parts, request_id))
+        return [msgspec.json.encode(request).decode() for request in requests]
+
+    def symbol_of(self, instrument: str) -> str:
+        """See `ingest.feed.Venue.symbol_of`."""
+        base, quote, *contract = code_of(instrument).split("-")
+        return f"{base}{quote}" + ("" if contract in ([], ["PERP"]) else f"_{contract[0]}")
+
+    def market_of(self, url: str) -> str | None:
+        """See `ingest.feed.Venue.market_of`."""
+        try:
+            host = urlsplit(url).hostname or ""
+        except ValueError:
+            return None
+        if "binance" not in host or "dstream" in host or "dapi" in host:
+            return None
+        return FUTURES if "fstream" in host or "fapi" in host or "binancefuture" in host else SPOT
+
+    def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
+        """See `ingest.feed.Venue.listed`; the answer of `exchangeInfo` is such a list."""
+        market = self.market_of(url)
+        if market is None or not urlsplit(url).path.endswith("/exchangeInfo"):
+            return {}
+        found = {}
+        for listing in decode(_EXCHANGE_INFO, answer).symbols:
+            try:
+                delivery = listing.symbol.partition("_")[2]
+                found[listing.symbol] = instrument_of(market, listing.base, listing.quote, delivery)
+            except DataValidationError:
+                continue  # a symbol outside our alphabet: frames of it are refused by name
+        return found
+
+    def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
+        """See `ingest.feed.Venue.parser`."""
+        return BinanceParser(market, listings, max_clock_skew)
+
+
+VENUE = Binance()

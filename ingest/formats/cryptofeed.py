@@ -1,0 +1,47 @@
+"""Recordings of cryptofeed: text lines of REST answers, connections, frames sent and frames received.
+
+A file holds one connection; frames before a connection is named belong to a nameless line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from ingest.recorded import Answer, Frame, Item, Opened, Skipped, bad_line, micros_of_seconds
+
+_TIME = rb"(\d{9,11}(?:\.\d+)?)"
+_RECEIVED = re.compile(_TIME + rb": (.*)", re.DOTALL)
+_OPENED = re.compile(rb"(wss?://\S+) <-> " + _TIME)
+_SENT = re.compile(rb"wss?://\S+ <- " + _TIME + rb": .*", re.DOTALL)
+_ANSWERED = re.compile(rb"(https?://\S+) -> " + _TIME + rb": (.*)", re.DOTALL)
+_CONFIGURATION = b"configuration: "
+
+
+def recognises(line: bytes) -> bool:
+    """See `ingest.formats.Format`."""
+    return line.startswith(_CONFIGURATION) or any(form.fullmatch(line) for form in (_RECEIVED, _OPENED, _SENT, _ANSWERED))
+
+
+def read(lines: Iterable[bytes]) -> Iterator[Item]:
+    """See `ingest.formats.Format`."""
+    at, name = 0, "recording"
+    for line in lines:
+        item = _item(line, at, name)
+        at = item.at
+        if isinstance(item, Opened):
+            name = item.line
+        yield item
+
+
+def _item(line: bytes, at: int, name: str) -> Item:
+    if match := _RECEIVED.fullmatch(line):
+        return Frame(micros_of_seconds(match[1]), name, match[2])
+    if match := _SENT.fullmatch(line):
+        return Skipped(micros_of_seconds(match[1]), "sent")
+    if match := _OPENED.fullmatch(line):
+        url = match[1].decode(errors="replace")
+        return Opened(micros_of_seconds(match[2]), url, url)
+    if match := _ANSWERED.fullmatch(line):
+        return Answer(micros_of_seconds(match[2]), match[1].decode(errors="replace"), match[3])
+    return Skipped(at, "configuration") if line.startswith(_CONFIGURATION) else bad_line(line, at)

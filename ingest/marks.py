@@ -1,0 +1,146 @@
+"""Time marks and gap marks: what a trade stream must say beside its trades.
+
+Pure: driven by trades, by lines going down, and by the feed's clock (receive times). What the marks mean to those who fold
+the stream is told in `market.candle_series`. The rules:
+
+- Before the first trade of an instrument after the feed starts stands a gap that reaches back to whatever the stream held
+  before. No time mark comes earlier: it would hide where that gap begins.
+- Each second of the feed's clock has a time mark for every instrument whose line is up, once its first trade was seen.
+- After its line was down, the first new trade of an instrument is preceded by a gap since its last trade, unless their ids
+  are numbers that follow each other.
+- Where the venue's trade ids have no holes, a hole is a gap too; it is healed when the missing trades come late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from market.seen_trades import SeenTrades
+from market.trade import GapMark, TimeMark, Trade
+
+_SECOND = 1_000_000
+_LONGEST_NUMBER = 18  # digits, as in `market.seen_trades`
+
+
+class _Hole(NamedTuple):
+    """Ids that were skipped, and the gap that told of it."""
+
+    first: int
+    last: int
+    gap: GapMark
+
+
+@dataclass(slots=True)
+class _Continuity:
+    """What is known of one instrument's trades. `last_id` is None where ids are no numbers."""
+
+    latest: int
+    last_id: int | None
+    is_up: bool = True
+    was_down: bool = False
+    seen: SeenTrades = field(default_factory=SeenTrades)
+    holes: list[_Hole] = field(default_factory=list)
+
+
+class Marks:
+    """The marks of one feed."""
+
+    def __init__(self) -> None:
+        self._instruments: dict[str, _Continuity] = {}
+        self._second: int | None = None
+
+    def advance(self, now: int) -> list[TimeMark]:
+        """Time marks due when the feed's clock reaches `now`: one an instrument, at the last full second."""
+        second = now // _SECOND
+        if self._second is not None and second <= self._second:
+            return []
+        self._second = second
+        return self.finish(second * _SECOND)
+
+    def finish(self, now: int, instruments: Iterable[str] | None = None) -> list[TimeMark]:
+        """A last time mark at `now` for these instruments (all), as far as they are up."""
+        names = self._instruments if instruments is None else instruments
+        return [TimeMark(name, now) for name in names if name in self._instruments and self._instruments[name].is_up]
+
+    def lost(self, instruments: Iterable[str]) -> None:
+        """The line that carries the trades of these instruments is down."""
+        for name in instruments:
+            if name in self._instruments:
+                self._instruments[name].is_up = False
+                self._instruments[name].was_down = True
+
+    def restored(self, instruments: Iterable[str]) -> None:
+        """Their line is up again: time marks go on, what was missed shows with the next trade."""
+        for name in instruments:
+            if name in self._instruments:
+                self._instruments[name].is_up = True
+
+    def before(self, trade: Trade, *, contiguous: bool) -> list[GapMark]:
+        """Gap marks that belong in the stream before this trade; `contiguous`: the venue's trade ids have no holes."""
+        known = self._instruments.get(trade.instrument)
+        if known is None:
+            self._instruments[trade.instrument] = known = _Continuity(trade.event_time, None)
+            marks = [GapMark(trade.instrument, None, trade.event_time)]
+        else:
+            marks = _since_last_line(known, trade) if known.was_down else []
+        known.is_up = True
+        number = _number(trade.trade_id)
+        if contiguous and number is not None:
+            marks += _of_ids(known, trade, number)
+        _remember(known, trade)
+        return marks
+
+
+def _number(trade_id: str) -> int | None:
+    return int(trade_id) if trade_id.isascii() and trade_id.isdecimal() and len(trade_id) <= _LONGEST_NUMBER else None
+
+
+def _remember(known: _Continuity, trade: Trade) -> None:
+    known.latest = max(known.latest, trade.event_time)
+    last = _number(trade.last_trade_id)
+    known.last_id = last if last is None or known.last_id is None else max(last, known.last_id)
+
+
+def _since_last_line(known: _Continuity, trade: Trade) -> list[GapMark]:
+    first, last = _number(trade.first_trade_id), _number(trade.last_trade_id)
+    if known.last_id is not None and first is not None and last is not None:
+        if last <= known.last_id:
+            return []  # sent again after connecting: says nothing of what came in between
+        known.was_down = False
+        if first <= known.last_id + 1:
+            return []
+    known.was_down = False
+    known.seen = SeenTrades()
+    known.holes.clear()
+    return [_gap(trade, known.latest)]
+
+
+def _of_ids(known: _Continuity, trade: Trade, number: int) -> list[GapMark]:
+    before = known.seen.last
+    known.seen.add(trade.trade_id)
+    if before < 0:
+        known.seen.holes.clear()  # ids before the first one seen are no hole
+        return []
+    if number > before + 1:
+        gap = _gap(trade, known.latest)
+        known.holes.append(_Hole(before + 1, number - 1, gap))
+        return [gap]
+    return _healed(known) if known.holes and number < before else []
+
+
+def _healed(known: _Continuity) -> list[GapMark]:
+    open_, filled = [], []
+    for hole in known.holes:
+        if any(first <= hole.last and last >= hole.first for first, last in known.seen.holes):
+            open_.append(hole)
+        elif hole.first > known.seen.floor:  # what lies below the floor is forgotten, not filled
+            filled.append(hole.gap._replace(healed=True))
+    known.holes = open_
+    return filled
+
+
+def _gap(trade: Trade, begin: int) -> GapMark:
+    """From the last trade to this one; never empty, since between two trades of one instant one may be missing."""
+    return GapMark(trade.instrument, begin, max(trade.event_time, begin + 1))

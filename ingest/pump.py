@@ -1,0 +1,163 @@
+"""Moves records from feeds to the publisher until told to stop, and shows the operator how it goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ingest.feed import ConnectionStatus, Feed
+from ingest.publisher import CHECK, Health, Publisher
+from market.errors import DataPublishError
+from runtime import metrics
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+_RECORDS_PER_TURN = 256
+_POLL_SECONDS = 0.05
+_REPORT_SECONDS = 1.0
+_DRAIN_SECONDS = 3.0
+_FLUSH_SECONDS = 8.0
+_WORKING = (ConnectionStatus.CONNECTED, ConnectionStatus.SUBSCRIBED)
+
+
+class Undelivered(DataPublishError):
+    """Records that the broker did not take before the end."""
+
+    exit_code = 1
+
+
+async def run_feeds(
+    feeds: Sequence[Feed],
+    publisher: Publisher,
+    stop: asyncio.Event,
+    health: Health,
+    *,
+    flush_seconds: float = _FLUSH_SECONDS,
+) -> None:
+    """Publish what the feeds give until all have ended or `stop` is set, then wait for the broker.
+
+    `health` has the publisher's check and one named as each feed. Raises what a feed or the publisher raises, and
+    Undelivered when the broker did not take everything in time.
+    """
+    health.ready(CHECK)
+    background = [asyncio.create_task(_poll(publisher)), asyncio.create_task(_report(feeds, publisher, health))]
+    pumps = [asyncio.create_task(_pump(feed, publisher), name=feed.name) for feed in feeds]
+    try:
+        await _until_done(pumps, stop)
+    finally:
+        for feed in feeds:
+            await feed.disconnect()
+        _, late = await asyncio.wait(pumps, timeout=_DRAIN_SECONDS)
+        for task in (*late, *background):
+            task.cancel()
+        await asyncio.gather(*late, *background, return_exceptions=True)
+        left = await _flushed(publisher, stop, flush_seconds)
+    for pump in pumps:
+        if not pump.cancelled():
+            pump.result()
+    failed = publisher.counts.failed.total()
+    if left or failed:
+        raise Undelivered(f"{left + failed} records were not delivered to the broker")
+
+
+async def _flushed(publisher: Publisher, stop: asyncio.Event, seconds: float) -> int:
+    """Wait for the broker: as long as it takes, but only so many seconds once it is time to stop. How many are left."""
+    while not stop.is_set():
+        if not await publisher.flush(1.0):
+            return 0
+    return await publisher.flush(seconds)
+
+
+async def _until_done(pumps: Sequence[asyncio.Task[None]], stop: asyncio.Event) -> None:
+    """Return when all pumps have ended, one has failed, or it is time to stop."""
+    stopping = asyncio.create_task(stop.wait())
+    pending: set[asyncio.Task[None]] = set(pumps)
+    try:
+        while pending and not stop.is_set():
+            done, _ = await asyncio.wait({stopping, *pending}, return_when=asyncio.FIRST_COMPLETED)
+            pending -= done
+            if any(pump in done and pump.exception() is not None for pump in pumps):
+                return
+    finally:
+        stopping.cancel()
+
+
+async def _pump(feed: Feed, publisher: Publisher) -> None:
+    await feed.connect()
+    number = 0
+    async for record in feed:
+        while not publisher.publish(record):
+            await publisher.room()
+        number += 1
+        if number % _RECORDS_PER_TURN == 0:
+            await asyncio.sleep(0)
+
+
+async def _poll(publisher: Publisher) -> None:
+    while True:
+        publisher.poll()
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _report(feeds: Sequence[Feed], publisher: Publisher, health: Health) -> None:
+    reports = [_FeedReport(feed) for feed in feeds]
+    published = _PublisherReport(publisher)
+    while True:
+        for report in reports:
+            report.update(health)
+        published.update()
+        await asyncio.sleep(_REPORT_SECONDS)
+
+
+@dataclass(slots=True)
+class _FeedReport:
+    """Brings a feed's counts into the metrics, and its status into readiness."""
+
+    feed: Feed
+    received: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    reconnects: int = 0
+
+    def update(self, health: Health) -> None:
+        venue, counts, status = self.feed.venue, self.feed.counts, self.feed.get_status()
+        for channel, number in _grown(self.received, counts.received).items():
+            metrics.MESSAGES_RECEIVED.labels(venue, channel).inc(number)
+        for reason, number in _grown(self.rejected, counts.rejected).items():
+            metrics.DEAD_LETTERS.labels(venue, reason).inc(number)
+        metrics.RECONNECTS.labels(self.feed.name).inc(counts.reconnects - self.reconnects)
+        self.reconnects = counts.reconnects
+        metrics.WEBSOCKET_CONNECTIONS.labels(self.feed.name).set(status in _WORKING)
+        if status in _WORKING:
+            health.ready(self.feed.name)
+        else:
+            health.not_ready(self.feed.name, status.value)
+
+
+@dataclass(slots=True)
+class _PublisherReport:
+    """Brings the publisher's counts into the metrics."""
+
+    publisher: Publisher
+    delivered: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def update(self) -> None:
+        counts = self.publisher.counts
+        for topic, number in _grown(self.delivered, counts.delivered).items():
+            metrics.RECORDS_OUT.labels(topic).inc(number)
+        for reason, number in _grown(self.refused, counts.refused).items():
+            metrics.DEAD_LETTERS.labels("ingest", reason).inc(number)
+        for topic, number in _grown(self.failed, counts.failed).items():
+            metrics.ERRORS.labels("delivery").inc(number)
+            log.error("records were not delivered", topic=topic, records=number)
+
+
+def _grown(before: Counter[str], now: Counter[str]) -> Counter[str]:
+    """What was added since the last time; `before` is brought up to date."""
+    grown = now - before
+    before.update(grown)
+    return grown

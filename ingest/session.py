@@ -1,0 +1,184 @@
+"""What the events of a feed's lines mean: the core of ingest, without sockets and clocks.
+
+A *line* is one connection of a feed, live or recorded. Whoever drives a session tells it when a line is opened, what frame
+came at what time, when the line is lost and what time it is; each call returns the records to publish, in order. Live feeds,
+replays and the simulated feed all go through here, so what is said of one holds for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ingest.feed import Counts, Parser, Subscription
+from ingest.marks import Marks
+from market.dead_letter import DeadLetter
+from market.errors import DataValidationError
+from market.feed_status import FeedState, FeedStatus
+from market.trade import GapMark, Trade
+from schemas.records import Record
+
+STAGE = "ingest"
+
+
+@dataclass(slots=True)
+class _Line:
+    parser: Parser
+    states: dict[Subscription, FeedState] = field(default_factory=dict)
+    traded: set[str] = field(default_factory=set)
+    last_data: int | None = None
+
+
+class Session:
+    """The lines of one feed and what was made of them."""
+
+    def __init__(self, venue: str, heartbeats: Collection[str]) -> None:
+        self.venue = venue
+        self.counts = Counts()
+        self._heartbeats = frozenset(heartbeats)
+        self._lines: dict[str, _Line] = {}
+        self._marks = Marks()
+        self._muted: set[Subscription] = set()
+
+    def add_line(self, name: str, parser: Parser) -> None:
+        """Make a line known, or give it another parser; its streams keep what is known of them."""
+        known = self._lines.get(name)
+        if known is None:
+            self._lines[name] = _Line(parser)
+        else:
+            known.parser = parser
+
+    def has_line(self, name: str) -> bool:
+        """Whether the line was added."""
+        return name in self._lines
+
+    def streams(self, name: str) -> Mapping[Subscription, FeedState]:
+        """The streams of a line with their states."""
+        return self._lines[name].states
+
+    def instruments(self) -> frozenset[str]:
+        """Instruments with a stream that is not muted."""
+        streams = (stream for line in self._lines.values() for stream in line.states)
+        return frozenset(stream.instrument for stream in streams if stream not in self._muted)
+
+    def silence(self, name: str, at: int) -> int:
+        """Microseconds since market data last came on this line (since it was restored, if none came yet)."""
+        last = self._lines[name].last_data
+        return 0 if last is None else at - last
+
+    # events
+
+    def connecting(self, name: str, subscriptions: Iterable[Subscription], at: int, reason: str) -> list[Record]:
+        """A line is being opened for these streams."""
+        return self._tell(self._lines[name], subscriptions, FeedState.CONNECTING, reason, at)
+
+    def restored(self, name: str, at: int) -> list[Record]:
+        """A line is open. Its streams are told to be live with their first message."""
+        line = self._lines[name]
+        line.last_data = at
+        marks = self._marks.advance(at)  # before this line counts as up: it was not at the last full second
+        self._marks.restored(line.traded)
+        return [*marks]
+
+    def received(self, name: str, frame: bytes, at: int) -> list[Record]:
+        """A frame came on a line at this time."""
+        line = self._lines[name]
+        records: list[Record] = [*self._marks.advance(at)]
+        self.counts.frames += 1
+        try:
+            parsed = line.parser.parse(frame, at)
+        except DataValidationError as error:
+            records.append(self.refuse(line.parser.channel_of(frame), frame, error, at))
+            return records
+        self.counts.received[parsed.name] += 1
+        if parsed.name not in self._heartbeats:
+            line.last_data = at
+        if not parsed.records:
+            self.counts.ignored[parsed.name] += 1
+        for record in parsed.records:
+            records += self._accepted(line, parsed.name, record, at)
+        return records
+
+    def tick(self, at: int) -> list[Record]:
+        """Time passed without a frame."""
+        return [*self._marks.advance(at)]
+
+    def lost(self, name: str, at: int, reason: str, *, state: FeedState = FeedState.DOWN) -> list[Record]:
+        """A line is down, or cannot be trusted any more (STALE): its instruments get no time marks."""
+        line = self._lines[name]
+        line.last_data = None
+        self._marks.lost(line.traded)
+        return self._tell(line, list(line.states), state, reason, at)
+
+    def ended(self, name: str, at: int, reason: str) -> list[Record]:
+        """The recording of a line ends: like `lost`, after a last time mark for its instruments."""
+        return [*self._marks.finish(at, self._lines[name].traded), *self.lost(name, at, reason)]
+
+    def forget(self, name: str, subscriptions: Iterable[Subscription], at: int) -> list[Record]:
+        """Streams that are not subscribed to any longer."""
+        line = self._lines[name]
+        gone = [stream for stream in subscriptions if stream in line.states]
+        records = self._tell(line, gone, FeedState.DOWN, "unsubscribed", at)
+        for stream in gone:
+            del line.states[stream]
+        return records
+
+    def refuse(self, channel: str, data: bytes, error: DataValidationError, at: int) -> DeadLetter:
+        """What could not be taken in, as it came."""
+        self.counts.rejected[error.reason] += 1
+        return DeadLetter(
+            source=f"{self.venue}:{channel}",
+            source_partition=None,
+            source_offset=None,
+            stage=STAGE,
+            reason=error.reason,
+            error=str(error),
+            field=error.field,
+            key=None,
+            value=data,
+            truncated=False,
+            failed_at=at,
+        )
+
+    def mute(self, subscriptions: Iterable[Subscription]) -> None:
+        """Leave out the records of these streams from now on, where the source cannot be asked to."""
+        self._muted.update(subscriptions)
+
+    def unmute(self, subscriptions: Iterable[Subscription]) -> None:
+        """Take in these streams again."""
+        self._muted.difference_update(subscriptions)
+
+    # records
+
+    def _accepted(self, line: _Line, channel: str, record: Record, at: int) -> list[Record]:
+        stream = Subscription(record.instrument, channel)  # type: ignore[union-attr]  # parsers give no dead letters
+        if stream in self._muted:
+            return []
+        records: list[Record] = []
+        if line.states.get(stream) is not FeedState.LIVE:
+            records += self._tell(line, [stream], FeedState.LIVE, "data is coming in", at)
+        if isinstance(record, Trade):
+            line.traded.add(record.instrument)
+            gaps = self._marks.before(record, contiguous=channel in line.parser.contiguous)
+            records += self._gap_told(line, stream, gaps, at)
+            records += gaps
+        self.counts.records[type(record)] += 1
+        records.append(record)
+        return records
+
+    def _gap_told(self, line: _Line, stream: Subscription, gaps: Iterable[GapMark], at: int) -> list[Record]:
+        records: list[Record] = []
+        for gap in gaps:
+            if gap.begin is not None and not gap.healed:
+                reason = f"trades may be missing between {gap.begin} and {gap.end}"
+                records += self._tell(line, [stream], FeedState.GAP, reason, at)
+                records += self._tell(line, [stream], FeedState.LIVE, "data is coming in again", at)
+        return records
+
+    def _tell(self, line: _Line, streams: Iterable[Subscription], state: FeedState, reason: str, at: int) -> list[Record]:
+        told: list[Record] = []
+        for stream in streams:
+            if line.states.get(stream) is not state:
+                line.states[stream] = state
+                told.append(FeedStatus(self.venue, stream.channel, stream.instrument, state, reason, at))
+        return told

@@ -1,0 +1,100 @@
+"""The tables the PostgreSQL store writes, and the statements that bring a batch into them.
+
+A batch goes as text by COPY into a staging table that is emptied at each commit, and from there by one statement into the
+table. `newer` says what happens to a row that is there already: without it the row stays (a trade is a fact); with it the
+row is replaced by one whose values in these columns are higher (the versions of a candle).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from psycopg.sql import SQL, Composed, Identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with its natural key."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+    newer: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        """Name of the staging table."""
+        return f"stage_{self.name}"
+
+
+TRADES = Table(
+    "trades",
+    (
+        *("instrument", "trade_id", "event_time", "sequence", "price", "size", "side", "exchange_time", "received_at"),
+        *("published_at", "first_trade_id", "last_trade_id", "trade_count", "source_partition", "source_offset"),
+    ),
+    key=("instrument", "trade_id", "event_time"),
+)
+CANDLES = Table(
+    "candles",
+    (
+        *("instrument", "interval", "open_time", "close_time", "kind", "revision", "open", "high", "low", "close", "volume"),
+        *("amount", "vwap", "taker_buy_volume", "trade_count", "first_trade_id", "last_trade_id", "is_closed", "complete"),
+        *("gap", "last_trade_time", "received_at", "source_topic", "source_partition", "source_offset"),
+    ),
+    key=("instrument", "interval", "open_time"),
+    newer=("revision", "source_offset"),
+)
+PRICE_CHANGES = Table(
+    "price_changes",
+    (
+        *("instrument", "event_time", "old_price", "new_price", "change", "change_percent", "changes", "is_significant"),
+        *("exchange_time", "received_at", "source_topic", "source_partition", "source_offset"),
+    ),
+    key=("source_topic", "source_partition", "source_offset", "instrument", "event_time"),
+)
+GAPS = Table(
+    "gaps",
+    ("instrument", "begin_time", "end_time", "healed", "published_at", "source_partition", "source_offset"),
+    key=("instrument", "begin_time", "end_time"),
+    newer=("source_offset",),
+)
+
+TABLES: Mapping[str, Table] = {table.name: table for table in (TRADES, CANDLES, PRICE_CHANGES, GAPS)}
+
+
+def create_stage(table: Table) -> Composed:
+    """Make the staging table of this session."""
+    return SQL("CREATE TEMPORARY TABLE {stage} (LIKE {table}) ON COMMIT DELETE ROWS").format(
+        stage=Identifier(table.stage), table=Identifier(table.name)
+    )
+
+
+def copy_into_stage(table: Table) -> Composed:
+    """Receive rows as text."""
+    return SQL("COPY {stage} ({columns}) FROM STDIN").format(stage=Identifier(table.stage), columns=_names(table.columns))
+
+
+def merge(table: Table) -> Composed:
+    """Bring the staged rows into the table. No key may be staged twice."""
+    return SQL("INSERT INTO {table} AS held ({columns}) SELECT {columns} FROM {stage} ON CONFLICT ({key}) DO {action}").format(
+        table=Identifier(table.name),
+        columns=_names(table.columns),
+        stage=Identifier(table.stage),
+        key=_names(table.key),
+        action=_replace_older(table) if table.newer else SQL("NOTHING"),
+    )
+
+
+def _replace_older(table: Table) -> Composed:
+    values = [column for column in table.columns if column not in table.key]
+    return SQL("UPDATE SET {changes} WHERE ({new}) > ({old})").format(
+        changes=SQL(", ").join(SQL("{0} = excluded.{0}").format(Identifier(column)) for column in values),
+        new=_names(table.newer, "excluded"),
+        old=_names(table.newer, "held"),
+    )
+
+
+def _names(columns: tuple[str, ...], *prefix: str) -> Composed:
+    return SQL(", ").join(Identifier(*prefix, column) for column in columns)

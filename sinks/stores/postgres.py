@@ -1,0 +1,177 @@
+"""PostgreSQL: history of trades, candles, price changes and gaps.
+
+A batch is one transaction: the offsets first, then for each table COPY into a staging table and one merge by natural key.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from psycopg import Connection
+
+from market.errors import StorageError
+from runtime.errors import ServerUnreachable
+from runtime.settings import Settings
+from schemas.records import Record
+from schemas.topics import CANDLES, PRICE_CHANGES, TRADES, Topic
+from sinks.store import Batch, Entry, KafkaRecord, Partition, RecordRefused, StoredOffset, StoreUnavailable
+from sinks.stores._postgres_migrations import Migration, apply, check, shipped
+from sinks.stores._postgres_months import Months
+from sinks.stores._postgres_offsets import Offsets
+from sinks.stores._postgres_rows import Row, row_of, without_repetitions
+from sinks.stores._postgres_session import RowRefused, Session, Target
+from sinks.stores._postgres_tables import TABLES, copy_into_stage, create_stage, merge
+
+_COPY = {name: copy_into_stage(table).as_bytes() for name, table in TABLES.items()}
+_MERGE = {name: merge(table).as_bytes() for name, table in TABLES.items()}
+_MIGRATION_TIMEOUT = 3600.0  # building an index over years of trades takes its time
+
+
+def create(settings: Settings, *, sink: str, writer: str) -> PostgresStore:
+    """The store of these settings."""
+    postgres = settings.postgres
+    target = Target(postgres.dsn.get_secret_value(), connect_timeout=postgres.connect_timeout_seconds)
+    return PostgresStore(target, sink=sink, writer=writer, apply_migrations=settings.sinks.apply_migrations)
+
+
+def migrate(settings: Settings) -> list[Migration]:
+    """Bring the database of these settings up to date; the migrations applied. Raises ServerUnreachable, MigrationError."""
+    try:
+        return create(settings, sink="", writer="").migrate()
+    except StoreUnavailable as error:
+        raise ServerUnreachable(error.store, error.address, error.reason) from error
+
+
+class PostgresStore:
+    """One database. `sink` names whose offsets these are, `writer` the process that moves them.
+
+    `apply_migrations`: bring the database up to date at `open`, instead of refusing one that is not.
+    """
+
+    name = "postgres"
+    topics: tuple[Topic, ...] = (TRADES, CANDLES, PRICE_CHANGES)
+
+    def __init__(self, target: Target, *, sink: str, writer: str, apply_migrations: bool = False) -> None:
+        self._target = target
+        self._apply_migrations = apply_migrations
+        self._offsets = Offsets(sink, writer)
+        self._months = Months()
+        self._session: Session | None = None
+
+    def open(self) -> None:
+        """Connect and check the migrations, or apply them. Raises StoreUnavailable, MigrationError."""
+        if self._apply_migrations:
+            self.migrate()
+        with self._work():
+            pass
+
+    def migrate(self) -> list[Migration]:
+        """Bring the database up to date; the migrations applied. Raises StoreUnavailable, MigrationError."""
+        session = Session(replace(self._target, work_timeout=_MIGRATION_TIMEOUT))
+        try:
+            with session.work() as connection:
+                return apply(connection, shipped())
+        finally:
+            session.close()
+
+    def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, StoredOffset]:
+        """Stored offsets; a partition of which nothing was stored yet is left out. Raises StoreUnavailable."""
+        with self._work() as connection:
+            return self._offsets.read(connection, partitions)
+
+    def set_offset(self, partition: Partition, offset: StoredOffset) -> None:
+        """Put a stored offset where a person says it should be; a worker that is running will notice and leave."""
+        with self._work() as connection:
+            self._offsets.set(connection, partition, offset)
+
+    def row(self, record: Record, source: KafkaRecord) -> Row | None:
+        """What to store of a record, None for nothing."""
+        return row_of(record, source)
+
+    def write(self, batch: Batch) -> Mapping[str, int]:
+        """Store rows and offsets in one transaction; rows changed by table.
+
+        Trying a batch again whose outcome was unknown is safe. Raises StoreUnavailable, RecordRefused, OffsetConflict.
+        """
+        rows = _rows(batch.entries)
+        try:
+            with self._work() as connection:
+                self._months.ensure(connection, {(row.table, row.month) for row in rows if row.month is not None})
+                with connection.transaction():
+                    return _bring_in(connection, rows) if self._offsets.advance(connection, batch.advances) else {}
+        except RowRefused as refused:
+            raise self._culprit(batch.entries, refused) from refused
+
+    def close(self) -> None:
+        """Disconnect; what was not written is dropped."""
+        self._months.forget()
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    @contextmanager
+    def _work(self) -> Iterator[Connection[Any]]:
+        """Work on the session, which is given up after any failure but the refusal of a row."""
+        try:
+            if self._session is None:
+                self._session = self._new_session()
+            with self._session.work() as connection:
+                yield connection
+        except RowRefused:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def _new_session(self) -> Session:
+        session = Session(self._target)
+        try:
+            with session.work() as connection:
+                check(connection, shipped())
+                for table in TABLES.values():
+                    connection.execute(create_stage(table))
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+    def _culprit(self, entries: Sequence[Entry], refused: RowRefused) -> Exception:
+        """Halve a refused batch, with trials that are rolled back, until one entry is left."""
+        suspects = list(entries)
+        while len(suspects) > 1:
+            half = suspects[: len(suspects) // 2]
+            suspects = half if self._trial(half) else suspects[len(half) :]
+        verdict = self._trial(suspects)
+        if verdict is None:
+            return StorageError(f"{self._target.address} refuses a batch, but no record of it alone: {refused}")
+        return RecordRefused(suspects[0], str(verdict), field=verdict.field)
+
+    def _trial(self, entries: Sequence[Entry]) -> RowRefused | None:
+        try:
+            with self._work() as connection, connection.transaction(force_rollback=True):
+                _bring_in(connection, _rows(entries))
+        except RowRefused as refused:
+            return refused
+        return None
+
+
+def _rows(entries: Iterable[Entry]) -> list[Row]:
+    return without_repetitions(entry.row for entry in entries)
+
+
+def _bring_in(connection: Connection[Any], rows: Iterable[Row]) -> dict[str, int]:
+    """Stage and merge; rows changed by table."""
+    lines: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        lines[row.table].append(row.line)
+    changed = {}
+    with connection.cursor() as cursor:
+        for table in sorted(lines):
+            with cursor.copy(_COPY[table]) as copy:
+                copy.write("".join(lines[table]).encode())
+            changed[table] = cursor.execute(_MERGE[table]).rowcount
+    return changed

@@ -1,0 +1,1 @@
+"""The sub-commands of `tapeline`, a file for each group; wiring only."""

@@ -1,0 +1,110 @@
+"""`tapeline parse`: the normalised records of recorded frames, or their candles, as JSON lines; no broker is needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from ingest import feeds
+from ingest.feed import Venue
+from ingest.parsing import DEFAULT_KINDS, KINDS, CandleFold, plain_candles, plain_records, summary
+from ingest.playback import Playback
+from ingest.recordings import read_recordings
+from market.errors import MarketDataError
+from market.interval import Interval, parse_interval
+
+VenueArgument = Annotated[str, typer.Argument(metavar="VENUE", help=f"Whose frames these are: {', '.join(feeds.names())}.")]
+FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings, plain or gzip, of any known format.")]
+KindOption = Annotated[str, typer.Option("--kind", metavar="KIND,...", help=f"Records to print: {', '.join(KINDS)}.")]
+CandlesOption = Annotated[
+    str | None,
+    typer.Option("--candles", metavar="INTERVAL,...", help="Print the candles folded from the trades instead, such as 1m,5m."),
+]
+MarketOption = Annotated[
+    str | None,
+    typer.Option("--market", metavar="MARKET", help="The venue's market, where the recording does not show it."),
+]
+
+
+_DEFAULT_KINDS = ",".join(DEFAULT_KINDS)
+_READER_GONE = 141  # as a shell shows the end by SIGPIPE
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(parse)
+
+
+def parse(
+    venue: VenueArgument,
+    files: FilesArgument,
+    kind: KindOption = _DEFAULT_KINDS,
+    candles: CandlesOption = None,
+    market: MarketOption = None,
+) -> None:
+    """Print the records of recorded frames as JSON lines, times in microseconds; counts go to standard error.
+
+    Several files are read in the order of their times. The parser and the fold are those of the pipeline.
+    """
+    speaker = venue_named(venue)
+    playback = Playback(speaker, market=market_named(speaker, market))
+    intervals = [] if candles is None else _intervals(candles)
+    kinds = _kinds(kind)
+    fold = CandleFold(intervals) if intervals else None
+    items = read_recordings(files)
+    try:
+        _print(plain_records(playback, items, kinds) if fold is None else plain_candles(playback, items, fold))
+    finally:
+        typer.echo(summary(playback, fold), err=True)
+
+
+def venue_named(name: str) -> Venue:
+    """The venue of a name, or a usage error that lists them."""
+    try:
+        return feeds.load(name)
+    except MarketDataError as error:
+        raise typer.BadParameter(str(error), param_hint="VENUE") from error
+
+
+def market_named(venue: Venue, market: str | None) -> str | None:
+    """A market of the venue, or a usage error that lists them."""
+    if market is not None and market not in venue.markets:
+        raise typer.BadParameter(f"{market!r:.40} is none of {', '.join(venue.markets)}", param_hint="--market")
+    return market
+
+
+def _kinds(text: str) -> list[str]:
+    kinds = [kind.strip() for kind in text.split(",") if kind.strip()]
+    for kind in kinds:
+        if kind not in KINDS:
+            raise typer.BadParameter(f"{kind!r:.40} is none of {', '.join(KINDS)}", param_hint="--kind")
+    return kinds
+
+
+def _intervals(text: str) -> list[Interval]:
+    try:
+        intervals = [parse_interval(name.strip()) for name in text.split(",") if name.strip()]
+    except MarketDataError as error:
+        raise typer.BadParameter(str(error), param_hint="--candles") from error
+    if not intervals:
+        raise typer.BadParameter("names no interval", param_hint="--candles")
+    return intervals
+
+
+def _print(lines: Iterable[Mapping[str, Any]]) -> None:
+    """Write JSON lines; a reader that has seen enough (`| head`) ends the command without a word."""
+    encode, out = msgspec.json.Encoder().encode, sys.stdout.buffer
+    try:
+        for line in lines:
+            out.write(encode(line) + b"\n")
+        out.flush()
+    except BrokenPipeError:
+        # What is still buffered must not be tried again when the interpreter closes standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(_READER_GONE) from None

@@ -1,0 +1,209 @@
+"""Fresh topics on the real servers, and short words for what tests do with them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from market.errors import DataValidationError
+from runtime.kafka import admin_options, producer_options, registry_options
+from runtime.settings import Settings, load
+from schemas.codec import Codec
+from schemas.partitioning import partition_of
+from schemas.records import Record
+from schemas.registry import Registry
+from schemas.topics import TOPICS
+from tapeline.commands.topics import apply_topics
+from tests.servers import Addresses
+
+ROOT = Path(__file__).parent.parent
+
+
+class Stored(NamedTuple):
+    """A record as it lies in its topic; `record` is None where the value is not one of ours."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    record: Any
+
+
+@dataclass
+class Cluster:
+    """The test servers with empty topics."""
+
+    servers: Addresses
+    folder: Path
+    settings: Settings = field(init=False)
+    codec: Codec = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.settings = load(self.config())
+        self.admin = AdminClient(admin_options(self.settings.kafka, "tests"))
+        self._delete_topics()
+        apply_topics(self.settings)
+        self.registry = Registry(registry_options(self.settings.registry))
+        self.codec = self.registry.codec(TOPICS.values())
+        self._producer = Producer(producer_options(self.settings.kafka, "tests"))
+
+    def config(self, name: str = "tapeline.yaml", **sections: Any) -> Path:
+        """Write a settings file for these servers; `sections` are merged over it."""
+        settings: dict[str, Any] = {
+            "kafka": {"bootstrap": self.servers.kafka},
+            "registry": {"url": self.servers.registry},
+            "postgres": {"dsn": self.servers.postgres},
+            "processors": {"store": "memory", "state_dir": str(self.folder / "state")},
+            "observability": {"log_format": "json"},
+        }
+        for section, values in sections.items():
+            settings[section] = {**settings.get(section, {}), **values}
+        path = self.folder / name
+        path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+        return path
+
+    def publish(self, topic: str, records: Iterable[Record]) -> None:
+        """Send records as ingest does and wait for the broker."""
+        declared_topic = TOPICS[topic]
+        for record in records:
+            key, partition_id = declared_topic.place(record)
+            partition = partition_of(partition_id, declared_topic.partitions(self.settings.topics.partitions))
+            self._send(topic, key, self.codec.encode(topic, record), partition)
+        assert self._producer.flush(30) == 0
+
+    def publish_bytes(self, topic: str, key: bytes | None, value: bytes | None, partition: int) -> None:
+        """Send bytes as they are and wait for the broker."""
+        self._send(topic, key, value, partition)
+        assert self._producer.flush(30) == 0
+
+    def read(self, topic: str) -> list[Stored]:
+        """Everything in a topic, partition by partition."""
+        options = {"bootstrap.servers": self.servers.kafka, "group.id": "tests-read", "enable.auto.commit": False}
+        consumer = Consumer({**options, "enable.partition.eof": False, "auto.offset.reset": "earliest"})
+        try:
+            partitions = sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+            return [stored for number in partitions for stored in self._read_partition(consumer, topic, number)]
+        finally:
+            consumer.close()
+
+    def committed(self, group: str, topic: str) -> dict[int, int]:
+        """Committed offset of each partition of a group that has one."""
+        consumer = Consumer({"bootstrap.servers": self.servers.kafka, "group.id": group})
+        try:
+            wanted = [TopicPartition(topic, number) for number in range(self.settings.topics.partitions)]
+            return {found.partition: found.offset for found in consumer.committed(wanted, timeout=10) if found.offset >= 0}
+        finally:
+            consumer.close()
+
+    def _read_partition(self, consumer: Consumer, topic: str, partition: int) -> Iterator[Stored]:
+        low, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        consumer.assign([TopicPartition(topic, partition, low)])
+        while end > low:
+            for message in consumer.consume(min(1000, end - low), timeout=5):
+                if (error := message.error()) is not None:
+                    raise AssertionError(error)
+                low = (message.offset() or 0) + 1
+                yield Stored(partition, low - 1, message.key(), message.value(), self._decode(message.value()))
+
+    def _decode(self, value: bytes | None) -> Any:
+        try:
+            return self.codec.decode(value)
+        except DataValidationError:
+            return None
+
+    def _send(self, topic: str, key: bytes | None, value: bytes | None, partition: int) -> None:
+        while True:
+            try:
+                self._producer.produce(topic, key=key, value=value, partition=partition)
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def _delete_topics(self) -> None:
+        """Remove every topic but the servers' own: the broker's internal ones and the registry's journal."""
+
+        def ours() -> list[str]:
+            found = self.admin.list_topics(timeout=10).topics
+            return [name for name in found if not name.startswith(("_", "kafkasql", "registry-"))]
+
+        for answer in self.admin.delete_topics(ours(), operation_timeout=10).values() if ours() else ():
+            answer.result(10)
+        wait_for(lambda: not ours(), "topics to be deleted")
+
+
+@dataclass
+class Service:
+    """A `tapeline` command running as a process of its own."""
+
+    arguments: tuple[str, ...]
+    log: Path
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Start it (again)."""
+        command = [sys.executable, "-m", "tapeline", *self.arguments]
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def terminate(self, timeout: float = 15) -> int:
+        """Ask it to stop; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout)
+
+    def text(self) -> str:
+        """What it has logged so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+@pytest.fixture
+def cluster(servers: Addresses, tmp_path: Path) -> Iterator[Cluster]:
+    """The test servers with empty topics."""
+    fresh = Cluster(servers, tmp_path)
+    yield fresh
+    fresh.registry.close()
+
+
+@pytest.fixture
+def start(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Start services (`start("process", "-c", path)`); whatever still runs at the end is killed."""
+    started: list[Service] = []
+
+    def run(*arguments: str | os.PathLike[str]) -> Service:
+        service = Service(tuple(map(os.fspath, arguments)), tmp_path / f"{len(started)}-{os.fspath(arguments[0])}.log")
+        started.append(service)
+        return service
+
+    yield run
+    for service in started:
+        if service.process.poll() is None:
+            service.kill()
+
+
+def wait_for(condition: Callable[[], object], what: str, timeout: float = 30, every: float = 0.1) -> None:
+    """Wait until a condition holds. Raises AssertionError naming what was waited for."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout} s for {what}")
+        time.sleep(every)

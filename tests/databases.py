@@ -1,0 +1,23 @@
+"""Fresh databases on the test server."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier
+
+from tests.servers import Addresses
+
+
+@pytest.fixture
+def database(servers: Addresses) -> Iterator[str]:
+    """Connection string of an empty database of the test's own."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(servers.postgres, autocommit=True) as connection:
+        connection.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
+        yield make_conninfo(servers.postgres, dbname=name)
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))

@@ -1,0 +1,174 @@
+"""A worker on the real broker: the same results whatever kills it."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from market.candle import CandleEvent, CandleEventKind
+from market.price_change import PriceChangedEvent
+from market.trade import TimeMark, Trade
+from processors.agents import candles, price_changes
+from processors.batch import RawRecord, SourceRecord
+from runtime.settings import ProcessorSettings
+from tests.builders import MINUTE, START, make_trade
+from tests.cluster import Cluster, Service, wait_for
+
+Start = Callable[..., Service]
+
+GROUP = "tapeline_processors"
+INSTRUMENTS = [f"sim:S{number}-USD" for number in range(12)]
+FAST = {"worker": {"session_timeout_seconds": 6, "heartbeat_seconds": 1, "delivery_timeout_seconds": 3}}
+
+
+def stream(seed: int, count: int) -> list[Trade | TimeMark]:
+    """A few minutes of trades in several instruments, some twice, some late, with a time mark for each at the end."""
+    shuffler, found, ids = random.Random(seed), list[Trade | TimeMark](), dict.fromkeys(INSTRUMENTS, 0)
+    for number in range(count):
+        instrument = shuffler.choice(INSTRUMENTS)
+        ids[instrument] += 1
+        late = 90_000_000 if shuffler.random() < 0.01 else 0
+        at = START + number * 5 * MINUTE // count - late
+        trade = make_trade(
+            ids[instrument], at=at, price=shuffler.randint(90, 110), size=shuffler.randint(1, 9), instrument=instrument
+        )
+        found += [trade] * (2 if shuffler.random() < 0.02 else 1)
+    return [*found, *(TimeMark(instrument, START + 10 * MINUTE) for instrument in INSTRUMENTS)]
+
+
+def model(records: list[Trade | TimeMark]) -> tuple[dict[str, CandleEvent], list[tuple[str, int, int]]]:
+    """What the computations make of the records when nothing goes wrong: candles by key, price changes in order."""
+    sources = [SourceRecord(record, RawRecord(offset, 0, b"", b"")) for offset, record in enumerate(records)]
+    closed = candles.build(ProcessorSettings()).fold("", 0, sources, {"closed-candles": {}, "candles": {}})
+    changes = price_changes.build(ProcessorSettings()).fold("", 0, sources, {"price-changes": {}})
+    return (
+        latest([event for _, event in closed.outputs if isinstance(event, CandleEvent)]),
+        sorted(change_of(event) for _, event in changes.outputs if isinstance(event, PriceChangedEvent)),
+    )
+
+
+def latest(events: list[CandleEvent]) -> dict[str, CandleEvent]:
+    return {f"{event.instrument}|{event.open_time}": event for event in sorted(events, key=lambda event: event.version)}
+
+
+def change_of(event: PriceChangedEvent) -> tuple[str, int, int]:
+    return event.instrument, event.received_at, event.new_price
+
+
+def without_source(event: CandleEvent) -> CandleEvent:
+    return event._replace(source_topic="", source_partition=0, source_offset=0)
+
+
+def everything_committed(cluster: Cluster) -> bool:
+    stored = cluster.read("md.trades")
+    ends = {record.partition: record.offset + 1 for record in stored}
+    return cluster.committed(GROUP, "md.trades") == ends
+
+
+def check_against_model(cluster: Cluster, records: list[Trade | TimeMark]) -> None:
+    expected_candles, expected_changes = model(records)
+    stored = cluster.read("md.candles")
+    events = [one.record for one in stored]
+    assert {key: without_source(event) for key, event in latest(events).items()} == {
+        key: without_source(event) for key, event in expected_candles.items()
+    }
+    by_version: dict[tuple[bytes | None, tuple[int, int]], bytes | None] = {}
+    for one in stored:
+        assert by_version.setdefault((one.key, one.record.version), one.value) == one.value, "one version, two contents"
+    changes = {(one.record.source_partition, one.record.source_offset): one.record for one in cluster.read("md.price-changes")}
+    assert sorted(change_of(event) for event in changes.values()) == expected_changes
+
+
+def test_worker_makes_what_the_model_makes_and_stops_in_time(cluster: Cluster, start: Start) -> None:
+    records = stream(1, 3_000)
+    worker = start("process", "-c", cluster.config(processors=FAST))
+    cluster.publish("md.trades", records)
+    wait_for(lambda: everything_committed(cluster), "all offsets to be committed", every=0.5)
+    assert worker.terminate() == 0
+    check_against_model(cluster, records)
+    assert any(one.record.kind is CandleEventKind.CORRECTION for one in cluster.read("md.candles"))
+    assert cluster.read("dlq") == []
+
+
+@pytest.mark.parametrize("store", ["memory", "rocksdict"])
+def test_worker_killed_again_and_again_loses_and_doubles_nothing(cluster: Cluster, start: Start, store: str) -> None:
+    records, shuffler = stream(2, 6_000), random.Random(3)
+    worker = start("process", "-c", cluster.config(processors={**FAST, "store": store}))
+    for begin in range(0, len(records), 1_000):
+        cluster.publish("md.trades", records[begin : begin + 1_000])
+        seen = len(cluster.read("md.candles"))
+        wait_for(lambda seen=seen: len(cluster.read("md.candles")) > seen, "the worker to be at work")  # type: ignore[misc]
+        shuffler.shuffle(INSTRUMENTS)
+        worker.kill()
+        worker.start()
+    wait_for(lambda: everything_committed(cluster), "all offsets to be committed", timeout=60, every=0.5)
+    worker.kill()
+    check_against_model(cluster, records)
+
+
+def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_processed(cluster: Cluster, start: Start) -> None:
+    start("process", "-c", cluster.config(processors=FAST))
+    instrument = INSTRUMENTS[0]
+    records = [make_trade(number, at=START + number, instrument=instrument) for number in range(1, 20)]
+    cluster.publish("md.trades", records[:10])
+    partition = cluster.read("md.trades")[0].partition
+    poison = [None, b"", b"\x00", b"\x01rubbish", b"\x00\x00\x00\xff\xffrest", b"\x00" * 1_000, b"x" * 900_000]
+    for value in poison:
+        cluster.publish_bytes("md.trades", b"key", value, partition)
+    wrong_key = cluster.codec.encode("md.trades", records[0])
+    cluster.publish_bytes("md.trades", b"another key", wrong_key, partition)
+    cluster.publish("md.trades", records[10:])
+    wait_for(lambda: everything_committed(cluster), "all offsets to be committed", every=0.5)
+
+    letters = [stored.record for stored in cluster.read("dlq")]
+    assert [letter.value for letter in letters] == [*poison, wrong_key]
+    assert {letter.source_partition for letter in letters} == {partition}
+    assert [letter.source_offset for letter in letters] == list(range(10, 10 + len(letters)))
+    assert letters[-1].reason == "wrong_key"
+    assert all(letter.error and letter.stage == "processors" for letter in letters)
+    assert max(one.record.trade_count for one in cluster.read("md.candles")) == len(records)
+
+
+def test_replay_of_the_same_trades_changes_no_candle_and_no_price(cluster: Cluster, start: Start) -> None:
+    records = stream(5, 1_000)
+    start("process", "-c", cluster.config(processors=FAST))
+    cluster.publish("md.trades", records)
+    wait_for(lambda: everything_committed(cluster), "all offsets to be committed", every=0.5)
+    before = [len(cluster.read(topic)) for topic in ("md.candles", "md.price-changes", f"{GROUP}-candles-changelog")]
+    cluster.publish("md.trades", records)
+    wait_for(lambda: everything_committed(cluster), "all offsets to be committed", every=0.5)
+    after = [len(cluster.read(topic)) for topic in ("md.candles", "md.price-changes", f"{GROUP}-candles-changelog")]
+    assert after == before
+
+
+def test_two_workers_share_the_partitions_and_one_takes_over(cluster: Cluster, start: Start) -> None:
+    records = stream(6, 4_000)
+    first = start("process", "-c", cluster.config("first.yaml", processors={**FAST, "state_dir": str(cluster.folder / "one")}))
+    cluster.publish("md.trades", records[:1_500])
+    wait_for(lambda: len(cluster.read("md.candles")) > 0, "the first worker to be at work")
+    start("process", "-c", cluster.config("second.yaml", processors={**FAST, "state_dir": str(cluster.folder / "two")}))
+    cluster.publish("md.trades", records[1_500:3_000])
+    wait_for(lambda: everything_committed(cluster), "all offsets to be committed", timeout=60, every=0.5)
+    first.kill()
+    cluster.publish("md.trades", records[3_000:])
+    wait_for(lambda: everything_committed(cluster), "all offsets to be committed", timeout=60, every=0.5)
+    check_against_model(cluster, records)
+
+
+def test_worker_without_its_topics_says_so_and_ends(cluster: Cluster, start: Start) -> None:
+    cluster.admin.delete_topics(["md.candles"], operation_timeout=10)["md.candles"].result(10)
+    worker = start("process", "-c", cluster.config())
+    assert worker.process.wait(20) == 1
+    assert "topic md.candles does not exist: run `tapeline topics apply`" in worker.text()
+
+
+def test_worker_of_another_partition_count_names_both_numbers(cluster: Cluster, start: Start) -> None:
+    worker = start("process", "-c", cluster.config(topics={"partitions": 8}))
+    assert worker.process.wait(20) == 1
+    assert "md.trades has 4 partitions, 8 are configured" in worker.text()
+
+
+def test_worker_without_a_broker_names_the_address_and_ends_within_ten_seconds(cluster: Cluster, start: Start) -> None:
+    worker = start("process", "-c", cluster.config(kafka={"bootstrap": "127.0.0.1:1"}))
+    assert worker.process.wait(12) == 3
+    assert "Kafka broker at 127.0.0.1:1 is not reachable" in worker.text()

@@ -1,0 +1,428 @@
+"""Frames of Binance: what each kind becomes, what is left out by name, and what is refused with which reason."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.feed import Parsed, Subscription
+from ingest.feeds.binance import VENUE
+from ingest.recorded import Answer
+from ingest.recordings import read_recordings
+from ingest.symbols import split_symbol
+from market.decimals import ONE
+from market.errors import DataValidationError, SubscriptionError
+from market.quote import Kline, Quote
+from market.trade import Trade
+from tests.ingest_parts import FUTURES_LISTING, NOW, SPOT_LISTING, combined, parser, trade_frame
+
+AGG_TRADE = {
+    "e": "aggTrade",
+    "E": NOW // 1000,
+    "s": "BTCUSDT",
+    "a": 26129,
+    "p": "0.01633102",
+    "q": "4.70443515",
+    "f": 27781,
+    "l": 27783,
+    "T": NOW // 1000 - 2,
+    "m": True,
+    "M": True,
+}
+BOOK_TICKER = {"u": 400900217, "s": "BTCUSDT", "b": "25.35190000", "B": "31.21", "a": "25.3652", "A": "40.66"}
+TICKER = {
+    "e": "24hrTicker",
+    "E": NOW // 1000,
+    "s": "BTCUSDT",
+    "p": "-1.50",
+    "P": "-2.500",
+    "w": "0.0018",
+    "x": "60.00",
+    "c": "58.50",
+    "Q": "10",
+    "b": "58.49",
+    "B": "4",
+    "a": "58.51",
+    "A": "100",
+    "o": "60.00",
+    "h": "61.00",
+    "l": "58.00",
+    "v": "10000.5",
+    "q": "595000.25",
+    "O": 0,
+    "C": NOW // 1000,
+    "F": 0,
+    "L": 18150,
+    "n": 18151,
+}
+KLINE: dict[str, Any] = {
+    "t": NOW // 1000,
+    "T": NOW // 1000 + 59_999,
+    "s": "BTCUSDT",
+    "i": "1m",
+    "f": 100,
+    "L": 200,
+    "o": "10.0",
+    "c": "12.0",
+    "h": "13.0",
+    "l": "9.5",
+    "v": "1000",
+    "n": 101,
+    "x": True,
+    "q": "11000.5",
+    "V": "500",
+    "Q": "5500",
+    "B": "0",
+}
+KLINE_MESSAGE = {"e": "kline", "E": NOW // 1000 + 60_000, "s": "BTCUSDT", "k": KLINE}
+
+
+def parse(frame: bytes, *, market: str | None = "spot", at: int = NOW) -> Parsed:
+    return parser(market).parse(frame, at)
+
+
+def only(parsed: Parsed) -> Any:
+    (record,) = parsed.records
+    return record
+
+
+def refusal(frame: bytes, *, market: str | None = "spot", at: int = NOW) -> DataValidationError:
+    with pytest.raises(DataValidationError) as caught:
+        parse(frame, market=market, at=at)
+    return caught.value
+
+
+# what each kind becomes
+
+
+def test_trade_becomes_a_trade_with_the_takers_side() -> None:
+    parsed = parse(trade_frame(7, price="61837.63", m=True))
+    assert parsed == Parsed(
+        "trade",
+        (Trade("binance:BTC-USDT", "7", 7, 61837_630000000000, 1_500000000000, "sell", NOW, NOW, "7", "7", 1),),
+    )
+
+
+def test_buyer_who_is_no_maker_took() -> None:
+    assert only(parse(trade_frame(m=False))).side == "buy"
+
+
+def test_time_of_a_trade_is_the_trades_not_the_messages() -> None:
+    assert only(parse(trade_frame(at=NOW, E=NOW // 1000 + 3))).exchange_time == NOW
+
+
+def test_aggregate_trade_keeps_the_ids_it_sums_up() -> None:
+    trade = only(parse(combined("btcusdt@aggTrade", AGG_TRADE)))
+    assert (trade.trade_id, trade.sequence) == ("26129", 26129)
+    assert (trade.first_trade_id, trade.last_trade_id, trade.trade_count) == ("27781", "27783", 3)
+    assert (trade.side, trade.exchange_time) == ("sell", NOW - 2000)
+
+
+def test_spot_book_ticker_has_no_exchange_time() -> None:
+    quote = only(parse(combined("btcusdt@bookTicker", BOOK_TICKER)))
+    assert isinstance(quote, Quote)
+    assert (quote.bid, quote.bid_size, quote.ask, quote.ask_size) == (
+        *(25_351900000000, 31_210000000000),
+        *(25_365200000000, 40_660000000000),
+    )
+    assert (quote.sequence, quote.exchange_time, quote.last) == (400900217, None, None)
+
+
+def test_futures_book_ticker_has_the_time_of_the_book() -> None:
+    message = {"e": "bookTicker", **BOOK_TICKER, "T": NOW // 1000 - 5, "E": NOW // 1000}
+    quote = only(parse(combined("btcusdt@bookTicker", message), market="usdm"))
+    assert (quote.instrument, quote.exchange_time) == ("binance:BTC-USDT-PERP", NOW - 5000)
+
+
+def test_side_of_the_book_that_is_empty_is_null_not_zero() -> None:
+    message = BOOK_TICKER | {"b": "0.00000000", "B": "0.00000000"}
+    quote = only(parse(combined("btcusdt@bookTicker", message)))
+    assert (quote.bid, quote.bid_size) == (None, None)
+    assert quote.ask is not None
+
+
+def test_crossed_book_is_carried() -> None:
+    quote = only(parse(combined("btcusdt@bookTicker", BOOK_TICKER | {"b": "30"})))
+    assert quote.bid > quote.ask
+
+
+def test_ticker_becomes_a_quote_with_the_days_figures() -> None:
+    quote = only(parse(combined("btcusdt@ticker", TICKER)))
+    assert (quote.last, quote.change_24h, quote.change_percent_24h) == (58_500000000000, -1_500000000000, -2_500000000000)
+    assert (quote.volume_24h, quote.amount_24h) == (10000_500000000000, 595000_250000 * 10**18)
+    assert quote.exchange_time == NOW
+
+
+def test_kline_becomes_the_venues_candle() -> None:
+    kline = only(parse(combined("btcusdt@kline_1m", KLINE_MESSAGE), at=NOW + 60_000_000))
+    assert isinstance(kline, Kline)
+    assert (kline.interval, kline.open_time, kline.is_closed) == ("1m", NOW, True)
+    assert (kline.open, kline.high, kline.low, kline.close) == (10 * ONE, 13 * ONE, 9_500000000000, 12 * ONE)
+    assert (kline.first_trade_id, kline.last_trade_id, kline.trade_count) == ("100", "200", 101)
+
+
+def test_kline_of_a_minute_without_trades_has_no_trade_ids() -> None:
+    kline = only(
+        parse(combined("btcusdt@kline_1m", KLINE_MESSAGE | {"k": KLINE | {"f": -1, "L": -1, "n": 0, "v": "0"}}), at=NOW * 2)
+    )
+    assert (kline.first_trade_id, kline.last_trade_id, kline.volume) == (None, None, 0)
+
+
+@pytest.mark.parametrize(
+    "channel", ["depth", "depth@100ms", "depth20@100ms", "markPrice@1s", "forceOrder", "miniTicker", "avgPrice", "ticker_1h"]
+)
+def test_known_stream_that_is_not_carried_is_ignored_by_name(channel: str) -> None:
+    assert parse(combined(f"btcusdt@{channel}", {"e": "any", "s": "BTCUSDT"})) == Parsed(channel, ())
+
+
+@pytest.mark.parametrize("kind", ["INSURANCE_FUND", "ADL", "NA"])
+def test_trade_off_the_book_is_ignored_by_name(kind: str) -> None:
+    assert parse(trade_frame(X=kind, p="0", M=...), market="usdm") == Parsed(f"trade/{kind}", ())
+
+
+def test_market_trade_of_futures_is_carried() -> None:
+    assert only(parse(trade_frame(X="MARKET", M=...), market="usdm")).instrument == "binance:BTC-USDT-PERP"
+
+
+def test_answer_to_a_request_is_a_reply() -> None:
+    assert parse(b'{"result":null,"id":3}') == Parsed("reply", ())
+
+
+def test_order_book_that_a_recorder_fetched_is_ignored_by_name() -> None:
+    assert parse(b'{"lastUpdateId":5,"bids":[],"asks":[]}') == Parsed("depth snapshot", ())
+
+
+def test_frame_with_other_spacing_is_read_the_same() -> None:
+    spaced = json.dumps(json.loads(trade_frame())).encode()
+    assert parse(spaced) == parse(trade_frame())
+
+
+# which market
+
+
+@pytest.mark.parametrize(
+    ("frame", "instrument"),
+    [
+        (trade_frame(), "binance:BTC-USDT"),
+        (trade_frame(X="MARKET", M=...), "binance:BTC-USDT-PERP"),
+        (combined("btcusdt@bookTicker", BOOK_TICKER), "binance:BTC-USDT"),
+        (combined("btcusdt@bookTicker", {"e": "bookTicker", **BOOK_TICKER}), "binance:BTC-USDT-PERP"),
+        (combined("btcusdt@aggTrade", AGG_TRADE), "binance:BTC-USDT"),
+        (combined("btcusdt@ticker", TICKER), "binance:BTC-USDT"),
+        (combined("btcusdt@ticker", {k: v for k, v in TICKER.items() if k != "x"}), "binance:BTC-USDT-PERP"),
+    ],
+)
+def test_market_shows_in_the_fields_of_a_frame(frame: bytes, instrument: str) -> None:
+    assert only(parse(frame, market=None)).instrument == instrument
+
+
+def test_what_a_frame_showed_holds_for_later_ones() -> None:
+    reader = parser(None)
+    kline = combined("btcusdt@kline_1m", KLINE_MESSAGE)
+    with pytest.raises(DataValidationError, match="nothing shows yet") as caught:
+        reader.parse(kline, NOW * 2)
+    assert caught.value.reason == "unknown_market"
+    reader.parse(combined("btcusdt@depth@100ms", {"e": "depthUpdate", "U": 1, "u": 2, "pu": 0}), NOW)
+    assert only(reader.parse(kline, NOW * 2)).instrument == "binance:BTC-USDT-PERP"
+
+
+def test_trade_ids_have_no_holes_where_the_venue_leaves_none_out() -> None:
+    assert set(parser("spot").contiguous) == {"trade", "aggTrade"}
+    assert set(parser("usdm").contiguous) == {"aggTrade"}
+
+
+# symbols
+
+
+def test_listing_names_the_instrument_of_a_symbol() -> None:
+    listed = {"spot": {"BTCUSDT": "binance:BT-CUSDT"}}
+    assert only(parser("spot", listed).parse(trade_frame(), NOW)).instrument == "binance:BT-CUSDT"
+
+
+@pytest.mark.parametrize("path", [SPOT_LISTING, FUTURES_LISTING])
+def test_recorded_listing_agrees_with_the_form_of_every_symbol(path: Any) -> None:
+    (answer,) = [item for item in read_recordings([path]) if isinstance(item, Answer)]
+    market = VENUE.market_of(answer.url)
+    listed = VENUE.listed(answer.url, answer.body)
+    assert len(listed) > 100
+    reader = parser(market)
+    for symbol, instrument in listed.items():
+        assert only(reader.parse(trade_frame(symbol=symbol), NOW)).instrument == instrument
+        assert VENUE.symbol_of(instrument) == symbol
+
+
+def test_dated_future_is_told_from_the_perpetual() -> None:
+    trade = only(parse(trade_frame(symbol="BTCUSDT_210924"), market="usdm"))
+    assert trade.instrument == "binance:BTC-USDT-210924"
+
+
+def test_symbol_with_two_readings_is_an_error_that_lists_them() -> None:
+    with pytest.raises(DataValidationError, match="XB-IDR, X-BIDR") as caught:
+        split_symbol("XBIDR", ("IDR", "BIDR"))
+    assert caught.value.reason == "ambiguous_symbol"
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason", "field"),
+    [
+        (b"", "malformed_json", None),
+        (b"{", "malformed_json", None),
+        (trade_frame()[:-3], "malformed_json", None),
+        (combined("btcusdt@depth", {})[:-1], "malformed_json", None),
+        (b"\xff\xfe", "malformed_json", None),
+        (b"[1]", "wrong_type", None),
+        (b"{}", "missing_field", "stream"),
+        (b'{"stream":"btcusdt@trade"}', "missing_field", "data"),
+        (trade_frame(p=...), "missing_field", "data.p"),
+        (trade_frame(p=61837.63), "wrong_type", "data.p"),
+        (trade_frame(t="7"), "wrong_type", "data.t"),
+        (trade_frame(t=-7), "wrong_type", "data.t"),
+        (trade_frame(m=None), "wrong_type", "data.m"),
+        (trade_frame(p="NaN"), "not_a_decimal", "price"),
+        (trade_frame(p="Infinity"), "not_a_decimal", "price"),
+        (trade_frame(p="0.00"), "not_positive", "price"),
+        (trade_frame(q="-1"), "not_positive", "size"),
+        (trade_frame(p="0.0000000000001"), "too_precise", "price"),
+        (trade_frame(p="1" * 30), "too_large", "price"),
+        (trade_frame(T=NOW), "bad_time", "exchange_time"),
+        (trade_frame(T=0), "bad_time", "exchange_time"),
+        (trade_frame(T=NOW // 1000 + 5001), "future_time", "exchange_time"),
+        (trade_frame(s="ETHUSDT"), "symbol_mismatch", "s"),
+        (trade_frame(symbol="BTCNOTHING"), "unknown_symbol", "symbol"),
+        (trade_frame(symbol="B\N{LATIN CAPITAL LETTER E WITH ACUTE}USDT"), "bad_instrument", "instrument"),
+        (trade_frame(X="GIFT"), "unknown_trade_type", "X"),
+        (combined("btcusdt@aggTrade", AGG_TRADE | {"l": 1}), "not_positive", "trade_count"),
+        (combined("btcusdt@kline_1m", KLINE_MESSAGE | {"k": KLINE | {"i": "5m"}}), "wrong_interval", "i"),
+        (combined("btcusdt@kline_1m", KLINE_MESSAGE | {"k": KLINE | {"h": "1"}}), "inconsistent", "low"),
+        (combined("btcusdt@kline_7m", KLINE_MESSAGE), "unknown_stream", "stream"),
+        (combined("btcusdt@rumour", {}), "unknown_stream", "stream"),
+        (combined("btcusdt", {}), "unknown_stream", "stream"),
+        (b'{"error":{"code":2,"msg":"Invalid request"},"id":1}', "venue_error", None),
+        (b'{"code":3,"msg":"Invalid JSON"}', "venue_error", None),
+    ],
+)
+def test_bad_frame_is_refused_with_a_reason_and_the_field(frame: bytes, reason: str, field: str | None) -> None:
+    error = refusal(frame, at=NOW)
+    assert (error.reason, error.field) == (reason, field)
+
+
+def test_exchange_clock_may_run_ahead_by_five_seconds() -> None:
+    assert only(parse(trade_frame(T=NOW // 1000 + 5000))).exchange_time == NOW + 5_000_000
+
+
+def test_refused_frame_still_shows_its_channel() -> None:
+    assert parser().channel_of(trade_frame(p="x")) == "trade"
+    assert parser().channel_of(combined("btcusdt@kline_1m", {})) == "kline_1m"
+    assert parser().channel_of(combined("btcusdt@rumour", {})) == "unknown"
+    assert parser().channel_of(b"\x00") == "unknown"
+
+
+FIELDS = st.sampled_from(["stream", "data", "s", "t", "p", "q", "T", "m", "X", "k", "E", "u", "b"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(FIELDS, inner),
+    max_leaves=12,
+)
+
+
+def parse_or_refuse(frame: bytes, market: str | None) -> None:
+    reader = parser(market)
+    for _ in range(2):  # what a first frame leaves behind must not matter
+        try:
+            parsed = reader.parse(frame, NOW)
+        except DataValidationError as error:
+            assert error.reason
+        else:
+            assert parsed.name
+        assert reader.channel_of(frame)
+
+
+@given(st.binary(max_size=200), st.sampled_from(["spot", "usdm", None]))
+def test_any_bytes_are_parsed_or_refused(frame: bytes, market: str | None) -> None:
+    parse_or_refuse(frame, market)
+
+
+@given(JSON, st.sampled_from(["spot", "usdm", None]))
+def test_any_json_is_parsed_or_refused(value: Any, market: str | None) -> None:
+    parse_or_refuse(json.dumps(value).encode(), market)
+
+
+@given(
+    st.sampled_from(["btcusdt@trade", "btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@ticker", "btcusdt@kline_1m"]),
+    st.sampled_from([AGG_TRADE, BOOK_TICKER, TICKER, KLINE_MESSAGE, json.loads(trade_frame())["data"]]),
+    st.data(),
+)
+def test_any_change_of_a_good_message_is_parsed_or_refused(stream: str, message: dict[str, Any], data: st.DataObject) -> None:
+    field = data.draw(st.sampled_from(sorted(message)))
+    parse_or_refuse(combined(stream, message | {field: data.draw(JSON)}), data.draw(st.sampled_from(["spot", "usdm", None])))
+
+
+def test_json_nested_without_end_is_refused() -> None:
+    assert refusal(b'{"stream":"btcusdt@depth","data":' + b"[" * 100_000).reason == "malformed_json"
+
+
+# subscribing
+
+TRADES = Subscription("binance:BTC-USDT", "trade")
+PERPETUAL = Subscription("binance:BTC-USDT-PERP", "aggTrade")
+
+
+def test_spot_and_futures_are_served_at_different_addresses() -> None:
+    assert VENUE.route(TRADES, None) == ("spot", "wss://stream.binance.com:9443/stream")
+    assert VENUE.route(PERPETUAL, None) == ("usdm", "wss://fstream.binance.com/market/stream")
+    assert VENUE.route(PERPETUAL._replace(channel="bookTicker"), None) == ("usdm", "wss://fstream.binance.com/public/stream")
+    assert VENUE.route(TRADES, "ws://127.0.0.1:1/") == ("spot", "ws://127.0.0.1:1/stream")
+
+
+def test_subscribing_names_the_streams() -> None:
+    (message,) = VENUE.subscribe_messages([TRADES, Subscription("binance:ETH-BTC", "kline_5m")], 9)
+    assert json.loads(message) == {"method": "SUBSCRIBE", "params": ["btcusdt@trade", "ethbtc@kline_5m"], "id": 9}
+
+
+def test_many_subscriptions_are_asked_for_in_parts() -> None:
+    many = [Subscription(f"binance:C{number}-USDT", "trade") for number in range(150)]
+    messages = [json.loads(message) for message in VENUE.unsubscribe_messages(many, 1)]
+    assert [len(message["params"]) for message in messages] == [100, 50]
+    assert [(message["method"], message["id"]) for message in messages] == [("UNSUBSCRIBE", 1), ("UNSUBSCRIBE", 2)]
+
+
+@pytest.mark.parametrize(
+    ("instrument", "channel", "message"),
+    [
+        ("okx:BTC-USDT", "trade", "no instrument of binance"),
+        ("binance:BTCUSDT", "trade", "no instrument of binance"),
+        ("binance:BTC-USDT", "trades", "'trades' is no channel of binance"),
+        ("binance:BTC-USDT", "depth", "'depth' is no channel of binance"),
+        ("binance:BTC-USDT", "kline_7m", "is no channel of binance"),
+    ],
+)
+def test_what_the_venue_does_not_have_cannot_be_subscribed(instrument: str, channel: str, message: str) -> None:
+    with pytest.raises(SubscriptionError, match=message):
+        VENUE.check([Subscription(instrument, channel)])
+
+
+def test_two_trade_channels_of_one_instrument_are_an_error() -> None:
+    VENUE.check([TRADES, PERPETUAL])
+    with pytest.raises(SubscriptionError, match="count its trades twice"):
+        VENUE.check([TRADES, TRADES._replace(channel="aggTrade")])
+
+
+@pytest.mark.parametrize(
+    ("url", "market"),
+    [
+        ("wss://stream.binance.com:9443/stream?streams=btcusdt@trade", "spot"),
+        ("https://api.binance.com/api/v3/exchangeInfo", "spot"),
+        ("wss://fstream.binance.com/public/stream", "usdm"),
+        ("https://fapi.binance.com/fapi/v1/depth?symbol=X", "usdm"),
+        ("wss://dstream.binance.com/stream", None),
+        ("wss://ws.kraken.com", None),
+        ("wss://[", None),
+    ],
+)
+def test_market_of_a_recorded_address(url: str, market: str | None) -> None:
+    assert VENUE.market_of(url) == market

@@ -1,0 +1,89 @@
+"""When frames are written."""
+
+import pytest
+
+from gateway.flusher import Flusher, FlushPolicy
+from gateway.outbox import Outbox, OutboxLimits
+from tests.gateway_parts import HandTurnedLoop
+
+
+class Writes:
+    """Outboxes whose writes are noted, each taking some time."""
+
+    def __init__(self, loop: HandTurnedLoop, cost: float = 0.0) -> None:
+        self.times: list[float] = []
+        self._loop = loop
+        self._cost = cost
+
+    def outbox(self) -> Outbox:
+        return Outbox(self._write, OutboxLimits())
+
+    def _write(self, frames: list[bytes]) -> None:
+        self._loop.now += self._cost
+        self.times.append(self._loop.now)
+
+
+def publish(flusher: Flusher, *outboxes: Outbox) -> None:
+    for outbox in outboxes:
+        if not outbox.pending:
+            flusher.dirty.append(outbox)
+        outbox.pending.append(b"x")
+    flusher.wake()
+
+
+def test_idle_gateway_writes_at_once() -> None:
+    loop = HandTurnedLoop()
+    loop.now = 5.0
+    writes = Writes(loop)
+    publish(Flusher(loop), writes.outbox())
+    assert writes.times == [5.0]
+
+
+def test_second_message_waits_for_the_pause_to_pass() -> None:
+    loop = HandTurnedLoop()
+    writes, flusher = Writes(loop), Flusher(loop, FlushPolicy(low=0.001))
+    outbox = writes.outbox()
+    loop.now = 1.0
+    publish(flusher, outbox)
+    loop.turn()
+    publish(flusher, outbox)
+    assert len(writes.times) == 1
+    loop.settle()
+    assert writes.times == [1.0, 1.001]
+
+
+@pytest.mark.parametrize(("cost", "expected"), [(0.0, 0.001), (0.003, 0.006), (0.015, 0.020), (0.030, 0.030)])
+def test_time_between_flushes_is_twice_what_they_cost_up_to_a_ceiling(cost: float, expected: float) -> None:
+    loop = HandTurnedLoop()
+    writes, flusher = Writes(loop, cost), Flusher(loop, FlushPolicy(low=0.001, high=0.020, share=0.5))
+    outbox = writes.outbox()
+    loop.now = 1.0
+    for _ in range(60):
+        publish(flusher, outbox)
+        loop.settle()
+    earlier, later = writes.times[-2:]
+    assert later - earlier == pytest.approx(expected, rel=0.01)
+
+
+def test_many_clients_are_written_to_in_turns() -> None:
+    loop = HandTurnedLoop()
+    writes, flusher = Writes(loop), Flusher(loop, FlushPolicy(chunk=200))
+    loop.now = 1.0
+    publish(flusher, *(writes.outbox() for _ in range(450)))
+    counts = [len(writes.times)]
+    for _ in range(2):
+        loop.turn()
+        counts.append(len(writes.times))
+    assert counts == [200, 400, 450]
+
+
+def test_what_comes_during_a_flush_goes_out_with_the_next() -> None:
+    loop = HandTurnedLoop()
+    writes, flusher = Writes(loop), Flusher(loop, FlushPolicy(chunk=1))
+    first, second = writes.outbox(), writes.outbox()
+    loop.now = 1.0
+    publish(flusher, first, second)
+    publish(flusher, second)  # written to already
+    loop.settle()
+    assert len(writes.times) == 3
+    assert first.pending == second.pending == []

@@ -1,0 +1,184 @@
+"""Time marks and gap marks of a trade stream."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.marks import Marks
+from market.trade import GapMark, TimeMark, Trade
+from tests.builders import INSTRUMENT, START, make_trade
+
+SECOND = 1_000_000
+
+
+def traded(marks: Marks, number: int, at: int, *, contiguous: bool = True) -> list[GapMark]:
+    return marks.before(make_trade(number, at=at), contiguous=contiguous)
+
+
+def started(number: int = 10, at: int = START) -> Marks:
+    marks = Marks()
+    marks.advance(START)
+    traded(marks, number, at)
+    return marks
+
+
+def opaque(trade: Trade, trade_id: str) -> Trade:
+    return trade._replace(trade_id=trade_id, first_trade_id=trade_id, last_trade_id=trade_id)
+
+
+# the start
+
+
+def test_first_trade_is_preceded_by_a_gap_that_reaches_back_to_what_was_before() -> None:
+    assert traded(Marks(), 10, START + 5) == [GapMark(INSTRUMENT, None, START + 5)]
+
+
+def test_second_trade_has_no_gap() -> None:
+    assert traded(started(10), 11, START + 1) == []
+
+
+def test_no_time_mark_comes_before_the_first_trade() -> None:
+    marks = Marks()
+    marks.advance(START)
+    marks.restored([INSTRUMENT])
+    assert marks.advance(START + 3 * SECOND) == []
+
+
+# time marks
+
+
+def test_each_second_has_one_time_mark() -> None:
+    marks = started()
+    times = [START + step for step in (1, SECOND - 1, SECOND, SECOND + 5, 2 * SECOND)]
+    assert [mark.time for time in times for mark in marks.advance(time)] == [START + SECOND, START + 2 * SECOND]
+
+
+def test_time_mark_stands_at_the_full_second() -> None:
+    assert started().advance(START + 1_700_000) == [TimeMark(INSTRUMENT, START + SECOND)]
+
+
+def test_clock_that_jumps_gives_one_mark_at_the_latest_second() -> None:
+    assert started().advance(START + 3600 * SECOND + 7) == [TimeMark(INSTRUMENT, START + 3600 * SECOND)]
+
+
+def test_clock_that_goes_back_gives_no_mark() -> None:
+    marks = started()
+    marks.advance(START + 5 * SECOND)
+    assert marks.advance(START + 4 * SECOND) == []
+
+
+def test_instrument_whose_line_is_down_has_no_time_marks() -> None:
+    marks = started()
+    marks.lost([INSTRUMENT])
+    assert marks.advance(START + SECOND) == []
+    assert marks.finish(START + SECOND) == []
+
+
+def test_time_marks_go_on_when_the_line_is_back() -> None:
+    marks = started()
+    marks.lost([INSTRUMENT])
+    marks.restored([INSTRUMENT])
+    assert marks.advance(START + SECOND) == [TimeMark(INSTRUMENT, START + SECOND)]
+
+
+def test_last_mark_stands_at_the_very_end() -> None:
+    marks = started()
+    assert marks.finish(START + 5) == [TimeMark(INSTRUMENT, START + 5)]
+    assert marks.finish(START + 5, ["binance:ETH-USDT"]) == []
+
+
+# after a loss
+
+
+def test_trades_missed_while_the_line_was_down_are_a_gap() -> None:
+    marks = started(10, START)
+    marks.lost([INSTRUMENT])
+    marks.restored([INSTRUMENT])
+    assert traded(marks, 15, START + 7) == [GapMark(INSTRUMENT, START, START + 7)]
+    assert traded(marks, 16, START + 8) == []
+
+
+def test_ids_that_follow_each_other_show_that_nothing_was_missed() -> None:
+    marks = started(10)
+    marks.lost([INSTRUMENT])
+    assert traded(marks, 11, START + 7) == []
+
+
+def test_aggregate_that_overlaps_the_last_trade_shows_that_nothing_was_missed() -> None:
+    marks = started(10)
+    marks.lost([INSTRUMENT])
+    aggregate = make_trade(99, at=START + 7)._replace(first_trade_id="9", last_trade_id="12", trade_count=4)
+    assert marks.before(aggregate, contiguous=False) == []
+
+
+def test_trade_sent_again_after_connecting_leaves_the_question_open() -> None:
+    marks = started(10)
+    marks.lost([INSTRUMENT])
+    assert traded(marks, 10, START) == []
+    assert traded(marks, 12, START + 9) == [GapMark(INSTRUMENT, START, START + 9)]
+
+
+def test_ids_that_are_no_numbers_cannot_show_that_nothing_was_missed() -> None:
+    marks = Marks()
+    marks.before(opaque(make_trade(at=START), "a1"), contiguous=False)
+    marks.lost([INSTRUMENT])
+    assert marks.before(opaque(make_trade(at=START + 3), "a2"), contiguous=False) == [GapMark(INSTRUMENT, START, START + 3)]
+
+
+def test_gap_begins_at_the_latest_trade_not_at_a_late_one() -> None:
+    marks = started(10, START + 50)
+    traded(marks, 11, START + 20)
+    marks.lost([INSTRUMENT])
+    assert traded(marks, 20, START + 90) == [GapMark(INSTRUMENT, START + 50, START + 90)]
+
+
+# holes in the ids
+
+
+def test_hole_in_ids_without_holes_is_a_gap() -> None:
+    assert traded(started(10, START), 13, START + 4) == [GapMark(INSTRUMENT, START, START + 4)]
+
+
+def test_hole_in_ids_that_may_have_holes_is_no_gap() -> None:
+    marks = started(10)
+    assert traded(marks, 13, START + 4, contiguous=False) == []
+
+
+def test_gap_between_trades_of_one_instant_is_not_empty() -> None:
+    assert traded(started(10, START), 12, START) == [GapMark(INSTRUMENT, START, START + 1)]
+
+
+def test_gap_is_healed_when_its_last_trade_comes_late() -> None:
+    marks = started(10, START)
+    traded(marks, 13, START + 4)
+    assert traded(marks, 12, START + 2) == []
+    assert traded(marks, 11, START + 1) == [GapMark(INSTRUMENT, START, START + 4, healed=True)]
+    assert traded(marks, 14, START + 5) == []
+
+
+def test_repeated_trade_heals_nothing() -> None:
+    marks = started(10, START)
+    traded(marks, 13, START + 4)
+    assert traded(marks, 13, START + 4) == []
+    assert traded(marks, 10, START) == []
+
+
+@given(st.permutations(range(1, 12)))
+def test_every_gap_is_healed_once_all_trades_have_come(numbers: list[int]) -> None:
+    marks = Marks()
+    told = [mark for number in numbers for mark in traded(marks, number, START + number)]
+    after_first = told[1:]
+    gaps = [mark for mark in after_first if not mark.healed]
+    # What lies below the first trade seen was never known to be missing.
+    assert len(gaps) == len([mark for mark in after_first if mark.healed])
+    assert {gap._replace(healed=True) for gap in gaps} == {mark for mark in after_first if mark.healed}
+
+
+@given(st.sets(st.integers(1, 40), min_size=1))
+def test_trades_in_order_have_a_gap_exactly_where_ids_are_missing(numbers: set[int]) -> None:
+    marks, before = Marks(), None
+    for number in sorted(numbers):
+        gaps = traded(marks, number, START + number)
+        expected = None if before is None else START + before
+        missing = before is None or number > before + 1
+        assert gaps == ([GapMark(INSTRUMENT, expected, START + number)] if missing else [])
+        before = number

@@ -1,0 +1,143 @@
+"""Moving records from feeds to the publisher, and the end of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import pytest
+
+from ingest.feed import ConnectionStatus, Counts
+from ingest.publisher import CHECK
+from ingest.pump import Undelivered, run_feeds
+from market.errors import DataPublishError, WebSocketError
+from market.trade import Trade
+from runtime import metrics
+from schemas.records import Record
+from tests.builders import make_trade
+from tests.ingest_parts import Bench, FakeHealth
+
+
+class ListFeed:
+    """A feed of given records; `lasts` keeps it going after them until it is disconnected."""
+
+    venue = "binance"
+
+    def __init__(self, records: Iterable[Record], *, name: str = "feed", lasts: bool = False, fails: bool = False) -> None:
+        self.name = name
+        self.counts = Counts()
+        self.counts.received["trade"] = 3
+        self.counts.rejected["malformed_json"] = 2
+        self._records = list(records)
+        self._lasts, self._fails = lasts, fails
+        self._ended = asyncio.Event()
+        self.status = ConnectionStatus.DISCONNECTED
+
+    async def connect(self) -> None:
+        self.status = ConnectionStatus.SUBSCRIBED
+
+    async def disconnect(self) -> None:
+        self.status = ConnectionStatus.DISCONNECTED
+        self._ended.set()
+
+    def get_status(self) -> ConnectionStatus:
+        return self.status
+
+    async def __aiter__(self) -> AsyncIterator[Record]:
+        for record in self._records:
+            yield record
+        if self._fails:
+            raise WebSocketError("a wrong address")
+        if self._lasts:
+            await self._ended.wait()
+            yield make_trade(99)
+
+
+def run(feeds: list[Any], bench: Bench, *, stop_after: float | None = None, flush_seconds: float = 0.1) -> FakeHealth:
+    async def main() -> None:
+        stop = asyncio.Event()
+        if stop_after is not None:
+            asyncio.get_running_loop().call_later(stop_after, stop.set)
+        await run_feeds(feeds, bench.publisher, stop, bench.health, flush_seconds=flush_seconds)
+
+    asyncio.run(main())
+    return bench.health
+
+
+def ids(bench: Bench) -> list[str]:
+    return [record.trade_id for record in bench.sent() if isinstance(record, Trade)]
+
+
+def test_everything_is_published_in_order_and_the_end_of_all_feeds_is_the_end() -> None:
+    bench = Bench()
+    run([ListFeed([make_trade(1), make_trade(2)]), ListFeed([make_trade(3)], name="other")], bench)
+    assert sorted(ids(bench)) == ["1", "2", "3"]
+    assert ids(bench).index("1") < ids(bench).index("2")
+
+
+def test_full_queue_slows_down_and_loses_nothing() -> None:
+    bench = Bench(room=2)
+    run([ListFeed(make_trade(number) for number in range(50))], bench)
+    assert ids(bench) == [str(number) for number in range(50)]
+    assert bench.publisher.counts.waits > 0
+
+
+def test_what_a_feed_still_has_when_it_is_stopped_is_published() -> None:
+    bench = Bench()
+    run([ListFeed([make_trade(1)], lasts=True)], bench, stop_after=0.05)
+    assert ids(bench) == ["1", "99"]
+
+
+def test_failed_feed_ends_the_others_and_is_raised() -> None:
+    bench, lasting = Bench(), ListFeed([make_trade(1)], name="other", lasts=True)
+    with pytest.raises(WebSocketError, match="a wrong address"):
+        run([ListFeed([], fails=True), lasting], bench)
+    assert lasting.status is ConnectionStatus.DISCONNECTED
+
+
+def test_broken_publisher_is_raised() -> None:
+    bench = Bench()
+    bench.producer.refuse = RuntimeError("broken")
+    with pytest.raises(RuntimeError, match="broken"):
+        run([ListFeed([make_trade(1)])], bench)
+
+
+def test_records_that_were_not_delivered_are_told_at_the_end() -> None:
+    bench = Bench()
+    bench.producer.holds_back = True
+    with pytest.raises(Undelivered, match="2 records were not delivered") as caught:
+        run([ListFeed([make_trade(1)], lasts=True)], bench, stop_after=0.05)
+    assert isinstance(caught.value, DataPublishError)
+
+
+def test_readiness_follows_the_feeds_and_the_publisher() -> None:
+    bench, down = Bench(), ListFeed([], name="down", lasts=True)
+
+    async def connect() -> None:
+        down.status = ConnectionStatus.RECONNECTING
+
+    down.connect = connect  # type: ignore[method-assign]  # a feed that does not get through
+    seen: dict[str, str | None] = {}
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        task = asyncio.create_task(
+            run_feeds([ListFeed([], lasts=True), down], bench.publisher, stop, bench.health)  # type: ignore[list-item]  # it does what is used
+        )
+        await asyncio.sleep(1.2)
+        seen.update(bench.health.told)
+        stop.set()
+        await task
+
+    asyncio.run(main())
+    assert seen == {CHECK: None, "feed": None, "down": "RECONNECTING"}
+
+
+def test_counts_become_metrics() -> None:
+    def value(counter: Any, *labels: str) -> float:
+        return float(counter.labels(*labels)._value.get())
+
+    before = value(metrics.MESSAGES_RECEIVED, "binance", "trade")
+    letters = value(metrics.DEAD_LETTERS, "binance", "malformed_json")
+    run([ListFeed([make_trade(1)])], Bench())
+    assert value(metrics.MESSAGES_RECEIVED, "binance", "trade") == before + 3
+    assert value(metrics.DEAD_LETTERS, "binance", "malformed_json") == letters + 2

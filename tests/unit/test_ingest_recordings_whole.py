@@ -1,0 +1,148 @@
+"""The recordings there are, from the first frame to the last: nothing lost, and candles as the venue has them."""
+
+import gzip
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest import feeds
+from ingest.parsing import CandleFold, candle_as_plain
+from ingest.playback import Playback
+from ingest.recordings import read_recordings
+from market.candle import fold
+from market.decimals import AMOUNT_SCALE, SCALE
+from market.interval import parse_interval
+from market.quote import Kline, Quote
+from market.trade import Trade
+from schemas.records import Record
+from tests.builders import MINUTE
+from tests.ingest_parts import FUTURES, FUTURES_LISTING, SAMPLE, SPOT, SPOT_LISTING, played, played_files
+
+
+@pytest.fixture(scope="module")
+def sample() -> tuple[Playback, list[Record]]:
+    """The shipped sample, played."""
+    playback = Playback(feeds.load("binance"))
+    return playback, played(read_recordings(SAMPLE), playback=playback)
+
+
+def sample_messages(channel: str) -> list[dict[str, Any]]:
+    """Messages of one channel of the sample, read without any code of ours."""
+    lines = [line for path in SAMPLE for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+    frames = (json.loads(line.partition(" ")[2]) for line in lines)
+    return [frame["data"] for frame in frames if frame.get("stream", "").endswith(f"@{channel}")]
+
+
+def test_every_trade_of_the_sample_arrives_once_and_in_order(sample: tuple[Playback, list[Record]]) -> None:
+    trades = [record for record in sample[1] if isinstance(record, Trade)]
+    assert [int(trade.trade_id) for trade in trades] == list(range(3735683259, 3735703163))
+    assert {trade.instrument for trade in trades} == {"binance:BTC-USDT"}
+
+
+def test_trades_of_the_sample_say_what_the_messages_say(sample: tuple[Playback, list[Record]]) -> None:
+    trades = [record for record in sample[1] if isinstance(record, Trade)]
+    for trade, message in zip(trades, sample_messages("trade"), strict=True):
+        assert Fraction(trade.price, 10**SCALE) == Fraction(message["p"])
+        assert Fraction(trade.size, 10**SCALE) == Fraction(message["q"])
+        assert trade.exchange_time == message["T"] * 1000
+        assert (trade.side == "sell") == message["m"]
+
+
+def test_quotes_of_the_sample_say_what_the_messages_say(sample: tuple[Playback, list[Record]]) -> None:
+    quotes = [record for record in sample[1] if isinstance(record, Quote)]
+    for quote, message in zip(quotes, sample_messages("bookTicker"), strict=True):
+        assert quote.bid is not None
+        assert quote.ask is not None
+        assert Fraction(quote.bid, 10**SCALE) == Fraction(message["b"])
+        assert Fraction(quote.ask, 10**SCALE) == Fraction(message["a"])
+        assert quote.sequence == message["u"]
+
+
+def test_frames_of_the_sample_are_all_accounted_for(sample: tuple[Playback, list[Record]]) -> None:
+    counts = sample[0].session.counts
+    assert counts.frames == 41_249 + 58_325
+    assert counts.received == {"bookTicker": 73_174, "trade": 19_904, "depth@100ms": 6_495, "depth snapshot": 1}
+    assert counts.ignored == {"depth@100ms": 6_495, "depth snapshot": 1}
+    assert counts.rejected == {}
+
+
+def test_candles_of_the_sample_equal_those_of_plain_arithmetic(sample: tuple[Playback, list[Record]]) -> None:
+    candles = CandleFold([parse_interval("1m"), parse_interval("5m")])
+    for record in sample[1]:
+        candles.take(record)
+    by_minute: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for message in sample_messages("trade"):
+        for name, length in (("1m", MINUTE), ("5m", 5 * MINUTE)):
+            by_minute.setdefault((name, message["T"] * 1000 // length * length), []).append(message)
+    found = {(candle.interval, candle.open_time): candle for candle in candles.candles()}
+    assert found.keys() == by_minute.keys()
+    for key, messages in by_minute.items():
+        candle, prices = found[key], [Fraction(message["p"]) for message in messages]
+        sizes = [Fraction(message["q"]) for message in messages]
+        taken = [size for size, message in zip(sizes, messages, strict=True) if not message["m"]]
+        ordered = sorted(messages, key=lambda message: (message["T"], message["t"]))
+        assert candle.open == Fraction(ordered[0]["p"]) * 10**SCALE
+        assert candle.close == Fraction(ordered[-1]["p"]) * 10**SCALE
+        assert (candle.high, candle.low) == (max(prices) * 10**SCALE, min(prices) * 10**SCALE)
+        assert candle.volume == sum(sizes) * 10**SCALE
+        assert candle.amount == sum(a * b for a, b in zip(prices, sizes, strict=True)) * 10**AMOUNT_SCALE
+        assert candle.taker_buy_volume == sum(taken) * 10**SCALE
+        assert candle.trade_count == len(messages)
+    complete = [candle.open_time for candle in candles.candles() if candle.complete and candle.interval == "1m"]
+    opened = sorted(open_time for name, open_time in by_minute if name == "1m")
+    assert complete == opened[1:-1]  # the first began before the recording, the last is not over
+    assert not candles.outcomes
+
+
+@pytest.mark.parametrize(("path", "covered"), [(FUTURES, 3), (SPOT, 1)], ids=["futures", "spot"])
+def test_venues_klines_equal_the_candles_of_the_trades_they_cover(path: Path, covered: int) -> None:
+    records = played_files(path)
+    trades: dict[str, list[Trade]] = {}
+    for record in records:
+        if isinstance(record, Trade):
+            trades.setdefault(record.instrument, []).append(record)
+    klines = [record for record in records if isinstance(record, Kline)]
+    verdicts = [(kline, _equals_kline(kline, trades.get(kline.instrument, []))) for kline in klines]
+    assert not [kline for kline, equal in verdicts if equal is False]
+    assert len({(kline.instrument, kline.open_time) for kline, equal in verdicts if equal}) == covered
+
+
+def _equals_kline(kline: Kline, trades: list[Trade]) -> bool | None:
+    """Whether the candle of a kline's trades equals it; None where the recording lacks one of them."""
+    first, last = int(kline.first_trade_id or -1), int(kline.last_trade_id or -1)
+    within = [trade for trade in trades if int(trade.first_trade_id) >= first and int(trade.last_trade_id) <= last]
+    if sum(trade.trade_count for trade in within) != last - first + 1:
+        return None
+    candle = fold(within)
+    assert candle is not None
+    ours = (candle.open, candle.high, candle.low, candle.close, candle.volume, candle.amount, candle.trade_count)
+    theirs = (kline.open, kline.high, kline.low, kline.close, kline.volume, kline.amount, kline.trade_count)
+    return (*ours, candle.taker_buy_volume) == (*theirs, kline.taker_buy_volume)
+
+
+def test_last_kline_of_a_minute_equals_the_candle_that_is_printed() -> None:
+    candles = CandleFold([parse_interval("1m")])
+    records = played_files(FUTURES)
+    for record in records:
+        candles.take(record)
+    printed = {(candle.instrument, candle.open_time): candle_as_plain(candle) for candle in candles.candles()}
+    latest = {(record.instrument, record.open_time): record for record in records if isinstance(record, Kline)}
+    same = [
+        key
+        for key, kline in latest.items()
+        if key in printed
+        and (kline.first_trade_id, kline.last_trade_id) == (printed[key]["first_trade_id"], printed[key]["last_trade_id"])
+        and kline.trade_count == printed[key]["count"]
+    ]
+    for key in same:
+        assert Fraction(printed[key]["amount"]) * 10**AMOUNT_SCALE == latest[key].amount
+        assert Fraction(printed[key]["volume"]) * 10**SCALE == latest[key].volume
+    assert same
+
+
+def test_listings_name_the_instruments_that_the_symbols_form_names() -> None:
+    for listing, recording in ((SPOT_LISTING, SPOT), (FUTURES_LISTING, FUTURES)):
+        assert played_files(listing, recording) == played_files(recording)

@@ -1,0 +1,193 @@
+"""What a session makes of the events of its lines."""
+
+import pytest
+
+from ingest.feed import Subscription
+from ingest.session import Session
+from market.dead_letter import DeadLetter
+from market.feed_status import FeedState, FeedStatus
+from market.trade import GapMark, TimeMark, Trade
+from schemas.records import Record
+from tests.builders import INSTRUMENT
+from tests.ingest_parts import NOW, combined, parser, trade_frame
+
+LINE = "line"
+TRADES = Subscription(INSTRUMENT, "trade")
+QUOTES = Subscription(INSTRUMENT, "bookTicker")
+QUOTE = combined("btcusdt@bookTicker", {"u": 1, "s": "BTCUSDT", "b": "1", "B": "1", "a": "2", "A": "1"})
+SECOND = 1_000_000
+
+
+@pytest.fixture
+def session() -> Session:
+    """A session with one open line of Binance spot."""
+    session = Session("binance", ("reply",))
+    session.add_line(LINE, parser("spot"))
+    session.restored(LINE, NOW)
+    return session
+
+
+def states(records: list[Record]) -> list[tuple[str, FeedState]]:
+    return [(record.channel, record.state) for record in records if isinstance(record, FeedStatus)]
+
+
+def without_states(records: list[Record]) -> list[Record]:
+    return [record for record in records if not isinstance(record, FeedStatus)]
+
+
+def test_trade_comes_after_its_state_and_its_gap_mark(session: Session) -> None:
+    records = session.received(LINE, trade_frame(1), NOW)
+    assert [type(record) for record in records] == [FeedStatus, GapMark, Trade]
+    assert states(records) == [("trade", FeedState.LIVE)]
+
+
+def test_state_is_told_when_it_changes_only(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    assert states(session.received(LINE, trade_frame(2), NOW)) == []
+
+
+def test_time_marks_come_before_the_record_that_shows_the_time(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    records = session.received(LINE, trade_frame(2), NOW + SECOND)
+    assert [type(record) for record in records] == [TimeMark, Trade]
+
+
+def test_time_passes_without_frames(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    assert session.tick(NOW + SECOND + 5) == [TimeMark(INSTRUMENT, NOW + SECOND)]
+
+
+def test_refused_frame_becomes_a_dead_letter_with_its_bytes(session: Session) -> None:
+    frame = trade_frame(p="NaN")
+    (letter,) = session.received(LINE, frame, NOW + 7)
+    assert letter == DeadLetter(
+        source="binance:trade",
+        source_partition=None,
+        source_offset=None,
+        stage="ingest",
+        reason="not_a_decimal",
+        error="price: 'NaN' is not a decimal number",
+        field="price",
+        key=None,
+        value=frame,
+        truncated=False,
+        failed_at=NOW + 7,
+    )
+
+
+def test_everything_is_counted(session: Session) -> None:
+    for frame in (trade_frame(1), trade_frame(2), QUOTE, b"?", combined("btcusdt@depth", {}), b'{"result":null,"id":1}'):
+        session.received(LINE, frame, NOW)
+    counts = session.counts
+    assert counts.frames == 6
+    assert counts.received == {"trade": 2, "bookTicker": 1, "depth": 1, "reply": 1}
+    assert counts.ignored == {"depth": 1, "reply": 1}
+    assert counts.rejected == {"malformed_json": 1}
+    assert counts.records[Trade] == 2
+
+
+# losing and restoring
+
+
+def test_connecting_is_told_for_what_is_subscribed(session: Session) -> None:
+    records = session.connecting(LINE, [TRADES, QUOTES], NOW, "connecting to x")
+    assert records == [
+        FeedStatus("binance", "trade", INSTRUMENT, FeedState.CONNECTING, "connecting to x", NOW),
+        FeedStatus("binance", "bookTicker", INSTRUMENT, FeedState.CONNECTING, "connecting to x", NOW),
+    ]
+    assert session.connecting(LINE, [TRADES], NOW, "again") == []
+
+
+def test_lost_line_takes_down_every_stream(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.received(LINE, QUOTE, NOW)
+    records = session.lost(LINE, NOW + 1, "cable cut")
+    assert states(records) == [("trade", FeedState.DOWN), ("bookTicker", FeedState.DOWN)]
+    assert all(record.reason == "cable cut" for record in records if isinstance(record, FeedStatus))
+
+
+def test_lost_line_has_no_time_marks_until_it_is_back(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.lost(LINE, NOW + 1, "cable cut")
+    assert session.tick(NOW + SECOND) == []
+    assert session.restored(LINE, NOW + 2 * SECOND + 1) == []
+    assert session.tick(NOW + 3 * SECOND) == [TimeMark(INSTRUMENT, NOW + 3 * SECOND)]
+
+
+def test_gap_after_a_loss_is_told_as_a_state_too(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.lost(LINE, NOW + 1, "cable cut")
+    session.restored(LINE, NOW + 2)
+    records = session.received(LINE, trade_frame(9, at=NOW + 1000), NOW + 3)
+    assert states(records) == [("trade", FeedState.LIVE), ("trade", FeedState.GAP), ("trade", FeedState.LIVE)]
+    assert without_states(records)[0] == GapMark(INSTRUMENT, NOW, NOW + 1000)
+
+
+def test_nothing_missed_during_a_loss_is_no_gap(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.lost(LINE, NOW + 1, "cable cut")
+    session.restored(LINE, NOW + 2)
+    records = session.received(LINE, trade_frame(2, at=NOW + 1000), NOW + 3)
+    assert [type(record) for record in without_states(records)] == [Trade]
+    assert states(records) == [("trade", FeedState.LIVE)]
+
+
+def test_refused_trade_leaves_a_gap(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.received(LINE, trade_frame(2, p="x"), NOW)
+    records = session.received(LINE, trade_frame(3, at=NOW + 1000), NOW + 3)
+    assert without_states(records)[0] == GapMark(INSTRUMENT, NOW, NOW + 1000)
+
+
+def test_end_of_a_recording_has_a_last_time_mark(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    records = session.ended(LINE, NOW + 300, "it ends")
+    assert without_states(records) == [TimeMark(INSTRUMENT, NOW + 300)]
+    assert states(records) == [("trade", FeedState.DOWN)]
+
+
+def test_line_without_trades_of_an_instrument_does_not_stop_its_marks(session: Session) -> None:
+    session.add_line("quotes", parser("spot"))
+    session.received(LINE, trade_frame(1), NOW)
+    session.received("quotes", QUOTE, NOW)
+    session.lost("quotes", NOW + 1, "cable cut")
+    assert session.tick(NOW + SECOND) == [TimeMark(INSTRUMENT, NOW + SECOND)]
+
+
+# silence
+
+
+def test_silence_is_measured_by_market_data(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW + 10)
+    session.received(LINE, b'{"result":null,"id":1}', NOW + 500)
+    assert session.silence(LINE, NOW + 1000) == 990
+
+
+def test_silence_begins_when_the_line_opens(session: Session) -> None:
+    assert session.silence(LINE, NOW + 1000) == 1000
+    session.lost(LINE, NOW + 1000, "cable cut")
+    assert session.silence(LINE, NOW + 9000) == 0
+
+
+def test_refused_frames_are_no_life(session: Session) -> None:
+    session.received(LINE, b"?", NOW + 500)
+    assert session.silence(LINE, NOW + 1000) == 1000
+
+
+# subscriptions
+
+
+def test_unsubscribed_stream_is_told_to_be_down_and_forgotten(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    assert states(session.forget(LINE, [TRADES, QUOTES], NOW)) == [("trade", FeedState.DOWN)]
+    assert session.streams(LINE) == {}
+
+
+def test_muted_stream_is_left_out(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.mute([TRADES])
+    assert session.received(LINE, trade_frame(2), NOW) == []
+    assert session.instruments() == frozenset()
+    session.unmute([TRADES])
+    assert session.instruments() == {INSTRUMENT}
+    assert without_states(session.received(LINE, trade_frame(3), NOW)) != []

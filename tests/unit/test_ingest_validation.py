@@ -1,0 +1,87 @@
+"""What a quote or kline of a venue must be to be carried."""
+
+from typing import Any
+
+import pytest
+
+from ingest.validation import check_kline, check_quote
+from market.decimals import ONE
+from market.errors import DataValidationError
+from market.quote import Kline, Quote
+from tests.ingest_parts import NOW
+
+QUOTE = Quote(**{**dict.fromkeys(Quote._fields), "instrument": "binance:BTC-USDT", "channel": "ticker", "received_at": NOW})  # type: ignore[arg-type]  # the rest may be None
+KLINE = Kline(
+    instrument="binance:BTC-USDT",
+    interval="1m",
+    open_time=NOW,
+    open=10 * ONE,
+    high=12 * ONE,
+    low=9 * ONE,
+    close=11 * ONE,
+    volume=0,
+    amount=None,
+    trade_count=0,
+    taker_buy_volume=None,
+    first_trade_id=None,
+    last_trade_id=None,
+    is_closed=False,
+    exchange_time=None,
+    received_at=NOW,
+)
+
+
+def test_quote_that_says_nothing_is_carried() -> None:
+    assert check_quote(QUOTE) is QUOTE
+
+
+def test_crossed_quote_is_carried() -> None:
+    crossed = QUOTE._replace(bid=2 * ONE, ask=ONE)
+    assert check_quote(crossed) is crossed
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "field"),
+    [
+        ({"bid": 0}, "not_positive", "bid"),
+        ({"ask_size": -1}, "not_positive", "ask_size"),
+        ({"last": 10**38}, "too_large", "last"),
+        ({"volume_24h": -1}, "negative", "volume_24h"),
+        ({"amount_24h": 10**50}, "too_large", "amount_24h"),
+        ({"change_24h": -(10**38)}, "too_large", "change_24h"),
+        ({"exchange_time": NOW + 5_000_001}, "future_time", "exchange_time"),
+        ({"received_at": NOW // 1000}, "bad_time", "received_at"),
+        ({"instrument": "BTCUSDT"}, "bad_instrument", "instrument"),
+    ],
+)
+def test_value_that_its_field_cannot_have_is_refused(fields: dict[str, Any], reason: str, field: str) -> None:
+    with pytest.raises(DataValidationError) as caught:
+        check_quote(QUOTE._replace(**fields))
+    assert (caught.value.reason, caught.value.field) == (reason, field)
+
+
+def test_kline_of_an_empty_minute_is_carried() -> None:
+    assert check_kline(KLINE) is KLINE
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "field"),
+    [
+        ({"open": 0}, "not_positive", "open"),
+        ({"low": 13 * ONE}, "inconsistent", "low"),
+        ({"volume": -1}, "negative", "volume"),
+        ({"amount": 10**50}, "too_large", "amount"),
+        ({"trade_count": -1}, "negative", "trade_count"),
+        ({"open_time": NOW // 1_000_000}, "bad_time", "open_time"),
+        ({"exchange_time": NOW + 5_000_001}, "future_time", "exchange_time"),
+    ],
+)
+def test_kline_that_no_candle_can_be_is_refused(fields: dict[str, Any], reason: str, field: str) -> None:
+    with pytest.raises(DataValidationError) as caught:
+        check_kline(KLINE._replace(**fields))
+    assert (caught.value.reason, caught.value.field) == (reason, field)
+
+
+def test_allowed_clock_skew_can_be_changed() -> None:
+    ahead = QUOTE._replace(exchange_time=NOW + 6_000_000)
+    assert check_quote(ahead, max_skew=6_000_000) is ahead

@@ -1,0 +1,143 @@
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market.candle import CandleEvent, CandleEventKind
+from market.price_change import PriceChangedEvent
+from market.trade import GapMark, TimeMark
+from sinks.store import KafkaRecord
+from sinks.stores._postgres_rows import Row, escape, month_of, row_of, time_text, without_repetitions
+from sinks.stores._postgres_tables import TABLES
+from tests.builders import INSTRUMENT, START, make_trade
+
+SOURCE = KafkaRecord("md.trades", 2, 70, b"key", b"value")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+CANDLE = CandleEvent(
+    instrument=INSTRUMENT,
+    interval="1m",
+    open_time=START,
+    close_time=START + 60_000_000,
+    kind=CandleEventKind.CLOSE,
+    revision=1,
+    open=10**12,
+    high=10**12 + 1,
+    low=10**12 - 1,
+    close=10**12,
+    volume=5 * 10**12,
+    amount=5 * 10**24 + 1,
+    vwap=10**12,
+    taker_buy_volume=None,
+    trade_count=7,
+    first_trade_id="1",
+    last_trade_id="7",
+    is_closed=True,
+    complete=True,
+    gap=False,
+    last_trade_time=START + 59_999_999,
+    received_at=START + 60_000_001,
+    source_topic="md.trades",
+    source_partition=2,
+    source_offset=70,
+)
+CHANGE = PriceChangedEvent(INSTRUMENT, 100, 110, 10, 10**13, 3, True, None, START, "md.trades", 2, 70)
+
+
+def columns(row: Row) -> dict[str, str]:
+    """A line taken apart by its table's column names."""
+    values = row.line.removesuffix("\n").split("\t")
+    return dict(zip(TABLES[row.table].columns, values, strict=True))
+
+
+def made(record: object) -> Row:
+    row = row_of(record, SOURCE)  # type: ignore[arg-type]  # any record
+    assert row is not None
+    return row
+
+
+def unescape(text: str) -> str:
+    """What PostgreSQL makes of a field of COPY text."""
+    letters = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
+    parts, rest = [], text
+    while rest:
+        head = rest[:2] if rest[:2] in letters else rest[:1]
+        parts.append(letters.get(head, head))
+        rest = rest[len(head) :]
+    return "".join(parts)
+
+
+@given(st.integers(946_684_800_000_000, 4_102_444_800_000_000))
+def test_time_is_exact_to_the_microsecond(micros: int) -> None:
+    assert datetime.fromisoformat(time_text(micros)) == EPOCH + timedelta(microseconds=micros)
+
+
+@given(st.integers(946_684_800_000_000, 4_102_444_800_000_000))
+def test_month_is_the_calendars(micros: int) -> None:
+    date = EPOCH + timedelta(microseconds=micros)
+    assert divmod(month_of(micros), 12) == (date.year, date.month - 1)
+
+
+@given(st.text())
+def test_any_text_survives_as_one_field(text: str) -> None:
+    escaped = escape(text)
+    assert not {"\t", "\n", "\r"} & set(escaped)
+    assert unescape(escaped) == text
+
+
+def test_text_that_looks_like_null_is_not_null() -> None:
+    assert escape("\\N") == "\\\\N"
+
+
+@given(st.integers(1, 10**38 - 1), st.integers(1, 10**38 - 1))
+def test_trade_row_has_price_and_size_to_the_last_digit(price: int, size: int) -> None:
+    row = made(make_trade()._replace(price=price, size=size))
+    assert Fraction(columns(row)["price"]) * 10**12 == price
+    assert Fraction(columns(row)["size"]) * 10**12 == size
+
+
+def test_trade_row_is_keyed_by_id_and_event_time() -> None:
+    row = made(make_trade(5)._replace(side=None))
+    assert (row.table, row.key, row.version) == ("trades", (INSTRUMENT, "5", START), ())
+    found = columns(row)
+    assert (found["side"], found["published_at"]) == ("\\N", "\\N")
+    assert (found["source_partition"], found["source_offset"]) == ("2", "70")
+
+
+def test_trade_without_exchange_time_happened_when_it_was_received() -> None:
+    row = made(make_trade(received_at=START + 1)._replace(exchange_time=None))
+    assert columns(row)["event_time"] == time_text(START + 1)
+    assert columns(row)["exchange_time"] == "\\N"
+
+
+def test_candle_row_has_its_version_and_every_figure() -> None:
+    row = made(CANDLE)
+    assert (row.key, row.version) == ((INSTRUMENT, "1m", START), (1, 70))
+    found = columns(row)
+    assert found["amount"] == "5.000000000000000000000001"
+    assert (found["kind"], found["is_closed"], found["gap"], found["taker_buy_volume"]) == ("CLOSE", "t", "f", "\\N")
+
+
+def test_price_change_row_is_keyed_by_its_trigger() -> None:
+    row = made(CHANGE)
+    assert row.key == ("md.trades", 2, 70, INSTRUMENT, START)
+    assert columns(row)["event_time"] == time_text(START)
+
+
+def test_gap_mark_leaves_a_row_and_a_time_mark_none() -> None:
+    row = made(GapMark(INSTRUMENT, None, START))
+    assert (row.table, row.month, columns(row)["begin_time"]) == ("gaps", None, "\\N")
+    assert row_of(TimeMark(INSTRUMENT, START), SOURCE) is None
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_highest_version_of_a_candle_is_kept(order: int) -> None:
+    rows = [made(CANDLE._replace(revision=revision)) for revision in (0, 1, 2)]
+    assert without_repetitions(rows[::order]) == [rows[2]]
+
+
+def test_first_of_repeated_trades_is_kept() -> None:
+    rows = [made(make_trade(5, received_at=START + wait)) for wait in (1, 2)]
+    assert without_repetitions([*rows, made(CANDLE)]) == [rows[0], made(CANDLE)]
