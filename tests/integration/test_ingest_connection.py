@@ -363,12 +363,12 @@ async def test_futures_streams_are_asked_for_at_their_addresses() -> None:
 
 
 async def test_slow_reader_holds_the_venue_back_and_loses_nothing() -> None:
-    sent = 0
+    sent, padding, last = 0, "x" * 8_000, 5_000  # more than the buffers of both sockets hold
 
     async def script(connection: ServerConnection, _number: int) -> None:
         nonlocal sent
-        for number in range(20_000):
-            await connection.send(now_frame(number), text=True)
+        for number in range(last + 1):
+            await connection.send(trade_frame(number, at=int(seconds_now() * 1e6), padding=padding), text=True)
             sent = number
         await connection.wait_closed()
 
@@ -380,9 +380,9 @@ async def test_slow_reader_holds_the_venue_back_and_loses_nothing() -> None:
             await until(feed, ids)
             await asyncio.sleep(2.5)  # nobody reads: that is not the venue's silence
             held_back_at = sent
-            records = await until(feed, lambda records: ids(records[-1:]) == ["19999"])
-    assert held_back_at < 19_000
-    assert ids(records) == [str(number) for number in range(1, 20_000)]
+            records = await until(feed, lambda records: ids(records[-1:]) == [str(last)])
+    assert held_back_at < last
+    assert ids(records) == [str(number) for number in range(1, last + 1)]
     assert FeedState.STALE not in states(records)
 
 

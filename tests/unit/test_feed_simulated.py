@@ -37,7 +37,7 @@ def trades(records: list[Record]) -> list[Trade]:
 
 
 def test_same_seed_gives_the_same_frames() -> None:
-    faults = {"gaps": 0.05, "duplicates": 0.05, "late": 0.05, "bad": 0.05, "disconnects": 0.1}
+    faults: dict[str, Any] = {"gaps": 0.05, "duplicates": 0.05, "late": 0.05, "bad": 0.05, "disconnects": 0.1}
     assert items(seed=3, **faults) == items(seed=3, **faults)
     assert items(seed=3, **faults) != items(seed=4, **faults)
 

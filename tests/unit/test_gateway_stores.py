@@ -22,7 +22,7 @@ SOURCE = Source("md.candles", 0, 0)
 
 
 def test_entry_not_used_for_longest_goes_first() -> None:
-    store: LatestStore[str, list[int]] = LatestStore("test", capacity=2)
+    store: LatestStore[str, list[int]] = LatestStore("gateway-test", capacity=2)
     store.entry("a", list)
     store.entry("b", list)
     store.look_up("a")
@@ -31,7 +31,7 @@ def test_entry_not_used_for_longest_goes_first() -> None:
 
 
 def test_hits_and_misses_are_counted() -> None:
-    store: LatestStore[str, list[int]] = LatestStore("test")
+    store: LatestStore[str, list[int]] = LatestStore("gateway-test")
     store.entry("a", list).append(1)
     store.look_up("a")
     store.look_up("a")

@@ -107,7 +107,7 @@ def test_message_that_the_client_finds_too_large_becomes_a_dead_letter(bench: Be
             raise refused
         produce(topic, *rest)
 
-    bench.producer.produce = refuse_trades  # type: ignore[method-assign]  # the edge of a client we cannot reach
+    bench.producer.produce = refuse_trades  # type: ignore[method-assign,assignment]  # the edge of a client we cannot reach
     assert bench.publisher.publish(make_trade())
     assert [topic for topic, *_ in bench.producer.sent] == ["dlq"]
 

@@ -29,7 +29,7 @@ def frame(number: int, after: float) -> Frame:
     return Frame(at, "line", trade_frame(number, at=at))
 
 
-FRAMES = [frame(1, 0), frame(2, 0.5), frame(3, 2.0), Ended(NOW + 2 * SECOND, "line")]
+FRAMES: list[Item] = [frame(1, 0), frame(2, 0.5), frame(3, 2.0), Ended(NOW + 2 * SECOND, "line")]
 
 
 def feed(items: Iterable[Item], clock: FakeClock | None = None, **options: Any) -> ReplayFeed:
