@@ -85,7 +85,7 @@ class Sink:
     def ends(self) -> dict[tuple[str, int], int]:
         """The end of every partition that holds records."""
         partitions = [TopicPartition(topic, number) for topic in TOPICS for number in range(PARTITIONS)]
-        answers = self.cluster.admin.list_offsets({each: OffsetSpec.latest() for each in partitions})
+        answers = self.cluster.admin.list_offsets({each: OffsetSpec.latest() for each in partitions})  # type: ignore[no-untyped-call]
         ends = {(each.topic, each.partition): answer.result(10).offset for each, answer in answers.items()}
         return {key: end for key, end in ends.items() if end}
 
