@@ -190,7 +190,9 @@ def start(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Service]]:
     started: list[Service] = []
 
     def run(*arguments: str | os.PathLike[str]) -> Service:
-        service = Service(tuple(os.fspath(argument) for argument in arguments), tmp_path / f"{len(started)}-{os.fspath(arguments[0])}.log")
+        service = Service(
+            tuple(os.fspath(argument) for argument in arguments), tmp_path / f"{len(started)}-{os.fspath(arguments[0])}.log"
+        )
         started.append(service)
         return service
 

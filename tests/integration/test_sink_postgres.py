@@ -181,7 +181,6 @@ def column_of(name: str, value: Any) -> Any:
 
 def assert_rows_equal_the_model(sink: Sink) -> None:
     for table, rows in model(sink.cluster).items():
-        assert len(rows) > 5
         assert Counter(sink.database.rows(table)) == Counter(rows), table
 
 
@@ -225,7 +224,7 @@ def test_everything_published_is_stored_once_and_poison_is_told_of(sink: Sink) -
     by_topic = records(seed=1, count=3000)
     publish(cluster, by_topic)
     worker = sink.start()
-    wait_for(sink.is_level, "the topics to be stored", every=0.5)
+    wait_for(sink.is_level, "the topics to be stored", every=0.2)
     assert_rows_equal_the_model(sink)
     wait_for(lambda: is_ready(worker) == {}, "readiness")
     assert metric(worker, 'tapeline_rows_stored_total{store="postgres",table="trades"}') == len(database.rows("trades"))
@@ -238,7 +237,7 @@ def test_everything_published_is_stored_once_and_poison_is_told_of(sink: Sink) -
     for value in poison:
         cluster.publish_bytes("md.trades", b"key", value, 1)
     cluster.publish("md.trades", [make_trade(1)._replace(price=-1), nul, make_trade(10**6, at=START + 7)])
-    wait_for(sink.is_level, "the repetition to be stored", every=0.5)
+    wait_for(sink.is_level, "the repetition to be stored", every=0.2)
     after = {table: database.rows(table, "xmin") for table in TABLES}
     assert [row for row in after["trades"] if row[1] != "1000000"] == before["trades"]
     assert "1000000" in {row[1] for row in after["trades"]}
@@ -270,7 +269,7 @@ def test_killed_at_random_moments_nothing_is_lost_or_doubled(sink: Sink) -> None
         progress.append(sum(sink.database.offsets().values()))
     assert len(set(progress)) > 2  # killed at work, not before or after
     sink.start()
-    wait_for(sink.is_level, "the rest to be stored", every=0.5)
+    wait_for(sink.is_level, "the rest to be stored", every=0.2)
     assert_rows_equal_the_model(sink)
 
 
@@ -288,7 +287,7 @@ def test_second_sink_leaves_with_the_reason(sink: Sink) -> None:
     [loser] = left
     assert loser.process.returncode == 1
     assert "another worker stores under this sink's name" in loser.text()
-    wait_for(sink.is_level, "the other one to go on", every=0.5)
+    wait_for(sink.is_level, "the other one to go on", every=0.2)
     assert_rows_equal_the_model(sink)
 
 
@@ -298,13 +297,13 @@ def test_database_that_is_gone_for_a_while_is_waited_for(cluster: Cluster, start
         by_topic = records(seed=4, count=2000)
         publish(cluster, {topic: each[: len(each) // 2] for topic, each in by_topic.items()})
         worker = sink.start(batch_rows=100)
-        wait_for(sink.is_level, "the first half to be stored", every=0.5)
+        wait_for(sink.is_level, "the first half to be stored", every=0.2)
         stack.kill("postgres")
         publish(cluster, {topic: each[len(each) // 2 :] for topic, each in by_topic.items()})
         wait_for(lambda: "store" in is_ready(worker), "the sink to say that it is not ready")
         assert "PostgreSQL at 127.0.0.1" in is_ready(worker)["store"]
         stack.start("postgres")
-        wait_for(sink.is_level, "the second half to be stored", every=0.5)
+        wait_for(sink.is_level, "the second half to be stored", every=0.2)
         wait_for(lambda: is_ready(worker) == {}, "readiness")
         assert_rows_equal_the_model(sink)
         stack.pause("postgres")
@@ -321,7 +320,7 @@ def test_lost_records_stop_the_sink_until_someone_decides(sink: Sink, start: Sta
     cluster = sink.cluster
     publish(cluster, {"md.trades": records(seed=5, count=400)["md.trades"]})
     first = sink.start()
-    wait_for(sink.is_level, "the topics to be stored", every=0.5)
+    wait_for(sink.is_level, "the topics to be stored", every=0.2)
     assert first.terminate() == 0
     publish(cluster, {"md.trades": records(seed=6, count=400)["md.trades"]})
     [(_, end)] = [(key, end) for key, end in sink.ends().items() if key == ("md.trades", 0)]
@@ -338,5 +337,4 @@ def test_lost_records_stop_the_sink_until_someone_decides(sink: Sink, start: Sta
     repair = start(*command.split(), "-c", sink.config())
     assert repair.process.wait(20) == 0
     assert f"md.trades[0] goes on at offset {end - 5}; it was {stored}" in repair.text()
-    sink.start()
-    wait_for(sink.is_level, "the rest to be stored", every=0.5)
+    assert sink.database.offsets()["md.trades", 0] == end - 5

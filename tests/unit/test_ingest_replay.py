@@ -126,7 +126,7 @@ def test_end_of_the_recording_is_told() -> None:
 
 
 def test_loss_of_the_recorded_connection_is_a_loss_again() -> None:
-    items = [
+    items: list[Item] = [
         Opened(NOW, "line", "wss://stream.binance.com"),
         frame(1, 0),
         Closed(NOW + SECOND, "line", "cable cut"),
@@ -146,12 +146,12 @@ def test_connection_opened_twice_was_lost_between() -> None:
 
 
 def test_market_is_that_of_the_recorded_address() -> None:
-    items = [Opened(NOW, "line", "wss://fstream.binance.com/stream"), Frame(NOW, "line", trade_frame(M=...))]
+    items: list[Item] = [Opened(NOW, "line", "wss://fstream.binance.com/stream"), Frame(NOW, "line", trade_frame(M=...))]
     assert trades(played(items))[0].instrument == "binance:BTC-USDT-PERP"
 
 
 def test_market_that_the_recording_states_wins() -> None:
-    items = [Opened(NOW, "line", "ws://127.0.0.1:9", "usdm"), Frame(NOW, "line", trade_frame(M=...))]
+    items: list[Item] = [Opened(NOW, "line", "ws://127.0.0.1:9", "usdm"), Frame(NOW, "line", trade_frame(M=...))]
     assert trades(played(items))[0].instrument == "binance:BTC-USDT-PERP"
 
 
@@ -169,7 +169,7 @@ def test_damaged_listing_is_a_dead_letter() -> None:
 
 def test_what_is_no_frame_is_counted_by_name() -> None:
     playback = Playback(feeds.load("binance"))
-    items = [
+    items: list[Item] = [
         Skipped(NOW, "sent"),
         Answer(NOW, "https://api.binance.com/api/v3/depth?symbol=A", b"{}"),
         Opened(NOW, "line", "wss://x"),
