@@ -179,7 +179,7 @@ async def test_message_just_too_large_and_binary_are_errors_not_the_end() -> Non
 
 @in_loop
 async def test_client_that_only_errs_is_closed_with_a_code_that_says_so() -> None:
-    async with running(GatewayOptions(session_limits=SessionLimits(errors=5))) as gateway:
+    async with running(GatewayOptions(session_limits=SessionLimits(errors=5, error_pause=60_000_000))) as gateway:
 
         def work(client: RawClient) -> tuple[int, int]:
             for _ in range(10):
@@ -335,6 +335,17 @@ async def test_stopping_gateway_tells_its_clients_to_come_back() -> None:
             assert [message async for message in client if message["type"] != "status"] == []
             assert client.close_code == CloseCode.SERVICE_RESTART
         await soon(gateway.ended)
+
+
+@in_loop
+async def test_client_that_ignores_the_goodbye_does_not_hold_up_the_gateway() -> None:
+    async with running(GatewayOptions(socket_limits=SocketLimits(close_seconds=0.2))) as gateway:
+        deaf = RawClient(gateway.port)
+        await asyncio.to_thread(deaf.upgrade)
+        gateway.stop.set()
+        await soon(gateway.ended)
+        assert await asyncio.to_thread(deaf.read_until_close) == CloseCode.SERVICE_RESTART
+        deaf.close()
 
 
 @in_loop

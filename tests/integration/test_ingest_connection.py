@@ -80,7 +80,9 @@ class FakeVenue:
         await self.server.wait_closed()
 
     async def start(self, tls: ssl.SSLContext | None = None) -> None:
-        self.server = await serve(self._serve, "127.0.0.1", self.port, process_request=self._admit, ssl=tls, close_timeout=0.1)
+        self.server = await serve(
+            self._serve, "127.0.0.1", self.port, process_request=self._admit, ssl=tls, close_timeout=0.1, compression=None
+        )
         self.port = next(iter(self.server.sockets)).getsockname()[1]
 
     @property

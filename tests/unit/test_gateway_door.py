@@ -102,6 +102,11 @@ def test_settings_that_would_expose_the_gateway_are_refused() -> None:
     assert options_of(load(environ={}, overrides=["gateway.host=0.0.0.0", "gateway.allow_remote=true"])).host == "0.0.0.0"
 
 
+def test_instruments_of_configured_feeds_are_known_from_the_start() -> None:
+    feed = ["ingest.feeds.main.feed=binance", "ingest.feeds.main.symbols=binance:BTC-USDT,binance:ETH-USDT"]
+    assert options_of(load(environ={}, overrides=feed)).instruments == ("binance:BTC-USDT", "binance:ETH-USDT")
+
+
 def test_channels_are_the_files_of_their_folder() -> None:
     assert channel_names() == ["kline", "quote", "trade"]
     for name, channel in zip(channel_names(), find_channels(channel_names()), strict=True):

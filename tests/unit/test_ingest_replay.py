@@ -141,7 +141,8 @@ def test_loss_of_the_recorded_connection_is_a_loss_again() -> None:
 
 def test_connection_opened_twice_was_lost_between() -> None:
     opened = Opened(NOW, "line", "wss://stream.binance.com")
-    records = played([opened, frame(1, 0), opened._replace(at=NOW + SECOND), frame(5, 3)])
+    items: list[Item] = [opened, frame(1, 0), opened._replace(at=NOW + SECOND), frame(5, 3)]
+    records = played(items)
     assert GapMark(INSTRUMENT, NOW, NOW + 3 * SECOND) in records
 
 
@@ -158,7 +159,8 @@ def test_market_that_the_recording_states_wins() -> None:
 def test_recorded_listing_names_the_instruments() -> None:
     body = b'{"symbols":[{"symbol":"BTCUSDT","baseAsset":"BT","quoteAsset":"CUSDT"}]}'
     listing = Answer(NOW, "https://api.binance.com/api/v3/exchangeInfo", body)
-    assert trades(played([listing, frame(1, 0)]))[0].instrument == "binance:BT-CUSDT"
+    items: list[Item] = [listing, frame(1, 0)]
+    assert trades(played(items))[0].instrument == "binance:BT-CUSDT"
 
 
 def test_damaged_listing_is_a_dead_letter() -> None:
