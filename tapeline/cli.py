@@ -17,7 +17,7 @@ from tapeline import commands
 
 COMMON = typer.Typer(
     name="tapeline",
-    help="Real-time market data and portfolios on Apache Kafka.",
+    help="Real-time market data on Apache Kafka.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,7 +36,7 @@ def _tapeline(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Real-time market data and portfolios on Apache Kafka."""
+    """Real-time market data on Apache Kafka."""
 
 
 def build() -> typer.Typer:

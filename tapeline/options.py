@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from runtime.logs import get_logger
-from runtime.settings import CONFIG_VARIABLE, Settings, load
+from runtime.settings import CONFIG_VARIABLE, Given, Settings, load
 from tapeline import embedded
-
-log = get_logger(__name__)
 
 ConfigOption = Annotated[
     Path | None,
@@ -24,31 +20,29 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="One setting, for example kafka.bootstrap=host:9092; may be repeated."),
 ]
 
-_STACK_VARIABLES = {
-    "kafka": "TAPELINE__KAFKA__BOOTSTRAP",
-    "registry": "TAPELINE__REGISTRY__URL",
-    "postgres": "TAPELINE__POSTGRES__DSN",
-}
+_KEYS = {"kafka": "kafka.bootstrap", "registry": "registry.url", "postgres": "postgres.dsn"}
+"""The setting that says where a server is."""
 
 
 def read_settings(config: Path | None, overrides: list[str] | None) -> Settings:
-    """Settings of a command. Without a settings file, servers that `tapeline up` started are found by themselves.
+    """Settings of a command. Servers that `tapeline up` started in the default data folder are found by themselves.
 
-    Raises ConfigurationError.
+    They stand in for the built-in addresses only: what the file, the environment or the command line says comes before them.
+    Those in use are named on standard error. Raises ConfigurationError, and EmbeddedError when the folder's state is damaged.
     """
-    environ: Mapping[str, str] = os.environ
-    if config is None:
-        environ = {**stack_variables(), **os.environ}
-    return load(config, environ=environ, overrides=overrides or [])
+    running = {server: address for server, address in embedded.addresses(embedded.data_folder()).items() if server in _KEYS}
+    found = [Given(tuple(_KEYS[server].split(".")), address, "`tapeline up`") for server, address in running.items()]
+    settings = load(config, overrides=overrides or [], found=found)
+    if used := servers_in_use(settings, running):
+        typer.echo(f"Using servers that `tapeline up` started: {', '.join(used)}.", err=True)
+    return settings
 
 
-def stack_variables() -> dict[str, str]:
-    """Environment variables that lead to the servers running in the default data folder; none when none runs."""
-    found = {
-        _STACK_VARIABLES[server.server]: server.address
-        for server in embedded.status(embedded.data_folder(None))
-        if server.address and server.server in _STACK_VARIABLES
+def servers_in_use(settings: Settings, running: Mapping[str, str]) -> list[str]:
+    """Those of the running servers that the settings lead to."""
+    wanted = {
+        "kafka": settings.kafka.bootstrap,
+        "registry": settings.registry.url,
+        "postgres": settings.postgres.dsn.get_secret_value(),
     }
-    if found:
-        log.info("using the servers that `tapeline up` started", servers=sorted(found))
-    return found
+    return sorted(server for server, address in running.items() if wanted[server] == address)

@@ -107,6 +107,11 @@ class Cluster:
         finally:
             consumer.close()
 
+    def all_committed(self, group: str, topic: str) -> bool:
+        """Whether the group has committed everything in a topic."""
+        ends = {stored.partition: stored.offset + 1 for stored in self.read(topic)}
+        return self.committed(group, topic) == ends
+
     def _read_partition(self, consumer: Consumer, topic: str, partition: int) -> Iterator[Stored]:
         low, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
         consumer.assign([TopicPartition(topic, partition, low)])

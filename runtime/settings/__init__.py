@@ -15,6 +15,7 @@ from runtime.settings.servers import (
     SecuritySettings,
     TopicSettings,
 )
+from runtime.settings.sources import Given
 from runtime.settings.stages import (
     FeedSettings,
     GatewaySettings,
@@ -34,6 +35,7 @@ __all__ = [
     "CONFIG_VARIABLE",
     "FeedSettings",
     "GatewaySettings",
+    "Given",
     "IngestSettings",
     "KafkaSettings",
     "ObservabilitySettings",

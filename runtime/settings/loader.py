@@ -1,4 +1,4 @@
-"""Puts the sources together: defaults, then file, then environment, then command line, each over the one before."""
+"""Puts the sources together: defaults, then what the caller found, file, environment, command line, each over the one before."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,13 +18,20 @@ CONFIG_VARIABLE = "TAPELINE_CONFIG"
 """Environment variable that names the settings file when the command line does not."""
 
 
-def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None, overrides: Sequence[str] = ()) -> Settings:
+def load(
+    path: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    overrides: Sequence[str] = (),
+    found: Iterable[Given] = (),
+) -> Settings:
     """Read the settings once, at the start of a command.
 
     Args:
         path: a YAML file; else the one that TAPELINE_CONFIG names; else none.
         environ: the environment; that of the process unless given.
         overrides: texts `key=value` from the command line.
+        found: values that the caller found out and that hold where no source says otherwise.
 
     Raises:
         ConfigurationError: with every problem found.
@@ -34,7 +41,7 @@ def load(path: Path | None = None, *, environ: Mapping[str, str] | None = None, 
     if path is None and environ.get(CONFIG_VARIABLE):
         path = Path(environ[CONFIG_VARIABLE])
     from_file = [] if path is None else read_file(path, environ)
-    return build([*from_file, *read_environment(environ), *read_overrides(overrides)])
+    return build([*found, *from_file, *read_environment(environ), *read_overrides(overrides)])
 
 
 def build(given: Iterable[Given]) -> Settings:

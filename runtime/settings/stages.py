@@ -12,7 +12,6 @@ from pydantic import Field, SecretStr, model_validator
 from runtime.retry import Backoff
 from runtime.settings.base import (
     Count,
-    HttpUrl,
     Maybe,
     Name,
     Names,
@@ -70,12 +69,10 @@ class FeedSettings(Section):
     """Which feed speaks to the venue: the name of a file in ingest/feeds."""
     symbols: Annotated[Names, Field(min_length=1)]
     """Instrument ids, such as binance:BTC-USDT."""
-    channels: Annotated[Names, Field(min_length=1)] = ("trade", "bookTicker", "ticker", "kline_1m")
-    """Channels to subscribe to, by the venue's own names."""
+    channels: Names = ()
+    """Channels to subscribe to, by the venue's own names; none means those that the feed takes by itself."""
     websocket_url: Maybe[WebSocketUrl] = None
     """WebSocket address instead of the venue's public one."""
-    rest_url: Maybe[HttpUrl] = None
-    """REST address instead of the venue's public one."""
     proxy: Maybe[SecretStr] = None
     """URL of a proxy to connect through; it may hold credentials."""
     reconnect: ReconnectSettings = Field(default_factory=ReconnectSettings)
@@ -96,8 +93,8 @@ class PublisherSettings(Section):
     """Most bytes waiting for the broker; when they are reached, reading from the venue waits."""
     linger_seconds: Annotated[float, Field(ge=0, le=1)] = 0.005
     """How long a record may wait for others to be sent with it."""
-    delivery_timeout_seconds: Seconds = 120.0
-    """How long a record is tried before its delivery counts as failed."""
+    delivery_timeout_seconds: Seconds = 3600.0
+    """How long a record is tried before its delivery has failed for good, which ends the process."""
 
 
 class IngestSettings(Section):

@@ -19,7 +19,7 @@ DataOption = Annotated[
     typer.Option("--data", metavar="DIR", envvar="TAPELINE_HOME", help="Folder of the servers' data, ports and logs."),
 ]
 ServersArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[SERVER]...", help="Servers to start, with what they need; all by default.")
+    list[str] | None, typer.Argument(metavar="SERVER", help="Servers to start, with what they need; all by default.")
 ]
 PortOption = Annotated[
     list[str] | None, typer.Option("--port", metavar="NAME=N", help="Fix a port, for example kafka=9092; may be repeated.")
@@ -99,9 +99,10 @@ def doctor(data: DataOption = None) -> None:
 def _print_status(console: Console, folder: DataFolder, servers: list[ServerStatus]) -> None:
     for server in servers:
         style = _CONDITION_STYLE[server.condition]
-        console.print(f"{server.server:<10}[{style}]{server.condition:<10}[/]", end="", highlight=False)
-        process = f"  process {server.pid}  {server.memory // 2**20} MiB" if server.pid else ""
-        _say(console, redact_text(server.address or "") + process)
+        console.print(f"{server.server:<10}[{style}]{server.condition}[/]", end="", highlight=False)
+        room = " " * (10 - len(server.condition))
+        process = f"{room}{redact_text(server.address or '')}  process {server.pid}  {server.memory // 2**20} MiB"
+        _say(console, process if server.pid else "")
     for server in servers:
         if server.condition in ("not ready", "ended"):
             _say(console, f"{server.server} {server.detail or 'ended unasked'}; see {folder.log(server.server)}")

@@ -15,6 +15,9 @@ from schemas.registry import Registry
 from schemas.topics import TOPICS, Topic
 from tapeline.options import ConfigOption, SetOption, read_settings
 
+_WIDE = 160
+"""Columns: a row stays one line, whatever the terminal's width, so that it can be searched for and cut."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
@@ -36,15 +39,14 @@ def apply(config: ConfigOption = None, overrides: SetOption = None) -> None:
 def list_topics(config: ConfigOption = None, overrides: SetOption = None) -> None:
     """Show every declared topic: what it carries, how it is laid out, and whether the cluster has it so."""
     settings = read_settings(config, overrides)
-    table = Table("topic", "carries", "partitions", "kept", "state", box=None, pad_edge=False)
-    table.columns[0].no_wrap = True
+    table = Table("topic", "partitions", "kept", "state", "carries", box=None, pad_edge=False)
     for state in admin_of(settings).states(declared(settings)):
         topic = state.topic
-        days = "latest of each key" if topic.retention_ms < 0 else f"{topic.retention_ms // 86_400_000} days"
+        kept = "latest" if topic.retention_ms < 0 else f"{topic.retention_ms // 86_400_000} days"
         carries = ", ".join(record.__name__ for record in topic.records) or "state"
         shown = "missing" if state.partitions is None else "as declared" if state.problem is None else "differs"
-        table.add_row(topic.name, carries, str(state.partitions or state.wanted_partitions), days, shown)
-    Console().print(table)
+        table.add_row(topic.name, str(state.partitions or state.wanted_partitions), kept, shown, carries)
+    Console(width=_WIDE).print(table)
 
 
 def check(config: ConfigOption = None, overrides: SetOption = None) -> None:

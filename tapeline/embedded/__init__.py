@@ -4,7 +4,7 @@ An open folder: a server is one file here, and the file's name is its name (`_se
 each a folder, ports on loopback and checked downloads, starts and stops it and asks for its health.
 """
 
-from tapeline.embedded._detached import ServerStatus, Started, down, status, up
+from tapeline.embedded._detached import ServerStatus, Started, addresses, down, status, up
 from tapeline.embedded._doctor import Finding, Verdict, examine
 from tapeline.embedded._errors import EmbeddedError, PortBusy, ServerFailed, StackBusy
 from tapeline.embedded._folders import DataFolder, data_folder
@@ -26,6 +26,7 @@ __all__ = [
     "StackBusy",
     "Started",
     "Verdict",
+    "addresses",
     "data_folder",
     "down",
     "examine",

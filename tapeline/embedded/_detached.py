@@ -86,6 +86,17 @@ def status(folder: DataFolder) -> list[ServerStatus]:
     return [_status_of(launcher, server) for server in _server.names()]
 
 
+def addresses(folder: DataFolder) -> Addresses:
+    """Where the servers of `folder` that run now are; does not ask whether they are ready.
+
+    Raises:
+        EmbeddedError: the folder's state cannot be read.
+
+    """
+    state = _state.load(folder.state)
+    return _addresses(Launcher(folder, state, cache_folder(), Progress()), running(state))
+
+
 def _status_of(launcher: Launcher, server: str) -> ServerStatus:
     recorded = launcher.state.processes.get(server)
     process = _process.find(recorded) if recorded else None
