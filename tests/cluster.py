@@ -93,8 +93,7 @@ class Cluster:
         options = {"bootstrap.servers": self.servers.kafka, "group.id": "tests-read", "enable.auto.commit": False}
         consumer = Consumer({**options, "enable.partition.eof": False, "auto.offset.reset": "earliest"})
         try:
-            partitions = sorted(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
-            return [stored for number in partitions for stored in self._read_partition(consumer, topic, number)]
+            return [stored for number in self._numbers(topic) for stored in self._read_partition(consumer, topic, number)]
         finally:
             consumer.close()
 
@@ -107,10 +106,22 @@ class Cluster:
         finally:
             consumer.close()
 
+    def ends(self, topic: str) -> dict[int, int]:
+        """The offset after the last record of each partition that has records."""
+        consumer = Consumer({"bootstrap.servers": self.servers.kafka, "group.id": "tests-ends"})
+        try:
+            partitions = [TopicPartition(topic, number) for number in self._numbers(topic)]
+            ends = {one.partition: consumer.get_watermark_offsets(one, timeout=10)[1] for one in partitions}
+        finally:
+            consumer.close()
+        return {number: end for number, end in ends.items() if end}
+
     def all_committed(self, group: str, topic: str) -> bool:
         """Whether the group has committed everything in a topic."""
-        ends = {stored.partition: stored.offset + 1 for stored in self.read(topic)}
-        return self.committed(group, topic) == ends
+        return self.committed(group, topic) == self.ends(topic)
+
+    def _numbers(self, topic: str) -> list[int]:
+        return sorted(self.admin.list_topics(topic, timeout=10).topics[topic].partitions)
 
     def _read_partition(self, consumer: Consumer, topic: str, partition: int) -> Iterator[Stored]:
         low, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)

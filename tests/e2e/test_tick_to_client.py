@@ -68,7 +68,8 @@ class Client:
 
     def close(self) -> None:
         """Leave; raises what went wrong on the way."""
-        self._loop.call_soon_threadsafe(self._task.cancel)
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._task.cancel)
         self._thread.join(10)
         if not self._task.cancelled():
             self._task.result()
@@ -83,7 +84,7 @@ class Client:
                 try:
                     await client.subscribe(INSTRUMENT, ["QUOTE", "TRADE", "KLINE"])
                 except SubscriptionError:  # not known before its first record is there
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.2)
                 else:
                     break
             async for message in client:
@@ -117,10 +118,9 @@ class System:
 
     def stored_all(self, topic: str) -> bool:
         """Whether the sink has stored a topic to its end."""
-        ends = {(stored.partition, stored.offset + 1) for stored in self.cluster.read(topic)}
-        query = "SELECT partition, next_offset FROM sink_offsets WHERE topic = %s"
+        query = "SELECT partition, next_offset FROM sink_offsets WHERE topic = %s AND next_offset > 0"
         with psycopg.connect(self.database) as connection:
-            return ends <= set(connection.execute(query, [topic]).fetchall())
+            return self.cluster.ends(topic) == dict(connection.execute(query, [topic]).fetchall())
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """A table's rows by column name."""
@@ -171,7 +171,7 @@ def system(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
         def run(*arguments: object) -> Service:
             service = Service((*map(str, arguments), "-c", str(config)), folder / f"{arguments[0]}.log")
-            stack.callback(lambda: service.process.poll() is None and service.kill())
+            stack.callback(service.kill)
             return service
 
         ports = {name: free_port() for name in ("process", "sink", "gateway")} | {"api": port}
@@ -311,8 +311,8 @@ def plain_row(row: dict[str, Any]) -> PlainCandle:
 def plain_message(candle: dict[str, Any]) -> PlainCandle:
     names = ("open", "high", "low", "close", "volume", "amount", "taker_buy_volume")
     figures = [Fraction(candle[name]) for name in names]
-    rest = (candle[name] for name in ("trade_count", "first_trade_id", "last_trade_id", "is_closed", "complete"))
-    return PlainCandle(candle["open_time"], *figures, *rest)
+    rest = [candle[name] for name in ("trade_count", "first_trade_id", "last_trade_id", "is_closed", "complete")]
+    return PlainCandle._make([candle["open_time"], *figures, *rest])
 
 
 def plain_change(event: PriceChangedEvent) -> PlainChange:
