@@ -12,7 +12,6 @@ from typing import Any
 import faust
 
 import processors.agents
-from market.trade import MAX_CLOCK_SKEW
 from processors import batching
 from processors.batch import Batch
 from processors.computation import Computation, Effects
@@ -106,7 +105,7 @@ def _add_agent(
             tables,
             Outputs(app.producer, codec, partitions, clock),
             codec,
-            max_skew=MAX_CLOCK_SKEW,
+            max_skew=round(settings.ingest.max_clock_skew_seconds * 1e6),
             on_batch=hooks.on_batch,
             on_effects=hooks.on_effects,
             on_waiting=hooks.on_waiting,

@@ -103,7 +103,7 @@ class IngestSettings(Section):
     feeds: dict[Name, FeedSettings] = Field(default_factory=dict)
     """Connections by a name of one's choice."""
     max_clock_skew_seconds: Seconds = 5.0
-    """How far an exchange time may lie ahead of the receive time before the record is refused."""
+    """How far an exchange time may lie ahead of the receive time before the record is refused, by any stage."""
     publisher: PublisherSettings = Field(default_factory=PublisherSettings)
 
 
@@ -125,8 +125,6 @@ class SignificanceSettings(Section):
     """Change in the quote currency."""
     percent: Maybe[Annotated[Decimal, Field(gt=0)]] = None
     """Change in per cent of the old price."""
-    ticks: Maybe[Count] = None
-    """Change in tick sizes of the instrument."""
 
 
 class PriceChangeSettings(Section):
@@ -179,12 +177,10 @@ class ProcessorSettings(Section):
 class SinkSettings(Section):
     """Topics to stores."""
 
-    stores: Names = ("postgres",)
-    """Stores to write to: names of files in sinks/stores."""
     group_id: Text = "tapeline-sink"
-    """Consumer group."""
+    """Beginning of the names of the consumer groups; each store has its own."""
     batch_rows: Count = 1000
-    """Rows after which a batch is written."""
+    """Records after which a batch is written."""
     batch_seconds: Seconds = 0.5
     """Age at which a batch is written even if it is small."""
     apply_migrations: bool = False

@@ -9,6 +9,7 @@ import signal
 import socket
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ SIMULATED_SYMBOL = "sim:S001-USD"
 SIMULATED_FEED = {"feeds": {"sim": {"feed": "simulated", "symbols": [SIMULATED_SYMBOL]}}}
 
 _REDRAWS_PER_SECOND = 4
+_READINGS_FOR_RATES = 3 * _REDRAWS_PER_SECOND
 _SECONDS_BETWEEN_LINES = 5.0
 _QUIET_READINGS = 6
 _PREFERRED_PORT = 8080
@@ -128,7 +130,7 @@ class Demo:
     # showing
 
     async def _show(self, stop: asyncio.Event, listening: asyncio.Task[None]) -> None:
-        began, before, at = time.monotonic(), Figures(), time.monotonic()
+        began, readings = time.monotonic(), deque[tuple[float, Figures]](maxlen=_READINGS_FOR_RATES)
         on_terminal = self._console.is_terminal
         live = Live(console=self._console, auto_refresh=False, transient=True) if on_terminal else None
         next_line = 0.0
@@ -138,8 +140,8 @@ class Demo:
                     listening.result()
                 self._revive()
                 figures, now = await asyncio.to_thread(self._figures), time.monotonic()
-                moment = Moment(now - began, figures, _rates(before, figures, now - at), self._notices)
-                before, at = figures, now
+                readings.append((now, figures))
+                moment = Moment(now - began, figures, _rates(readings), self._notices)
                 if live:
                     live.update(draw(moment, self._listener, self._addresses()), refresh=True)
                 elif moment.seconds >= next_line:
@@ -205,9 +207,7 @@ class Demo:
             "kafka": {"bootstrap": self._servers["kafka"]},
             "registry": {"url": self._servers["registry"]},
             "postgres": {"dsn": self._servers["postgres"]},
-            "ingest": {"feeds": {"sim": {"feed": "simulated", "symbols": [SIMULATED_SYMBOL]}}}
-            if self._options.simulate
-            else {},
+            "ingest": SIMULATED_FEED if self._options.simulate else {},
             "processors": {"store": "memory", "state_dir": str(self._folder / "state")},
             "gateway": {"port": self._gateway_port},
             "observability": {"log_format": "json"},
@@ -248,11 +248,13 @@ def _gateway_port() -> int:
     return _PREFERRED_PORT
 
 
-def _rates(before: Figures, after: Figures, seconds: float) -> dict[str, float]:
+def _rates(readings: Sequence[tuple[float, Figures]]) -> dict[str, float]:
+    """Records a second by topic, from the oldest of the readings to the newest."""
+    (began, before), (ended, after) = readings[0], readings[-1]
+    if began == ended:
+        return {}
     counts, earlier = (figures.by("tapeline_records_out_total", "topic") for figures in (after, before))
-    return (
-        {topic: max(0.0, (count - earlier.get(topic, 0)) / seconds) for topic, count in counts.items()} if seconds > 0 else {}
-    )
+    return {topic: max(0.0, count - earlier.get(topic, 0)) / (ended - began) for topic, count in counts.items()}
 
 
 def _without_password(address: str) -> str:
