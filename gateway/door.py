@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import parse_qsl
@@ -18,6 +18,7 @@ from runtime.errors import ConfigurationError, Problem
 
 MARKET_PATH = "/api/ws/market"
 
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?", re.ASCII)
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -40,6 +41,21 @@ def check_exposure(host: str, *, allow_remote: bool) -> None:
                 hint="listen on 127.0.0.1, or accept it with gateway.allow_remote: true",
             )
         )
+
+
+def check_origins(origins: Sequence[str]) -> frozenset[str]:
+    """The origins as a set. Raises ConfigurationError naming one that no browser would ever send."""
+    for number, origin in enumerate(origins):
+        if not _ORIGIN.fullmatch(origin):
+            raise ConfigurationError(
+                Problem(
+                    f"gateway.origins.{number}",
+                    "is no web origin",
+                    repr(origin),
+                    hint="write scheme, host and port in small letters without a path, such as https://app.example.com",
+                )
+            )
+    return frozenset(origins)
 
 
 @dataclass(frozen=True, slots=True)

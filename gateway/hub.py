@@ -187,7 +187,7 @@ class Hub:
             return
         self.problem = problem
         payload = encode("status", self._clock(), self.status())
-        for client in self._clients:
+        for client in list(self._clients):
             self._send(client, "status", payload)
         self._flusher.wake()
 
@@ -201,18 +201,24 @@ class Hub:
         self._send(client, "reply", outcome.reply)
         for message in outcome.snapshots:
             self._send(client, "snapshot", message.payload)
+        if outcome.snapshots:
+            client.outbox.flush()  # at once, so that a socket that is full is known before the next request is answered
         self._flusher.wake()
         if outcome.close is not None:
             client.outbox.flush()
             client.close(outcome.close)
 
     def _send(self, client: Client, kind: str, payload: bytes) -> None:
+        if client not in self._clients:
+            return  # it was cut by an earlier part of the same answer
         outbox = client.outbox
         if not outbox.pending:
             self._flusher.dirty.append(outbox)
         frame = self._frame(payload)
-        outbox.pending.append(frame)
+        fits = outbox.answer(frame)
         self.traffic.sent(kind, 1, len(frame))
+        if not fits:
+            client.close(CloseCode.SLOW_CONSUMER)
 
     def status(self) -> dict[str, Any]:
         """Whether what the gateway knows is up to date, and why it is not."""

@@ -60,6 +60,13 @@ class Outbox:
         self.behind = False
         self._forget()
 
+    def answer(self, frame: bytes) -> bool:
+        """Put an answer behind what is pending; False when more waits for a client that is behind than may."""
+        self.pending.append(frame)
+        if self.behind:
+            self._kept_bytes += len(frame)
+        return self._kept_bytes <= self._limits.total_bytes
+
     def flush(self) -> None:
         """Write what is pending, unless the client is behind."""
         if self.pending and not self.behind:

@@ -17,7 +17,8 @@ _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A client's message. `id` comes back in the answer. `symbol` and `symbols` add up, so do the data types.
 
-    `interval` and `history` (how many past candles first) only concern data types that have them.
+    `interval` (or `frequency`, as charts often call it) and `history` (how many past candles first) only concern data types
+    that have them.
     """
 
     action: str
@@ -27,7 +28,17 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     data_type: _Word | None = None
     data_types: tuple[_Word, ...] = ()
     interval: _Word | None = None
+    frequency: _Word | None = None
     history: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.interval and self.frequency and self.interval != self.frequency:
+            raise ValueError(f"interval {self.interval!r} and frequency {self.frequency!r} say different things")
+
+    @property
+    def candle_interval(self) -> str | None:
+        """The interval asked for, by either name; None when none is."""
+        return self.interval or self.frequency
 
     def all_symbols(self) -> list[str]:
         """The symbols named, each once, in their order."""

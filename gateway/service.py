@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from typing import Any
 
 import uvicorn
 
 from gateway.channel import ChannelOptions, find_channels
-from gateway.door import Door, check_exposure, is_loopback
+from gateway.door import Door, check_exposure, check_origins, is_loopback
 from gateway.flusher import Flusher, FlushPolicy
 from gateway.http_guard import GuardedHttp
 from gateway.hub import Hub
@@ -70,14 +72,14 @@ class GatewayOptions:
 
 
 def options_of(settings: Settings) -> GatewayOptions:
-    """The options that the settings give. Raises ConfigurationError when they would expose the gateway."""
+    """The options that the settings give. Raises ConfigurationError for those that cannot work or would expose the gateway."""
     gateway = settings.gateway
     check_exposure(gateway.host, allow_remote=gateway.allow_remote)
     symbols = (symbol for feed in settings.ingest.feeds.values() for symbol in feed.symbols)
     return GatewayOptions(
         host=gateway.host,
         port=gateway.port,
-        origins=frozenset(gateway.origins),
+        origins=check_origins(gateway.origins),
         max_clients=gateway.max_clients,
         instruments=tuple(dict.fromkeys(symbols)),
         channels=gateway.channels,
@@ -109,25 +111,15 @@ async def serve(
     options: GatewayOptions, intake: Intake, health: Health, stop: asyncio.Event, listening: Listening | None = None
 ) -> None:
     """Serve what the intake delivers until `stop` is set; raises the error of an intake that fails."""
-    hub, door = _hub(options), _Readiness(health)
-    admission = Door(options.host, options.origins, options.max_clients, door.not_ready)
-    context = Context(hub, health, intake, admission, _now)
+    hub = _hub(options)
+    source = _Source(hub, health)
+    door = Door(options.host, options.origins, options.max_clients, source.not_ready)
     listener = _listen(options.host, options.port)
-    server = _server(options, context)
+    server = _server(options, Context(hub, health, intake, door, _now))
     host, port = listener.getsockname()[:2]
     _announce(host, port)
-
-    def report(problem: str | None) -> None:
-        if problem is None:
-            log.info("up to date with the topics")
-        else:
-            log.warning("not up to date with the topics", reason=problem)
-        door.report(problem)
-        hub.measure_latency = hub.measure_latency or problem is None
-        hub.set_problem(problem)
-
     tasks = [
-        asyncio.create_task(intake.run(hub.take, report), name="intake"),
+        asyncio.create_task(intake.run(hub.take, source.report), name="intake"),
         asyncio.create_task(stop.wait(), name="stop"),
         asyncio.create_task(keep_beating(health), name="beat"),
         asyncio.create_task(probe_clients(server.server_state.connections, options.ping_seconds), name="probe"),
@@ -138,29 +130,42 @@ async def serve(
     try:
         await asyncio.wait([*tasks, web], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        server.should_exit = True
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait([*tasks, web])
+        await _end(server, web, tasks)
+
+
+async def _end(server: uvicorn.Server, web: asyncio.Task[None], tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Say goodbye to the clients, end all tasks, and raise the error of one that failed."""
+    server.should_exit = True
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait([*tasks, web])
     for task in (*tasks, web):
         if not task.cancelled():
             task.result()
 
 
-class _Readiness:
-    """Whether clients can be served: from the moment the recent records were read, through later disturbances as well."""
+class _Source:
+    """What the intake says of itself, passed on to the clients, the probes and the log.
 
-    def __init__(self, health: Health) -> None:
+    Clients are served from the moment the recent records were read, through later disturbances as well.
+    """
+
+    def __init__(self, hub: Hub, health: Health) -> None:
+        self._hub = hub
         self._health = health
         self._waiting_for: str | None = "starting"
 
     def report(self, problem: str | None) -> None:
         if problem is None:
+            log.info("up to date with the topics")
             self._health.ready("topics")
             self._waiting_for = None
+            self._hub.measure_latency = True  # what was read before tells of the past
         else:
+            log.warning("not up to date with the topics", reason=problem)
             self._health.not_ready("topics", problem)
             self._waiting_for = self._waiting_for and problem
+        self._hub.set_problem(problem)
 
     def not_ready(self) -> str | None:
         return self._waiting_for
@@ -207,8 +212,10 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
+    except socket.gaierror as error:
         raise AddressUnavailable("the gateway", host, port, error.strerror or str(error)) from error
+    except OSError as error:  # whose text names the address once more
+        raise AddressUnavailable("the gateway", host, port, os.strerror(error.errno or 0)) from error
 
 
 def _announce(host: str, port: int) -> None:

@@ -20,11 +20,15 @@ from gateway.requests import Request, id_of, parse_request
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
-    """What one client may do. It may err `errors` times in a row, and once more each `error_pause` microseconds."""
+    """What one client may do. It may err `errors` times in a row, and once more each `error_pause` microseconds.
+
+    `snapshot_messages` bounds what one request may bring: many symbols times much history.
+    """
 
     message_bytes: int = 1 << 16
     subscriptions: int = 1000
     symbols_per_message: int = 500
+    snapshot_messages: int = 20_000
     errors: int = 100
     error_pause: int = 100_000
 
@@ -34,6 +38,7 @@ class SessionLimits:
             "message_bytes": self.message_bytes,
             "subscriptions": self.subscriptions,
             "symbols_per_message": self.symbols_per_message,
+            "snapshot_messages": self.snapshot_messages,
         }
 
 
@@ -110,17 +115,17 @@ class Session:
         for symbol, instrument in self._wanted_instruments(request, refusals):
             for channel in channels:
                 try:
-                    grant = channel.grant(instrument, request)
-                    self._check_room(grant.room)
+                    granted.append(self._join(symbol, channel, channel.grant(instrument, request), now, outcome))
                 except Refusal as refusal:
                     refusal.details.setdefault("symbol", symbol)
                     refusals.append(refusal)
-                else:
-                    granted.append(self._join(symbol, channel, grant, now, outcome))
         self._answer(request, {"subscriptions": granted}, bool(granted), refusals, now, outcome)
 
     def _join(self, symbol: str, channel: Channel, grant: Grant, now: int, outcome: Outcome) -> dict[str, Any]:
+        """Enter the room of a grant. Raises Refusal when a limit is reached."""
+        self._check_room(grant.room)
         snapshot = channel.snapshot(grant, now)
+        self._check_snapshot(len(outcome.snapshots) + len(snapshot))
         self.rooms.add(grant.room)
         outcome.joins.append(grant.room)
         outcome.snapshots += snapshot
@@ -142,6 +147,15 @@ class Session:
                 limit=self._limits.subscriptions,
             )
 
+    def _check_snapshot(self, messages: int) -> None:
+        if messages > self._limits.snapshot_messages:
+            raise Refusal(
+                ErrorCode.TOO_MUCH_HISTORY,
+                f"the snapshots of one request may have {self._limits.snapshot_messages} messages in all; "
+                "ask for less history, or for fewer symbols at a time",
+                limit=self._limits.snapshot_messages,
+            )
+
     # unsubscribe
 
     def _unsubscribe(self, request: Request, now: int, outcome: Outcome) -> None:
@@ -153,7 +167,9 @@ class Session:
             outcome.leaves += [
                 room
                 for room in self.rooms
-                if room.instrument == instrument and room.data_type in data_types and request.interval in (None, room.interval)
+                if room.instrument == instrument
+                and room.data_type in data_types
+                and (request.candle_interval is None or room.interval == request.candle_interval)
             ]
         self.rooms.difference_update(outcome.leaves)
         left = [room.describe() for room in sorted(outcome.leaves, key=str)]

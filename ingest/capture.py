@@ -1,7 +1,8 @@
 """Writes frames as they are received, for replay; `ingest.formats.tapeline` says how and reads them back.
 
-A file whose name ends in .gz is compressed. An existing capture is continued. A fault while writing ends the capture and is
-logged, the feed goes on: records matter more than their recording.
+A file whose name ends in .gz is compressed. An existing capture is continued; an archive that a crash left unfinished cannot
+be, since nothing after its damage could be read: it is put aside under another name. A fault while writing ends the capture
+and is logged, the feed goes on: records matter more than their recording.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import gzip
 from base64 import b64encode
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import IO, cast
 
@@ -16,7 +18,7 @@ import msgspec
 
 from ingest.formats.tapeline import Entry, Header, recognises
 from ingest.recorded import RecordingError
-from ingest.recordings import first_line
+from ingest.recordings import first_line, is_whole
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -33,6 +35,9 @@ class Capture:
             continued = path.exists() and path.stat().st_size > 0
             if continued and not recognises(first_line(path)):
                 raise RecordingError(f"{path} exists and is no capture: it is not overwritten")
+            if continued and path.suffix == ".gz" and not is_whole(path):
+                continued = False
+                _put_aside(path)
             self._file: IO[bytes] | None = _open(path)
         except OSError as error:
             raise RecordingError(f"{path} cannot be written: {error.strerror or error}") from error
@@ -85,6 +90,13 @@ class Capture:
         if file is not None:
             with suppress(OSError):
                 file.close()
+
+
+def _put_aside(path: Path) -> None:
+    names = (path.with_name(f"{path.stem}.unfinished-{number}.gz") for number in count(1))
+    aside = next(name for name in names if not name.exists())
+    path.rename(aside)
+    log.warning("unfinished capture put aside", file=str(path), now=str(aside))
 
 
 def _open(path: Path) -> IO[bytes]:

@@ -13,8 +13,11 @@ from ingest.live import LiveFeed
 from ingest.playback import Playback
 from ingest.replay import ReplayFeed
 from market.errors import SubscriptionError
+from market.instrument import venue_of
 from runtime.errors import ConfigurationError, Problem
 from runtime.settings import FeedSettings, IngestSettings
+
+_OF_CONNECTIONS = ("websocket_url", "proxy", "reconnect", "heartbeat_seconds", "stale_after_seconds", "capture_file")
 
 
 async def configured_feeds(settings: IngestSettings, *, capture: Path | None = None) -> list[Feed]:
@@ -23,23 +26,24 @@ async def configured_feeds(settings: IngestSettings, *, capture: Path | None = N
     Raises ConfigurationError naming the setting at fault, RecordingError when a capture cannot be written.
     """
     if not settings.feeds:
-        raise ConfigurationError(Problem("ingest.feeds", "no feed is configured, there is nothing to do"))
-    if capture is not None and len(settings.feeds) > 1:
-        raise ConfigurationError(Problem("ingest.feeds", "one capture file cannot take several feeds: use their capture_file"))
+        raise _wrong("", "no feed is configured, there is nothing to do")
+    if capture is not None:
+        settings = _capturing(settings, capture)
     _check_captures(settings.feeds)
     skew = round(settings.max_clock_skew_seconds * 1e6)
-    return [await _feed(name, feed, capture or feed.capture_file, skew) for name, feed in settings.feeds.items()]
+    venues = {name: _venue(name, feed) for name, feed in settings.feeds.items()}
+    wanted = {name: _subscriptions(name, feed, venues[name]) for name, feed in settings.feeds.items()}
+    _check_together(venues, wanted)
+    return [await _feed(name, feed, venues[name], wanted[name], skew) for name, feed in settings.feeds.items()]
 
 
-async def _feed(name: str, settings: FeedSettings, capture: Path | None, skew: int) -> Feed:
-    venue = _venue(name, settings)
-    subscriptions = [Subscription(symbol, channel) for symbol in settings.symbols for channel in settings.channels]
+async def _feed(name: str, settings: FeedSettings, venue: Venue, subscriptions: list[Subscription], skew: int) -> Feed:
     if isinstance(venue, GeneratingVenue):
         return _generated(name, settings, venue, subscriptions, skew)
     if not isinstance(venue, ListeningVenue):
-        raise ConfigurationError(Problem(f"ingest.feeds.{name}.feed", f"{settings.feed} can only be replayed"))
+        raise _wrong(f"{name}.feed", f"{settings.feed} can only be replayed")
     if settings.options:
-        raise ConfigurationError(Problem(f"ingest.feeds.{name}.options", f"{settings.feed} knows no options"))
+        raise _wrong(f"{name}.options", f"{settings.feed} knows no options")
     _check_address(name, settings, venue, subscriptions)
     feed = LiveFeed(
         name,
@@ -51,38 +55,68 @@ async def _feed(name: str, settings: FeedSettings, capture: Path | None, skew: i
             stale_after_seconds=settings.stale_after_seconds,
             proxy=settings.proxy.get_secret_value() if settings.proxy else True,
         ),
-        capture=Capture(capture, settings.feed) if capture is not None else None,
+        capture=Capture(settings.capture_file, settings.feed) if settings.capture_file is not None else None,
         max_clock_skew=skew,
     )
     await feed.subscribe(subscriptions)
     return feed
 
 
-def _venue(name: str, settings: FeedSettings) -> Venue:
-    try:
-        venue = feeds.load(settings.feed)
-    except SubscriptionError as error:
-        raise ConfigurationError(Problem(f"ingest.feeds.{name}.feed", str(error))) from error
-    try:
-        venue.check(Subscription(symbol, channel) for symbol in settings.symbols for channel in settings.channels)
-    except SubscriptionError as error:
-        raise ConfigurationError(Problem(f"ingest.feeds.{name}", str(error))) from error
-    return venue
-
-
 def _generated(name: str, settings: FeedSettings, venue: GeneratingVenue, subscriptions: list[Subscription], skew: int) -> Feed:
+    for setting in _OF_CONNECTIONS:
+        if setting in settings.model_fields_set and getattr(settings, setting) is not None:
+            raise _wrong(f"{name}.{setting}", f"{settings.feed} makes its frames up: it has no connection and needs no capture")
     try:
         items = venue.generate(subscriptions, settings.options)
     except ValueError as error:
-        raise ConfigurationError(Problem(f"ingest.feeds.{name}.options", str(error))) from error
+        raise _wrong(f"{name}.options", str(error)) from error
     return ReplayFeed(name, Playback(venue, max_clock_skew=skew), items, lag=lambda _now: 0)
+
+
+def _venue(name: str, settings: FeedSettings) -> Venue:
+    try:
+        return feeds.load(settings.feed)
+    except SubscriptionError as error:
+        raise _wrong(f"{name}.feed", str(error)) from error
+
+
+def _subscriptions(name: str, settings: FeedSettings, venue: Venue) -> list[Subscription]:
+    channels = settings.channels or venue.default_channels
+    subscriptions = [Subscription(symbol, channel) for symbol in settings.symbols for channel in channels]
+    try:
+        venue.check(subscriptions)
+    except SubscriptionError as error:
+        raise _wrong(name, str(error)) from error
+    return subscriptions
+
+
+def _check_together(venues: Mapping[str, Venue], wanted: Mapping[str, list[Subscription]]) -> None:
+    """Refuse what no feed may say beside another: the same stream, or the trades of one instrument by two channels."""
+    taken: dict[Subscription, str] = {}
+    for name, subscriptions in wanted.items():
+        for subscription in subscriptions:
+            if taken.setdefault(subscription, name) != name:
+                raise _wrong(
+                    name, f"feed {taken[subscription]} has {subscription.channel} of {subscription.instrument} already"
+                )
+        try:
+            venues[name].check(other for other in taken if venue_of(other.instrument) == venues[name].name)
+        except SubscriptionError as error:
+            raise _wrong(name, f"beside the other feeds: {error}") from error
 
 
 def _check_address(name: str, settings: FeedSettings, venue: ListeningVenue, subscriptions: list[Subscription]) -> None:
     markets = {venue.route(subscription, None).market for subscription in subscriptions}
     if settings.websocket_url is not None and len(markets) > 1:
         text = f"one address cannot serve the symbols of several markets ({', '.join(sorted(markets))}): make several feeds"
-        raise ConfigurationError(Problem(f"ingest.feeds.{name}.websocket_url", text))
+        raise _wrong(f"{name}.websocket_url", text)
+
+
+def _capturing(settings: IngestSettings, capture: Path) -> IngestSettings:
+    if len(settings.feeds) > 1:
+        raise _wrong("", "one capture file cannot take several feeds: use their capture_file")
+    feeds = {name: feed.model_copy(update={"capture_file": capture}) for name, feed in settings.feeds.items()}
+    return settings.model_copy(update={"feeds": feeds})
 
 
 def _check_captures(settings: Mapping[str, FeedSettings]) -> None:
@@ -90,4 +124,9 @@ def _check_captures(settings: Mapping[str, FeedSettings]) -> None:
     for name, feed in settings.items():
         if feed.capture_file is not None and taken.setdefault(feed.capture_file, name) != name:
             text = f"feed {taken[feed.capture_file]} writes to the same file"
-            raise ConfigurationError(Problem(f"ingest.feeds.{name}.capture_file", text, str(feed.capture_file)))
+            raise _wrong(f"{name}.capture_file", text, str(feed.capture_file))
+
+
+def _wrong(key: str, text: str, value: str = "") -> ConfigurationError:
+    """The error of a setting below ingest.feeds."""
+    return ConfigurationError(Problem(f"ingest.feeds.{key}".rstrip("."), text, value))

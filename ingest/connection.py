@@ -41,6 +41,12 @@ class ConnectionOptions:
     proxy: str | Literal[True] | None = True
 
 
+class Unconnectable(WebSocketError):
+    """An address or proxy can never work."""
+
+    exit_code = 2
+
+
 class Recorder(Protocol):
     """Who keeps what came in; see `ingest.capture.Capture`."""
 
@@ -91,9 +97,10 @@ class Connection:
         self._was_open = False
 
     async def run(self) -> None:
-        """Keep the line up until cancelled. Raises WebSocketError when it can never work: a wrong address or proxy."""
+        """Keep the line up until cancelled. Raises Unconnectable when it can never work: a wrong address or proxy."""
         self.status = ConnectionStatus.CONNECTING
         while True:
+            await self._room()  # else the states of a line that cannot be kept would pile up while nobody takes them
             self._connecting(self.subscriptions)
             reason, least_delay = "stopped", 0.0
             try:
@@ -119,14 +126,16 @@ class Connection:
         gone = [subscription for subscription in subscriptions if subscription in self.subscriptions]
         for subscription in gone:
             del self.subscriptions[subscription]
-        self._put(self._session.forget(self.name, gone, self._clock.now()))
+        self._put(self._session.unsubscribed(self.name, gone, self._clock.now()))
         if self._socket is not None:
             await self._send(self._socket, self._venue.unsubscribe_messages(gone, self._request_id))
 
     def check_silence(self, now: int) -> None:
         """Give the connection up when market data has been missing for too long; not while we ourselves do not read."""
+        if self._limit is None or self._is_waiting or not self.subscriptions:
+            return
         silence = min(self._session.silence(self.name, now), now - self._waited_until)
-        if self._limit is None or self._is_waiting or silence < self._options.stale_after_seconds * 1e6:
+        if silence < self._options.stale_after_seconds * 1e6:
             return
         reason = f"no market data for {silence / 1e6:.0f} s"
         self._put(self._session.lost(self.name, now, reason, state=FeedState.STALE))
@@ -151,7 +160,7 @@ class Connection:
                 return await self._use(socket), 0.0
         except (InvalidURI, InvalidProxy, ImportError) as error:
             self.status = ConnectionStatus.FAILED
-            raise WebSocketError(f"{self.name}: cannot connect to {self.route.url}: {error}") from error
+            raise Unconnectable(f"{self.name}: cannot connect to {self.route.url}: {error}") from error
         except InvalidStatus as error:
             answer = error.response
             return f"refused with HTTP status {answer.status_code}", _seconds(answer.headers.get("Retry-After"))
@@ -188,7 +197,7 @@ class Connection:
             self._put(self._session.received(self.name, frame, now))
             if self._session.silence(self.name, now) == 0:  # it was market data: the venue works
                 self._attempt = 0
-            self.status = ConnectionStatus.SUBSCRIBED
+                self.status = ConnectionStatus.SUBSCRIBED
             self._is_waiting = True
             if await self._room():
                 self._waited_until = self._clock.now()

@@ -72,10 +72,10 @@ class Feed(Protocol):
         """What it has seen so far."""
 
     async def connect(self) -> None:
-        """Begin; lost connections are opened again until `disconnect`."""
+        """Begin, once; lost connections are opened again until `disconnect`."""
 
     async def disconnect(self) -> None:
-        """End; what was received before is still iterated."""
+        """End for good; what was received before is still iterated."""
 
     async def subscribe(self, subscriptions: Iterable[Subscription]) -> None:
         """Ask for more. Raises SubscriptionError for what the venue does not have."""
@@ -144,6 +144,10 @@ class Venue(Protocol):
     @property
     def markets(self) -> Collection[str]:
         """Its markets: parts in which one symbol may mean different instruments."""
+
+    @property
+    def default_channels(self) -> Sequence[str]:
+        """The channels to subscribe to where the settings name none."""
 
     @property
     def heartbeats(self) -> Collection[str]:

@@ -14,7 +14,7 @@ from market.trade import MAX_CLOCK_SKEW
 from schemas.records import Record
 
 _SOURCE = "recording"
-_ENDED = "the recording ends"
+_ENDED, _STOPPED = "the recording ends", "stopped"
 
 
 class Playback:
@@ -37,8 +37,7 @@ class Playback:
         if isinstance(item, Opened):
             return self._opened(item)
         if isinstance(item, Closed):
-            self._open.discard(item.line)
-            return self.session.lost(item.line, item.at, item.reason) if self.session.has_line(item.line) else []
+            return self._lost(item.line, item.at, item.reason)
         if isinstance(item, Ended):
             self._open.discard(item.line)
             return self.session.ended(item.line, item.at, _ENDED) if self.session.has_line(item.line) else []
@@ -48,6 +47,14 @@ class Playback:
             self.skipped[item.name] += 1
             return []
         return [self.session.refuse(_SOURCE, item.data, item.error, item.at)]
+
+    def stopped(self, at: int) -> list[Record]:
+        """What is to be told when the rest is not played: the lines that were open are down."""
+        return [record for line in sorted(self._open) for record in self._lost(line, at, _STOPPED)]
+
+    def _lost(self, line: str, at: int, reason: str) -> list[Record]:
+        self._open.discard(line)
+        return self.session.lost(line, at, reason) if self.session.has_line(line) else []
 
     def _frame(self, frame: Frame) -> list[Record]:
         records: list[Record] = []
@@ -59,7 +66,7 @@ class Playback:
         return records
 
     def _opened(self, opened: Opened) -> list[Record]:
-        records = self.session.lost(opened.line, opened.at, "connected again") if opened.line in self._open else []
+        records = self._lost(opened.line, opened.at, "connected again") if opened.line in self._open else []
         self._add_line(opened.line, opened.market or self._venue.market_of(opened.url) or self._market)
         records += self._restored(opened.line, opened.at)
         self.skipped["connection"] += 1

@@ -2,8 +2,8 @@
 
 `publish` is synchronous. When the bounded queue is full it says so, and the caller waits for room: a replay is slowed down,
 a live feed reads no more from its venue, which buffers or drops us; then gap marks tell what was missed. What does not fit
-its schema becomes a dead letter. A delivery that fails for good is lost: it is counted, logged and shown by readiness; an
-error after which the client cannot go on is raised by the next `publish`.
+its schema becomes a dead letter. While no broker answers, records wait and readiness says why. A delivery that fails for good
+ends publishing, since records that were lost unseen would make wrong candles; after a start the gap marks tell of the loss.
 """
 
 from __future__ import annotations
@@ -49,7 +49,12 @@ _LONGEST_ERROR = 2_000
 _RECORDS_PER_POLL = 100
 _LOG_EVERY_SECONDS = 10.0
 _WAIT_SECONDS = 0.005
-_FATAL = "the Kafka client cannot go on"
+
+
+class Undelivered(DataPublishError):
+    """Records did not reach the broker; the message says how many or why."""
+
+    exit_code = 1
 
 
 class Health(Protocol):
@@ -96,8 +101,8 @@ class Publisher:
         self._partitions = {topic.name: topic.partitions(partitions) for topic in TOPIC_OF.values()}
         self._health = health
         self._clock = clock or SystemClock()
-        self._fatal: str | None = None
-        self._troubled = False
+        self._failure: str | None = None
+        self._is_troubled = False
         self._since_poll = 0
         self._logged_at = float("-inf")
         self._latency = metrics.LATENCY.labels(metrics.Hop.RECEIVE_TO_PUBLISH)
@@ -106,13 +111,12 @@ class Publisher:
     def publish(self, record: Record) -> bool:
         """Hand a record over; False when the queue is full and nothing was done.
 
-        Raises DataPublishError when the client has broken down.
+        Raises Undelivered when an earlier record was lost or the client has broken down.
         """
-        if self._fatal is not None:
-            raise DataPublishError(f"{_FATAL}: {self._fatal}")
         self._since_poll += 1
         if self._since_poll >= _RECORDS_PER_POLL:
             self.poll()
+        self._check()
         topic = TOPIC_OF[type(record)]
         try:
             value = self._codec.encode(topic.name, self._stamped(record))
@@ -121,9 +125,15 @@ class Publisher:
             return self._refuse(topic, record, error)
 
     def poll(self) -> None:
-        """Take in what the broker said since the last time."""
+        """Take in what the broker said since the last time. Raises Undelivered as `publish` does."""
         self._since_poll = 0
         self._producer.poll(0)
+        self._check()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether records were lost, so that nothing more is published."""
+        return self._failure is not None
 
     async def room(self) -> None:
         """Wait a moment for the queue to become shorter; the waiting is counted and logged once in a while."""
@@ -144,10 +154,6 @@ class Publisher:
     def _stamped(self, record: Record) -> Record:
         if isinstance(record, DeadLetter):
             return fit(record)
-        if isinstance(record, Trade):
-            now = self._clock.now()
-            self._latency.observe(max(0, now - record.received_at) / 1e6)
-            return record._replace(published_at=now)
         return record._replace(published_at=self._clock.now())  # type: ignore[call-arg]  # every other record of TOPIC_OF has it
 
     def _produce(self, topic: Topic, record: Record, value: bytes) -> bool:
@@ -160,13 +166,15 @@ class Publisher:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
                 raise DataValidationError("message_too_large", f"{len(value)} bytes are too large for one message") from None
-            raise DataPublishError(f"{topic.name}: {error.args[0].str()}") from error
+            raise Undelivered(f"{topic.name}: {error.args[0].str()}") from error
         self.counts.published[topic.name] += 1
+        if isinstance(record, Trade):
+            self._latency.observe(max(0, self._clock.now() - record.received_at) / 1e6)
         return True
 
     def _refuse(self, topic: Topic, record: Record, error: DataValidationError) -> bool:
         if topic is DEAD_LETTERS:
-            raise DataPublishError(f"a dead letter cannot be published: {error}") from error
+            raise Undelivered(f"a dead letter cannot be published: {error}") from error
         letter = DeadLetter(
             source=topic.name,
             source_partition=None,
@@ -187,35 +195,41 @@ class Publisher:
 
     # what the broker says
 
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise Undelivered(f"records are not delivered to the broker: {self._failure}")
+
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         topic = message.topic() or "?"
         if error is None:
             self.counts.delivered[topic] += 1
-            if self._troubled:
-                self._troubled = False
+            if self._is_troubled and self._failure is None:
+                self._is_troubled = False
                 self._health.ready(CHECK)
+                log.info("the broker takes records again")
             return
         self.counts.failed[topic] += 1
-        self._trouble(error)
-        self._log_once_in_a_while("records were not delivered", error)
+        self._fail(f"{topic}: {error.str()}")
 
     def _on_error(self, error: KafkaError) -> None:
         """Errors beside deliveries. One lost connection is no trouble: records wait, and the client connects again."""
-        if error.fatal() or error.code() != KafkaError._TRANSPORT:  # noqa: SLF001  # the library's own codes are spelt so
-            self._trouble(error)
-
-    def _trouble(self, error: KafkaError) -> None:
-        self._troubled = True
-        self._health.not_ready(CHECK, error.str())
         if error.fatal():
-            self._fatal = error.str()
-            log.error(_FATAL, error=self._fatal)
+            self._fail(f"the Kafka client cannot go on: {error.str()}")
+        elif error.code() != KafkaError._TRANSPORT:  # noqa: SLF001  # the library's own codes are spelt so
+            self._trouble(error.str())
 
-    def _log_once_in_a_while(self, event: str, error: KafkaError) -> None:
-        now = self._clock.monotonic()
-        if now - self._logged_at >= _LOG_EVERY_SECONDS:
-            self._logged_at = now
-            log.error(event, error=error.str(), failed=self.counts.failed.total())
+    def _trouble(self, reason: str) -> None:
+        if not self._is_troubled:
+            log.warning("records wait for the broker", reason=reason)
+        self._is_troubled = True
+        self._health.not_ready(CHECK, reason)
+
+    def _fail(self, reason: str) -> None:
+        """The first failure counts; those that follow from it are counted by the caller alone."""
+        if self._failure is None:
+            self._failure = reason
+            log.error("records are not delivered", reason=reason)
+            self._health.not_ready(CHECK, reason)
 
 
 def fit(letter: DeadLetter) -> DeadLetter:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ingest.feed import ConnectionStatus, Feed
-from ingest.publisher import CHECK, Health, Publisher
-from market.errors import DataPublishError
+from ingest.publisher import CHECK, Health, Publisher, Undelivered
 from runtime import metrics
-from runtime.logs import get_logger
-
-log = get_logger(__name__)
 
 _RECORDS_PER_TURN = 256
 _POLL_SECONDS = 0.05
@@ -21,12 +17,6 @@ _REPORT_SECONDS = 1.0
 _DRAIN_SECONDS = 3.0
 _FLUSH_SECONDS = 8.0
 _WORKING = (ConnectionStatus.CONNECTED, ConnectionStatus.SUBSCRIBED)
-
-
-class Undelivered(DataPublishError):
-    """Records that the broker did not take before the end."""
-
-    exit_code = 1
 
 
 async def run_feeds(
@@ -40,46 +30,56 @@ async def run_feeds(
     """Publish what the feeds give until all have ended or `stop` is set, then wait for the broker.
 
     `health` has the publisher's check and one named as each feed. Raises what a feed or the publisher raises, and
-    Undelivered when the broker did not take everything in time.
+    Undelivered when not everything that was received reached the broker in time.
     """
     health.ready(CHECK)
-    background = [asyncio.create_task(_poll(publisher)), asyncio.create_task(_report(feeds, publisher, health))]
+    report = _Report(feeds, publisher, health)
+    polling, reporting = asyncio.create_task(_poll(publisher)), asyncio.create_task(report.keep_updating())
     pumps = [asyncio.create_task(_pump(feed, publisher), name=feed.name) for feed in feeds]
     try:
-        await _until_done(pumps, stop)
+        await _until_done(pumps, (polling, reporting), stop)
     finally:
         for feed in feeds:
             await feed.disconnect()
         _, late = await asyncio.wait(pumps, timeout=_DRAIN_SECONDS)
-        for task in (*late, *background):
-            task.cancel()
-        await asyncio.gather(*late, *background, return_exceptions=True)
+        await _cancelled([*late, polling])  # flushing polls in a thread of its own: never both at once
         left = await _flushed(publisher, stop, flush_seconds)
-    for pump in pumps:
-        if not pump.cancelled():
-            pump.result()
-    failed = publisher.counts.failed.total()
-    if left or failed:
-        raise Undelivered(f"{left + failed} records were not delivered to the broker")
+        await _cancelled([reporting])
+        report.update()
+    faults = [task.exception() for task in (*pumps, polling, reporting) if not task.cancelled()]
+    for fault in filter(None, faults):
+        raise fault
+    if late:
+        raise Undelivered(f"what {', '.join(task.get_name() for task in late)} had received was not all handed to the broker")
+    if left := left + publisher.counts.failed.total():
+        raise Undelivered(f"{left} records were not delivered to the broker")
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _flushed(publisher: Publisher, stop: asyncio.Event, seconds: float) -> int:
     """Wait for the broker: as long as it takes, but only so many seconds once it is time to stop. How many are left."""
-    while not stop.is_set():
+    while not stop.is_set() and not publisher.has_failed:
         if not await publisher.flush(1.0):
             return 0
     return await publisher.flush(seconds)
 
 
-async def _until_done(pumps: Sequence[asyncio.Task[None]], stop: asyncio.Event) -> None:
-    """Return when all pumps have ended, one has failed, or it is time to stop."""
+async def _until_done(
+    pumps: Sequence[asyncio.Task[None]], background: Sequence[asyncio.Task[None]], stop: asyncio.Event
+) -> None:
+    """Return when all pumps have ended, something has failed, or it is time to stop."""
     stopping = asyncio.create_task(stop.wait())
     pending: set[asyncio.Task[None]] = set(pumps)
     try:
         while pending and not stop.is_set():
-            done, _ = await asyncio.wait({stopping, *pending}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({stopping, *background, *pending}, return_when=asyncio.FIRST_COMPLETED)
             pending -= done
-            if any(pump in done and pump.exception() is not None for pump in pumps):
+            if any(task.exception() is not None for task in done - {stopping}):
                 return
     finally:
         stopping.cancel()
@@ -102,14 +102,23 @@ async def _poll(publisher: Publisher) -> None:
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _report(feeds: Sequence[Feed], publisher: Publisher, health: Health) -> None:
-    reports = [_FeedReport(feed) for feed in feeds]
-    published = _PublisherReport(publisher)
-    while True:
-        for report in reports:
-            report.update(health)
-        published.update()
-        await asyncio.sleep(_REPORT_SECONDS)
+class _Report:
+    """What the operator is shown: metrics and readiness."""
+
+    def __init__(self, feeds: Sequence[Feed], publisher: Publisher, health: Health) -> None:
+        self._feeds = [_FeedReport(feed) for feed in feeds]
+        self._published = _PublisherReport(publisher)
+        self._health = health
+
+    def update(self) -> None:
+        for feed in self._feeds:
+            feed.update(self._health)
+        self._published.update()
+
+    async def keep_updating(self) -> None:
+        while True:
+            self.update()
+            await asyncio.sleep(_REPORT_SECONDS)
 
 
 @dataclass(slots=True)
@@ -151,9 +160,8 @@ class _PublisherReport:
             metrics.RECORDS_OUT.labels(topic).inc(number)
         for reason, number in _grown(self.refused, counts.refused).items():
             metrics.DEAD_LETTERS.labels("ingest", reason).inc(number)
-        for topic, number in _grown(self.failed, counts.failed).items():
+        for number in _grown(self.failed, counts.failed).values():
             metrics.ERRORS.labels("delivery").inc(number)
-            log.error("records were not delivered", topic=topic, records=number)
 
 
 def _grown(before: Counter[str], now: Counter[str]) -> Counter[str]:

@@ -16,6 +16,10 @@ class RecordingError(MarketDataError):
     exit_code = 1
 
 
+NAMELESS = ""
+"""The line of a recording that does not name its connections: there is one, of the file."""
+
+
 class Opened(NamedTuple):
     """A connection was opened. `market` is the venue's market where the recording says so itself."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from ingest.formats import names, recognise
-from ingest.recorded import Closed, Ended, Frame, Item, Opened, RecordingError
+from ingest.recorded import NAMELESS, Closed, Ended, Frame, Item, Opened, RecordingError
 
 _GZIP = b"\x1f\x8b"
 _LONGEST_LINE = 64 << 20  # what is longer is cut and refused, rather than filling the memory
@@ -22,7 +22,8 @@ _LONGEST_LINE = 64 << 20  # what is longer is cut and refused, rather than filli
 def read_recordings(paths: Sequence[Path]) -> Iterator[Item]:
     """The items of one or several files in the order of their times; files that overlap are interleaved.
 
-    Each line that is open at the end of its file is said to end there. All files are opened before the first item is given.
+    Each line that is open at the end of its file is said to end there; one that the recording does not name has the name of
+    its file, so that connections of two files are never taken for one. All files are opened before the first item is given.
     Raises RecordingError when a file is missing, unreadable, damaged or of no known format.
     """
     opened = [_read(path) for path in paths]
@@ -34,6 +35,16 @@ def first_line(path: Path) -> bytes:
     return next(_lines(path), b"")
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a file can be read to its end; it is read through for it."""
+    try:
+        for _ in _lines(path):
+            pass
+    except RecordingError:
+        return False
+    return True
+
+
 def _read(path: Path) -> Iterator[Item]:
     lines = _lines(path)
     first = next(lines, b"")
@@ -42,7 +53,7 @@ def _read(path: Path) -> Iterator[Item]:
     format_ = recognise(first)
     if format_ is None:
         raise RecordingError(f"{path} is no recording that is known ({', '.join(names())}): it begins with {first[:60]!r}")
-    return _with_ends(format_.read(chain([first], lines)))
+    return _with_ends(_named(format_.read(chain([first], lines)), str(path)))
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -57,6 +68,14 @@ def _lines(path: Path) -> Iterator[bytes]:
     except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise RecordingError(f"{path} cannot be read: {reason}") from error
+
+
+def _named(items: Iterable[Item], name: str) -> Iterator[Item]:
+    for item in items:
+        if isinstance(item, Opened | Frame | Closed) and item.line == NAMELESS:
+            yield item._replace(line=name)
+        else:
+            yield item
 
 
 def _with_ends(items: Iterable[Item]) -> Iterator[Item]:

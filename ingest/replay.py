@@ -102,10 +102,11 @@ class ReplayFeed:
             if isinstance(item, Frame):
                 await self._wait_for(item.at)
                 self._status = ConnectionStatus.SUBSCRIBED
-            if self._stop.is_set():
-                return
-            for record in self.playback.take(item):
+            stopped = self._stop.is_set()
+            for record in self.playback.stopped(item.at) if stopped else self.playback.take(item):
                 yield record if self._shift is None else self._shift.apply(record, self._clock.now())
+            if stopped:
+                return
             if turn % _ITEMS_PER_TURN == 0:
                 await asyncio.sleep(0)
         self._status = ConnectionStatus.DISCONNECTED

@@ -7,7 +7,7 @@ replays and the simulated feed all go through here, so what is said of one holds
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from ingest.feed import Counts, Parser, Subscription
@@ -19,6 +19,8 @@ from market.trade import GapMark, Trade
 from schemas.records import Record
 
 STAGE = "ingest"
+
+_UNSUBSCRIBED = "unsubscribed"
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class Session:
         self._lines: dict[str, _Line] = {}
         self._marks = Marks()
         self._muted: set[Subscription] = set()
+        self._trade_channels: dict[str, str] = {}  # one an instrument: a second one would count its trades twice
 
     def add_line(self, name: str, parser: Parser) -> None:
         """Make a line known, or give it another parser; its streams keep what is known of them."""
@@ -51,10 +54,6 @@ class Session:
     def has_line(self, name: str) -> bool:
         """Whether the line was added."""
         return name in self._lines
-
-    def streams(self, name: str) -> Mapping[Subscription, FeedState]:
-        """The streams of a line with their states."""
-        return self._lines[name].states
 
     def instruments(self) -> frozenset[str]:
         """Instruments with a stream that is not muted."""
@@ -70,6 +69,8 @@ class Session:
 
     def connecting(self, name: str, subscriptions: Iterable[Subscription], at: int, reason: str) -> list[Record]:
         """A line is being opened for these streams."""
+        subscriptions = list(subscriptions)
+        self.unmute(subscriptions)
         return self._tell(self._lines[name], subscriptions, FeedState.CONNECTING, reason, at)
 
     def restored(self, name: str, at: int) -> list[Record]:
@@ -77,7 +78,7 @@ class Session:
         line = self._lines[name]
         line.last_data = at
         marks = self._marks.advance(at)  # before this line counts as up: it was not at the last full second
-        self._marks.restored(line.traded)
+        self._marks.restored(line.traded & self._trade_channels.keys())
         return [*marks]
 
     def received(self, name: str, frame: bytes, at: int) -> list[Record]:
@@ -114,14 +115,11 @@ class Session:
         """The recording of a line ends: like `lost`, after a last time mark for its instruments."""
         return [*self._marks.finish(at, self._lines[name].traded), *self.lost(name, at, reason)]
 
-    def forget(self, name: str, subscriptions: Iterable[Subscription], at: int) -> list[Record]:
-        """Streams that are not subscribed to any longer."""
-        line = self._lines[name]
-        gone = [stream for stream in subscriptions if stream in line.states]
-        records = self._tell(line, gone, FeedState.DOWN, "unsubscribed", at)
-        for stream in gone:
-            del line.states[stream]
-        return records
+    def unsubscribed(self, name: str, subscriptions: Iterable[Subscription], at: int) -> list[Record]:
+        """Streams are not wanted any longer. Frames of theirs that are still on the way are left out."""
+        line, gone = self._lines[name], list(subscriptions)
+        self.mute(gone)
+        return self._tell(line, [stream for stream in gone if stream in line.states], FeedState.DOWN, _UNSUBSCRIBED, at)
 
     def refuse(self, channel: str, data: bytes, error: DataValidationError, at: int) -> DeadLetter:
         """What could not be taken in, as it came."""
@@ -141,8 +139,12 @@ class Session:
         )
 
     def mute(self, subscriptions: Iterable[Subscription]) -> None:
-        """Leave out the records of these streams from now on, where the source cannot be asked to."""
-        self._muted.update(subscriptions)
+        """Leave out the records of these streams from now on; instruments whose trades are left out get no time marks."""
+        for stream in subscriptions:
+            self._muted.add(stream)
+            if self._trade_channels.get(stream.instrument) == stream.channel:
+                del self._trade_channels[stream.instrument]
+                self._marks.lost([stream.instrument])
 
     def unmute(self, subscriptions: Iterable[Subscription]) -> None:
         """Take in these streams again."""
@@ -153,6 +155,10 @@ class Session:
     def _accepted(self, line: _Line, channel: str, record: Record, at: int) -> list[Record]:
         stream = Subscription(record.instrument, channel)  # type: ignore[union-attr]  # parsers give no dead letters
         if stream in self._muted:
+            self.counts.ignored[channel] += 1
+            return self._tell(line, [stream], FeedState.DOWN, _UNSUBSCRIBED, at)
+        if isinstance(record, Trade) and self._trade_channels.setdefault(record.instrument, channel) != channel:
+            self.counts.ignored[f"{channel} beside {self._trade_channels[record.instrument]}"] += 1
             return []
         records: list[Record] = []
         if line.states.get(stream) is not FeedState.LIVE:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from market.decimals import AMOUNT_PRECISION, fits
+from market.decimals import AMOUNT_PRECISION, PRECISION, fits
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 
@@ -92,26 +92,44 @@ def check_time(time: int, *, field: str, not_after: int | None = None) -> int:
     return time
 
 
+def check_id(text: str, *, field: str) -> str:
+    """Return an id or name of bearable length unchanged. Raises DataValidationError."""
+    if not 0 < len(text) <= LONGEST_ID:
+        raise DataValidationError("bad_id", f"{field}: must have 1 to {LONGEST_ID} characters", field=field)
+    return text
+
+
+def check_figure(value: int, *, field: str, precision: int = PRECISION) -> int:
+    """Return an unscaled integer that the wire's decimals can hold unchanged. Raises DataValidationError."""
+    if not fits(value, precision):
+        raise DataValidationError("too_large", f"{field}: {value} has too many digits", field=field)
+    return value
+
+
+def check_positive(value: int, *, field: str) -> int:
+    """Like `check_figure`, for prices and sizes: zero and negative values are refused."""
+    if value <= 0:
+        raise DataValidationError("not_positive", f"{field}: {value} is not above zero", field=field)
+    return check_figure(value, field=field)
+
+
 def check_trade(trade: Trade, *, max_skew: int = MAX_CLOCK_SKEW) -> Trade:
     """Return a trade that the stream may hold unchanged. Raises DataValidationError naming the field at fault."""
     check_instrument(trade.instrument)
-    if trade.price <= 0:
-        raise DataValidationError("not_positive", f"price: {trade.price} is not above zero", field="price")
-    if trade.size <= 0:
-        raise DataValidationError("not_positive", f"size: {trade.size} is not above zero", field="size")
-    for field, value in (("price", trade.price), ("size", trade.size)):
-        if not fits(value):
-            raise DataValidationError("too_large", f"{field}: {value} has too many digits", field=field)
+    check_positive(trade.price, field="price")
+    check_positive(trade.size, field="size")
     if not fits(trade.amount, AMOUNT_PRECISION):
         raise DataValidationError("too_large", "amount: price × size has too many digits", field="amount")
     if trade.trade_count < 1:
         raise DataValidationError("not_positive", f"trade_count: {trade.trade_count} is below one", field="trade_count")
-    for field in ("trade_id", "first_trade_id", "last_trade_id"):
-        if not 0 < len(getattr(trade, field)) <= LONGEST_ID:
-            raise DataValidationError("bad_id", f"{field}: must have 1 to {LONGEST_ID} characters", field=field)
+    check_id(trade.trade_id, field="trade_id")
+    check_id(trade.first_trade_id, field="first_trade_id")
+    check_id(trade.last_trade_id, field="last_trade_id")
     check_time(trade.received_at, field="received_at")
     if trade.exchange_time is not None:
         check_time(trade.exchange_time, field="exchange_time", not_after=trade.received_at + max_skew)
+    if trade.published_at is not None:
+        check_time(trade.published_at, field="published_at")
     return trade
 
 

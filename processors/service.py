@@ -8,6 +8,7 @@ import time
 from typing import Any, NoReturn
 
 from confluent_kafka import Consumer, KafkaException
+from confluent_kafka.admin import AdminClient
 
 from market.candle import CandleEvent
 from market.trade import Trade
@@ -16,6 +17,7 @@ from processors.batch import Batch
 from processors.computation import Effects
 from processors.watchdog import Watchdog, read_positions
 from runtime import metrics
+from runtime.errors import ConfigurationError, Problem
 from runtime.health import Health, keep_beating, serving
 from runtime.kafka import admin_options, check_broker, consumer_options, registry_options
 from runtime.logs import get_logger
@@ -41,6 +43,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     kafka = admin_options(settings.kafka, "processors-admin")
     registry = registry_options(settings.registry)
     codec = open_contract(kafka, registry, settings.topics.partitions, TOPICS, also=state_topics(settings))
+    settings = with_state_folder(settings, cluster_id(kafka, settings.kafka.connect_timeout_seconds))
     health = Health(CHECKS)
     with serving(health, settings.observability):
         app = build_app(settings, codec, _hooks(health), _now)
@@ -57,6 +60,26 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 raise WorkerFailed("the Faust worker ended by itself; the log above says why")
         finally:
             await app.stop()
+
+
+def cluster_id(kafka: dict[str, Any], timeout: float) -> str:
+    """The id that the cluster was given when it was made."""
+    return str(AdminClient(kafka).list_topics(timeout=timeout).cluster_id)
+
+
+def with_state_folder(settings: Settings, cluster: str) -> Settings:
+    """The settings with a folder of tables that is this application's on this cluster alone, and that exists.
+
+    Stored tables remember offsets: beside the topics of another cluster they would be wrong. Raises ConfigurationError.
+    """
+    processors = settings.processors
+    folder = processors.state_dir / cluster / processors.application
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = f"the folder {folder} cannot be created: {error.strerror}"
+        raise ConfigurationError(Problem("processors.state_dir", text, str(processors.state_dir))) from error
+    return settings.model_copy(update={"processors": processors.model_copy(update={"state_dir": folder})})
 
 
 async def _probe(settings: Settings, app: Any, health: Health) -> None:

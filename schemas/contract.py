@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
@@ -28,4 +29,11 @@ def open_contract(
     """
     topics = list(topics)
     TopicAdmin(AdminClient(dict(admin_options)), TopicPlan(partitions)).check([*topics, *also])
-    return Registry(registry_options).codec(topics)
+    with Registry(registry_options) as registry:
+        return Codec(registry.ids(topics), partial(_schema_text, registry_options))
+
+
+def _schema_text(registry_options: Mapping[str, Any], schema_id: int) -> str | None:
+    """Ask for a schema that is none of ours: so rare that no connection is kept for it."""
+    with Registry(registry_options) as registry:
+        return registry.schema_text(schema_id)

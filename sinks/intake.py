@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
@@ -21,6 +22,7 @@ from sinks.placement import Extent, RecordsLost, place
 from sinks.store import KafkaRecord, Partition, StoredOffset
 
 _ASK = 3.0  # seconds a broker may take over a question
+_NO_ANSWER = f"no answer within {_ASK:g} s"
 _OFFSETS_GONE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)  # noqa: SLF001 - public names of librdkafka
 
 
@@ -140,15 +142,18 @@ class Intake:
         names = sorted(topics)
         if not names:
             return {}
-        with self._named_failures():
-            answers = self._admin.describe_topics(TopicCollection(names), request_timeout=_ASK)
-            return {name: str(answer.result(_ASK + 1).topic_id) for name, answer in answers.items()}
+        answers = self._admin.describe_topics(TopicCollection(names), request_timeout=_ASK)
+        return {name: self._topic_id(name, answer) for name, answer in answers.items()}
+
+    def _topic_id(self, name: str, answer: Future[Any]) -> str:
+        with self._named_failures(f"{name}: "):
+            return str(answer.result(_ASK + 1).topic_id)
 
     def _bounds(self, partition: Partition) -> tuple[int, int]:
-        with self._named_failures():
+        with self._named_failures(f"{partition[0]}[{partition[1]}]: "):
             bounds = self._consumer.get_watermark_offsets(TopicPartition(*partition), timeout=_ASK)
         if bounds is None:
-            raise BrokerUnavailable(f"Kafka at {self._bootstrap}: no answer within {_ASK:g} s")
+            raise self._unavailable(_NO_ANSWER)
         return bounds
 
     def _known_end(self, partition: Partition) -> int | None:
@@ -167,18 +172,18 @@ class Intake:
             raise RecordsLost((topic, number), message.offset() or 0, extent, error.str())
         raise self._unavailable(error)
 
-    def _unavailable(self, error: object) -> BrokerUnavailable:
+    def _unavailable(self, error: object, subject: str = "") -> BrokerUnavailable:
         reason = error.str() if isinstance(error, KafkaError) else str(error)
-        return BrokerUnavailable(f"Kafka at {self._bootstrap}: {reason}")
+        return BrokerUnavailable(f"Kafka at {self._bootstrap}: {subject}{reason}")
 
     @contextlib.contextmanager
-    def _named_failures(self) -> Iterator[None]:
+    def _named_failures(self, subject: str = "") -> Iterator[None]:
         try:
             yield
         except KafkaException as error:
-            raise self._unavailable(error.args[0]) from error
+            raise self._unavailable(error.args[0], subject) from error
         except TimeoutError as error:
-            raise self._unavailable(f"no answer within {_ASK:g} s") from error
+            raise self._unavailable(_NO_ANSWER, subject) from error
 
 
 def _record(message: Message) -> KafkaRecord:

@@ -6,9 +6,9 @@ import os
 import secrets
 import socket
 import threading
+from contextlib import closing
 
 from market.errors import StorageError
-from runtime.errors import ServerUnreachable
 from runtime.health import Health, serving
 from runtime.kafka import admin_options, check_broker, consumer_options, producer_options, registry_options
 from runtime.logs import get_logger
@@ -19,7 +19,7 @@ from schemas.topics import DEAD_LETTERS
 from sinks.batching import Limits
 from sinks.dead_letters import DeadLetters
 from sinks.intake import Intake
-from sinks.store import Partition, Store, StoredOffset, StoreUnavailable, load_store
+from sinks.store import Partition, Store, StoredOffset, at_once, load_store
 from sinks.translation import Translator
 from sinks.worker import CHECKS, SinkWorker
 
@@ -31,7 +31,7 @@ _SESSION_TIMEOUT = 10.0  # how long a killed worker keeps its partitions; the st
 
 
 class SeekRefused(StorageError):
-    """An offset that the topic does not have."""
+    """A topic that the store does not take, or an offset that the topic does not have."""
 
     exit_code = 2
 
@@ -51,14 +51,15 @@ def run(settings: Settings, name: str, stop: threading.Event) -> None:
         store,
         make_intake(settings, store),
         DeadLetters(producer_options(settings.kafka, f"sink-{name}-dlq"), codec.encode),
-        Translator(store.topics, codec.decode, store.row),
+        Translator(store.topics, codec.decode, store.row, max_skew=round(settings.ingest.max_clock_skew_seconds * 1e6)),
         health=health,
         limits=Limits(settings.sinks.batch_rows, settings.sinks.batch_seconds),
         backoff=Backoff(),
     )
     with serving(health, settings.observability):
         try:
-            _open(worker)
+            with at_once():
+                worker.open()
             log.info("storing", store=name, topics=[topic.name for topic in store.topics])
             worker.run(stop.is_set)
         finally:
@@ -68,21 +69,22 @@ def run(settings: Settings, name: str, stop: threading.Event) -> None:
 def seek(settings: Settings, name: str, partition: Partition, offset: int) -> int | None:
     """Put a stored offset where a person wants it and return what it was, None when nothing was stored.
 
-    A worker that runs meanwhile notices and leaves. Raises SeekRefused when the topic does not reach to the offset.
+    A worker that runs meanwhile notices and leaves. Raises SeekRefused when the store does not take the topic, or the topic
+    does not reach to the offset, and as `run` when a server cannot be reached.
     """
-    check_broker(settings.kafka)
     store = make_store(settings, name)
+    taken = [topic.name for topic in store.topics]
+    if partition[0] not in taken:
+        raise SeekRefused(f"the store {name} takes the topics {', '.join(taken)}, not {partition[0]}")
+    check_broker(settings.kafka)
     intake = make_intake(settings, store)
-    try:
+    with closing(store), closing(intake), at_once():
         store.open()
         low, high, topic_id = intake.extents([partition])[partition]
         if not low <= offset <= high:
             raise SeekRefused(f"{partition[0]}[{partition[1]}] has the offsets {low} to {high}, not {offset}")
         before = store.offsets([partition]).get(partition)
         store.set_offset(partition, StoredOffset(offset, topic_id))
-    finally:
-        intake.close()
-        store.close()
     return before.next_offset if before else None
 
 
@@ -106,10 +108,3 @@ def make_intake(settings: Settings, store: Store) -> Intake:
     )
     topics = [topic.name for topic in store.topics]
     return Intake(options, topics, admin_options=admin_options(settings.kafka, f"sink-{store.name}-admin"))
-
-
-def _open(worker: SinkWorker) -> None:
-    try:
-        worker.open()
-    except StoreUnavailable as error:
-        raise ServerUnreachable(error.store, error.address, error.reason) from error

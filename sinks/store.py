@@ -9,6 +9,7 @@ Failures are named by what the worker does about them (`exit_code` marks those t
 
     StorageError
     ├── StoreUnavailable    try the same call again later; nothing is lost
+    ├── StoreUnfit          a table, a right or a feature is missing: leave, a person must mend it
     ├── RecordRefused       the store will never take this record; the others it may
     └── OffsetConflict      someone else stores for this sink: leave
 """
@@ -17,13 +18,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
 from market.errors import StorageError
-from runtime.errors import ConfigurationError, Problem
+from runtime.errors import ConfigurationError, Problem, ServerUnreachable
 from runtime.settings import Settings
 from schemas.records import Record
 from schemas.topics import Topic
@@ -91,6 +93,12 @@ class StoreUnavailable(StorageError):
         return f"{self.store} at {self.address}: {self.reason}"
 
 
+class StoreUnfit(StorageError):
+    """The store is not as this program needs it, and waiting does not change that."""
+
+    exit_code = 1
+
+
 class RecordRefused(StorageError):
     """The store refuses one record of a batch, of which nothing was stored. `field` is what it blames, where it says so."""
 
@@ -138,13 +146,13 @@ class Store(Protocol):
         """Topics whose records it stores."""
 
     def open(self) -> None:
-        """Connect and check that the store fits this program. Raises StoreUnavailable, StorageError."""
+        """Connect and check that the store fits this program. Raises StoreUnavailable, StoreUnfit."""
 
     def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, StoredOffset]:
         """Stored offsets; a partition of which nothing was stored yet is left out. Raises StoreUnavailable."""
 
     def set_offset(self, partition: Partition, offset: StoredOffset) -> None:
-        """Put a stored offset where a person says it should be. Raises StoreUnavailable."""
+        """Put a stored offset where a person says it should be; a running worker notices. Raises StoreUnavailable."""
 
     def row(self, record: Record, source: KafkaRecord) -> Any:
         """What to store of a record, None for nothing. Pure. Raises DataValidationError when it cannot be stored."""
@@ -169,6 +177,15 @@ class StoreModule(Protocol):
         """
 
 
+@contextmanager
+def at_once() -> Iterator[None]:
+    """For work that does not wait for a store, such as a start: StoreUnavailable ends it as ServerUnreachable."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise ServerUnreachable(error.store, error.address, error.reason) from error
+
+
 def store_names() -> list[str]:
     """The stores there are: the files of the folder `stores`."""
     folder = Path(__file__).parent / "stores"
@@ -178,6 +195,5 @@ def store_names() -> list[str]:
 def load_store(name: str) -> StoreModule:
     """The module of a store. Raises ConfigurationError when there is none of this name."""
     if name not in store_names():
-        known = ", ".join(store_names())
-        raise ConfigurationError(Problem("sinks.stores", f"there is no such store; there are {known}", value=repr(name)))
+        raise ConfigurationError(Problem("store", "no such store", repr(name), hint=f"there are {', '.join(store_names())}"))
     return cast("StoreModule", importlib.import_module(f"sinks.stores.{name}"))

@@ -4,7 +4,7 @@ What stands where: the store's offsets are the truth. A batch is first cleared o
 topic acknowledges it), then written with its offsets in one transaction; only then, and only for those who watch the lag,
 the group's offsets follow. When a part it depends on fails, the worker drops what it has in memory, says that it is not ready
 and why, keeps its membership of the group, and after a delay begins again at the store's offsets. What it cannot mend by
-waiting ends it: OffsetConflict, RecordsLost, and any other StorageError.
+waiting ends it: OffsetConflict, RecordsLost, StoreUnfit.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sinks.batching import Accumulator, Limits
 from sinks.dead_letters import DeadLetters, LettersUndelivered, dead_letter
 from sinks.intake import BrokerUnavailable, Intake
 from sinks.metrics import Figures
-from sinks.store import Batch, Entry, KafkaRecord, RecordRefused, Store, StoreUnavailable
+from sinks.store import Batch, Entry, KafkaRecord, Partition, RecordRefused, Store, StoredOffset, StoreUnavailable
 
 __all__ = ["CHECKS", "SinkWorker"]
 
@@ -38,6 +38,7 @@ _PARTS: Mapping[type[Exception], str] = {
 }
 _OUTAGES = tuple(_PARTS)
 _LONGEST_WAIT = 0.25  # seconds until a stop is noticed
+_ASK_STORE_AFTER = 5.0  # seconds without a batch; else a store lost while the market sleeps would pass for a good one
 
 log = get_logger(__name__)
 
@@ -75,6 +76,7 @@ class SinkWorker:
         self._refused: list[DeadLetter] = []
         self._failures = 0
         self._resume_at = 0.0
+        self._ask_store_at = 0.0
         self._figures = Figures(store.name)
 
     def run(self, is_stopping: Callable[[], bool]) -> None:
@@ -84,7 +86,7 @@ class SinkWorker:
         self._finish()
 
     def open(self) -> None:
-        """Connect. Raises StoreUnavailable or StorageError: a start does not wait for a store."""
+        """Connect. Raises StoreUnavailable or StoreUnfit: a start does not wait for a store."""
         self._store.open()
         self._intake.open()
 
@@ -118,9 +120,16 @@ class SinkWorker:
             self._take(self._polled.popleft(), since)
         if self._collected.is_due(self._clock()):
             self._write()
+        elif self._collected.is_empty and self._clock() >= self._ask_store_at:
+            self._stored_offsets()
+
+    def _stored_offsets(self) -> Mapping[Partition, StoredOffset]:
+        offsets = self._store.offsets(self._intake.given)
+        self._ask_store_at = self._clock() + _ASK_STORE_AFTER
+        return offsets
 
     def _begin(self) -> None:
-        places = self._intake.begin(self._store.offsets(self._intake.given))
+        places = self._intake.begin(self._stored_offsets())
         self._collected.begin(places)
         log.info("reading", partitions={f"{topic}[{number}]": where.offset for (topic, number), where in places.items()})
 
@@ -155,6 +164,7 @@ class SinkWorker:
     def _write(self) -> None:
         batch = self._collected.batch()
         while batch is not None:
+            self._health.beat()  # many refused records make many attempts
             self._send_letters()
             try:
                 self._store_batch(batch)
@@ -167,6 +177,7 @@ class SinkWorker:
         began = self._clock()
         changed = self._store.write(batch)
         seconds = self._clock() - began
+        self._ask_store_at = self._clock() + _ASK_STORE_AFTER
         self._collected.settle()
         settled = {key: advance.after for key, advance in batch.advances.items()}
         self._intake.acknowledge(settled)

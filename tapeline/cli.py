@@ -53,6 +53,8 @@ def main() -> None:
     except (RuntimeFault, MarketDataError) as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(getattr(error, "exit_code", 1))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

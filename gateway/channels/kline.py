@@ -33,7 +33,7 @@ class Channel:
 
     def grant(self, instrument: str, request: Request) -> Grant:
         """The interval asked for (the first configured one if none is), and so many past candles as are kept at most."""
-        interval = request.interval or self._intervals[0]
+        interval = request.candle_interval or self._intervals[0]
         if interval not in self._intervals:
             raise Refusal(
                 ErrorCode.UNKNOWN_INTERVAL,

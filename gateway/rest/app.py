@@ -15,12 +15,8 @@ from gateway.door import MARKET_PATH
 from gateway.refusals import ErrorCode, Refusal
 from gateway.rest import docs_page, quotes, status
 from gateway.rest.context import Context
+from gateway.rest.guide import guide
 from gateway.rest.models import error_responses
-
-_DESCRIPTION = (
-    "Latest market data. Prices and sizes are decimal text, times are integer microseconds since the epoch, UTC. "
-    f"Live data comes over the WebSocket at {MARKET_PATH}. Answers are {{data, metadata}}, errors {{error}}."
-)
 
 
 def make_app(context: Context, version: str) -> FastAPI:
@@ -32,7 +28,7 @@ def make_app(context: Context, version: str) -> FastAPI:
     app = FastAPI(
         title="Market data gateway",
         version=version,
-        description=_DESCRIPTION,
+        description=guide(context.hub.channels.values()),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

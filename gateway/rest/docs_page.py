@@ -14,6 +14,7 @@ _PAGE = """<!doctype html>
   body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
   section { border: 1px solid #8886; border-radius: .5rem; padding: .5rem 1rem; margin: 1rem 0; }
   h2 { font-size: 1.1rem; margin: .3rem 0; } code, pre, h2 { font-family: ui-monospace, monospace; }
+  #about { white-space: pre-wrap; }
   pre { overflow: auto; max-height: 24rem; background: #8881; padding: .5rem; }
   input { font: inherit; width: 18rem; } td { padding-right: 1rem; vertical-align: top; }
 </style>

@@ -52,6 +52,7 @@ class Binance:
     streams_per_connection = _STREAMS_PER_CONNECTION
     heartbeats = ("reply",)
     channels = ("trade", "aggTrade", "bookTicker", "ticker", "kline_1m")
+    default_channels = ("trade", "bookTicker", "ticker", "kline_1m")
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
         """See `ingest.feed.Venue.check`."""

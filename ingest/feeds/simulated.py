@@ -284,6 +284,7 @@ class Simulated:
     name = "sim"
     markets = ("simulated",)
     heartbeats = ("heartbeat",)
+    default_channels = _CHANNELS
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
         """See `ingest.feed.Venue.check`."""
@@ -316,7 +317,7 @@ class Simulated:
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from error
         wanted = list(subscriptions)
-        channels = dict.fromkeys(subscription.channel for subscription in wanted) or dict.fromkeys(_CHANNELS)
+        channels = dict.fromkeys(subscription.channel for subscription in wanted) or dict.fromkeys(self.default_channels)
         wanted += [
             Subscription(f"sim:S{number:03d}-USD", channel)
             for number in range(1, given.instruments + 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ingest.recorded import Answer, Frame, Item, Opened, Skipped, bad_line, micros_of_seconds
+from ingest.recorded import NAMELESS, Answer, Frame, Item, Opened, Skipped, bad_line, micros_of_seconds
 
 _TIME = rb"(\d{9,11}(?:\.\d+)?)"
 _RECEIVED = re.compile(_TIME + rb": (.*)", re.DOTALL)
@@ -25,7 +25,7 @@ def recognises(line: bytes) -> bool:
 
 def read(lines: Iterable[bytes]) -> Iterator[Item]:
     """See `ingest.formats.Format`."""
-    at, name = 0, "recording"
+    at, name = 0, NAMELESS
     for line in lines:
         item = _item(line, at, name)
         at = item.at

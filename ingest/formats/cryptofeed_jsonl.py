@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from ingest.recorded import Answer, Frame, Item, Opened, Skipped, bad_line, micros_of_seconds
+from ingest.recorded import NAMELESS, Answer, Frame, Item, Opened, Skipped, bad_line, micros_of_seconds
 
 
 class _Line(msgspec.Struct):
     t: str
     ts: msgspec.Raw = msgspec.Raw(b"0")  # as text: a float would not hold the microseconds
-    conn: str = "recording"
+    conn: str = NAMELESS
     addr: str = ""
     url: str = ""
     data: str = ""

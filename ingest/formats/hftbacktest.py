@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ingest.recorded import Frame, Item, bad_line
+from ingest.recorded import NAMELESS, Frame, Item, bad_line
 
 _LINE = re.compile(rb"(\d{19}) (.+)", re.DOTALL)
-LINE_NAME = "recording"
 
 
 def recognises(line: bytes) -> bool:
@@ -25,4 +24,4 @@ def read(lines: Iterable[bytes]) -> Iterator[Item]:
             yield bad_line(line, at)
             continue
         at = int(match[1]) // 1000
-        yield Frame(at, LINE_NAME, match[2])
+        yield Frame(at, NAMELESS, match[2])

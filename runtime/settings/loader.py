@@ -1,4 +1,4 @@
-"""Puts the sources together: defaults, then what the caller found, file, environment, command line, each over the one before."""
+"""Puts the sources together: defaults, what the caller found, file, environment, command line, each over the one before."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence

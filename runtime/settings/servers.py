@@ -69,7 +69,7 @@ class KafkaSettings(Section):
     """Brokers to ask first, host:port, separated by commas."""
     client_id_prefix: Name = "tapeline"
     """Beginning of the client ids that brokers show in their logs and quotas."""
-    connect_timeout_seconds: Seconds = 8.0
+    connect_timeout_seconds: Seconds = 5.0
     """How long a start waits for a broker before it gives up."""
     security: SecuritySettings = Field(default_factory=SecuritySettings)
 
@@ -98,7 +98,7 @@ class PostgresSettings(Section):
 
     dsn: SecretStr = SecretStr("postgresql://tapeline@127.0.0.1:5432/tapeline")
     """Connection string, as a URL or as key=value words."""
-    connect_timeout_seconds: Seconds = 8.0
+    connect_timeout_seconds: Seconds = 5.0
     """How long a start waits for the database before it gives up."""
 
 

@@ -116,6 +116,6 @@ CREATE TABLE gaps (
 
 CREATE INDEX gaps_by_time ON gaps (instrument, end_time);
 
-COMMENT ON TABLE gaps IS 'Stretches of event time in which trades may be missing, as their latest mark says.';
+COMMENT ON TABLE gaps IS 'Stretches of event time in which trades may be missing. A mark met again changes nothing.';
 COMMENT ON COLUMN gaps.begin_time IS 'Null: at the last record of the instrument, whatever it was.';
-COMMENT ON COLUMN gaps.healed IS 'The missing trades were fetched and stored later.';
+COMMENT ON COLUMN gaps.healed IS 'The missing trades were fetched later; once healed, a gap stays so.';

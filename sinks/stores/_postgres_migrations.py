@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-from market.errors import StorageError
+from sinks.store import StoreUnfit
 
 _LOCK = 0x7461706531  # any number that nobody else takes
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
@@ -29,10 +29,8 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 """
 
 
-class MigrationError(StorageError):
+class MigrationError(StoreUnfit):
     """The database's history is not the one this program knows, or is behind it; the text says what to do."""
-
-    exit_code = 1
 
 
 class Migration(NamedTuple):

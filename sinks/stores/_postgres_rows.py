@@ -135,4 +135,4 @@ def _gap(gap: GapMark, source: KafkaRecord) -> Row:
         f"{gap.instrument}\t{_maybe_time(gap.begin)}\t{time_text(gap.end)}\t{_flag(gap.healed)}\t"
         f"{_maybe_time(gap.published_at)}\t{source.partition}\t{source.offset}\n"
     )
-    return Row("gaps", (gap.instrument, gap.begin, gap.end), (source.offset,), None, line)
+    return Row("gaps", (gap.instrument, gap.begin, gap.end), (gap.healed,), None, line)

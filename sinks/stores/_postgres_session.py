@@ -18,9 +18,8 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from market.errors import StorageError
 from runtime.errors import ConfigurationError, Problem
-from sinks.store import StoreUnavailable
+from sinks.store import StoreUnavailable, StoreUnfit
 
 NAME = "PostgreSQL"
 
@@ -88,7 +87,7 @@ class Session:
 
     @contextlib.contextmanager
     def work(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
-        """A block of statements that must end in time. Raises StoreUnavailable, RowRefused, StorageError."""
+        """A block of statements that must end in time. Raises StoreUnavailable, RowRefused, StoreUnfit."""
         expired: list[bool] = []
         timer = Timer(self._timeout, self._cut, (expired,))
         timer.daemon = True
@@ -132,10 +131,10 @@ class Session:
         if state.startswith(_RECORD_AT_FAULT):
             return RowRefused(f"{NAME} {state}: {text}", error.diag.column_name or error.diag.constraint_name)
         if state.startswith(_PROGRAM_AT_FAULT):
-            return StorageError(f"{NAME} at {self._address}: {state}: {text}")
+            return StoreUnfit(f"{NAME} at {self._address}: {state}: {text}")
         if isinstance(error, psycopg.OperationalError | psycopg.InternalError | psycopg.InterfaceError):
             return self._unavailable(text)
-        return StorageError(f"{NAME} at {self._address}: {text}")
+        return StoreUnfit(f"{NAME} at {self._address}: {text}")
 
     def _unavailable(self, reason: str, *, retry_after: float | None = None) -> StoreUnavailable:
         return StoreUnavailable(NAME, self._address, reason, retry_after=retry_after)

@@ -2,7 +2,7 @@
 
 A batch goes as text by COPY into a staging table that is emptied at each commit, and from there by one statement into the
 table. `newer` says what happens to a row that is there already: without it the row stays (a trade is a fact); with it the
-row is replaced by one whose values in these columns are higher (the versions of a candle).
+row is replaced by one whose values in these columns are higher (the versions of a candle; a gap that is healed).
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ GAPS = Table(
     "gaps",
     ("instrument", "begin_time", "end_time", "healed", "published_at", "source_partition", "source_offset"),
     key=("instrument", "begin_time", "end_time"),
-    newer=("source_offset",),
+    newer=("healed",),
 )
 
 TABLES: Mapping[str, Table] = {table.name: table for table in (TRADES, CANDLES, PRICE_CHANGES, GAPS)}

@@ -13,12 +13,10 @@ from typing import Any
 
 from psycopg import Connection
 
-from market.errors import StorageError
-from runtime.errors import ServerUnreachable
 from runtime.settings import Settings
 from schemas.records import Record
 from schemas.topics import CANDLES, PRICE_CHANGES, TRADES, Topic
-from sinks.store import Batch, Entry, KafkaRecord, Partition, RecordRefused, StoredOffset, StoreUnavailable
+from sinks.store import Batch, Entry, KafkaRecord, Partition, RecordRefused, StoredOffset, StoreUnfit, at_once
 from sinks.stores._postgres_migrations import Migration, apply, check, shipped
 from sinks.stores._postgres_months import Months
 from sinks.stores._postgres_offsets import Offsets
@@ -40,10 +38,8 @@ def create(settings: Settings, *, sink: str, writer: str) -> PostgresStore:
 
 def migrate(settings: Settings) -> list[Migration]:
     """Bring the database of these settings up to date; the migrations applied. Raises ServerUnreachable, MigrationError."""
-    try:
+    with at_once():
         return create(settings, sink="", writer="").migrate()
-    except StoreUnavailable as error:
-        raise ServerUnreachable(error.store, error.address, error.reason) from error
 
 
 class PostgresStore:
@@ -147,7 +143,7 @@ class PostgresStore:
             suspects = half if self._trial(half) else suspects[len(half) :]
         verdict = self._trial(suspects)
         if verdict is None:
-            return StorageError(f"{self._target.address} refuses a batch, but no record of it alone: {refused}")
+            return StoreUnfit(f"{self._target.address} refuses a batch, but no record of it alone: {refused}")
         return RecordRefused(suspects[0], str(verdict), field=verdict.field)
 
     def _trial(self, entries: Sequence[Entry]) -> RowRefused | None:

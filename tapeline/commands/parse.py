@@ -18,6 +18,7 @@ from ingest.playback import Playback
 from ingest.recordings import read_recordings
 from market.errors import MarketDataError
 from market.interval import Interval, parse_interval
+from runtime.errors import ConfigurationError, Problem, RuntimeFault
 
 VenueArgument = Annotated[str, typer.Argument(metavar="VENUE", help=f"Whose frames these are: {', '.join(feeds.names())}.")]
 FilesArgument = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings, plain or gzip, of any known format.")]
@@ -65,25 +66,32 @@ def parse(
 
 
 def venue_named(name: str) -> Venue:
-    """The venue of a name, or a usage error that lists them."""
+    """The venue of a name. Raises ConfigurationError listing them."""
     try:
         return feeds.load(name)
     except MarketDataError as error:
-        raise typer.BadParameter(str(error), param_hint="VENUE") from error
+        raise wrong("VENUE", str(error)) from error
 
 
 def market_named(venue: Venue, market: str | None) -> str | None:
-    """A market of the venue, or a usage error that lists them."""
+    """A market of the venue. Raises ConfigurationError listing them."""
     if market is not None and market not in venue.markets:
-        raise typer.BadParameter(f"{market!r:.40} is none of {', '.join(venue.markets)}", param_hint="--market")
+        raise wrong("--market", f"{market!r:.40} is none of {', '.join(venue.markets)}")
     return market
+
+
+def wrong(option: str, text: str) -> ConfigurationError:
+    """The error of an option's value, as one line."""
+    return ConfigurationError(Problem(option, text))
 
 
 def _kinds(text: str) -> list[str]:
     kinds = [kind.strip() for kind in text.split(",") if kind.strip()]
     for kind in kinds:
         if kind not in KINDS:
-            raise typer.BadParameter(f"{kind!r:.40} is none of {', '.join(KINDS)}", param_hint="--kind")
+            raise wrong("--kind", f"{kind!r:.40} is none of {', '.join(KINDS)}")
+    if not kinds:
+        raise wrong("--kind", f"names no kind; there are {', '.join(KINDS)}")
     return kinds
 
 
@@ -91,9 +99,9 @@ def _intervals(text: str) -> list[Interval]:
     try:
         intervals = [parse_interval(name.strip()) for name in text.split(",") if name.strip()]
     except MarketDataError as error:
-        raise typer.BadParameter(str(error), param_hint="--candles") from error
+        raise wrong("--candles", str(error)) from error
     if not intervals:
-        raise typer.BadParameter("names no interval", param_hint="--candles")
+        raise wrong("--candles", "names no interval")
     return intervals
 
 
@@ -104,7 +112,9 @@ def _print(lines: Iterable[Mapping[str, Any]]) -> None:
         for line in lines:
             out.write(encode(line) + b"\n")
         out.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # What is still buffered must not be tried again when the interpreter closes standard output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(_READER_GONE) from None
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(_READER_GONE) from None
+        raise RuntimeFault(f"standard output cannot be written: {error.strerror or error}") from error

@@ -13,7 +13,7 @@ from ingest import feeds, service
 from ingest.parsing import listed, summary
 from runtime import lifecycle, logs
 from runtime.settings import Settings
-from tapeline.commands.parse import MarketOption, market_named, venue_named
+from tapeline.commands.parse import MarketOption, market_named, venue_named, wrong
 from tapeline.options import ConfigOption, SetOption, read_settings
 
 
@@ -64,7 +64,7 @@ def replay(
     """Publish recorded frames as if they came from the venue; counts go to standard error."""
     speaker = venue_named(venue)
     if minute_within is not None and (times is not Times.NOW or _speed(speed) != 1.0):
-        raise typer.BadParameter("needs --times now and the original speed", param_hint="--minute-within")
+        raise wrong("--minute-within", "needs --times now and the original speed")
     plan = service.ReplayPlan(
         venue=speaker,
         files=files,
@@ -92,5 +92,5 @@ def _speed(text: str) -> float | None:
     except ValueError:
         speed = 0.0
     if not 0 < speed < float("inf"):
-        raise typer.BadParameter(f"{text!r:.20} is neither a number above zero nor max", param_hint="--speed")
+        raise wrong("--speed", f"{text!r:.20} is neither a number above zero nor max")
     return speed

@@ -11,6 +11,7 @@ from tapeline.embedded._claim import check_port_names, choose_ports, claimed, ma
 from tapeline.embedded._errors import StackBusy
 from tapeline.embedded._folders import DataFolder, cache_folder
 from tapeline.embedded._launch import START_TIMEOUT, Launcher
+from tapeline.embedded._owner import Ownership
 from tapeline.embedded._progress import Progress
 from tapeline.embedded._server import Addresses, NotReady
 from tapeline.embedded._state import State
@@ -46,6 +47,8 @@ def up(
 ) -> Started:
     """Start what does not run yet of `servers` (all by default) and of what they need, and leave them running.
 
+    Until all answer they are this process's: when it is killed in between, the folder's servers are stopped.
+
     Raises:
         EmbeddedError: a server cannot be started; those started by this call are stopped again.
 
@@ -61,7 +64,9 @@ def up(
         if absent:
             make_ready(folder, absent, launcher.cache, progress)
             absent = _place(launcher, absent, ports or {})
-            launcher.start(absent)
+            ownership = Ownership(folder)
+            launcher.start_owned(ownership, absent)
+            ownership.give_up(state)
             launcher.leave()
         return Started(absent, _addresses(launcher, wanted))
 

@@ -9,16 +9,18 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from tapeline.embedded import _process, _server
-from tapeline.embedded._errors import EmbeddedError, ServerFailed
+from tapeline.embedded._errors import EmbeddedError, FolderUnusable, ServerFailed
 from tapeline.embedded._folders import DataFolder
+from tapeline.embedded._owner import Ownership
 from tapeline.embedded._process import STOP_GRACE, Command
 from tapeline.embedded._progress import Progress
 from tapeline.embedded._server import NotReady, Site
@@ -71,15 +73,40 @@ class Launcher:
             except BaseException:
                 self._cancelled.set()
                 wait(starts)
-                self.stop(servers, grace=_ABORT_GRACE)
+                with self._told():
+                    self.stop(servers, grace=_ABORT_GRACE)
                 raise
 
+    def start_owned(self, ownership: Ownership, servers: Iterable[str]) -> None:
+        """Start `servers` as their owner; when that fails nothing is left running, nor owned."""
+        servers = list(servers)
+        try:
+            ownership.take(self.state)
+            self.start(servers)
+            ownership.check()
+        except BaseException:
+            with self._told():
+                self.stop(servers)
+            with self._told():
+                ownership.give_up(self.state)
+            raise
+
     def stop(self, servers: Iterable[str], *, grace: float = STOP_GRACE) -> None:
-        """Stop those of `servers` that run, each before what it needs; one not gone after `grace` seconds is killed."""
-        chosen = set(servers)
+        """Stop those of `servers` that run, each before what it needs; one not gone after `grace` seconds is killed.
+
+        Raises:
+            EmbeddedError: for the first that could not be stopped or forgotten; the others were stopped all the same.
+
+        """
+        chosen, errors = set(servers), list[EmbeddedError]()
         for server in reversed(_server.with_needs(sorted(chosen))):
             if server in chosen:
-                self.stop_one(server, grace=grace)
+                try:
+                    self.stop_one(server, grace=grace)
+                except EmbeddedError as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
 
     def leave(self) -> None:
         """Let the servers run on when this process ends."""
@@ -124,14 +151,26 @@ class Launcher:
 
         return Site(self.folder.home(server), self.state.ports, self.cache, self.durable, run)
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Cleaning up after a failure: what fails in it is told, and does not stand before the failure's cause."""
+        try:
+            yield
+        except EmbeddedError as error:
+            self.progress.note(str(error))
+
     def _start_one(self, server: str) -> None:
         module, site, log = _server.load(server), self.site(server), self.folder.log(server)
         self.progress.server_starting(server)
-        _rotate(log)
-        self._prepare(server, site)
+        try:
+            _rotate(log)
+            self._prepare(server, site)
+            command = module.command(site)
+        except OSError as error:
+            raise FolderUnusable(f"cannot prepare {server} in {site.home}: {error.strerror}") from error
         if self._cancelled.is_set():
             raise _Cancelled
-        child = _process.start_waiting(module.command(site), site.home, log)
+        child = _process.start_waiting(command, site.home, log)
         self._record(server, child)
         _process.release(child)
         self._wait_until_ready(server, site, child)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tapeline.embedded import _process, _server, _state
+from tapeline.embedded import _process, _server
 from tapeline.embedded._claim import check_port_names, choose_ports, claimed, make_folder, make_ready, running
-from tapeline.embedded._errors import ServerFailed, StackBusy
+from tapeline.embedded._errors import StackBusy
 from tapeline.embedded._folders import DataFolder, cache_folder
 from tapeline.embedded._launch import START_TIMEOUT, Launcher
+from tapeline.embedded._owner import Ownership
 from tapeline.embedded._progress import Progress
 from tapeline.embedded._server import Addresses
 from tapeline.embedded._state import State
@@ -54,7 +52,7 @@ class EmbeddedStack:
         self._ports = ports or {}
         self._progress = progress or Progress()
         self._launcher = Launcher(self.folder, State(), cache_folder(), self._progress, durable, timeout)
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._ownership = Ownership(self.folder)
 
     def __enter__(self) -> Self:
         check_port_names(self.servers, self._ports)
@@ -64,23 +62,16 @@ class EmbeddedStack:
                 raise StackBusy(f"servers run in {self.folder.path} already; stop them or choose another data folder")
             make_ready(self.folder, self.servers, self._launcher.cache, self._progress)
             choose_ports(state, self.servers, self._ports)
-            state.owner = _process.record(os.getpid())
-            _state.save(self.folder.state, state)
             self._launcher.state = state
-            self._guard = _start_guard(self.folder, state.owner)
-            try:
-                self._launcher.start(self.servers)
-                _check_guard(self._guard, self.folder)
-            except BaseException:
-                self._launcher.stop(self.servers)
-                self._release()
-                raise
+            self._launcher.start_owned(self._ownership, self.servers)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         with claimed(self.folder, self._progress):
-            self._launcher.stop(self.servers)
-            self._release()
+            try:
+                self._launcher.stop(self.servers)
+            finally:
+                self._ownership.give_up(self._launcher.state)
 
     @property
     def addresses(self) -> Addresses:
@@ -114,34 +105,3 @@ class EmbeddedStack:
     def _signal(self, server: str, number: signal.Signals) -> None:
         for member in _process.tree(self._launcher.process(server)):
             member.send_signal(number)
-
-    def _release(self) -> None:
-        self._launcher.state.owner = None
-        _state.save(self.folder.state, self._launcher.state)
-        if self._guard:
-            self._guard.kill()
-            self._guard.wait()
-            self._guard = None
-
-
-def _start_guard(folder: DataFolder, owner: _state.ProcessRecord) -> subprocess.Popen[bytes]:
-    guard = [sys.executable, "-P", "-m", "tapeline.embedded._guard", str(folder.path), str(owner.pid), repr(owner.created)]
-    log = folder.log("guard")
-    log.parent.mkdir(exist_ok=True)
-    paths = os.pathsep.join(str(Path(path).absolute()) for path in sys.path)  # it finds our packages wherever we did
-    with log.open("wb") as output:
-        return subprocess.Popen(  # noqa: S603  # our own command
-            guard,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=os.environ | {"PYTHONPATH": paths},
-            cwd=folder.path,
-            start_new_session=True,
-        )
-
-
-def _check_guard(guard: subprocess.Popen[bytes], folder: DataFolder) -> None:
-    if guard.poll() is not None:
-        log = folder.log("guard")
-        raise ServerFailed("guard", f"ended with code {guard.returncode}", log, _process.last_lines(log))

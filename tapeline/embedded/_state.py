@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from tapeline.embedded._errors import EmbeddedError
+from tapeline.embedded._errors import EmbeddedError, FolderUnusable
 
 
 class ProcessRecord(msgspec.Struct, frozen=True):
@@ -47,8 +47,16 @@ def load(path: Path) -> State:
 
 
 def save(path: Path, state: State) -> None:
-    """Replace the recorded state as a whole: a reader sees the old one or the new one."""
+    """Replace the recorded state as a whole: a reader sees the old one or the new one.
+
+    Raises:
+        FolderUnusable: it cannot be written.
+
+    """
     draft = path.with_suffix(".new")
-    draft.write_bytes(msgspec.json.encode(state))
-    draft.chmod(0o600)
-    os.replace(draft, path)
+    try:
+        draft.write_bytes(msgspec.json.encode(state))
+        draft.chmod(0o600)
+        os.replace(draft, path)
+    except OSError as error:
+        raise FolderUnusable(f"cannot write {path}: {error.strerror}") from error

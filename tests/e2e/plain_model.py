@@ -86,17 +86,16 @@ def expect(files: Sequence[Path]) -> Expected:
 
 
 def _stream(files: Sequence[Path], quotes: list[dict[str, Any]]) -> Iterator[PlainTrade | PlainMark]:
-    second, traded = 0, False
+    second = 0
     for path in files:
-        is_up = False
+        traded = False  # by this file's connection
         for line in gzip.decompress(path.read_bytes()).decode().splitlines():
             nanoseconds, _, text = line.partition(" ")
             at, frame = int(nanoseconds) // 1000, json.loads(text)
             if at // 1_000_000 > second:
                 second = at // 1_000_000
-                if is_up and traded:
+                if traded:
                     yield PlainMark(second * 1_000_000)
-            is_up = True
             stream = frame.get("stream", "")
             if stream.endswith("@trade"):
                 traded = True

@@ -22,9 +22,11 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 
-from tapeline.embedded import EmbeddedStack, PortBusy, ServerFailed, StackBusy, status
-from tapeline.embedded._process import Command, find, release, start_waiting, stop
-from tapeline.embedded._state import ProcessRecord, load
+from tapeline.embedded import DataFolder, EmbeddedStack, PortBusy, Progress, ServerFailed, StackBusy, status
+from tapeline.embedded._errors import FolderUnusable
+from tapeline.embedded._launch import Launcher
+from tapeline.embedded._process import Command, find, record, release, start_waiting, stop
+from tapeline.embedded._state import ProcessRecord, State, load
 from tests.servers import throwaway_stack
 
 SCHEMA = Schema('{"type": "record", "name": "R", "fields": [{"name": "n", "type": "int"}]}', "AVRO")
@@ -295,6 +297,31 @@ def test_two_starts_of_one_folder_at_once_do_not_collide(folder: Path) -> None:
         assert len(living(folder)) == 1
     finally:
         tapeline("down", "--data", str(folder))
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_an_up_that_is_ended_in_the_middle_leaves_no_server_behind(folder: Path, end: signal.Signals) -> None:
+    command = [sys.executable, "-m", "tapeline", "up", "kafka", "--data", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as starting:
+        wait_for(lambda: len(living(folder)) == 1, "the broker's process", timeout=60)
+        [server] = living(folder)
+        starting.send_signal(end)
+        assert starting.wait(20) in (-end, 130)
+    wait_for(lambda: load(folder / "state.json").owner is None, "the guard to clean up")
+    assert find(ProcessRecord(server.pid, server.create_time())) is None
+    assert [each.condition for each in status(DataFolder(folder))] == ["stopped"] * 3
+
+
+def test_a_state_that_cannot_be_written_keeps_no_server_from_being_stopped(tmp_path: Path) -> None:
+    sleeper = Command(["/bin/sh", "-c", "exec sleep 600"], {"PATH": os.defpath})
+    children = {server: start_waiting(sleeper, tmp_path, tmp_path / "log") for server in ("kafka", "postgres")}
+    for child in children.values():
+        release(child)
+    state = State(processes={server: record(child.pid) for server, child in children.items()})
+    launcher = Launcher(DataFolder(tmp_path / "gone"), state, tmp_path, Progress())
+    with pytest.raises(FolderUnusable, match=r"cannot write .*/gone/state"):
+        launcher.stop(list(children))
+    assert [child.wait(5) != 0 for child in children.values()] == [True, True]
 
 
 def test_a_child_whose_parent_dies_before_it_was_recorded_never_starts(tmp_path: Path) -> None:

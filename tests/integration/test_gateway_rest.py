@@ -150,6 +150,8 @@ async def test_openapi_document_and_its_page_need_nothing_from_elsewhere() -> No
         quote = document["paths"]["/api/realtime/quote/{symbol}"]["get"]
         for code in ("404", "409", "422"):
             assert quote["responses"][code]["content"]["application/json"]["schema"]["$ref"].endswith("ErrorAnswer")
+        for word in ("/api/ws/market", "QUOTE", "kline_data", "TOO_MANY_SUBSCRIPTIONS", "4008 SLOW_CONSUMER"):
+            assert word in document["info"]["description"]
         status, headers, page = await gateway.ask("GET", "/docs")
         assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
         assert b"http://" not in page

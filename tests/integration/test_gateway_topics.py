@@ -20,7 +20,7 @@ from runtime.errors import ServerUnreachable
 from runtime.settings import Settings, load
 from schemas.registry import RegistryError
 from tapeline.commands.topics import apply_topics
-from tests.builders import INSTRUMENT, START, make_trade
+from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 from tests.cluster import Cluster, Service, wait_for
 from tests.gateway_parts import make_candle, make_quote
 from tests.gateway_running import PATIENCE, receive
@@ -83,9 +83,10 @@ def test_snapshot_then_live_and_again_after_a_restart(cluster: Cluster) -> None:
                 if not restart:
                     await published(cluster, "md.trades", make_trade(9, price=9, at=START + 9))
                     await published(cluster, "md.candles", make_candle(1))
-                    live = await receive(client, 2, ["trade_data", "kline_data"])
-                    assert [message["data"].get("trade_id") for message in live] == ["9", None]
-                    assert live[0]["metadata"]["topic"] == "md.trades"
+                    live = {message["type"]: message for message in await receive(client, 2, ["trade_data", "kline_data"])}
+                    assert live["trade_data"]["data"]["trade_id"] == "9"
+                    assert live["trade_data"]["metadata"]["topic"] == "md.trades"
+                    assert live["kline_data"]["data"]["open_time"] == START + MINUTE
                 await client.close()
 
     asyncio.run(main())

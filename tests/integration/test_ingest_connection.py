@@ -388,6 +388,51 @@ async def test_slow_reader_holds_the_venue_back_and_loses_nothing() -> None:
     assert FeedState.STALE not in states(records)
 
 
+class HalfVenue(FakeVenue):
+    """Serves futures' trades and refuses their other address."""
+
+    refused = 0
+
+    def _admit(self, _connection: ServerConnection, request: Request) -> Response | None:
+        if request.path.startswith("/public"):
+            return None
+        self.refused += 1
+        return Response(HTTPStatus.SERVICE_UNAVAILABLE, "Service Unavailable", Headers({"Content-Length": "0"}))
+
+
+async def test_line_that_is_refused_is_left_alone_while_nobody_takes_records() -> None:
+    async def script(connection: ServerConnection, _number: int) -> None:
+        for number in range(100):
+            await connection.send(trade_frame(number, at=int(seconds_now() * 1e6), M=..., X="MARKET"), text=True)
+        await connection.wait_closed()
+
+    perpetual = "binance:BTC-USDT-PERP"
+    async with HalfVenue(script) as venue:
+        feed = live_feed(venue.url, buffer_size=50)
+        await feed.subscribe([Subscription(perpetual, "trade"), Subscription(perpetual, "ticker")])
+        async with feed:
+            await asyncio.sleep(0.5)
+            before = venue.refused
+            await asyncio.sleep(1)
+            assert venue.refused <= before + 1
+            await until(feed, lambda _records: venue.refused > before + 3)
+
+
+async def test_unsubscribed_instrument_has_no_time_marks() -> None:
+    async with FakeVenue(sends(1)) as venue:
+        feed = live_feed(venue.url)
+        other = Subscription("binance:ETH-USDT", "trade")
+        await feed.subscribe([TRADES, other])
+        async with feed:
+            await until(feed, ids)
+            await feed.unsubscribe([TRADES])
+            await until(feed, lambda records: FeedState.DOWN in states(records))
+            await asyncio.sleep(1.2)
+            await feed.unsubscribe([other])
+            records = await until(feed, lambda records: FeedState.DOWN in states(records))
+    assert not [record for record in records if isinstance(record, TimeMark)]
+
+
 async def test_capture_replayed_gives_the_records_again(tmp_path: Path) -> None:
     path = tmp_path / "capture.gz"
     async with FakeVenue(cut_after((1, 2), (5, 6))) as venue:

@@ -102,6 +102,18 @@ def test_settings_that_would_expose_the_gateway_are_refused() -> None:
     assert options_of(load(environ={}, overrides=["gateway.host=0.0.0.0", "gateway.allow_remote=true"])).host == "0.0.0.0"
 
 
+@pytest.mark.parametrize("origin", ["app.example.com", "https://app.example.com/", "https://App.example.com", "*", "file://x"])
+def test_origin_that_no_browser_sends_is_refused_by_its_key(origin: str) -> None:
+    settings = load(environ={}, overrides=[f"gateway.origins=http://[::1]:5173,{origin}"])
+    with pytest.raises(ConfigurationError, match=r"gateway\.origins\.1: is no web origin"):
+        options_of(settings)
+
+
+def test_origins_are_taken_as_browsers_send_them() -> None:
+    given = ["https://app.example.com", "http://localhost:5173", "http://[::1]:5173"]
+    assert options_of(load(environ={}, overrides=[f"gateway.origins={','.join(given)}"])).origins == set(given)
+
+
 def test_instruments_of_configured_feeds_are_known_from_the_start() -> None:
     feed = ["ingest.feeds.main.feed=binance", "ingest.feeds.main.symbols=binance:BTC-USDT,binance:ETH-USDT"]
     assert options_of(load(environ={}, overrides=feed)).instruments == ("binance:BTC-USDT", "binance:ETH-USDT")

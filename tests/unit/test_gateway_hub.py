@@ -170,6 +170,24 @@ def test_client_too_far_behind_is_closed_and_the_others_go_on() -> None:
     assert (fast.closed, len(fast.of_type("trade_data")), hub.clients) == (None, 20, 1)
 
 
+def test_client_that_asks_on_without_reading_is_closed() -> None:
+    loop = HandTurnedLoop()
+    hub = make_hub(loop, outbox=OutboxLimits(total_bytes=10_000))
+    hub.take(arrivals("md.candles", [make_candle(minute) for minute in range(100)]))
+    greedy = Listener(hub)
+    greedy.say(action="subscribe", symbol=INSTRUMENT, data_type="KLINE")
+    assert len(greedy.of_type("kline_data")) == 100  # written at once, so that a full socket shows
+    hub.fall_behind(greedy.client)
+    greedy.say(action="ping")
+    assert greedy.closed is None
+    greedy.say(action="subscribe", symbol=INSTRUMENT, data_type="KLINE")
+    assert greedy.closed is CloseCode.SLOW_CONSUMER
+    assert hub.clients == 0
+    hub.set_problem("x")
+    loop.settle()
+    assert len(greedy.of_type("kline_data")) == 100
+
+
 def test_disturbed_source_is_told_to_all_clients_once() -> None:
     loop = HandTurnedLoop()
     hub = make_hub(loop)

@@ -14,7 +14,7 @@ from gateway.messages import Room
 from gateway.refusals import ErrorCode, Refusal
 from gateway.session import Outcome, Session, SessionLimits
 from tests.builders import INSTRUMENT, START
-from tests.gateway_parts import make_channels
+from tests.gateway_parts import arrivals, make_candle, make_channels
 
 KNOWN = (INSTRUMENT, "binance:ETH-USDT", "kraken:ETH-USDT", "binance:BTC-USDT-PERP")
 
@@ -102,6 +102,10 @@ def test_ping_is_answered_by_pong() -> None:
         (b'{"action":"subscribe","symbol":"BTC/USDT","id":{}}', ErrorCode.INVALID_MESSAGE),
         (b'{"action":"ping","id":123456789012345678901234567890}', ErrorCode.INVALID_MESSAGE),
         (b'{"action":"subscribe","symbol":"BTC/USDT","data_type":"KLINE","history":-1}', ErrorCode.INVALID_MESSAGE),
+        (
+            b'{"action":"subscribe","symbol":"binance:BTC-USDT","interval":"1m","frequency":"5m"}',
+            ErrorCode.INVALID_MESSAGE,
+        ),
         (b'{"action":"buy"}', ErrorCode.UNKNOWN_ACTION),
         (b'{"action":"subscribe","symbol":"NO/SUCH"}', ErrorCode.UNKNOWN_SYMBOL),
         (b'{"action":"subscribe","symbol":"/-/"}', ErrorCode.UNKNOWN_SYMBOL),
@@ -152,6 +156,31 @@ def test_subscriptions_are_limited_but_may_be_repeated() -> None:
     more, outcome = say(session, action="subscribe", symbol=INSTRUMENT, data_type="TRADE")
     assert more["data"]["name"] == "TOO_MANY_SUBSCRIPTIONS"
     assert outcome.joins == []
+
+
+def test_snapshots_of_one_request_are_limited() -> None:
+    channels = make_channels()
+    instruments = [INSTRUMENT, "binance:ETH-USDT"]
+    for channel in channels:
+        if channel.data_type == "KLINE":
+            for instrument in instruments:
+                for arrival in arrivals("md.candles", [make_candle(minute, instrument=instrument) for minute in range(3)]):
+                    channel.take(arrival)
+    by_type = {channel.data_type: channel for channel in channels}
+    session = Session("test", by_type, Instruments(KNOWN), SessionLimits(snapshot_messages=5))
+    reply, outcome = say(session, action="subscribe", symbols=instruments, data_type="KLINE")
+    assert [(refused["name"], refused["symbol"]) for refused in reply["data"]["refused"]] == [
+        ("TOO_MUCH_HISTORY", "binance:ETH-USDT")
+    ]
+    assert len(outcome.snapshots) == 3
+    reply, outcome = say(session, action="subscribe", symbols=instruments, data_type="KLINE", history=2)
+    assert (reply["data"]["refused"], len(outcome.snapshots)) == ([], 4)
+
+
+def test_interval_may_be_called_frequency() -> None:
+    reply, outcome = say(make_session(), action="subscribe", symbol=INSTRUMENT, data_type="KLINE", frequency="5m")
+    assert outcome.joins == [Room("KLINE", INSTRUMENT, "5m")]
+    assert reply["data"]["subscriptions"][0]["interval"] == "5m"
 
 
 def test_symbols_of_a_message_are_limited() -> None:

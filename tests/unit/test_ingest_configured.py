@@ -11,10 +11,12 @@ from ingest.feed import Feed
 from ingest.live import LiveFeed
 from ingest.recorded import RecordingError
 from ingest.replay import ReplayFeed
+from market.feed_status import FeedStatus
 from runtime.errors import ConfigurationError
 from runtime.settings import IngestSettings
 
 SPOT = {"feed": "binance", "symbols": ["binance:BTC-USDT", "binance:ETH-USDT"], "channels": ["trade", "bookTicker"]}
+OTHER_SPOT = SPOT | {"symbols": ["binance:SOL-USDT"]}
 SIMULATED = {"feed": "simulated", "symbols": ["sim:S001-USD"], "channels": ["trade"]}
 
 
@@ -31,9 +33,33 @@ def test_each_feed_is_made_with_its_subscriptions() -> None:
     assert (simulated.name, simulated.venue) == ("sim", "sim")
 
 
+def test_channels_are_the_feeds_own_where_none_are_named() -> None:
+    simulated = {"feed": "simulated", "symbols": ["sim:S001-USD"]}
+    (feed,) = configured({"sim": simulated})
+
+    async def first_channels() -> set[str]:
+        found: set[str] = set()
+        async with feed, asyncio.timeout(10):
+            async for record in feed:
+                if isinstance(record, FeedStatus):
+                    found.add(record.channel)
+                if len(found) == 2:
+                    break
+        return found
+
+    assert asyncio.run(first_channels()) == {"trade", "quote"}
+
+
 @pytest.mark.parametrize(
     ("feeds", "message"),
     [
+        ({"a": SPOT, "b": SPOT}, r"ingest\.feeds\.b: feed a has trade of binance:BTC-USDT already"),
+        (
+            {"a": SPOT, "b": SPOT | {"channels": ["aggTrade"]}},
+            r"ingest\.feeds\.b: beside the other feeds: binance:BTC-USDT has both trade and aggTrade",
+        ),
+        ({"a": SIMULATED | {"proxy": "http://x"}}, r"ingest\.feeds\.a\.proxy: simulated makes its frames up"),
+        ({"a": SIMULATED | {"capture_file": "c"}}, r"ingest\.feeds\.a\.capture_file: simulated makes its frames up"),
         ({}, r"ingest\.feeds: no feed is configured"),
         ({"a": SPOT | {"feed": "binanse"}}, r"ingest\.feeds\.a\.feed: 'binanse' is no venue; there are: binance, simulated"),
         ({"a": SPOT | {"symbols": ["BTCUSDT"]}}, r"ingest\.feeds\.a: 'BTCUSDT' is no instrument of binance"),
@@ -46,7 +72,7 @@ def test_each_feed_is_made_with_its_subscriptions() -> None:
             r"ingest\.feeds\.a\.websocket_url: one address cannot serve .* several markets \(spot, usdm\)",
         ),
         (
-            {"a": SPOT | {"capture_file": "c"}, "b": SPOT | {"capture_file": "c"}},
+            {"a": SPOT | {"capture_file": "c"}, "b": OTHER_SPOT | {"capture_file": "c"}},
             r"ingest\.feeds\.b\.capture_file: feed a writes to the same file \(got c\)",
         ),
     ],
@@ -59,6 +85,16 @@ def test_setting_at_fault_is_named(feeds: dict[str, Any], message: str) -> None:
 def test_one_capture_file_cannot_take_several_feeds(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot take several feeds"):
         configured({"a": SPOT, "b": SIMULATED}, capture=tmp_path / "capture")
+
+
+def test_feeds_may_share_an_instrument_by_different_streams() -> None:
+    feeds = configured({"a": SPOT, "b": SPOT | {"channels": ["ticker"]}})
+    assert [feed.get_subscribed_tickers() for feed in feeds] == [{"binance:BTC-USDT", "binance:ETH-USDT"}] * 2
+
+
+def test_made_up_feed_cannot_be_captured(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="needs no capture"):
+        configured({"sim": SIMULATED}, capture=tmp_path / "capture")
 
 
 def test_capture_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

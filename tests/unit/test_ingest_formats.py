@@ -42,10 +42,11 @@ def read(path: Path) -> list[Item]:
 
 
 def test_hftbacktest_lines(tmp_path: Path) -> None:
-    assert read(written(tmp_path, HFTBACKTEST)) == [
-        Frame(1723161253937085, "recording", b'{"stream":"x"}'),
-        Frame(1723161253937085, "recording", b'{"n":2}'),
-        Ended(1723161253937085, "recording"),
+    path = written(tmp_path, HFTBACKTEST)
+    assert read(path) == [
+        Frame(1723161253937085, str(path), b'{"stream":"x"}'),
+        Frame(1723161253937085, str(path), b'{"n":2}'),
+        Ended(1723161253937085, str(path)),
     ]
 
 
@@ -74,8 +75,9 @@ def test_cryptofeed_json_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [HFTBACKTEST, CRYPTOFEED, JSONL])
 def test_compressed_recording_is_recognised_whatever_its_name(tmp_path: Path, data: bytes) -> None:
-    plain = read(written(tmp_path, data, "plain.gz"))
-    assert read(written(tmp_path, gzip.compress(data), "compressed.txt")) == plain
+    plain = read(written(tmp_path, data, "recording.gz"))
+    assert read(written(tmp_path, gzip.compress(data), "recording.gz")) == plain
+    assert len(read(written(tmp_path, gzip.compress(data), "recording.txt"))) == len(plain)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +201,30 @@ def test_capture_is_continued_after_a_torn_line(tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes() + b'{"at":9,"li')
     frames = [item for item in read(path) if isinstance(item, Frame)]
     assert [frame.at for frame in frames] == [1, 2]
+
+
+def test_archive_that_a_crash_left_unfinished_is_put_aside_and_a_new_one_begun(tmp_path: Path) -> None:
+    path = tmp_path / "capture.gz"
+    for number in (1, 2, 3):
+        capture = Capture(path, "binance")
+        capture.frame(number, "line", b"{}")
+        capture.close()
+        if number < 3:
+            path.write_bytes(path.read_bytes()[:-4])
+    assert [item.at for item in read(path) if isinstance(item, Frame)] == [3]
+    for number in (1, 2):
+        items = read_recordings([tmp_path / f"capture.unfinished-{number}.gz"])
+        assert [next(items), next(items)] == [Skipped(0, "header"), Frame(number, "line", b"{}")]
+
+
+def test_whole_archive_is_continued(tmp_path: Path) -> None:
+    path = tmp_path / "capture.gz"
+    for number in (1, 2):
+        capture = Capture(path, "binance")
+        capture.frame(number, "line", b"{}")
+        capture.close()
+    assert [item.at for item in read(path) if isinstance(item, Frame)] == [1, 2]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_capture_never_overwrites_another_file(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from ingest.publisher import CHECK, LARGEST_VALUE, fit
+from ingest.publisher import CHECK, LARGEST_VALUE, Undelivered, fit
 from market.dead_letter import DeadLetter
 from market.errors import DataPublishError
 from market.feed_status import FeedState, FeedStatus
 from market.trade import GapMark, TimeMark
+from runtime import metrics
 from schemas.partitioning import partition_of
 from schemas.records import Record
 from tests.builders import INSTRUMENT, START, make_trade
@@ -134,21 +135,33 @@ def test_answers_are_taken_in_while_publishing(bench: Bench) -> None:
     assert bench.publisher.counts.delivered["md.trades"] >= 150
 
 
-def test_failed_delivery_is_counted_and_shown_until_one_succeeds(bench: Bench) -> None:
+def test_failed_delivery_is_counted_shown_and_ends_publishing(bench: Bench) -> None:
     bench.producer.error = KafkaError(KafkaError._MSG_TIMED_OUT)
     bench.publisher.publish(make_trade(1))
-    bench.publisher.poll()
+    with pytest.raises(Undelivered, match=r"not delivered to the broker: md\.trades: .*timed out"):
+        bench.publisher.poll()
     assert bench.publisher.counts.failed == {"md.trades": 1}
-    assert bench.health.told[CHECK]
+    assert bench.publisher.has_failed
     bench.producer.error = None
-    bench.publisher.publish(make_trade(2))
+    with pytest.raises(Undelivered):
+        bench.publisher.publish(make_trade(2))
+    assert len(bench.producer.sent) == 1
+    assert "timed out" in (bench.health.told[CHECK] or "")
+
+
+def test_lost_brokers_are_shown_until_a_record_is_delivered(bench: Bench) -> None:
+    bench.producer.options["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert bench.health.told[CHECK]
+    bench.publisher.publish(make_trade(1))
     bench.publisher.poll()
     assert bench.health.told[CHECK] is None
 
 
-def test_lost_brokers_are_shown_at_once(bench: Bench) -> None:
-    bench.producer.options["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN))
-    assert bench.health.told[CHECK]
+def test_latency_is_that_of_records_handed_over() -> None:
+    bench, histogram = Bench(room=1), metrics.LATENCY.labels(metrics.Hop.RECEIVE_TO_PUBLISH)
+    before = sum(bucket.get() for bucket in histogram._buckets)
+    assert [bench.publisher.publish(make_trade(number)) for number in (1, 2, 2)] == [True, False, False]
+    assert sum(bucket.get() for bucket in histogram._buckets) == before + 1
 
 
 def test_one_lost_connection_is_no_trouble(bench: Bench) -> None:

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 
+from ingest import pump
 from ingest.feed import ConnectionStatus, Counts
-from ingest.publisher import CHECK
-from ingest.pump import Undelivered, run_feeds
+from ingest.publisher import CHECK, Undelivered
+from ingest.pump import run_feeds
 from market.errors import DataPublishError, WebSocketError
 from market.trade import Trade
 from runtime import metrics
@@ -109,27 +111,62 @@ def test_records_that_were_not_delivered_are_told_at_the_end() -> None:
     assert isinstance(caught.value, DataPublishError)
 
 
-def test_readiness_follows_the_feeds_and_the_publisher() -> None:
+def test_readiness_follows_the_feeds_and_the_publisher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump, "_REPORT_SECONDS", 0.001)
     bench, down = Bench(), ListFeed([], name="down", lasts=True)
 
     async def connect() -> None:
         down.status = ConnectionStatus.RECONNECTING
 
     down.connect = connect  # type: ignore[method-assign]  # a feed that does not get through
-    seen: dict[str, str | None] = {}
+    expected = {CHECK: None, "feed": None, "down": "RECONNECTING"}
 
     async def main() -> None:
         stop = asyncio.Event()
         task = asyncio.create_task(
             run_feeds([ListFeed([], lasts=True), down], bench.publisher, stop, bench.health)  # type: ignore[list-item]  # it does what is used
         )
-        await asyncio.sleep(1.2)
-        seen.update(bench.health.told)
+        async with asyncio.timeout(5):
+            while bench.health.told != expected:
+                await asyncio.sleep(0.001)
         stop.set()
         await task
 
     asyncio.run(main())
-    assert seen == {CHECK: None, "feed": None, "down": "RECONNECTING"}
+    assert bench.health.told == expected | {"feed": "DISCONNECTED", "down": "DISCONNECTED"}
+
+
+def test_lost_record_ends_all_feeds_though_they_have_nothing_more_to_say() -> None:
+    bench = Bench()
+    bench.producer.error = KafkaError(KafkaError._MSG_TIMED_OUT)
+    with pytest.raises(Undelivered, match=r"not delivered to the broker: md\.trades"):
+        run([ListFeed([make_trade(1)], lasts=True)], bench)
+
+
+def test_lost_record_at_the_very_end_is_told() -> None:
+    bench = Bench()
+    bench.producer.error = KafkaError(KafkaError._MSG_TIMED_OUT)
+    with pytest.raises(Undelivered, match="delivered to the broker"):
+        run([ListFeed([make_trade(1)])], bench)
+
+
+def test_what_could_not_be_handed_over_before_the_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump, "_DRAIN_SECONDS", 0.05)
+    bench = Bench(room=1)
+    bench.producer.holds_back = True
+    with pytest.raises(Undelivered, match="what feed had received was not all handed to the broker"):
+        run([ListFeed([make_trade(1), make_trade(2)])], bench, stop_after=0.05)
+
+
+def test_fault_of_the_reporting_is_not_passed_over() -> None:
+    bench, feed = Bench(), ListFeed([], lasts=True)
+
+    def get_status() -> ConnectionStatus:
+        raise RuntimeError("no status")
+
+    feed.get_status = get_status  # type: ignore[method-assign]  # a feed with a defect
+    with pytest.raises(RuntimeError, match="no status"):
+        run([feed], bench)
 
 
 def test_counts_become_metrics() -> None:

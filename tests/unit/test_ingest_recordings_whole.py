@@ -16,7 +16,7 @@ from market.candle import fold
 from market.decimals import AMOUNT_SCALE, SCALE
 from market.interval import parse_interval
 from market.quote import Kline, Quote
-from market.trade import Trade
+from market.trade import GapMark, Trade
 from schemas.records import Record
 from tests.builders import MINUTE
 from tests.ingest_parts import FUTURES, FUTURES_LISTING, SAMPLE, SPOT, SPOT_LISTING, played, played_files
@@ -29,11 +29,16 @@ def sample() -> tuple[Playback, list[Record]]:
     return playback, played(read_recordings(SAMPLE), playback=playback)
 
 
-def sample_messages(channel: str) -> list[dict[str, Any]]:
-    """Messages of one channel of the sample, read without any code of ours."""
-    lines = [line for path in SAMPLE for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
-    frames = (json.loads(line.partition(" ")[2]) for line in lines)
-    return [frame["data"] for frame in frames if frame.get("stream", "").endswith(f"@{channel}")]
+@pytest.fixture(scope="module")
+def messages() -> dict[str, list[dict[str, Any]]]:
+    """Trades and quotes of the sample by channel, read without any code of ours."""
+    found: dict[str, list[dict[str, Any]]] = {"trade": [], "bookTicker": []}
+    for path in SAMPLE:
+        for line in gzip.decompress(path.read_bytes()).decode().splitlines():
+            frame = json.loads(line.partition(" ")[2])
+            if (kept := found.get(frame.get("stream", "").rpartition("@")[2])) is not None:
+                kept.append(frame["data"])
+    return found
 
 
 def test_every_trade_of_the_sample_arrives_once_and_in_order(sample: tuple[Playback, list[Record]]) -> None:
@@ -42,18 +47,22 @@ def test_every_trade_of_the_sample_arrives_once_and_in_order(sample: tuple[Playb
     assert {trade.instrument for trade in trades} == {"binance:BTC-USDT"}
 
 
-def test_trades_of_the_sample_say_what_the_messages_say(sample: tuple[Playback, list[Record]]) -> None:
+def test_trades_of_the_sample_say_what_the_messages_say(
+    sample: tuple[Playback, list[Record]], messages: dict[str, list[dict[str, Any]]]
+) -> None:
     trades = [record for record in sample[1] if isinstance(record, Trade)]
-    for trade, message in zip(trades, sample_messages("trade"), strict=True):
+    for trade, message in zip(trades, messages["trade"], strict=True):
         assert Fraction(trade.price, 10**SCALE) == Fraction(message["p"])
         assert Fraction(trade.size, 10**SCALE) == Fraction(message["q"])
         assert trade.exchange_time == message["T"] * 1000
         assert (trade.side == "sell") == message["m"]
 
 
-def test_quotes_of_the_sample_say_what_the_messages_say(sample: tuple[Playback, list[Record]]) -> None:
+def test_quotes_of_the_sample_say_what_the_messages_say(
+    sample: tuple[Playback, list[Record]], messages: dict[str, list[dict[str, Any]]]
+) -> None:
     quotes = [record for record in sample[1] if isinstance(record, Quote)]
-    for quote, message in zip(quotes, sample_messages("bookTicker"), strict=True):
+    for quote, message in zip(quotes, messages["bookTicker"], strict=True):
         assert quote.bid is not None
         assert quote.ask is not None
         assert Fraction(quote.bid, 10**SCALE) == Fraction(message["b"])
@@ -69,28 +78,35 @@ def test_frames_of_the_sample_are_all_accounted_for(sample: tuple[Playback, list
     assert counts.rejected == {}
 
 
-def test_candles_of_the_sample_equal_those_of_plain_arithmetic(sample: tuple[Playback, list[Record]]) -> None:
+def test_recordings_that_follow_each_other_have_no_gap_between_them(sample: tuple[Playback, list[Record]]) -> None:
+    marks = [record for record in sample[1] if isinstance(record, GapMark)]
+    assert [(mark.instrument, mark.begin) for mark in marks] == [("binance:BTC-USDT", None)]
+
+
+def test_candles_of_the_sample_equal_those_of_plain_arithmetic(
+    sample: tuple[Playback, list[Record]], messages: dict[str, list[dict[str, Any]]]
+) -> None:
     candles = CandleFold([parse_interval("1m"), parse_interval("5m")])
     for record in sample[1]:
         candles.take(record)
     by_minute: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for message in sample_messages("trade"):
+    for message in messages["trade"]:
         for name, length in (("1m", MINUTE), ("5m", 5 * MINUTE)):
             by_minute.setdefault((name, message["T"] * 1000 // length * length), []).append(message)
     found = {(candle.interval, candle.open_time): candle for candle in candles.candles()}
     assert found.keys() == by_minute.keys()
-    for key, messages in by_minute.items():
-        candle, prices = found[key], [Fraction(message["p"]) for message in messages]
-        sizes = [Fraction(message["q"]) for message in messages]
-        taken = [size for size, message in zip(sizes, messages, strict=True) if not message["m"]]
-        ordered = sorted(messages, key=lambda message: (message["T"], message["t"]))
+    for key, within in by_minute.items():
+        candle, prices = found[key], [Fraction(message["p"]) for message in within]
+        sizes = [Fraction(message["q"]) for message in within]
+        taken = [size for size, message in zip(sizes, within, strict=True) if not message["m"]]
+        ordered = sorted(within, key=lambda message: (message["T"], message["t"]))
         assert candle.open == Fraction(ordered[0]["p"]) * 10**SCALE
         assert candle.close == Fraction(ordered[-1]["p"]) * 10**SCALE
         assert (candle.high, candle.low) == (max(prices) * 10**SCALE, min(prices) * 10**SCALE)
         assert candle.volume == sum(sizes) * 10**SCALE
         assert candle.amount == sum(a * b for a, b in zip(prices, sizes, strict=True)) * 10**AMOUNT_SCALE
         assert candle.taker_buy_volume == sum(taken) * 10**SCALE
-        assert candle.trade_count == len(messages)
+        assert candle.trade_count == len(within)
     complete = [candle.open_time for candle in candles.candles() if candle.complete and candle.interval == "1m"]
     opened = sorted(open_time for name, open_time in by_minute if name == "1m")
     assert complete == opened[1:-1]  # the first began before the recording, the last is not over
@@ -139,7 +155,8 @@ def test_last_kline_of_a_minute_equals_the_candle_that_is_printed() -> None:
     ]
     for key in same:
         assert Fraction(printed[key]["amount"]) * 10**AMOUNT_SCALE == latest[key].amount
-        assert Fraction(printed[key]["volume"]) * 10**SCALE == latest[key].volume
+        for name in ("open", "high", "low", "close", "volume", "taker_buy_volume"):
+            assert Fraction(printed[key][name]) * 10**SCALE == getattr(latest[key], name), name
     assert same
 
 

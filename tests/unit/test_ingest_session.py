@@ -177,17 +177,45 @@ def test_refused_frames_are_no_life(session: Session) -> None:
 # subscriptions
 
 
-def test_unsubscribed_stream_is_told_to_be_down_and_forgotten(session: Session) -> None:
+def test_unsubscribed_stream_is_told_to_be_down_and_left_out(session: Session) -> None:
     session.received(LINE, trade_frame(1), NOW)
-    assert states(session.forget(LINE, [TRADES, QUOTES], NOW)) == [("trade", FeedState.DOWN)]
-    assert session.streams(LINE) == {}
+    assert states(session.unsubscribed(LINE, [TRADES, QUOTES], NOW)) == [("trade", FeedState.DOWN)]
+    assert session.received(LINE, trade_frame(2), NOW + 1) == []  # it was on the way
+    assert session.counts.ignored == {"trade": 1}
+    assert session.instruments() == frozenset()
+
+
+def test_instrument_whose_trades_are_unsubscribed_gets_no_time_marks(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.unsubscribed(LINE, [TRADES], NOW)
+    assert session.tick(NOW + SECOND) == []
+    session.lost(LINE, NOW + SECOND, "cable cut")
+    session.restored(LINE, NOW + SECOND + 1)
+    assert session.tick(NOW + 2 * SECOND) == []
+
+
+def test_subscribing_again_shows_what_was_missed(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.unsubscribed(LINE, [TRADES], NOW)
+    session.connecting(LINE, [TRADES], NOW + 1, "again")
+    records = session.received(LINE, trade_frame(9, at=NOW + 1000), NOW + 2)
+    assert without_states(records)[0] == GapMark(INSTRUMENT, NOW, NOW + 1000)
+    assert session.tick(NOW + SECOND) == [TimeMark(INSTRUMENT, NOW + SECOND)]
 
 
 def test_muted_stream_is_left_out(session: Session) -> None:
     session.received(LINE, trade_frame(1), NOW)
     session.mute([TRADES])
-    assert session.received(LINE, trade_frame(2), NOW) == []
+    assert states(session.received(LINE, trade_frame(2), NOW)) == [("trade", FeedState.DOWN)]
+    assert session.received(LINE, trade_frame(3), NOW) == []
     assert session.instruments() == frozenset()
     session.unmute([TRADES])
     assert session.instruments() == {INSTRUMENT}
-    assert without_states(session.received(LINE, trade_frame(3), NOW)) != []
+    assert without_states(session.received(LINE, trade_frame(4), NOW)) != []
+
+
+def test_second_trade_channel_of_an_instrument_is_ignored_by_name(session: Session) -> None:
+    aggregate = {"s": "BTCUSDT", "a": 1, "f": 1, "l": 1, "p": "1", "q": "1", "T": NOW // 1000, "m": True}
+    session.received(LINE, trade_frame(1), NOW)
+    assert session.received(LINE, combined("btcusdt@aggTrade", aggregate), NOW) == []
+    assert session.counts.ignored == {"aggTrade beside trade": 1}

@@ -1,5 +1,6 @@
 """`tapeline parse`, as it is typed."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -11,8 +12,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from ingest.recorded import RecordingError
+from runtime.errors import ConfigurationError
 from tapeline.commands.parse import register
-from tests.ingest_parts import FUTURES, NOW, ROOT, SAMPLE, SPOT, SPOT_LISTING, combined, trade_frame
+from tests.ingest_parts import FUTURES, NOW, ROOT, SPOT, SPOT_LISTING, combined, trade_frame
 
 TRADE_FIELDS = {"instrument", "trade_id", "price", "size", "side", "exchange_time", "received_at"}
 CANDLE_FIELDS = [
@@ -128,18 +130,49 @@ def test_market_can_be_said_where_nothing_shows_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nobody", SPOT), "'nobody' is no venue; there are: binance, simulated"),
-        (("binance", SPOT, "--kind", "trades"), "'trades' is none of trade, quote"),
-        (("binance", SPOT, "--candles", "7m"), "'7m' is not a candle interval"),
-        (("binance", SPOT, "--candles", ","), "names no interval"),
-        (("binance", SPOT, "--market", "moon"), "'moon' is none of spot, usdm"),
-        (("binance",), "Missing argument"),
+        (("nobody", SPOT), "VENUE: 'nobody' is no venue; there are: binance, simulated"),
+        (("binance", SPOT, "--kind", "trades"), "--kind: 'trades' is none of trade, quote"),
+        (("binance", SPOT, "--kind", ","), "--kind: names no kind"),
+        (("binance", SPOT, "--candles", "7m"), "--candles: '7m' is not a candle interval"),
+        (("binance", SPOT, "--candles", ","), "--candles: names no interval"),
+        (("binance", SPOT, "--market", "moon"), "--market: 'moon' is none of spot, usdm"),
     ],
 )
 def test_wrong_argument_is_named(arguments: tuple[Any, ...], message: str) -> None:
-    result = tapeline(*arguments)
-    assert result.exit_code == 2
-    assert message in " ".join(result.stderr.replace("│", " ").split())
+    error = tapeline(*arguments).exception
+    assert isinstance(error, ConfigurationError)
+    assert str(error).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (None, "No such file or directory"),
+        (b"", "is empty"),
+        (SPOT.read_bytes()[:-100], "cannot be read: Compressed file ended"),
+        (gzip.compress(b"1723161253937085768 {}\n")[:-8] + bytes(8), "cannot be read: CRC check failed"),
+    ],
+    ids=["missing", "empty", "cut", "damaged"],
+)
+def test_file_that_cannot_be_read_is_named(data: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "recording.gz"
+    if data is not None:
+        path.write_bytes(data)
+    result = tapeline("binance", path)
+    assert result.exit_code != 0
+    assert isinstance(result.exception, RecordingError)
+    assert str(result.exception).startswith(f"{path} ")
+    assert message in str(result.exception)
+
+
+def test_full_disk_is_one_line() -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("/dev/full does not exist here")
+    command = [sys.executable, "-m", "tapeline", "parse", "binance", str(SPOT)]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines()[1:] == ["Error: standard output cannot be written: No space left on device"]
 
 
 def test_file_of_unknown_format_is_an_error(tmp_path: Path) -> None:
@@ -151,7 +184,7 @@ def test_file_of_unknown_format_is_an_error(tmp_path: Path) -> None:
 
 
 def test_reader_that_goes_away_is_no_failure() -> None:
-    command = [sys.executable, "-m", "tapeline", "parse", "binance", str(SAMPLE[0])]
+    command = [sys.executable, "-m", "tapeline", "parse", "binance", str(FUTURES)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None

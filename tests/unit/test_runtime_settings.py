@@ -171,7 +171,7 @@ class TestRefusals:
         )
 
     def test_a_name_given_twice_is_refused(self) -> None:
-        assert "names 'a' more than once" in refusal("sinks: {stores: [a, b, a]}")
+        assert "names 'a' more than once" in refusal("processors: {agents: [a, b, a]}")
 
     def test_a_value_in_place_of_a_section_is_refused(self) -> None:
         assert refusal("kafka: localhost") == (
@@ -190,8 +190,8 @@ class TestRefusals:
         )
 
     def test_an_unset_variable_in_a_list_is_named_with_key_and_line(self) -> None:
-        assert refusal("sinks:\n  stores:\n    - postgres\n    - ${STORE}") == (
-            "sinks.stores.1: the environment variable STORE is not set (from my.yaml:4)"
+        assert refusal("processors:\n  agents:\n    - candles\n    - ${AGENT}") == (
+            "processors.agents.1: the environment variable AGENT is not set (from my.yaml:4)"
         )
 
     def test_a_key_given_twice_is_refused(self) -> None:

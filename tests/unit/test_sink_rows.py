@@ -133,6 +133,12 @@ def test_gap_mark_leaves_a_row_and_a_time_mark_none() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
+def test_healed_gap_is_kept_however_often_it_is_told_unhealed(order: int) -> None:
+    rows = [made(GapMark(INSTRUMENT, None, START, healed=healed)) for healed in (False, True, False)]
+    assert without_repetitions(rows[::order]) == [rows[1]]
+
+
+@pytest.mark.parametrize("order", [1, -1])
 def test_highest_version_of_a_candle_is_kept(order: int) -> None:
     rows = [made(CANDLE._replace(revision=revision)) for revision in (0, 1, 2)]
     assert without_repetitions(rows[::order]) == [rows[2]]

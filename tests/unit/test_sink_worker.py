@@ -281,6 +281,21 @@ def test_outage_is_waited_out_and_nothing_is_lost_or_doubled(call: str, fault: E
     assert health.reasons() == {}
 
 
+def test_lost_store_is_noticed_while_no_record_comes() -> None:
+    world = World()
+    worker, health = make_worker(world)
+    step(worker, 4)
+    assert health.reasons() == {}
+    world.faults["offsets"] = [LOST]
+    began = world.seconds
+    while not health.reasons():
+        step(worker, 1)
+    assert world.seconds - began < 6.0
+    assert "gone" in health.reasons()["store"]
+    step(worker, 30)
+    assert health.reasons() == {}
+
+
 def test_store_says_when_to_come_again() -> None:
     world = World(faults={"offsets": [StoreUnavailable("Store", "here", "busy", retry_after=7.0)]})
     worker, health = make_worker(world)

@@ -1,0 +1,51 @@
+"""What the OpenAPI document says in words: the WebSocket's messages and codes, put together from the parts that define them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gateway.channel import Channel
+from gateway.close_codes import CloseCode
+from gateway.door import MARKET_PATH
+from gateway.refusals import ErrorCode
+
+_DELIVERY = {
+    "latest": "every change; who falls behind gets the latest only",
+    "all": "every one; who falls behind gets a `gap` message that counts what is left out",
+    "history": "past ones first (`history`: how many), then every new version; the highest (revision, source_offset) counts",
+}
+
+_GUIDE = """\
+Latest market data. Prices and sizes are decimal text, times are integer microseconds since the epoch, UTC. Answers are \
+{{data, metadata}}, errors {{error}}.
+
+WebSocket {path}?client_id=NAME
+Every message is JSON text {{type, timestamp, data, metadata}}; an answer has the `id` of its request. Send
+  {{"action": "subscribe", "symbol": "BTC/USDT", "data_types": ["QUOTE", "TRADE"], "id": 1}}
+  {{"action": "subscribe", "symbols": ["BTC/USDT"], "data_type": "KLINE", "interval": "1m", "history": 100}}
+  {{"action": "unsubscribe", "symbol": "BTC/USDT"}}
+  {{"action": "ping"}}
+The answer (`subscribe`, `unsubscribe`, `pong`, or `error`) says what was granted; messages with metadata.snapshot = true \
+follow, then live ones without a gap. metadata names the record a message comes from. `status` tells whether the gateway's own \
+source is undisturbed.
+
+Data types
+{channels}
+
+Error codes: {errors}.
+
+Close codes
+{closings}"""
+
+
+def guide(channels: Iterable[Channel]) -> str:
+    """The description of the API."""
+    return _GUIDE.format(
+        path=MARKET_PATH,
+        channels="\n".join(f"  {each.data_type}, as `{each.message_type}`: {_DELIVERY[each.delivery]}" for each in channels),
+        errors=", ".join(f"{int(code)} {code.name}" for code in ErrorCode),
+        closings="\n".join(
+            f"  {int(code)} {code.name}: {'connect again' if code.reconnect else 'do not connect again as it is'}"
+            for code in CloseCode
+        ),
+    )

@@ -1,0 +1,217 @@
+"""Sinks started as processes, what they have stored, and a model of it in plain Python."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
+
+from market.candle import CandleEvent, CandleEventKind
+from market.price_change import PriceChangedEvent
+from market.trade import GapMark, TimeMark, Trade
+from runtime.kafka import admin_options
+from runtime.settings import Settings, load
+from schemas.records import Record
+from sinks.stores._postgres_tables import TABLES
+from sinks.stores.postgres import migrate
+from tests.builders import MINUTE, START, make_trade
+from tests.cluster import Cluster, Service, Stored
+
+TOPICS = ("md.trades", "md.candles", "md.price-changes")
+PARTITIONS = Settings().topics.partitions
+INSTRUMENTS = ("binance:BTC-USDT", "binance:ETH-USDT", "binance:SOL-USDT", "okx:BTC-USDT", "sse:600519")
+
+Start = Callable[..., Service]
+
+
+class Database:
+    """What the sink has stored."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+
+    def query(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute("SET TimeZone TO 'UTC'")
+            return connection.execute(text.encode(), values).fetchall()
+
+    def offsets(self) -> dict[tuple[str, int], int]:
+        return {(row[0], row[1]): row[2] for row in self.query("SELECT topic, partition, next_offset FROM sink_offsets")}
+
+    def rows(self, table: str, *more: str) -> list[tuple[Any, ...]]:
+        """All rows of a table, and columns besides those that are stored, in the order of the key."""
+        listed = ", ".join(f'"{column}"' for column in (*TABLES[table].columns, *more))
+        key = ", ".join(f'"{column}"' for column in TABLES[table].key)
+        return self.query(f"SELECT {listed} FROM {table} ORDER BY {key}")
+
+
+class Sink:
+    """Makes settings for sinks of one database and starts them."""
+
+    def __init__(self, cluster: Cluster, start: Start, dsn: str) -> None:
+        self.cluster = cluster
+        self.database = Database(dsn)
+        self._start = start
+        self._runs = 0
+        migrate(load(self.config()))
+
+    def config(self, **settings: Any) -> Path:
+        """Settings with a group of its own, so that a killed one's membership is not waited for."""
+        self._runs += 1
+        sinks = {"group_id": f"sink-{self._runs}", **settings}
+        return self.cluster.config(f"sink-{self._runs}.yaml", sinks=sinks, postgres={"dsn": self.database.dsn})
+
+    def start(self, **settings: Any) -> Service:
+        return self._start("sink", "postgres", "-c", self.config(**settings))
+
+    def is_level(self) -> bool:
+        """Whether everything in the topics is stored."""
+        return self.database.offsets() == self.ends()
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """The end of every partition that holds records."""
+        partitions = [TopicPartition(topic, number) for topic in TOPICS for number in range(PARTITIONS)]
+        # A client of its own each time: an older one does not notice that the broker's term of leadership has changed.
+        admin = AdminClient(admin_options(self.cluster.settings.kafka, "tests-ends"))
+        answers = admin.list_offsets({each: OffsetSpec.latest() for each in partitions})  # type: ignore[no-untyped-call]
+        ends = {(each.topic, each.partition): answer.result(10).offset for each, answer in answers.items()}
+        return {key: end for key, end in ends.items() if end}
+
+
+def records(seed: int, count: int) -> dict[str, list[Record]]:
+    """Records of every kind as the stages would publish them, among them repetitions and superseded versions."""
+    chance = random.Random(seed)
+    trades: list[Record] = []
+    candles: list[Record] = []
+    changes: list[Record] = []
+    for number in range(count):
+        instrument = chance.choice(INSTRUMENTS)
+        time = START + number * 1_234_567 + chance.randrange(1000)
+        trade = make_trade(number, at=time, received_at=time + 321, instrument=instrument)._replace(
+            price=chance.randrange(1, 10**20), size=chance.randrange(1, 10**15), side=chance.choice(["buy", "sell", None])
+        )
+        trades.append(trade)
+        if chance.random() < 0.1:
+            marks: list[Record] = [
+                trade,
+                TimeMark(instrument, time),
+                GapMark(instrument, time - 5, time, chance.random() < 0.5),
+            ]
+            trades.append(chance.choice(marks))
+        if chance.random() < 0.3:
+            candles.append(candle(instrument, number // 50, chance.randrange(3), number, chance))
+        if chance.random() < 0.1:
+            changes.append(PriceChangedEvent(instrument, 100, 90, -10, -(10**13), 1, False, time, time, "md.trades", 0, number))
+    return {"md.trades": trades, "md.candles": candles, "md.price-changes": changes}
+
+
+def candle(instrument: str, minute: int, revision: int, offset: int, chance: random.Random) -> CandleEvent:
+    low = chance.randrange(1, 10**15)
+    high = low + chance.randrange(10**15)
+    volume, begin = chance.randrange(1, 10**15), START + minute * MINUTE
+    kind = chance.choice(list(CandleEventKind))
+    figures = (low, high, low, high, volume, volume * low, low, chance.choice([None, volume]), 3)
+    flags = (True, chance.choice([True, False]), False)
+    row = (instrument, "1m", begin, begin + MINUTE, kind, revision, *figures, "1", "3", *flags, begin + 5, begin + 9)
+    return CandleEvent._make((*row, "md.trades", 0, offset))
+
+
+def publish(cluster: Cluster, by_topic: dict[str, list[Record]]) -> None:
+    for topic, each in by_topic.items():
+        cluster.publish(topic, each)
+
+
+def model(cluster: Cluster) -> dict[str, list[tuple[Any, ...]]]:
+    """What the tables must hold, computed from what lies in the topics."""
+    tables: dict[str, dict[tuple[Any, ...], tuple[Any, tuple[Any, ...]]]] = {table: {} for table in TABLES}
+    for topic in TOPICS:
+        for stored in cluster.read(topic):
+            if type(stored.record) not in TABLE_OF:
+                continue
+            table, versions = TABLE_OF[type(stored.record)]
+            fields = columns_of(stored)
+            key = tuple(fields[column] for column in TABLES[table].key)
+            version = tuple(fields[column] for column in versions)
+            if key not in tables[table] or version > tables[table][key][0]:
+                tables[table][key] = version, tuple(fields[column] for column in TABLES[table].columns)
+    return {table: [row for _, row in rows.values()] for table, rows in tables.items()}
+
+
+TABLE_OF: dict[type[Any], tuple[str, tuple[str, ...]]] = {
+    Trade: ("trades", ()),
+    CandleEvent: ("candles", ("revision", "source_offset")),
+    PriceChangedEvent: ("price_changes", ()),
+    GapMark: ("gaps", ("healed",)),
+}
+PRICES = {"price", "size", "open", "high", "low", "close", "volume", "vwap", "taker_buy_volume"}
+PRICES |= {"old_price", "new_price", "change", "change_percent"}
+EXACT = Context(prec=60)
+
+
+def columns_of(stored: Stored) -> dict[str, Any]:
+    """The fields of a record as PostgreSQL should give them back."""
+    fields = {"source_partition": stored.partition, "source_offset": stored.offset, **stored.record._asdict()}
+    if "begin" in fields:
+        fields |= {"begin_time": fields["begin"], "end_time": fields["end"]}
+    elif "received_at" in fields:
+        fields["event_time"] = fields["received_at"] if fields.get("exchange_time") is None else fields["exchange_time"]
+    return {name: None if value is None else column_of(name, value) for name, value in fields.items()}
+
+
+def column_of(name: str, value: Any) -> Any:
+    if name in PRICES or name == "amount":
+        return EXACT.scaleb(Decimal(value), -24 if name == "amount" else -12)
+    if name.endswith(("_time", "_at")):
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)
+    return value
+
+
+def assert_rows_equal_the_model(sink: Sink) -> None:
+    for table, rows in model(sink.cluster).items():
+        assert Counter(sink.database.rows(table)) == Counter(rows), table
+
+
+def assert_offsets_cover_just_the_rows(sink: Sink, published: dict[tuple[int, int], Trade]) -> None:
+    """Of every partition all trades below the stored offset are rows, and none at or above it."""
+    with psycopg.connect(sink.database.dsn) as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        stored: dict[int, int] = dict(
+            connection.execute("SELECT partition, next_offset FROM sink_offsets WHERE topic = 'md.trades'").fetchall()
+        )
+        rows = Counter(connection.execute("SELECT instrument, trade_id FROM trades").fetchall())
+    below = {(trade.instrument, trade.trade_id) for (part, offset), trade in published.items() if offset < stored.get(part, 0)}
+    assert set(rows) == below
+    assert set(rows.values()) <= {1}
+
+
+def is_reading(service: Service) -> bool:
+    return '"event":"reading"' in service.text()
+
+
+def not_ready(service: Service) -> dict[str, str]:
+    """Why a service is not ready; empty when it is."""
+    address = re.findall(r'"address":"(http://[^"]+)","event":"serving', service.text())[-1]
+    try:
+        with urllib.request.urlopen(f"{address}/readyz") as answer:
+            return dict(json.load(answer)["reasons"])
+    except urllib.error.HTTPError as error:
+        with error:
+            return dict(json.load(error)["reasons"])
+
+
+def metric(service: Service, name: str) -> float:
+    address = re.findall(r'"address":"(http://[^"]+)","event":"serving', service.text())[-1]
+    with urllib.request.urlopen(f"{address}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
