@@ -48,7 +48,7 @@ format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 bench: $(READY) ## all benchmarks; each prints its table and writes benchmarks/out/NAME.json
-	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+	@for file in $(wildcard benchmarks/bench_*.py); do $(BIN)/python $$file || exit 1; done
 
 bench-%: $(READY)
 	$(BIN)/python benchmarks/bench_$*.py

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +9,17 @@ from typing import Any
 
 import faust
 
-import processors.agents
 from processors import batching
 from processors.batch import Batch
 from processors.computation import Computation, Effects
+from processors.configured import load_computations
 from processors.loop import BatchLoop
 from processors.outputs import Outputs
 from processors.tables import AcknowledgedTable
-from runtime.errors import ConfigurationError, Problem
 from runtime.kafka import ssl_context
 from runtime.settings import Settings
 from schemas.codec import Codec
-from schemas.topics import CANDLES, DEAD_LETTERS, PRICE_CHANGES, TRADES, Topic, changelog
+from schemas.topics import CANDLES, DEAD_LETTERS, PRICE_CHANGES, TRADES, Topic
 
 COMMIT_INTERVAL = 0.25
 """Seconds between commits of offsets: how much is read again after a crash."""
@@ -45,31 +42,6 @@ class Hooks:
     on_effects: Callable[[Batch, Effects], None]
     on_waiting: Callable[[str | None], None]
     on_failure: Callable[[BaseException], None]
-
-
-def agent_names() -> list[str]:
-    """Every computation there is: the files of `agents/`."""
-    return [module.name for module in pkgutil.iter_modules(processors.agents.__path__)]
-
-
-def load_computations(settings: Settings) -> dict[str, Computation]:
-    """The configured computations by name. Raises ConfigurationError for a name that is no file of `agents/`."""
-    known = agent_names()
-    for name in settings.processors.agents:
-        if name not in known:
-            raise ConfigurationError(
-                Problem("processors.agents", f"there is no agent of this name; there are {', '.join(known)}", name)
-            )
-    return {
-        name: importlib.import_module(f"processors.agents.{name}").build(settings.processors)
-        for name in settings.processors.agents
-    }
-
-
-def state_topics(settings: Settings) -> list[Topic]:
-    """Changelog topics of all tables of the configured computations."""
-    names = [table for computation in load_computations(settings).values() for table in computation.tables]
-    return [changelog(settings.processors.application, name) for name in names]
 
 
 def build_app(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable[[], int]) -> Any:

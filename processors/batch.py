@@ -42,11 +42,14 @@ class Batch:
     """Consecutive records of one partition: what the event of a batched topic carries.
 
     Several agents read one topic, so the batch is decoded once, by whoever comes first; the refusals are handed out once.
+    `generation` is the group's; `previous` the last offset of the batch delivered before it, None for the generation's first.
     """
 
     topic: str
     partition: int
     raw: Sequence[RawRecord]
+    generation: int = 0
+    previous: int | None = None
     decoded: list[SourceRecord] | None = None
     refusals: list[Refusal] | None = None
 

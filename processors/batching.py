@@ -3,8 +3,12 @@
 Registered as the extension `tapeline` of Faust's transports; a broker URL `tapeline://host:port` selects it. Topics named in
 `batched_topics` arrive as batches; every other topic (changelogs) keeps one event per record.
 
-It reaches into these names of Faust that are not public: `Consumer._drain_messages`, `_wait_next_records`, `_new_offset`,
-`_acked`, `_read_offset`, `_n_acked`, `_unacked_messages`, `_waiting_for_ack`, `_buffered_partitions`, and
+Faust ends a rebalance by emptying the agents' queues while it fetches already; what was delivered a moment before would be
+passed over, and committed with the next batch. So no batch is fetched before a rebalance is over, each batch names the one
+before it, which `processors.loop` checks, and offsets that a fetch leaves out are asked for once more.
+
+It reaches into these names of Faust that are not public: `Consumer._drain_messages`, `_wait_next_records`, `_getmany`,
+`_new_offset`, `_acked`, `_read_offset`, `_n_acked`, `_unacked_messages`, `_waiting_for_ack`, `_buffered_partitions`, and
 `Producer._settings_extra`. A unit test holds that they exist, so that an upgrade that moves one fails with its name.
 """
 
@@ -23,9 +27,13 @@ from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
 from processors.batch import Batch, RawRecord
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
 
 SCHEME = "tapeline"
 POLL_TIMEOUT = 1.0
+PAUSE_WHILE_REBALANCING = 0.05
 
 FAUST_LOGGER = logging.getLogger("faust.tapeline")
 """For subclasses of Faust's services, which log each of their steps: heard as Faust itself is."""
@@ -40,16 +48,35 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     logger = FAUST_LOGGER
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._delivered: dict[TP, tuple[int, int]] = {}  # generation and last offset
+        self._asked_again: dict[TP, int] = {}
+
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
             while not (self.should_stop or fetcher.should_stop):
-                await self._deliver(*await self._wait_next_records(POLL_TIMEOUT))
+                generation = self.app.consumer_generation_id
+                await self._deliver(generation, *await self._wait_next_records(POLL_TIMEOUT))
         except (asyncio.CancelledError, ConsumerStoppedError):
             if not self.transport.app.should_stop:
                 raise
 
-    async def _deliver(self, records: Mapping[TP, list[Any]] | None, active: set[TP] | None) -> None:
-        generation = self.app.consumer_generation_id
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        if self.app.rebalancing and active_partitions is not None:
+            active_partitions = {tp for tp in active_partitions if not self._is_batched(tp)}
+            if not active_partitions:
+                await asyncio.sleep(PAUSE_WHILE_REBALANCING)
+                return {}
+        return await super()._getmany(active_partitions, timeout)
+
+    def _is_batched(self, tp: TP) -> bool:
+        return tp.topic in self.transport.batched_topics
+
+    def _is_current(self, generation: int) -> bool:
+        return bool(self.flow_active) and self.app.consumer_generation_id == generation
+
+    async def _deliver(self, generation: int, records: Mapping[TP, list[Any]] | None, active: set[TP] | None) -> None:
         await asyncio.sleep(0)
         if not records or self.should_stop:
             return
@@ -57,28 +84,40 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await self.perform_seek()
             return
         for tp, found in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return  # what is left is read again from the committed offsets
+            if not self._is_current(generation):
+                return  # what is left is read again: Faust seeks at the end of each rebalance
             if active is None or tp in active or tp in self._buffered_partitions:
                 await self._deliver_partition(tp, found, generation)
 
     async def _deliver_partition(self, tp: TP, found: list[Any], generation: int) -> None:
-        read = self._read_offset[tp]
-        fresh = found if read is None else [record for record in found if record.offset >= read]
+        wanted = self._read_offset[tp]
+        fresh = found if wanted is None else [record for record in found if record.offset >= wanted]
         if not fresh:
             return
-        if tp.topic in self.transport.batched_topics:
-            messages = [self._batch_message(tp, fresh, generation)]
-        else:
-            messages = [self._to_message(tp, record) for record in fresh]
-        for message in messages:
-            await self.wait_first(self.callback(message), self.suspend_flow.wait())
-            self._read_offset[tp] = message.offset
+        if not self._is_batched(tp):
+            for record in fresh:
+                if not await self._hand_over(tp, self._to_message(tp, record), generation):
+                    return
+                self._read_offset[tp] = record.offset
+        elif wanted is not None and fresh[0].offset > wanted and self._asked_again.get(tp) != wanted:
+            self._asked_again[tp] = wanted  # a hole that is there the second time as well is one of the topic's own
+            log.warning("asking again for records left out", partition=tp.partition, topic=tp.topic, begin=wanted)
+            await self.seek_wait({tp: wanted})
+        elif await self._hand_over(tp, self._batch_message(tp, fresh, generation), generation):
+            self._delivered[tp] = generation, fresh[-1].offset
+            self._read_offset[tp] = fresh[-1].offset + 1
+
+    async def _hand_over(self, tp: TP, message: ConsumerMessage, generation: int) -> bool:
+        """Give a message to its agents; False when a rebalance came in between, after which it is read again."""
+        if self._is_batched(tp) and self.app.rebalancing:
+            return False
+        await self.wait_first(self.callback(message), self.suspend_flow.wait())
+        return self._is_current(generation)
 
     def _batch_message(self, tp: TP, found: list[Any], generation: int) -> BatchMessage:
-        last = found[-1]
+        last, before = found[-1], self._delivered.get(tp)
         records = [RawRecord(record.offset, record.timestamp, record.key, record.value) for record in found]
-        batch = Batch(tp.topic, tp.partition, records)
+        batch = Batch(tp.topic, tp.partition, records, generation, before[1] if before and before[0] == generation else None)
         return BatchMessage(
             tp.topic,
             tp.partition,

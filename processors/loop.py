@@ -27,6 +27,10 @@ log = get_logger(__name__)
 REGISTRY_RETRY_SECONDS = 1.0
 
 
+class BatchMissing(Exception):
+    """A batch that was delivered did not reach the agent; it was not acknowledged, so a restart reads it again."""
+
+
 class BatchLoop:
     """Runs one computation over the batches of a stream."""
 
@@ -53,6 +57,7 @@ class BatchLoop:
         self._on_effects = on_effects
         self._on_waiting = on_waiting
         self._on_failure = on_failure
+        self._last: dict[int, tuple[int, int]] = {}  # by partition: generation and last offset of its latest batch
 
     async def run(self, stream: Any) -> None:
         """Process batches until the stream ends.
@@ -69,6 +74,7 @@ class BatchLoop:
             await stream.ack(event)
 
     async def _process(self, batch: Batch) -> None:
+        self._check_follows(batch)
         if batch.decoded is None:
             await self._learn_schemas(batch)
             batch.decode(self._codec, self._max_skew)
@@ -82,6 +88,16 @@ class BatchLoop:
             if writes := effects.writes.get(name):
                 await self._tables[name].apply(writes)
         self._on_effects(batch, effects)
+
+    def _check_follows(self, batch: Batch) -> None:
+        """Raise BatchMissing unless the batch delivered before this one was processed here."""
+        generation, last = self._last.get(batch.partition, (batch.generation, None))
+        expected = last if generation == batch.generation else None
+        if batch.previous != expected:
+            raise BatchMissing(
+                f"{batch.topic}[{batch.partition}]: the batch at {batch.raw[0].offset} follows {batch.previous}, not {expected}"
+            )
+        self._last[batch.partition] = batch.generation, batch.raw[-1].offset
 
     async def _learn_schemas(self, batch: Batch) -> None:
         """Ask the registry for schema ids met for the first time, for as long as it takes: they say nothing bad of a record."""

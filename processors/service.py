@@ -12,9 +12,10 @@ from confluent_kafka.admin import AdminClient
 
 from market.candle import CandleEvent
 from market.trade import Trade
-from processors.app import TOPICS, Hooks, build_app, state_topics
+from processors.app import TOPICS, Hooks, build_app
 from processors.batch import Batch
 from processors.computation import Effects
+from processors.configured import state_topics
 from processors.watchdog import Watchdog, read_positions
 from runtime import metrics
 from runtime.errors import ConfigurationError, Problem

@@ -28,6 +28,12 @@ class RegistryError(MarketDataError):
     exit_code = 1
 
 
+class RegistryUnreachable(RegistryError):
+    """The schema registry does not answer."""
+
+    exit_code = 3
+
+
 class SchemaNotRegistered(RegistryError):
     """A topic's schema is not in the registry."""
 
@@ -44,7 +50,7 @@ def subject_of(topic: Topic, record_type: type[Record]) -> str:
 class Registry:
     """One registry, reached with the options of confluent-kafka's client (`url` at least).
 
-    Every call raises RegistryError when it cannot be reached.
+    Every call raises RegistryUnreachable when it does not answer.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -111,4 +117,6 @@ class Registry:
         return found.schema_id
 
     def _failed(self, error: Exception) -> RegistryError:
-        return RegistryError(f"schema registry at {self._url}: {error}")
+        if isinstance(error, SchemaRegistryError):
+            return RegistryError(f"schema registry at {self._url}: {error}")
+        return RegistryUnreachable(f"schema registry at {self._url} is not reachable: {error}")

@@ -9,8 +9,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tapeline.demo.runner import DemoOptions, run
-from tapeline.demo.services import DemoFailed
 from tapeline.embedded import EmbeddedError
 
 SecondsOption = Annotated[float | None, typer.Option(metavar="N", min=1, help="End by itself after so many seconds.")]
@@ -27,6 +25,9 @@ def register(app: typer.Typer) -> None:
 
 def demo(seconds: SecondsOption = None, keep: KeepOption = None, simulate: SimulateOption = False) -> None:
     """Replay recorded Binance trades and quotes, moved to now, through every part, and watch them arrive."""
+    from tapeline.demo.runner import DemoOptions, run  # here: it imports most of the project
+    from tapeline.demo.services import DemoFailed
+
     logging.disable(logging.WARNING)  # the services log to their files; here the view speaks
     try:
         run(DemoOptions(seconds, keep, simulate), Console())

@@ -7,7 +7,6 @@ import os
 
 import typer
 
-from processors import service
 from runtime import lifecycle, logs
 from tapeline.options import ConfigOption, SetOption, read_settings
 
@@ -19,6 +18,8 @@ def register(app: typer.Typer) -> None:
 
 def process(config: ConfigOption = None, overrides: SetOption = None) -> None:
     """Turn the trade stream into candles and price changes. Start more of them to share the partitions."""
+    from processors import service  # here: Faust takes a second to import, which the other commands need not wait for
+
     settings = read_settings(config, overrides)
     logs.configure("processors", settings.observability.log_level, settings.observability.log_format)
     code = lifecycle.run(lambda stop: service.run(settings, stop))

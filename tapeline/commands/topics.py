@@ -7,7 +7,7 @@ from confluent_kafka.admin import AdminClient
 from rich.console import Console
 from rich.table import Table
 
-from processors.app import state_topics
+from processors.configured import state_topics
 from runtime.kafka import admin_options, check_broker, registry_options
 from runtime.settings import Settings
 from schemas.admin import TopicAdmin, TopicPlan

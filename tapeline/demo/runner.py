@@ -176,13 +176,13 @@ class Demo:
             time.sleep(0.1)
 
     def _revive(self) -> None:
-        """Start a service again that ended by itself; the recording begins anew when it is over."""
-        for service in self._services:
+        """Start a service again that failed; the recording begins anew when it is over. Raises DemoFailed."""
+        for service in [*self._services, *([self._source] if self._source else [])]:
+            if service.has_failed():
+                service.count_failure()
+                self._notices = (*self._notices[-2:], f"{service.name} failed and was started again, see {service.log}")
             if service.has_ended():
                 service.restart()
-                self._notices = (*self._notices[-2:], f"{service.name} ended and was started again, see {service.log}")
-        if self._source and self._source.has_ended():
-            self._source.restart()
 
     def _stop_source(self) -> None:
         if self._source:

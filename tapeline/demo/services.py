@@ -18,6 +18,9 @@ from runtime.lifecycle import OWNED_VARIABLE
 STOP_SECONDS = 16.0
 """A service promises to be gone 15 s after it was asked to stop."""
 
+MOST_FAILURES = 3
+"""How often a service may fail before the demo gives up."""
+
 _LAST_LINES = 12
 
 
@@ -34,7 +37,7 @@ class Service:
         self.name = name
         self.port = free_port()
         self.log = logs / f"{name}.log"
-        self.restarts = 0
+        self._failures = 0
         metrics = f"observability.metrics_port={self.port}"
         self._command = [sys.executable, "-m", "tapeline", *arguments, "-c", str(config), "--set", metrics]
         self._process = self._start()
@@ -42,7 +45,7 @@ class Service:
     def is_ready(self) -> bool:
         """Whether it says that it can work. Raises DemoFailed when it has ended."""
         if self._process.poll() is not None:
-            raise DemoFailed(f"{self.name} ended with exit code {self._process.returncode}:\n{self._tail()}")
+            raise self._failed()
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2) as answer:
                 return bool(answer.status == 200)
@@ -53,10 +56,19 @@ class Service:
         """Whether the process is gone."""
         return self._process.poll() is not None
 
+    def has_failed(self) -> bool:
+        """Whether the process is gone for another reason than having nothing more to do."""
+        return self._process.poll() not in (None, 0)
+
+    def count_failure(self) -> None:
+        """Take note of a failure. Raises DemoFailed when there were too many."""
+        self._failures += 1
+        if self._failures > MOST_FAILURES:
+            raise self._failed()
+
     def restart(self) -> None:
         """Start it again after it ended."""
         self._reap()
-        self.restarts += 1
         self._process = self._start()
 
     def metrics_text(self) -> str:
@@ -96,9 +108,9 @@ class Service:
         if self._process.stdin:
             self._process.stdin.close()
 
-    def _tail(self) -> str:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join([*lines[-_LAST_LINES:], f"(all of it in {self.log})"])
+    def _failed(self) -> DemoFailed:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]
+        return DemoFailed(f"{self.name} ended with exit code {self._process.returncode}:\n" + "\n".join(lines))
 
 
 def stop_all(services: Sequence[Service]) -> None:

@@ -116,6 +116,7 @@ def test_worker_killed_again_and_again_loses_and_doubles_nothing(cluster: Cluste
         worker.start()
     wait_for(lambda: is_done(cluster, worker), "all offsets to be committed", timeout=100, every=0.5)
     worker.kill()
+    assert "BatchMissing" not in worker.text()
     check_against_model(cluster, records)
 
 

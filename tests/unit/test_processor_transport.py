@@ -8,12 +8,21 @@ from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.drivers import by_name
 
-from processors.app import agent_names, load_computations
 from processors.batching import SCHEME, BatchConsumer, IdempotentProducer, Transport
+from processors.configured import agent_names, load_computations
 from runtime.errors import ConfigurationError
 from runtime.settings import Settings
 
-METHODS = ("_drain_messages", "_wait_next_records", "_new_offset", "_to_message", "ack", "perform_seek", "wait_first")
+METHODS = (
+    "_drain_messages",
+    "_wait_next_records",
+    "_getmany",
+    "_new_offset",
+    "_to_message",
+    "ack",
+    "perform_seek",
+    "wait_first",
+)
 ATTRIBUTES = ("_acked", "_read_offset", "_n_acked", "_unacked_messages", "_waiting_for_ack", "_buffered_partitions")
 
 
