@@ -40,7 +40,7 @@ class CandleHistory:
         return len(self._arrived)
 
     def take(self, event: CandleEvent, source: Source) -> bool:
-        """Keep a candle; False when a version as high is here already. One older than all that is kept is not kept."""
+        """Keep a candle; False when a version as high is here already, or when it is older than all there is room for."""
         series = event.instrument, event.interval
         held = self._series.setdefault(series, {})
         before = held.get(event.open_time)
@@ -54,7 +54,7 @@ class CandleHistory:
         insort(times, event.open_time)
         self._arrived[series, event.open_time] = None
         self._shrink(series, times)
-        return True
+        return event.open_time in held
 
     def latest(self, instrument: str, interval: str, count: int) -> list[HeldCandle]:
         """The `count` latest candles of a series, oldest first."""

@@ -33,7 +33,7 @@ class Instruments:
         return iter(sorted(self._known))
 
     def add(self, instrument: str) -> None:
-        """Take note of an instrument."""
+        """Take note of an instrument; the id is well-formed, as every record that the intake delivers."""
         if instrument in self._known:
             return
         self._known.add(instrument)

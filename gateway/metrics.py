@@ -22,8 +22,13 @@ CLOSED = Counter("tapeline_gateway_closed", "Connections closed by the gateway, 
 REFUSED = Counter("tapeline_gateway_refused", "Handshakes refused, by reason.", ["reason"], registry=REGISTRY)
 UNDECODABLE = Counter(
     "tapeline_gateway_undecodable",
-    "Records passed over because they could not be read.",
+    "Records passed over because they could not be read, or are not what their topic carries.",
     ["topic", "reason"],
+    registry=REGISTRY,
+)
+TRADES_TOO_OLD = Counter(
+    "tapeline_gateway_trades_too_old",
+    "Trades not told because their ids are older than those remembered: they may have been told before.",
     registry=REGISTRY,
 )
 

@@ -102,9 +102,11 @@ async def run(settings: Settings, stop: asyncio.Event, listening: Listening | No
     )
     kafka = tail_options(settings.kafka, "gateway", without_offset="error")
     look_backs = {name: LOOK_BACKS.get(name, 0) for name in topics}
+    max_skew = round(settings.ingest.max_clock_skew_seconds * 1e6)
+    tail = Tail(kafka, settings.kafka.bootstrap, look_backs, codec.decode, max_skew=max_skew)
     health = Health(CHECKS)
     with serving(health, settings.observability):
-        await serve(options, Tail(kafka, settings.kafka.bootstrap, look_backs, codec.decode), health, stop, listening)
+        await serve(options, tail, health, stop, listening)
 
 
 async def serve(

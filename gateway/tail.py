@@ -20,10 +20,12 @@ from gateway.messages import Arrival, Source
 from gateway.metrics import UNDECODABLE
 from gateway.progress import Bounds, Partition, Progress
 from market.errors import DataValidationError
+from market.trade import MAX_CLOCK_SKEW
 from runtime import metrics
 from runtime.errors import RuntimeFault, ServerUnreachable
 from runtime.logs import get_logger
 from runtime.retry import Backoff, delays
+from schemas.checks import check_carried
 from schemas.records import Record
 from schemas.registry import RegistryError
 from schemas.topics import TOPICS
@@ -55,6 +57,7 @@ class Tail:
         look_backs: for each topic how many records of each partition to read first, None for all.
         decode: reads a record's value; may block on the schema registry.
         backoff: how long to wait before the registry is asked again.
+        max_skew: what ingest grants exchanges' clocks, in microseconds.
 
     """
 
@@ -65,12 +68,14 @@ class Tail:
         look_backs: Mapping[str, int | None],
         decode: Decode,
         backoff: Backoff = _BACKOFF,
+        max_skew: int = MAX_CLOCK_SKEW,
     ) -> None:
         self._options = {**options, **_OPTIONS, "error_cb": self._on_error}
         self._address = address
         self._look_backs = look_backs
         self._decode = decode
         self._backoff = backoff
+        self._max_skew = max_skew
         self._stop = threading.Event()
         self._on_the_way = threading.BoundedSemaphore(_BATCHES_ON_THE_WAY)
         self._progress = Progress({}, {})
@@ -151,16 +156,20 @@ class Tail:
             else:
                 arrivals += [arrival] if arrival else []
             self._progress.move(_partition(message), _offset(message) + 1)
-        self._tell_undecodable(faults)
+        self._tell_passed_over(faults)
         return arrivals
 
     def _arrival(self, message: Message) -> Arrival | None:
+        """A record to hand over, None for a tombstone. Raises DataValidationError for what its topic does not carry."""
         topic, partition = _partition(message)
         self._records_in[topic].inc()
         value = message.value()
         if value is None and TOPICS[topic].compacted:
             return None  # a tombstone: what was removed upstream is not taken back from clients
-        return Arrival(Source(topic, partition, _offset(message)), self._patiently_decode(value))
+        record = self._patiently_decode(value)
+        appended_at = message.timestamp()[1] * 1000
+        check_carried(topic, message.key(), record, max_skew=self._max_skew, appended_at=appended_at)
+        return Arrival(Source(topic, partition, _offset(message)), record)
 
     def _patiently_decode(self, value: bytes | None) -> Record:
         """Decode, waiting as long as the registry cannot be asked. Raises DataValidationError for what is no record."""
@@ -260,8 +269,8 @@ class Tail:
             self._reported = problem
             self._tell(problem)
 
-    def _tell_undecodable(self, faults: list[tuple[Message, DataValidationError]]) -> None:
-        """The gateway writes nothing to Kafka, so what it cannot read is counted and logged with its place."""
+    def _tell_passed_over(self, faults: list[tuple[Message, DataValidationError]]) -> None:
+        """The gateway writes nothing to Kafka, so what it cannot take is counted and logged with its place."""
         for message, fault in faults:
             UNDECODABLE.labels(message.topic(), fault.reason).inc()
         for message, fault in faults[:_LOGGED_PER_BATCH]:

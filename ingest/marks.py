@@ -42,6 +42,7 @@ class _Continuity:
     was_down: bool = False
     seen: SeenTrades = field(default_factory=SeenTrades)
     holes: list[_Hole] = field(default_factory=list)
+    never_filled: set[GapMark] = field(default_factory=set)
 
 
 class Marks:
@@ -114,6 +115,7 @@ def _since_last_line(known: _Continuity, trade: Trade) -> list[GapMark]:
     known.was_down = False
     known.seen = SeenTrades()
     known.holes.clear()
+    known.never_filled.clear()
     return [_gap(trade, known.latest)]
 
 
@@ -131,14 +133,18 @@ def _of_ids(known: _Continuity, trade: Trade, number: int) -> list[GapMark]:
 
 
 def _healed(known: _Continuity) -> list[GapMark]:
+    """Gaps all of whose trades have come. Holes found in one instant have equal gaps: the last of them to fill heals it."""
     open_, filled = [], []
     for hole in known.holes:
         if any(first <= hole.last and last >= hole.first for first, last in known.seen.holes):
             open_.append(hole)
-        elif hole.first > known.seen.floor:  # what lies below the floor is forgotten, not filled
-            filled.append(hole.gap._replace(healed=True))
+        elif hole.first > known.seen.floor:
+            filled.append(hole.gap)
+        else:  # what lies below the floor is forgotten, not filled
+            known.never_filled.add(hole.gap)
     known.holes = open_
-    return filled
+    unhealed = known.never_filled.union(hole.gap for hole in open_)
+    return [gap._replace(healed=True) for gap in dict.fromkeys(filled) if gap not in unhealed]
 
 
 def _gap(trade: Trade, begin: int) -> GapMark:

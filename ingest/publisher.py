@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ingest.clock import Clock, SystemClock
-from market.dead_letter import DeadLetter
+from market.dead_letter import DeadLetter, fit
 from market.errors import DataPublishError, DataValidationError
 from market.feed_status import FeedStatus
 from market.quote import Kline, Quote
@@ -42,10 +42,9 @@ TOPIC_OF: Mapping[type[Record], Topic] = {
 }
 """Where ingest publishes which records."""
 
-LARGEST_VALUE = 900_000
-"""Bytes of a dead letter's original that are kept; below the client's and the broker's default message limits."""
+ROOM_FOR_ORIGINAL = 900_000
+"""Bytes of a dead letter's original that are kept: the client's limit for a message holds for the dead letters as well."""
 
-_LONGEST_ERROR = 2_000
 _RECORDS_PER_POLL = 100
 _LOG_EVERY_SECONDS = 10.0
 _WAIT_SECONDS = 0.005
@@ -153,7 +152,7 @@ class Publisher:
 
     def _stamped(self, record: Record) -> Record:
         if isinstance(record, DeadLetter):
-            return fit(record)
+            return fit(record, ROOM_FOR_ORIGINAL)
         return record._replace(published_at=self._clock.now())  # type: ignore[call-arg]  # every other record of TOPIC_OF has it
 
     def _produce(self, topic: Topic, record: Record, value: bytes) -> bool:
@@ -230,17 +229,3 @@ class Publisher:
             self._failure = reason
             log.error("records are not delivered", reason=reason)
             self._health.not_ready(CHECK, reason)
-
-
-def fit(letter: DeadLetter) -> DeadLetter:
-    """The dead letter with as much of its original as one message can hold."""
-    letter = letter._replace(error=letter.error[:_LONGEST_ERROR])
-    key, value = letter.key or b"", letter.value or b""
-    if len(key) + len(value) <= LARGEST_VALUE:
-        return letter
-    key = key[: LARGEST_VALUE // 2]
-    return letter._replace(
-        key=None if letter.key is None else key,
-        value=None if letter.value is None else value[: LARGEST_VALUE - len(key)],
-        truncated=True,
-    )

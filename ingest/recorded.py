@@ -5,6 +5,7 @@ Times are microseconds since the epoch, UTC, by the recorder's clock; finer digi
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from market.errors import DataValidationError, MarketDataError
@@ -84,6 +85,15 @@ def micros_of_seconds(text: bytes) -> int:
     """Microseconds of unix seconds in decimal text (1633998512.0633569), further digits cut off."""
     whole, _, fraction = text.partition(b".")
     return int(whole) * 1_000_000 + int(fraction[:_FRACTION_DIGITS].ljust(_FRACTION_DIGITS, b"0"))
+
+
+def line_by_line(lines: Iterable[bytes], item_of: Callable[[bytes, int], Item]) -> Iterator[Item]:
+    """One item of each line; `item_of` is given the line and the time of the item before it, for lines without a time."""
+    at = 0
+    for line in lines:
+        item = item_of(line, at)
+        at = item.at
+        yield item
 
 
 def bad_line(data: bytes, at: int) -> Unreadable:

@@ -14,9 +14,10 @@ from enum import Enum
 from typing import NamedTuple
 
 from market.candle import Candle, CandleEvent, CandleEventKind, candle_of, merge
+from market.gaps import KnownGaps
 from market.interval import Interval, parse_interval
 from market.seen_trades import SeenTrades, Verdict
-from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
+from market.trade import MAX_CLOCK_SKEW, GapMark, TimeMark, Trade, TradeStreamRecord
 from market.watermark import Watermark
 
 HORIZON = 24 * 3_600 * 1_000_000
@@ -39,7 +40,7 @@ class Outcome(Enum):
 
 
 class OpenCandle(NamedTuple):
-    """A candle still open, and the offset of the last trade in it."""
+    """A candle still open, and the offset of the last record that changed it or its gap flag."""
 
     candle: Candle
     source_offset: int
@@ -59,16 +60,19 @@ class ClosedCandle(NamedTuple):
 class SeriesState:
     """What an instrument's candles remember between records.
 
-    `applied_offset`: last stream offset taken in (-1: none). `latest`: latest event time. `observed_from`: event time of the
-    very first trade. `gaps`: (begin, end) of unhealed gaps that a candle not yet closed may touch.
+    `applied_offset`: last stream offset taken in (-1: none). `latest`: latest event time, `latest_trade`: that of a trade.
+    `observed_from`: event time of the first trade folded, by interval. `closed`: earliest and latest open time of the closed
+    candles still held, by interval. `gaps`: those that a candle within the horizon may touch.
     """
 
     applied_offset: int = -1
     latest: int = 0
-    observed_from: int | None = None
+    latest_trade: int = 0
+    observed_from: dict[str, int] = field(default_factory=dict)
     seen: SeenTrades = field(default_factory=SeenTrades)
     open: dict[CandleKey, OpenCandle] = field(default_factory=dict)
-    gaps: list[tuple[int, int]] = field(default_factory=list)
+    closed: dict[str, tuple[int, int]] = field(default_factory=dict)
+    gaps: KnownGaps = field(default_factory=KnownGaps)
 
 
 class CandleSeries:
@@ -121,15 +125,20 @@ class CandleSeries:
             return Outcome.TOO_LATE, []
         addition = candle_of(trade)
         if not self._has_room_for(addition):
-            return Outcome.TOO_LARGE, []
+            return Outcome.TOO_LARGE, self._take_gap(trade.event_time, trade.event_time + 1, offset) or []
         verdict = self.state.seen.add(trade.trade_id)
         if verdict is not Verdict.NEW:
             return Outcome.DUPLICATE if verdict is Verdict.DUPLICATE else Outcome.TOO_OLD, []
-        if self.state.observed_from is None:
-            self.state.observed_from = trade.event_time
+        self._observe(trade)
         events = [event for key in self._keys_at(trade.event_time) for event in self._add(key, addition, offset)]
         events += self._advance(trade.event_time, offset)
         return Outcome.APPLIED, events
+
+    def _observe(self, trade: Trade) -> None:
+        state, names = self.state, [interval.name for interval in self._intervals]
+        state.latest_trade = max(state.latest_trade, trade.event_time)
+        if [*state.observed_from] != names:
+            state.observed_from = {name: state.observed_from.get(name, trade.event_time) for name in names}
 
     def _has_room_for(self, addition: Candle) -> bool:
         candles = (self._candle_at(key) for key in self._keys_at(addition.first.event_time))
@@ -168,14 +177,27 @@ class CandleSeries:
         return Outcome.APPLIED, self._advance(mark.time, offset)
 
     def _apply_gap(self, mark: GapMark, offset: int) -> tuple[Outcome, list[CandleEvent]]:
-        begin, end = self.state.latest if mark.begin is None else mark.begin, mark.end
-        if not self.state.latest or begin >= end:
+        begin, end = self._last_certain_time(mark.end) if mark.begin is None else mark.begin, mark.end
+        if begin >= end or end <= self._watermark.time - self._horizon:
             return Outcome.UNCHANGED, []
-        if mark.healed:
-            self.state.gaps = [gap for gap in self.state.gaps if not (begin <= gap[0] and gap[1] <= end)]
-        elif (begin, end) not in self.state.gaps:
-            self.state.gaps.append((begin, end))
-        return Outcome.APPLIED, self._reflag_closed(begin, end, offset)
+        events = self._take_gap(begin, end, offset, healed=mark.healed)
+        return (Outcome.UNCHANGED, []) if events is None else (Outcome.APPLIED, events)
+
+    def _take_gap(self, begin: int, end: int, offset: int, *, healed: bool = False) -> list[CandleEvent] | None:
+        """Corrections of closed candles; None when the gap says nothing new."""
+        before = {key: self._has_gap(key) for key in self.state.open}
+        if not (self.state.gaps.heal(begin, end) if healed else self.state.gaps.tell(begin, end)):
+            return None
+        self.changed = True
+        for key, had_gap in before.items():
+            if self._has_gap(key) != had_gap:
+                self.state.open[key] = self.state.open[key]._replace(source_offset=offset)
+                self._dirty.add(key)
+        return self._reflag_closed(begin, end, offset)
+
+    def _last_certain_time(self, end: int) -> int:
+        """Until when trades were seen for certain, `end` if there were none: time marks may be ahead of the venue's clock."""
+        return max(self.state.latest_trade, self.state.latest - MAX_CLOCK_SKEW) if self.state.latest else end
 
     def _reflag_closed(self, begin: int, end: int, offset: int) -> list[CandleEvent]:
         """A gap that becomes known, or is healed, after its candles closed corrects their flags."""
@@ -199,7 +221,7 @@ class CandleSeries:
         past = sorted((key for key in self.state.open if self._is_past(key)), key=lambda key: key[1])
         events = [event for key in past for event in self._close_open(key, offset)]
         if past:
-            self._forget_gaps()
+            self._forget_beyond_the_horizon()
         return events
 
     def _close_open(self, key: CandleKey, offset: int) -> list[CandleEvent]:
@@ -209,27 +231,39 @@ class CandleSeries:
         if earlier is not None and earlier.source_offset >= offset:
             return []  # closed, perhaps corrected too, by an earlier run whose state was lost with its last writes
         gap, complete = self._flags(key)
-        event = self._close(key, ClosedCandle(candle, 1, offset, complete, gap), CandleEventKind.CLOSE)
-        self._closed.pop((key[0], key[1] - self._horizon), None)
-        return [event]
+        return [self._close(key, ClosedCandle(candle, 1, offset, complete, gap), CandleEventKind.CLOSE)]
 
     def _close(self, key: CandleKey, closed: ClosedCandle, kind: CandleEventKind) -> CandleEvent:
         self._closed[key] = closed
+        oldest, newest = self.state.closed.get(key[0], (key[1], key[1]))
+        self.state.closed[key[0]] = min(oldest, key[1]), max(newest, key[1])
         return self._event(
             key, closed.candle, kind, closed.revision, closed.source_offset, complete=closed.complete, gap=closed.gap
         )
 
     def _flags(self, key: CandleKey) -> tuple[bool, bool]:
         """(gap, complete) of a closed candle."""
-        open_time, close_time = key[1], self._close_time(key)
-        gap = any(begin < close_time and end > open_time for begin, end in self.state.gaps)
-        observed = self.state.observed_from is not None and self.state.observed_from < open_time
+        gap = self._has_gap(key)
+        name, open_time = key
+        observed = name in self.state.observed_from and self.state.observed_from[name] < open_time
         return gap, observed and not gap
 
-    def _forget_gaps(self) -> None:
-        oldest = min((key[1] for key in self.state.open), default=self._watermark.time)
-        longest = max(interval.micros for interval in self._intervals)
-        self.state.gaps = [gap for gap in self.state.gaps if gap[1] + longest > oldest]
+    def _has_gap(self, key: CandleKey) -> bool:
+        return self.state.gaps.touches(key[1], self._close_time(key))
+
+    def _forget_beyond_the_horizon(self) -> None:
+        """Drop what no trade can touch any more: those that come are too late."""
+        limit = self._watermark.time - self._horizon
+        self.state.gaps.forget(limit - max(interval.micros for interval in self._intervals))
+        for name, (oldest, newest) in list(self.state.closed.items()):
+            interval, open_time = parse_interval(name), oldest
+            while open_time <= newest and interval.close_time(open_time) <= limit:
+                self._closed.pop((name, open_time), None)
+                open_time += interval.micros
+            if open_time <= newest:
+                self.state.closed[name] = open_time, newest
+            else:
+                del self.state.closed[name]
 
     # keys and events
 
@@ -249,8 +283,7 @@ class CandleSeries:
 
     def _open_event(self, key: CandleKey, kind: CandleEventKind) -> CandleEvent:
         held = self.state.open[key]
-        gap, _ = self._flags(key)
-        return self._event(key, held.candle, kind, 0, held.source_offset, complete=False, gap=gap)
+        return self._event(key, held.candle, kind, 0, held.source_offset, complete=False, gap=self._has_gap(key))
 
     def _event(
         self,

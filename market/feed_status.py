@@ -5,6 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from market.instrument import check_instrument
+from market.trade import check_id, check_time
+
 
 class FeedState(StrEnum):
     """State of one channel of one instrument."""
@@ -27,3 +30,12 @@ class FeedStatus(NamedTuple):
     reason: str
     changed_at: int
     published_at: int | None = None
+
+
+def check_status(status: FeedStatus) -> FeedStatus:
+    """Return a status unchanged whose names and time can be those of a stream. Raises DataValidationError."""
+    check_id(status.venue, field="venue")
+    check_id(status.channel, field="channel")
+    check_instrument(status.instrument)
+    check_time(status.changed_at, field="changed_at")
+    return status

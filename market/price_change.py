@@ -1,7 +1,14 @@
 """Price changes: what they are, and which of them are told.
 
 Only a trade later than the last one in the order (event time, sequence) can change the price. Told are changes at most once
-per throttle period, leading edge first, decided by the records' own times, so that a replay tells the same ones.
+per throttle period, leading edge first, decided by the records' own times, so that a replay tells the same ones:
+
+- A trade tells what is pending when it was received a period or more after the trigger of the last event told.
+- A time mark knows event time alone, which lags behind receive times where a recording is replayed. It tells what is pending
+  when it lies a period or more after the event time of that trigger (its receive time, where the venue's clock is ahead).
+- The event's `received_at` is that of the trade, or the mark's time, but no earlier than the last trade was received.
+
+So two trades never tell within one period; a mark may, by as much as the venue's clock is behind the receiver's.
 """
 
 from __future__ import annotations
@@ -11,7 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from market.decimals import ONE, divide_half_even
-from market.trade import TimeMark, Trade
+from market.trade import TimeMark, Trade, check_figure
 
 _PER_CENT = 100 * ONE
 
@@ -82,7 +89,7 @@ def create(
 ) -> PriceChangedEvent:
     """Make the event of one change; `source` is the trigger's topic, partition and offset."""
     change = new_price - old_price
-    percent = divide_half_even(change * _PER_CENT, old_price)
+    percent = _percent(old_price, new_price)
     return PriceChangedEvent(
         instrument,
         old_price,
@@ -95,6 +102,10 @@ def create(
         received_at,
         *source,
     )
+
+
+def _percent(old_price: int, new_price: int) -> int:
+    return divide_half_even((new_price - old_price) * _PER_CENT, old_price)
 
 
 def create_batch(
@@ -117,14 +128,19 @@ class Throttle:
 
 @dataclass(slots=True)
 class PriceState:
-    """What the price changes of an instrument remember; plain data. `order` is (event time, sequence) of the last trade."""
+    """What the price changes of an instrument remember; plain data.
+
+    `order` is (event time, sequence) of the last trade, `told_at` and `told_event_time` are the times of the last event told.
+    """
 
     applied_offset: int = -1
     order: tuple[int, int] | None = None
     price: int = 0
     exchange_time: int | None = None
+    received_at: int = 0
     told_price: int = 0
     told_at: int = 0
+    told_event_time: int = 0
     pending: int = 0
 
 
@@ -148,42 +164,52 @@ class PriceChanges:
         self._threshold = threshold
 
     def apply(self, record: Trade | TimeMark, offset: int) -> PriceChangedEvent | None:
-        """Take in one record at `offset`; at or below the last applied offset nothing happens."""
-        state = self.state
-        if offset <= state.applied_offset:
+        """Take in one record at `offset`; at or below the last applied offset nothing happens.
+
+        Raises DataValidationError (`too_large`), and remembers nothing of the record, when its price is so far from the one
+        told last that no event could say by how many per cent.
+        """
+        if offset <= self.state.applied_offset:
             return None
-        state.applied_offset = offset
-        if isinstance(record, Trade):
-            return self._trade(record, offset)
-        return self._tell(record.time, offset) if self._is_due(record.time) else None
+        event = self._trade(record, offset) if isinstance(record, Trade) else self._mark(record, offset)
+        self.state.applied_offset = offset
+        return event
 
     def _trade(self, trade: Trade, offset: int) -> PriceChangedEvent | None:
         state, order = self.state, (trade.event_time, trade.sequence)
         if state.order is not None and order <= state.order:
             return None
         first = state.order is None
-        state.order, state.exchange_time, self.changed = order, trade.exchange_time, True
-        if first:
-            state.price = state.told_price = trade.price
-            return None
-        if trade.price != state.price:
-            state.price = trade.price
+        if not first and trade.price != state.price:
+            check_figure(_percent(state.told_price, trade.price), field="change_percent")
             state.pending += 1
-        return self._tell(trade.received_at, offset) if self._is_due(trade.received_at) else None
+        state.order, state.price, self.changed = order, trade.price, True
+        state.exchange_time, state.received_at = trade.exchange_time, trade.received_at
+        if first:
+            state.told_price = trade.price
+            return None
+        if not self._is_due(trade.received_at - state.told_at):
+            return None
+        return self._tell(trade.received_at, min(trade.event_time, trade.received_at), offset)
 
-    def _is_due(self, now: int) -> bool:
-        state, throttle = self.state, self._throttle
-        if not state.pending:
-            return False
-        return not throttle.enabled or now - state.told_at >= throttle.micros or state.pending >= throttle.events
+    def _mark(self, mark: TimeMark, offset: int) -> PriceChangedEvent | None:
+        state = self.state
+        if not self._is_due(mark.time - state.told_event_time):
+            return None
+        return self._tell(max(mark.time, state.received_at), mark.time, offset)
 
-    def _tell(self, now: int, offset: int) -> PriceChangedEvent | None:
+    def _is_due(self, passed: int) -> bool:
+        """Whether what is pending is told now that so many microseconds have passed since the last event."""
+        pending, throttle = self.state.pending, self._throttle
+        return bool(pending) and (not throttle.enabled or passed >= throttle.micros or pending >= throttle.events)
+
+    def _tell(self, now: int, event_time: int, offset: int) -> PriceChangedEvent | None:
         state = self.state
         old, changes = state.told_price, state.pending
         state.pending, self.changed = 0, True
         if old == state.price:
             return None
-        state.told_price, state.told_at = state.price, now
+        state.told_price, state.told_at, state.told_event_time = state.price, now, event_time
         return create(
             self.instrument,
             old,

@@ -113,8 +113,11 @@ def check_positive(value: int, *, field: str) -> int:
     return check_figure(value, field=field)
 
 
-def check_trade(trade: Trade, *, max_skew: int = MAX_CLOCK_SKEW) -> Trade:
-    """Return a trade that the stream may hold unchanged. Raises DataValidationError naming the field at fault."""
+def check_trade(trade: Trade, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int | None = None) -> Trade:
+    """Return a trade that the stream may hold unchanged; `not_after` bounds its receive time.
+
+    Raises DataValidationError naming the field at fault.
+    """
     check_instrument(trade.instrument)
     check_positive(trade.price, field="price")
     check_positive(trade.size, field="size")
@@ -125,7 +128,7 @@ def check_trade(trade: Trade, *, max_skew: int = MAX_CLOCK_SKEW) -> Trade:
     check_id(trade.trade_id, field="trade_id")
     check_id(trade.first_trade_id, field="first_trade_id")
     check_id(trade.last_trade_id, field="last_trade_id")
-    check_time(trade.received_at, field="received_at")
+    check_time(trade.received_at, field="received_at", not_after=not_after)
     if trade.exchange_time is not None:
         check_time(trade.exchange_time, field="exchange_time", not_after=trade.received_at + max_skew)
     if trade.published_at is not None:

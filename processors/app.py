@@ -13,6 +13,7 @@ from processors import batching
 from processors.batch import Batch
 from processors.computation import Computation, Effects
 from processors.configured import load_computations
+from processors.expiry import RecordsLost
 from processors.loop import BatchLoop
 from processors.outputs import Outputs
 from processors.tables import AcknowledgedTable
@@ -42,6 +43,7 @@ class Hooks:
     on_effects: Callable[[Batch, Effects], None]
     on_waiting: Callable[[str | None], None]
     on_failure: Callable[[BaseException], None]
+    on_lost: Callable[[RecordsLost], None]
 
 
 def build_app(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable[[], int]) -> Any:
@@ -49,6 +51,8 @@ def build_app(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable[[]
     app = _faust_app(settings)
     computations = load_computations(settings)
     batching.Transport.batched_topics |= {computation.source.name for computation in computations.values()}
+    batching.Transport.on_expired = settings.processors.worker.on_expired
+    batching.Transport.on_lost = staticmethod(hooks.on_lost)
     for name, computation in computations.items():
         _add_agent(app, name, computation, settings, codec, hooks, clock)
     app.finalize()
@@ -75,7 +79,7 @@ def _add_agent(
         loop = BatchLoop(
             computation,
             tables,
-            Outputs(app.producer, codec, partitions, clock),
+            Outputs(app.producer, codec, partitions, clock, timeout=settings.processors.worker.delivery_timeout_seconds),
             codec,
             max_skew=round(settings.ingest.max_clock_skew_seconds * 1e6),
             on_batch=hooks.on_batch,

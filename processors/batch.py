@@ -72,11 +72,16 @@ class Batch:
 
 
 def check_source(raw: RawRecord, record: Record, max_skew: int) -> TradeStreamRecord:
-    """Return a record that belongs in the trade stream. Raises DataValidationError."""
+    """Return a record that belongs in the trade stream. Raises DataValidationError.
+
+    No time may lie further ahead than `max_skew` of the broker's own when it appended the record: one from the far future
+    would close every candle of its instrument.
+    """
+    not_after = raw.timestamp_ms * 1000 + max_skew
     if isinstance(record, Trade):
-        check_trade(record, max_skew=max_skew)
+        check_trade(record, max_skew=max_skew, not_after=not_after)
     elif isinstance(record, TimeMark | GapMark):
-        check_mark(record, not_after=raw.timestamp_ms * 1000 + max_skew)
+        check_mark(record, not_after=not_after)
     else:
         raise DataValidationError("wrong_record", f"a {type(record).__name__} does not belong in the trade stream")
     if raw.key != record.instrument.encode():

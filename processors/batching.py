@@ -5,7 +5,12 @@ Registered as the extension `tapeline` of Faust's transports; a broker URL `tape
 
 Faust ends a rebalance by emptying the agents' queues while it fetches already; what was delivered a moment before would be
 passed over, and committed with the next batch. So no batch is fetched before a rebalance is over, each batch names the one
-before it, which `processors.loop` checks, and offsets that a fetch leaves out are asked for once more.
+before it, which `processors.loop` checks, and offsets that a fetch leaves out are asked for once more. What is missing then
+as well either was never there or has expired (`processors.expiry`).
+
+What was fetched while a rebalance began is dropped without a seek: Faust stops the flow only then, and when it is over
+(`tables.recovery`: `_resume_streams`, `on_recovery_completed`) it seeks all partitions to what is committed before it resumes.
+A seek here would race with that one, and with the seeks in changelogs that recovery makes in between.
 
 It reaches into these names of Faust that are not public: `Consumer._drain_messages`, `_wait_next_records`, `_getmany`,
 `_new_offset`, `_acked`, `_read_offset`, `_n_acked`, `_unacked_messages`, `_waiting_for_ack`, `_buffered_partitions`, and
@@ -15,11 +20,12 @@ It reaches into these names of Faust that are not public: `Consumer._drain_messa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.transport.drivers import TRANSPORTS
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
@@ -27,6 +33,8 @@ from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
 from processors.batch import Batch, RawRecord
+from processors.expiry import Extent, OnExpired, RecordsLost, check_hole
+from runtime import metrics
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -51,7 +59,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._delivered: dict[TP, tuple[int, int]] = {}  # generation and last offset
-        self._asked_again: dict[TP, int] = {}
+        self._asked_again: dict[TP, tuple[int, int]] = {}  # generation and offset wanted
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -80,9 +88,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         await asyncio.sleep(0)
         if not records or self.should_stop:
             return
-        if not self.flow_active:
-            await self.perform_seek()
-            return
         for tp, found in records.items():
             if not self._is_current(generation):
                 return  # what is left is read again: Faust seeks at the end of each rebalance
@@ -92,20 +97,49 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def _deliver_partition(self, tp: TP, found: list[Any], generation: int) -> None:
         wanted = self._read_offset[tp]
         fresh = found if wanted is None else [record for record in found if record.offset >= wanted]
-        if not fresh:
-            return
         if not self._is_batched(tp):
             for record in fresh:
                 if not await self._hand_over(tp, self._to_message(tp, record), generation):
                     return
                 self._read_offset[tp] = record.offset
-        elif wanted is not None and fresh[0].offset > wanted and self._asked_again.get(tp) != wanted:
-            self._asked_again[tp] = wanted  # a hole that is there the second time as well is one of the topic's own
-            log.warning("asking again for records left out", partition=tp.partition, topic=tp.topic, begin=wanted)
-            await self.seek_wait({tp: wanted})
-        elif await self._hand_over(tp, self._batch_message(tp, fresh, generation), generation):
+        elif wanted is not None and not await self._is_next(tp, wanted, fresh, generation):
+            return
+        elif fresh and await self._hand_over(tp, self._batch_message(tp, fresh, generation), generation):
             self._delivered[tp] = generation, fresh[-1].offset
             self._read_offset[tp] = fresh[-1].offset + 1
+
+    async def _is_next(self, tp: TP, wanted: int, fresh: list[Any], generation: int) -> bool:
+        """Whether these records are the next ones there are from the offset wanted on; if not, it is asked for again."""
+        if fresh and fresh[0].offset == wanted:
+            return True
+        if self._asked_again.get(tp) == (generation, wanted):
+            return await self._may_go_on(tp, wanted, fresh)
+        log.warning("asking again for records left out", partition=tp.partition, topic=tp.topic, begin=wanted)
+        with contextlib.suppress(IllegalStateError):  # no longer ours: whose it is reads from what is committed
+            await self.seek_wait({tp: wanted})
+            self._asked_again[tp] = generation, wanted
+        return False
+
+    async def _may_go_on(self, tp: TP, wanted: int, fresh: list[Any]) -> bool:
+        """Whether to go on behind a hole that is there the second time as well."""
+        try:
+            extent = Extent((await self.earliest_offsets(tp))[tp], (await self.highwaters(tp))[tp])
+            expired = check_hole(tp.topic, tp.partition, wanted, extent, self.transport.on_expired)
+        except KafkaError as error:
+            log.warning("no answer where a partition begins", partition=tp.partition, topic=tp.topic, error=str(error))
+            self._asked_again.pop(tp, None)
+            return False
+        except RecordsLost as lost:
+            self.transport.on_lost(lost)
+            return False
+        if not fresh:
+            return False
+        if expired:
+            metrics.ERRORS.labels("expired_unread").inc()
+            log.error("records expired unread", partition=tp.partition, topic=tp.topic, begin=wanted, end=extent.begin)
+        else:
+            log.warning("no records at offsets", partition=tp.partition, topic=tp.topic, begin=wanted, end=fresh[0].offset)
+        return True
 
     async def _hand_over(self, tp: TP, message: ConsumerMessage, generation: int) -> bool:
         """Give a message to its agents; False when a rebalance came in between, after which it is read again."""
@@ -169,7 +203,10 @@ class Transport(driver.Transport):  # type: ignore[misc]
 
     Consumer = BatchConsumer
     Producer = IdempotentProducer
-    batched_topics: set[str] = set()  # noqa: RUF012  # filled once by the worker, before the app starts
+    # set once by the worker, before the app starts
+    batched_topics: ClassVar[set[str]] = set()
+    on_expired: ClassVar[OnExpired] = "fail"
+    on_lost: ClassVar[Callable[[RecordsLost], None]]
 
 
 TRANSPORTS.aliases[SCHEME] = f"{__name__}:Transport"

@@ -5,7 +5,9 @@ For each batch, in this order, each step waiting for the broker's acknowledgemen
 2. outputs;
 3. tables, one after the other as the computation lists them, with their changelogs;
 4. the batch itself, whose offset Faust commits later.
-A crash between two steps repeats the batch: its outputs are the same records again, its table writes are skipped by offset.
+A crash between two steps repeats its records, perhaps cut into other batches. Dead letters are written again. So are outputs
+whose table writes did not arrive, each the same record as before, but for the UPDATEs of candles: there is one for a candle
+and batch, so others may come out, told apart by their versions. What the tables have already is skipped by offset.
 """
 
 from __future__ import annotations
@@ -77,6 +79,7 @@ class BatchLoop:
         self._check_follows(batch)
         if batch.decoded is None:
             await self._learn_schemas(batch)
+        if batch.decoded is None:  # still: another agent that waited for the same schemas may have been first
             batch.decode(self._codec, self._max_skew)
             self._on_batch(batch)
         records = batch.decode(self._codec, self._max_skew)

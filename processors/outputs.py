@@ -6,32 +6,32 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from market.dead_letter import DeadLetter
+from market.dead_letter import DeadLetter, fit
 from processors.batch import Batch, Refusal
+from processors.delivery import delivered_within
 from schemas.codec import Codec
 from schemas.partitioning import partition_of
 from schemas.records import Record
 from schemas.topics import DEAD_LETTERS, Topic
 
-LONGEST_VALUE = 3 << 20
-"""Original bytes that a dead letter keeps of a value."""
-
 
 class Outputs:
-    """Sends records through a Faust producer."""
+    """Sends records through a Faust producer; `timeout` (seconds) bounds each wait for the broker's acknowledgement."""
 
-    def __init__(self, producer: Any, codec: Codec, partitions: int, clock: Callable[[], int]) -> None:
+    def __init__(self, producer: Any, codec: Codec, partitions: int, clock: Callable[[], int], *, timeout: float) -> None:
         self._producer = producer
         self._codec = codec
         self._partitions = partitions
         self._clock = clock
+        self._timeout = timeout
 
     async def send(self, outputs: Iterable[tuple[Topic, Record]]) -> None:
-        """Send records and return when the broker has acknowledged all of them."""
-        await asyncio.gather(*[await self._send(topic, record) for topic, record in outputs])
+        """Send records and return when the broker has acknowledged all of them. Raises DeliveryTimedOut."""
+        async with delivered_within(self._timeout, "outputs"):
+            await asyncio.gather(*[await self._send(topic, record) for topic, record in outputs])
 
     async def refuse(self, batch: Batch, refusals: Iterable[Refusal]) -> None:
-        """Write dead letters and return when the broker has acknowledged all of them."""
+        """Write dead letters and return when the broker has acknowledged all of them. Raises DeliveryTimedOut."""
         now = self._clock()
         await self.send([(DEAD_LETTERS, dead_letter(batch, refusal, now)) for refusal in refusals])
 
@@ -42,9 +42,9 @@ class Outputs:
 
 
 def dead_letter(batch: Batch, refusal: Refusal, now: int) -> DeadLetter:
-    """The dead letter of a refused record."""
+    """The dead letter of a refused record, cut to what the topic takes."""
     raw = refusal.raw
-    return DeadLetter(
+    letter = DeadLetter(
         source=batch.topic,
         source_partition=batch.partition,
         source_offset=raw.offset,
@@ -53,7 +53,8 @@ def dead_letter(batch: Batch, refusal: Refusal, now: int) -> DeadLetter:
         error=refusal.error,
         field=refusal.field,
         key=raw.key,
-        value=raw.value and raw.value[:LONGEST_VALUE],
-        truncated=raw.value is not None and len(raw.value) > LONGEST_VALUE,
+        value=raw.value,
+        truncated=False,
         failed_at=now,
     )
+    return fit(letter)

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from functools import partial
 from typing import Any, NoReturn
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
+from prometheus_client import Counter
 
 from market.candle import CandleEvent
+from market.candle_series import Outcome
 from market.trade import Trade
 from processors.app import TOPICS, Hooks, build_app
 from processors.batch import Batch
 from processors.computation import Effects
 from processors.configured import state_topics
+from processors.expiry import RecordsLost
+from processors.probe import Probe, WorkerFailed
 from processors.watchdog import Watchdog, read_positions
 from runtime import metrics
 from runtime.errors import ConfigurationError, Problem
@@ -31,29 +36,35 @@ log = get_logger(__name__)
 CHECKS = ("kafka", "registry", "tables")
 PROBE_SECONDS = 3.0
 
-
-class WorkerFailed(Exception):
-    """The Faust app ended by itself."""
-
-    exit_code = 1
+REPLAYED = Counter(
+    "tapeline_records_replayed",
+    "Records read again after a restart or a rebalance and skipped, since the tables have them already.",
+    ["topic"],
+    registry=metrics.REGISTRY,
+)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Process until `stop` is set. Raises when a server cannot be reached at start, or when the worker fails later."""
+    """Process until `stop` is set.
+
+    Raises when a server cannot be reached at start, RecordsLost when records expired unread, WorkerFailed when the worker
+    ends by itself or is stalled.
+    """
     check_broker(settings.kafka)
     kafka = admin_options(settings.kafka, "processors-admin")
     registry = registry_options(settings.registry)
     codec = open_contract(kafka, registry, settings.topics.partitions, TOPICS, also=state_topics(settings))
     settings = with_state_folder(settings, cluster_id(kafka, settings.kafka.connect_timeout_seconds))
-    health = Health(CHECKS)
+    health, lost = Health(CHECKS), asyncio.get_running_loop().create_future()
     with serving(health, settings.observability):
-        app = build_app(settings, codec, _hooks(health), _now)
+        app = build_app(settings, codec, _hooks(health, lost), _now)
         health.ready("registry")
         try:
             await app.start()
             log.info("processing", agents=sorted(app.agents))
             async with asyncio.TaskGroup() as tasks:
-                helpers = [tasks.create_task(keep_beating(health)), tasks.create_task(_probe(settings, app, health))]
+                watching = keep_beating(health), _probe(settings, app, health), _until(lost)
+                helpers = [tasks.create_task(each) for each in watching]
                 await app.wait(stop.wait())
                 for helper in helpers:
                     helper.cancel()
@@ -83,39 +94,25 @@ def with_state_folder(settings: Settings, cluster: str) -> Settings:
     return settings.model_copy(update={"processors": processors.model_copy(update={"state_dir": folder})})
 
 
+async def _until(lost: asyncio.Future[None]) -> None:
+    await lost
+
+
 async def _probe(settings: Settings, app: Any, health: Health) -> None:
-    """Turn readiness false while the broker does not answer or tables are rebuilt; end a worker that no longer gets ahead."""
+    """Look after the worker every few seconds."""
     group = settings.processors.application
     options = consumer_options(settings.kafka, "processors-probe", group_id=group, without_offset="error")
     watchdog, consumer = Watchdog(settings.processors.worker.stalled_after_seconds), Consumer(options)
+    probe = Probe(app, TRADES.name, health, watchdog, partial(read_positions, consumer, TRADES.name))
     try:
         while True:
-            await _look(app, health, watchdog, consumer)
+            await probe.look()
             await asyncio.sleep(PROBE_SECONDS)
     finally:
         consumer.close()
 
 
-async def _look(app: Any, health: Health, watchdog: Watchdog, consumer: Consumer) -> None:
-    topic = TRADES.name
-    mine = [tp.partition for tp in app.consumer.assignment() if tp.topic == topic]
-    if app.rebalancing or app.tables.recovery.in_recovery:
-        health.not_ready("tables", "partitions are being shared out or their tables rebuilt")
-    else:
-        health.ready("tables")
-    try:
-        positions = await asyncio.to_thread(read_positions, consumer, topic, mine)
-    except KafkaException as error:
-        health.not_ready("kafka", str(error.args[0]))
-        return
-    health.ready("kafka")
-    for partition, position in positions.items():
-        metrics.CONSUMER_LAG.labels(topic, partition).set(position.lag)
-    if stalled := watchdog.stalled(positions, time.monotonic()):
-        raise WorkerFailed(f"partitions {stalled} of {topic} have records waiting and have not moved: ending to be restarted")
-
-
-def _hooks(health: Health) -> Hooks:
+def _hooks(health: Health, lost: asyncio.Future[None]) -> Hooks:
     def on_batch(batch: Batch) -> None:
         metrics.RECORDS_IN.labels(batch.topic).inc(len(batch.raw))
         metrics.TRADES_PROCESSED.inc(sum(isinstance(source.record, Trade) for source in batch.decoded or ()))
@@ -126,10 +123,15 @@ def _hooks(health: Health) -> Hooks:
         else:
             health.not_ready("registry", reason)
 
-    return Hooks(on_batch, _count, on_waiting, _end_process)
+    def on_lost(error: RecordsLost) -> None:
+        if not lost.done():
+            lost.set_exception(error)
+
+    return Hooks(on_batch, count, on_waiting, _end_process, on_lost)
 
 
-def _count(batch: Batch, effects: Effects) -> None:
+def count(batch: Batch, effects: Effects) -> None:
+    """Count what a batch brought about."""
     for topic, record in effects.outputs:
         metrics.RECORDS_OUT.labels(topic.name).inc()
         if isinstance(record, CandleEvent):
@@ -138,6 +140,8 @@ def _count(batch: Batch, effects: Effects) -> None:
         metrics.DEAD_LETTERS.labels(batch.topic, refusal.reason).inc()
     if duplicates := effects.counts["duplicate"]:
         metrics.DUPLICATES.labels(batch.topic).inc(duplicates)
+    if replayed := effects.counts[Outcome.REPLAYED.value]:
+        REPLAYED.labels(batch.topic).inc(replayed)
     received = max((record.received_at for _, record in effects.outputs if isinstance(record, CandleEvent)), default=None)
     if received is not None:
         metrics.observe_latency(metrics.Hop.RECEIVE_TO_PROCESS, (_now() - received) / 1e6)

@@ -13,6 +13,7 @@ import fastavro
 
 from market.candle import Candle, TradePoint
 from market.candle_series import ClosedCandle, OpenCandle, SeriesState
+from market.gaps import Gap, KnownGaps
 from market.price_change import PriceState
 from market.seen_trades import SeenTrades
 from processors.state_schemas import CLOSED_CANDLE, PRICE_STATE, SERIES_STATE
@@ -32,6 +33,7 @@ def encode_series(state: SeriesState) -> bytes:
         {
             "applied_offset": state.applied_offset,
             "latest": state.latest,
+            "latest_trade": state.latest_trade,
             "observed_from": state.observed_from,
             "last_id": seen.last,
             "floor_id": seen.floor,
@@ -41,7 +43,9 @@ def encode_series(state: SeriesState) -> bytes:
                 {"interval": key[0], "open_time": key[1], "source_offset": held.source_offset, "candle": _candle(held.candle)}
                 for key, held in state.open.items()
             ],
-            "gaps": [{"first": begin, "last": end} for begin, end in state.gaps],
+            "closed": {name: {"first": oldest, "last": newest} for name, (oldest, newest) in state.closed.items()},
+            "gaps": [gap._asdict() for gap in state.gaps.known],
+            "gaps_floor": state.gaps.floor,
         },
     )
 
@@ -54,13 +58,15 @@ def decode_series(data: bytes | None) -> SeriesState:
     return SeriesState(
         values["applied_offset"],
         values["latest"],
+        values["latest_trade"],
         values["observed_from"],
         SeenTrades(values["last_id"], values["floor_id"], _ranges(values["holes"]), values["hashes"]),
         {
             (held["interval"], held["open_time"]): OpenCandle(_candle_from(held["candle"]), held["source_offset"])
             for held in values["open"]
         },
-        _ranges(values["gaps"]),
+        {name: (value["first"], value["last"]) for name, value in values["closed"].items()},
+        KnownGaps([Gap(**gap) for gap in values["gaps"]], values["gaps_floor"]),
     )
 
 
@@ -86,8 +92,10 @@ def encode_price(state: PriceState) -> bytes:
             "order_sequence": sequence,
             "price": state.price,
             "exchange_time": state.exchange_time,
+            "received_at": state.received_at,
             "told_price": state.told_price,
             "told_at": state.told_at,
+            "told_event_time": state.told_event_time,
             "pending": state.pending,
         },
     )

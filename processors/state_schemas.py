@@ -40,13 +40,16 @@ SERIES_STATE = parse(
             "SeriesState",
             applied_offset="long",
             latest="long",
-            observed_from=["null", "long"],
+            latest_trade="long",
+            observed_from={"type": "map", "values": "long"},
             last_id="long",
             floor_id="long",
             holes=_array(_RANGE),
             hashes=_array("long"),
             open=_array(_record("Open", interval="string", open_time="long", source_offset="long", candle=_CANDLE)),
-            gaps=_array("Range"),
+            closed={"type": "map", "values": "Range"},
+            gaps=_array(_record("Gap", begin="long", end="long", healed="boolean")),
+            gaps_floor="long",
         )
     )
 )
@@ -64,8 +67,10 @@ PRICE_STATE = parse(
             order_sequence=["null", "long"],
             price=_PRICE,
             exchange_time=["null", "long"],
+            received_at="long",
             told_price=_PRICE,
             told_at="long",
+            told_event_time="long",
             pending="int",
         )
     )

@@ -9,21 +9,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 TIMEOUT = 5.0
 
 
 class Position(NamedTuple):
-    """Committed offset of a partition (-1: none) and the offset after its last record."""
+    """Committed offset of a partition (-1: none), the offset of its first record there is, and the one after its last."""
 
     committed: int
+    begin: int
     end: int
 
     @property
     def lag(self) -> int:
-        """Records not committed yet."""
-        return self.end - max(self.committed, 0)
+        """Records there are that are not committed yet; what expired is none of them."""
+        return max(0, self.end - max(self.committed, self.begin))
 
 
 @dataclass(slots=True)
@@ -39,16 +40,24 @@ class Watchdog:
             del self._moved[partition]  # another worker's now; if it returns it starts afresh
         for partition, position in positions.items():
             before = self._moved.get(partition)
-            if before is None or before[0] != position.committed or position.lag <= 0:
+            if before is None or before[0] != position.committed or position.lag == 0:
                 self._moved[partition] = position.committed, now
         return sorted(partition for partition in positions if now - self._moved[partition][1] >= self.patience)
+
+    def excuse(self) -> None:
+        """Let every partition start afresh: there is a known reason why none moves."""
+        self._moved.clear()
 
 
 def read_positions(consumer: Consumer, topic: str, partitions: Iterable[int]) -> dict[int, Position]:
     """Positions of a group's partitions as the broker has them; blocks. Raises KafkaException when it does not answer."""
     wanted = [TopicPartition(topic, partition) for partition in partitions]
     committed = {found.partition: found.offset for found in consumer.committed(wanted, timeout=TIMEOUT)} if wanted else {}
-    return {
-        one.partition: Position(max(committed[one.partition], -1), consumer.get_watermark_offsets(one, timeout=TIMEOUT)[1])
-        for one in wanted
-    }
+    return {one.partition: Position(max(committed[one.partition], -1), *_bounds(consumer, one)) for one in wanted}
+
+
+def _bounds(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    bounds = consumer.get_watermark_offsets(partition, timeout=TIMEOUT)
+    if bounds is None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - public name of librdkafka
+    return bounds

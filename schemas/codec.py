@@ -105,7 +105,14 @@ class Codec:
             if text is None:
                 self._missing.add(schema_id)  # a damaged topic must not become a request for each of its records
                 raise DataValidationError("unknown_schema", f"the registry has no schema {schema_id}")
-            schema: Any = parse(text)
-            name = schema.get("name", "") if isinstance(schema, dict) else ""
-            known = self._readers[schema_id] = schema, record_type_of(name)
+            known = self._readers[schema_id] = _understood(text)
         return known
+
+
+def _understood(text: str) -> tuple[Schema, type[Record] | None]:
+    """A writer's schema and the class it describes; no class for whatever is not one of our records in plain Avro."""
+    try:
+        schema: Any = parse(text)
+    except Exception:  # noqa: BLE001 - Protobuf, JSON schema, Avro with references: whatever anybody registers
+        return {}, None
+    return schema, record_type_of(schema.get("name", "")) if isinstance(schema, dict) else None

@@ -12,7 +12,7 @@ from typing import Any
 
 from confluent_kafka import KafkaException, Producer
 
-from market.dead_letter import DeadLetter
+from market.dead_letter import DeadLetter, fit
 from market.errors import DataPublishError
 from schemas.partitioning import partition_of
 from schemas.records import Record
@@ -21,31 +21,27 @@ from sinks.store import KafkaRecord
 
 STAGE = "sinks"
 
-_ROOM = 64 * 1024  # of the largest message, left for everything but the original value
-
 
 class LettersUndelivered(DataPublishError):
     """The dead-letter topic cannot be written; try again later."""
 
 
 def dead_letter(source: KafkaRecord, reason: str, error: str, field: str | None, failed_at: int) -> DeadLetter:
-    """The letter of a record; a value too large for the topic is cut short. `failed_at` in microseconds."""
-    limit = DEAD_LETTERS.max_message_bytes - _ROOM
-    value = source.value
-    is_long = value is not None and len(value) > limit
-    return DeadLetter(
+    """The letter of a record, cut to what the topic takes. `failed_at` in microseconds."""
+    letter = DeadLetter(
         source=source.topic,
         source_partition=source.partition,
         source_offset=source.offset,
         stage=STAGE,
         reason=reason,
-        error=error[: _ROOM // 8].encode(errors="replace").decode(),
+        error=error,
         field=field,
-        key=None if source.key is None else source.key[: _ROOM // 2],
-        value=value[:limit] if value is not None and is_long else value,
-        truncated=is_long,
+        key=source.key,
+        value=source.value,
+        truncated=False,
         failed_at=failed_at,
     )
+    return fit(letter)
 
 
 class DeadLetters:

@@ -187,4 +187,6 @@ class Intake:
 
 
 def _record(message: Message) -> KafkaRecord:
-    return KafkaRecord(message.topic(), message.partition(), message.offset(), message.key(), message.value())  # type: ignore[arg-type]  # None only in errors
+    _, timestamp_ms = message.timestamp()
+    place = message.topic(), message.partition(), message.offset()
+    return KafkaRecord(*place, message.key(), message.value(), timestamp_ms)  # type: ignore[arg-type]  # None only in errors

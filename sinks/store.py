@@ -35,13 +35,14 @@ Partition = tuple[str, int]
 
 
 class KafkaRecord(NamedTuple):
-    """A record as it stands in Kafka."""
+    """A record as it stands in Kafka; `timestamp_ms` is the broker's, when it was appended."""
 
     topic: str
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
+    timestamp_ms: int
 
 
 class Entry(NamedTuple):

@@ -5,17 +5,12 @@ What decodes is checked before any store sees it: nonsense times alone would mak
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
-from market.candle import CandleEvent
-from market.derived import check_candle, check_price_change
-from market.errors import DataValidationError
-from market.price_change import PriceChangedEvent
-from market.trade import MAX_CLOCK_SKEW, GapMark, TimeMark, Trade, check_mark, check_trade
+from market.trade import MAX_CLOCK_SKEW
+from schemas.checks import check_carried
 from schemas.records import Record
-from schemas.topics import Topic
 from sinks.store import Entry, KafkaRecord
 
 
@@ -24,22 +19,14 @@ class Translator:
 
     def __init__(
         self,
-        topics: Sequence[Topic],
         decode: Callable[[bytes | None], Record],
         row: Callable[[Record, KafkaRecord], Any],
         *,
         max_skew: int = MAX_CLOCK_SKEW,
     ) -> None:
-        self._kinds = {topic.name: topic.records for topic in topics}
         self._decode = decode
         self._row = row
-        self._checks: Mapping[type[Record], Callable[[Any], object]] = {
-            Trade: partial(check_trade, max_skew=max_skew),
-            TimeMark: check_mark,
-            GapMark: check_mark,
-            CandleEvent: check_candle,
-            PriceChangedEvent: check_price_change,
-        }
+        self._max_skew = max_skew
 
     def __call__(self, source: KafkaRecord) -> Entry | None:
         """A record with its row, None when there is nothing to store of it.
@@ -47,10 +34,12 @@ class Translator:
         Raises DataValidationError when it is not what its topic carries; RegistryError, which says nothing about the
         record, passes through.
         """
-        record = self._decode(source.value)
-        if not isinstance(record, self._kinds[source.topic]):
-            raise DataValidationError("unexpected_record", f"{source.topic} does not carry a {type(record).__name__}")
-        if (check := self._checks.get(type(record))) is not None:
-            check(record)
+        record = check_carried(
+            source.topic,
+            source.key,
+            self._decode(source.value),
+            max_skew=self._max_skew,
+            appended_at=source.timestamp_ms * 1000,
+        )
         row = self._row(record, source)
         return None if row is None else Entry(source, row, getattr(record, "received_at", None))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from market.errors import DataValidationError
@@ -93,7 +93,12 @@ class Cluster:
         options = {"bootstrap.servers": self.servers.kafka, "group.id": "tests-read", "enable.auto.commit": False}
         consumer = Consumer({**options, "enable.partition.eof": False, "auto.offset.reset": "earliest"})
         try:
-            return [stored for number in self._numbers(topic) for stored in self._read_partition(consumer, topic, number)]
+            messages = read_all(consumer, topic, self._numbers(topic))
+            found = [
+                Stored(number, offset, message.key(), message.value(), self._decode(message.value()))
+                for number, offset, message in messages
+            ]
+            return sorted(found, key=lambda stored: (stored.partition, stored.offset))
         finally:
             consumer.close()
 
@@ -122,16 +127,6 @@ class Cluster:
 
     def _numbers(self, topic: str) -> list[int]:
         return sorted(self.admin.list_topics(topic, timeout=10).topics[topic].partitions)
-
-    def _read_partition(self, consumer: Consumer, topic: str, partition: int) -> Iterator[Stored]:
-        low, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
-        consumer.assign([TopicPartition(topic, partition, low)])
-        while end > low:
-            for message in consumer.consume(min(1000, end - low), timeout=5):
-                if (error := message.error()) is not None:
-                    raise AssertionError(error)
-                low = (message.offset() or 0) + 1
-                yield Stored(partition, low - 1, message.key(), message.value(), self._decode(message.value()))
 
     def _decode(self, value: bytes | None) -> Any:
         try:
@@ -216,6 +211,33 @@ def start(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Service]]:
     for service in started:
         if service.process.poll() is None:
             service.kill()
+
+
+def read_all(consumer: Consumer, topic: str, partitions: Iterable[int]) -> Iterator[tuple[int, int, Message]]:
+    """Partition, offset and message of everything up to the ends of now.
+
+    Raises AssertionError when nothing comes twice in a row though there should be more.
+    """
+    bounds = {number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions}
+    left = {number: (first, end) for number, (first, end) in bounds.items() if first < end}
+    consumer.assign([TopicPartition(topic, number, first) for number, (first, _) in left.items()])
+    vain = 0
+    while left:
+        messages = consumer.consume(min(1000, sum(end - first for first, end in left.values())), timeout=5)
+        vain = 0 if messages else vain + 1
+        if vain == 2:
+            raise AssertionError(f"{topic}: nothing comes any more of what is left, by partition: {left}")
+        for message in messages:
+            if (error := message.error()) is not None:
+                raise AssertionError(error)
+            number, offset = message.partition() or 0, message.offset() or 0
+            _, end = left.get(number, (0, 0))
+            if offset < end:
+                yield number, offset, message
+            if offset + 1 < end:
+                left[number] = offset + 1, end
+            else:
+                left.pop(number, None)
 
 
 def wait_for(condition: Callable[[], object], what: str, timeout: float = 30, every: float = 0.1) -> None:

@@ -44,7 +44,7 @@ class Channel:
         return Grant(Room(self.data_type, instrument, interval), {"interval": interval, "history": history})
 
     def take(self, arrival: Arrival) -> Room | None:
-        """Keep the candle if its version is higher than what is kept."""
+        """Keep the candle; None if its version is not higher than what is kept, or it is older than all that is."""
         event: CandleEvent = arrival.record
         if not self._history.take(event, arrival.source):
             return None

@@ -7,6 +7,7 @@ from typing import Any
 from gateway.channel import ChannelOptions, Grant
 from gateway.latest import LatestStore
 from gateway.messages import Arrival, Message, Room, encode
+from gateway.metrics import TRADES_TOO_OLD
 from gateway.requests import Request
 from market.decimals import format_decimal
 from market.seen_trades import SeenTrades, Verdict
@@ -24,7 +25,10 @@ class _Tape:
 
 
 class Channel:
-    """Trades by instrument. A trade repeated in the topic is told once."""
+    """Trades by instrument. A trade repeated in the topic is told once.
+
+    One whose id is older than the ids remembered may have been told already, so it is not told.
+    """
 
     data_type = "TRADE"
     message_type = "trade_data"
@@ -34,18 +38,19 @@ class Channel:
 
     def __init__(self, options: ChannelOptions) -> None:
         self._tapes: LatestStore[str, _Tape] = LatestStore("trades", options.capacity)
-        self._duplicates = metrics.DUPLICATES.labels(TRADES.name)
+        self._untold = {Verdict.DUPLICATE: metrics.DUPLICATES.labels(TRADES.name), Verdict.TOO_OLD: TRADES_TOO_OLD}
 
     def grant(self, instrument: str, request: Request) -> Grant:
         """Any known instrument has trades."""
         return Grant(Room(self.data_type, instrument), {})
 
     def take(self, arrival: Arrival) -> Room | None:
-        """Remember the trade; None for one that was told before."""
+        """Remember the trade; None for one that was told before, or may have been."""
         trade: Trade = arrival.record
         tape = self._tapes.entry(trade.instrument, _Tape)
-        if tape.seen.add(trade.trade_id) is Verdict.DUPLICATE:
-            self._duplicates.inc()
+        verdict = tape.seen.add(trade.trade_id)
+        if verdict is not Verdict.NEW:
+            self._untold[verdict].inc()
             return None
         tape.last = arrival
         return Room(self.data_type, trade.instrument)

@@ -15,11 +15,11 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import Listings, Parsed
 from ingest.symbols import split_symbol
-from ingest.validation import check_kline, check_quote
 from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE, parse_decimal, parse_positive
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.quote import Kline, Quote
+from market.stated import check_kline, check_quote
 from market.trade import Trade, check_trade
 
 SPOT, FUTURES = "spot", "usdm"

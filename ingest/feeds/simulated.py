@@ -18,11 +18,11 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import Listings, Parsed, Parser, Subscription
 from ingest.recorded import Closed, Frame, Item, Opened
-from ingest.validation import check_quote
 from market.decimals import parse_decimal, parse_positive
 from market.errors import DataValidationError, SubscriptionError
 from market.instrument import check_instrument, code_of, venue_of
 from market.quote import Quote
+from market.stated import check_quote
 from market.trade import Trade, check_trade
 
 _LINE, _URL = "simulated", "wss://simulated.invalid"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from ingest.recorded import NAMELESS, Answer, Frame, Item, Opened, Skipped, bad_line, micros_of_seconds
+from ingest.recorded import NAMELESS, Answer, Frame, Item, Opened, Skipped, bad_line, line_by_line, micros_of_seconds
 
 
 class _Line(msgspec.Struct):
@@ -32,11 +32,7 @@ def recognises(line: bytes) -> bool:
 
 def read(lines: Iterable[bytes]) -> Iterator[Item]:
     """See `ingest.formats.Format`."""
-    at = 0
-    for line in lines:
-        item = _item(line, at)
-        at = item.at
-        yield item
+    return line_by_line(lines, _item)
 
 
 def _item(line: bytes, at: int) -> Item:

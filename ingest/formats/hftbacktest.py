@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ingest.recorded import NAMELESS, Frame, Item, bad_line
+from ingest.recorded import NAMELESS, Frame, Item, bad_line, line_by_line
 
 _LINE = re.compile(rb"(\d{19}) (.+)", re.DOTALL)
 
@@ -17,11 +17,9 @@ def recognises(line: bytes) -> bool:
 
 def read(lines: Iterable[bytes]) -> Iterator[Item]:
     """See `ingest.formats.Format`."""
-    at = 0
-    for line in lines:
-        match = _LINE.fullmatch(line)
-        if match is None:
-            yield bad_line(line, at)
-            continue
-        at = int(match[1]) // 1000
-        yield Frame(at, NAMELESS, match[2])
+    return line_by_line(lines, _item)
+
+
+def _item(line: bytes, at: int) -> Item:
+    match = _LINE.fullmatch(line)
+    return bad_line(line, at) if match is None else Frame(int(match[1]) // 1000, NAMELESS, match[2])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from market.decimals import parse_decimal
+from market.errors import DataValidationError
 from market.price_change import PriceChanges, Threshold, Throttle
 from market.trade import GapMark
-from processors.batch import SourceRecord
+from processors.batch import Refusal, SourceRecord
 from processors.computation import Effects, Tables, by_instrument
 from processors.state import decode_price, encode_price
 from runtime.settings import ProcessorSettings
@@ -44,13 +45,23 @@ class PriceChangesOfTrades:
                 throttle=self._throttle,
                 threshold=self._threshold,
             )
-            for record, raw in found:
-                event = None if isinstance(record, GapMark) else changes.apply(record, raw.offset)
-                if event is not None:
-                    effects.outputs.append((PRICE_CHANGES, event))
+            self._apply(changes, found, effects)
             if changes.changed:
                 effects.write(STATE, instrument, encode_price(changes.state))
         return effects
+
+    @staticmethod
+    def _apply(changes: PriceChanges, records: Sequence[SourceRecord], effects: Effects) -> None:
+        for record, raw in records:
+            if isinstance(record, GapMark):
+                continue
+            try:
+                event = changes.apply(record, raw.offset)
+            except DataValidationError as error:
+                effects.refusals.append(Refusal(raw, error.reason, str(error), error.field))
+                continue
+            if event is not None:
+                effects.outputs.append((PRICE_CHANGES, event))
 
 
 def build(settings: ProcessorSettings) -> PriceChangesOfTrades:

@@ -103,7 +103,8 @@ class IngestSettings(Section):
     feeds: dict[Name, FeedSettings] = Field(default_factory=dict)
     """Connections by a name of one's choice."""
     max_clock_skew_seconds: Seconds = 5.0
-    """How far an exchange time may lie ahead of the receive time before the record is refused, by any stage."""
+    """How far clocks may differ before a record is refused, by any stage: an exchange time ahead of the receive time, and a
+    time of ingest ahead of the broker's."""
     publisher: PublisherSettings = Field(default_factory=PublisherSettings)
 
 
@@ -135,19 +136,28 @@ class PriceChangeSettings(Section):
 
 
 class WorkerSettings(Section):
-    """Membership of a worker in its group. A worker cut off must fall silent before another takes its partitions."""
+    """Membership of a worker in its group.
+
+    Nothing fences a worker that was cut off, or stopped, for longer than its session: it finishes what it has begun, or ends
+    when that is not acknowledged in time, while another one already has its partitions. Both write the same records.
+    """
 
     session_timeout_seconds: Seconds = 30.0
     """Silence after which the group gives a worker's partitions to others."""
     heartbeat_seconds: Seconds = 3.0
     """How often a worker tells the group that it is there."""
     delivery_timeout_seconds: Seconds = 15.0
-    """How long an output is tried; at most half the session, as nothing is sent after the other half of silence."""
+    """How long the broker may take to acknowledge a batch's dead letters, its outputs, and the writes to each of its tables,
+    each counted apart; a worker that has waited so long ends itself, and the batch is read again. At most half the session."""
     stalled_after_seconds: Seconds = 120.0
-    """A worker with a lag whose committed offset has not moved for so long ends itself."""
+    """A worker with a lag whose committed offset has not moved for so long ends itself. Time in which it rebuilds tables or
+    waits for the schema registry does not count."""
+    on_expired: Literal["fail", "continue"] = "fail"
+    """When records were deleted from a topic before they were processed: end and say so, or log an error and go on with the
+    oldest there are. A topic that ends before the offset wanted next always ends the worker."""
 
     @model_validator(mode="after")
-    def _silent_in_time(self) -> Self:
+    def _in_proportion(self) -> Self:
         if self.heartbeat_seconds * 3 > self.session_timeout_seconds:
             raise ValueError("heartbeat_seconds must be at most a third of session_timeout_seconds")
         if self.delivery_timeout_seconds * 2 > self.session_timeout_seconds:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import psutil
 
@@ -58,14 +59,7 @@ def start_waiting(command: Command, cwd: Path, log: Path) -> subprocess.Popen[by
         return subprocess.Popen(  # noqa: S603  # our own command
             ["/bin/sh", "-c", _WAIT_THEN_BECOME, "tapeline", *map(str, command.argv)],
             stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=cwd,
-            env=dict(command.env),
-            start_new_session=True,
-            user=command.user.uid if command.user else None,
-            group=command.user.gid if command.user else None,
-            extra_groups=[] if command.user else None,
+            **_surroundings(command, cwd, output),
         )
 
 
@@ -87,14 +81,7 @@ def run(command: Command, cwd: Path, log: Path, *, given: str = "", timeout: flo
         return subprocess.run(  # noqa: S603  # our own command
             [*map(str, command.argv)],
             input=given.encode(),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            cwd=cwd,
-            env=dict(command.env),
-            start_new_session=True,
-            user=command.user.uid if command.user else None,
-            group=command.user.gid if command.user else None,
-            extra_groups=[] if command.user else None,
+            **_surroundings(command, cwd, output),
             timeout=timeout,
             check=False,
         ).returncode
@@ -204,6 +191,21 @@ def _named(command: Command) -> Iterator[None]:
         raise EmbeddedError(f"{program} did not end within {error.timeout:.0f} s") from error
     except (OSError, subprocess.SubprocessError) as error:
         raise EmbeddedError(f"cannot start {program}: {error}") from error
+
+
+def _surroundings(command: Command, cwd: Path, output: BinaryIO) -> dict[str, Any]:
+    """What every child is given, as `subprocess` names it: folder, output, environment, user, a session of its own."""
+    user = command.user
+    return {
+        "stdout": output,
+        "stderr": subprocess.STDOUT,
+        "cwd": cwd,
+        "env": dict(command.env),
+        "start_new_session": True,
+        "user": user.uid if user else None,
+        "group": user.gid if user else None,
+        "extra_groups": [] if user else None,
+    }
 
 
 def _is(process: psutil.Process, recorded: ProcessRecord) -> bool:

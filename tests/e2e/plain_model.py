@@ -2,7 +2,7 @@
 
 The rules are those the product documents: a candle closes when event time is two seconds past its end, event time being the
 exchange's and, once a second and at the end of each file, the recorder's; of price changes at most one is told in 0.1 s, unless
-a hundred have gathered.
+a hundred have gathered, and the time is that of receipt between trades, and event time (no later than receipt) up to a mark.
 """
 
 from __future__ import annotations
@@ -142,10 +142,11 @@ def _candles(stream: list[PlainTrade | PlainMark]) -> Iterator[PlainCandle]:
 
 def _changes(stream: list[PlainTrade | PlainMark]) -> Iterator[PlainChange]:
     last: PlainTrade | None = None
-    told_price, told_at, pending = Fraction(), 0, 0
+    told_price, told_at, told_event_time, pending = Fraction(), 0, 0, 0
     for record in stream:
         if isinstance(record, PlainTrade):
-            now = record.received_at
+            now, event_time = record.received_at, min(record.exchange_time, record.received_at)
+            passed = now - told_at
             if last is None:
                 last, told_price = record, record.price
                 continue
@@ -154,11 +155,12 @@ def _changes(stream: list[PlainTrade | PlainMark]) -> Iterator[PlainChange]:
             pending += record.price != last.price
             last = record
         else:
-            now = record.time
-        if last is None or not pending or (now - told_at < THROTTLE and pending < MOST_PENDING):
+            now = event_time = record.time
+            passed = event_time - told_event_time
+        if last is None or not pending or (passed < THROTTLE and pending < MOST_PENDING):
             continue
         if told_price != last.price:
             percent = Fraction(round((last.price - told_price) / told_price * 100 * 10**12), 10**12)
             yield PlainChange(told_price, last.price, percent, pending, last.exchange_time, now)
-            told_price, told_at = last.price, now
+            told_price, told_at, told_event_time = last.price, now, event_time
         pending = 0

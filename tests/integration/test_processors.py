@@ -4,10 +4,11 @@ import random
 from collections.abc import Callable
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from market.candle import CandleEvent, CandleEventKind
 from market.price_change import PriceChangedEvent
-from market.trade import TimeMark, Trade
+from market.trade import GapMark, TimeMark, TradeStreamRecord
 from processors.agents import candles, price_changes
 from processors.batch import RawRecord, SourceRecord
 from runtime.settings import ProcessorSettings
@@ -28,9 +29,9 @@ FAST = {
 }
 
 
-def stream(seed: int, count: int) -> list[Trade | TimeMark]:
-    """A few minutes of trades in several instruments, some twice, some late, with a time mark for each at the end."""
-    shuffler, found, ids = random.Random(seed), list[Trade | TimeMark](), dict.fromkeys(INSTRUMENTS, 0)
+def stream(seed: int, count: int) -> list[TradeStreamRecord]:
+    """A few minutes of trades in several instruments, some twice, some late, with gaps, and a time mark for each at the end."""
+    shuffler, found, ids = random.Random(seed), list[TradeStreamRecord](), dict.fromkeys(INSTRUMENTS, 0)
     for number in range(count):
         instrument = shuffler.choice(INSTRUMENTS)
         ids[instrument] += 1
@@ -40,10 +41,13 @@ def stream(seed: int, count: int) -> list[Trade | TimeMark]:
             ids[instrument], at=at, price=shuffler.randint(90, 110), size=shuffler.randint(1, 9), instrument=instrument
         )
         found += [trade] * (2 if shuffler.random() < 0.02 else 1)
+        if shuffler.random() < 0.01:
+            gap = GapMark(instrument, at - 2_000_000, at)
+            found += [gap, gap._replace(healed=True)] if shuffler.random() < 0.5 else [gap]
     return [*found, *(TimeMark(instrument, START + 10 * MINUTE) for instrument in INSTRUMENTS)]
 
 
-def model(records: list[Trade | TimeMark]) -> tuple[dict[str, CandleEvent], list[tuple[str, int, int]]]:
+def model(records: list[TradeStreamRecord]) -> tuple[dict[str, CandleEvent], list[tuple[str, int, int]]]:
     """What the computations make of the records when nothing goes wrong: candles by key, price changes in order."""
     sources = [SourceRecord(record, RawRecord(offset, 0, b"", b"")) for offset, record in enumerate(records)]
     closed = candles.build(ProcessorSettings()).fold("", 0, sources, {"closed-candles": {}, "candles": {}})
@@ -79,7 +83,7 @@ def is_done(cluster: Cluster, *workers: Service) -> bool:
     return everything_committed(cluster)
 
 
-def check_against_model(cluster: Cluster, records: list[Trade | TimeMark]) -> None:
+def check_against_model(cluster: Cluster, records: list[TradeStreamRecord]) -> None:
     expected_candles, expected_changes = model(records)
     stored = cluster.read("md.candles")
     events = [one.record for one in stored]
@@ -141,6 +145,52 @@ def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_processed(cluste
     assert letters[-1].reason == "wrong_key"
     assert all(letter.error and letter.stage == "processors" for letter in letters)
     assert max(one.record.trade_count for one in cluster.read("md.candles")) == len(records)
+
+
+def expire_unread(cluster: Cluster, worker: Service) -> int:
+    """Have a worker process ten trades and miss the next ten, five of which expire; their partition."""
+    records = [make_trade(number, at=START + number, instrument=INSTRUMENTS[0]) for number in range(1, 21)]
+    cluster.publish("md.trades", records[:10])
+    wait_for(lambda: everything_committed(cluster), "all offsets to be committed", every=0.5)
+    assert worker.terminate() == 0
+    cluster.publish("md.trades", records[10:])
+    first_left = TopicPartition("md.trades", cluster.read("md.trades")[0].partition, 15)
+    cluster.admin.delete_records([first_left])[first_left].result(10)
+    return first_left.partition
+
+
+def test_worker_whose_records_expired_unread_says_so_and_ends(cluster: Cluster, start: Start) -> None:
+    worker = start("process", "-c", cluster.config(processors=FAST))
+    partition = expire_unread(cluster, worker)
+    worker.start()
+    assert worker.process.wait(60) == 1
+    assert f"md.trades[{partition}]: everything before offset 10 is processed, the topic has 15 to 20" in worker.text()
+    assert cluster.committed(GROUP, "md.trades") == {partition: 10}
+
+
+def test_worker_told_to_continue_goes_on_behind_expired_records(cluster: Cluster, start: Start) -> None:
+    settings = {**FAST, "worker": {**FAST["worker"], "on_expired": "continue"}}
+    worker = start("process", "-c", cluster.config(processors=settings))
+    expire_unread(cluster, worker)
+    worker.start()
+    wait_for(lambda: everything_committed(cluster), "all offsets to be committed", timeout=60, every=0.5)
+    assert worker.terminate() == 0
+    assert "records expired unread" in worker.text()
+    assert max(one.record.trade_count for one in cluster.read("md.candles")) == 15
+
+
+@pytest.mark.parametrize("on_expired", ["fail", "continue"])
+def test_worker_whose_topic_ends_before_its_offset_says_so_and_ends(cluster: Cluster, start: Start, on_expired: str) -> None:
+    cluster.publish("md.trades", [make_trade(number, at=START + number) for number in range(1, 8)])
+    ((partition, _),) = cluster.ends("md.trades").items()
+    consumer = Consumer({"bootstrap.servers": cluster.servers.kafka, "group.id": GROUP})
+    consumer.commit(offsets=[TopicPartition("md.trades", partition, 100)], asynchronous=False)
+    consumer.close()
+    settings = {**FAST, "worker": {**FAST["worker"], "on_expired": on_expired}}
+    worker = start("process", "-c", cluster.config(processors=settings))
+    assert worker.process.wait(60) == 1
+    assert f"md.trades[{partition}]: everything before offset 100 is processed, the topic has 0 to 7" in worker.text()
+    assert cluster.read("md.candles") == []
 
 
 def test_replay_of_the_same_trades_changes_no_candle_and_no_price(cluster: Cluster, start: Start) -> None:

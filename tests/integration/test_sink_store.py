@@ -74,7 +74,7 @@ def batch(store: PostgresStore, records: Iterable[Record], begin: int | None = N
     first = begin or 0
     entries = []
     for offset, record in enumerate(records, start=first):
-        source = KafkaRecord(topic, 0, offset, b"key", b"value")
+        source = KafkaRecord(topic, 0, offset, b"key", b"value", START // 1000)
         entries.append(Entry(source, store.row(record, source)))
     after = first + max(1, len(entries))
     return Batch(entries, {(topic, 0): Advance(begin, after, "id")}, {topic: len(entries)})

@@ -1,6 +1,5 @@
 """The candle state machine against a plain model and along its edges."""
 
-import random
 from collections.abc import Sequence
 from copy import deepcopy
 
@@ -76,12 +75,20 @@ def test_latest_versions_equal_a_plain_fold_of_each_interval(found: list[Trade],
         assert content(latest[key]) == (*wanted, candle.trade_count, candle.taker_buy_volume)
 
 
-@given(trades(), st.integers(1, 9), st.integers(1, 9), st.randoms())
-def test_batch_boundaries_change_only_which_updates_are_told(
-    found: list[Trade], one: int, other: int, shuffler: random.Random
-) -> None:
-    records: list[TradeStreamRecord] = [*found, *(mark(START + step * 7_000_000) for step in range(40))]
-    shuffler.shuffle(records)
+@st.composite
+def streams(draw: st.DrawFn) -> list[TradeStreamRecord]:
+    """Trades with time marks and gaps among them, some healed, in any order."""
+    found = draw(trades(max_size=12))
+    spans = draw(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20), st.booleans()), max_size=4))
+    records: list[TradeStreamRecord] = [*found, *(mark(START + step * 40_000_000) for step in range(8))]
+    for begin, length, healed in spans:
+        gap = GapMark(INSTRUMENT, START + begin * 7_000_000, START + (begin + length) * 7_000_000)
+        records += [gap, gap._replace(healed=True)] if healed else [gap]
+    return draw(st.permutations(records))
+
+
+@given(streams(), st.integers(1, 9), st.integers(1, 9))
+def test_batch_boundaries_change_only_which_updates_are_told(records: list[TradeStreamRecord], one: int, other: int) -> None:
 
     def told(size: int) -> list[CandleEvent]:
         stream, events = Stream(), []
@@ -98,8 +105,8 @@ def test_batch_boundaries_change_only_which_updates_are_told(
     assert all(by_version.get((event.open_time, event.version), event) == event for event in second)
 
 
-@given(trades(max_size=30), st.integers(0, 40), st.integers(1, 5))
-def test_replay_after_a_crash_repeats_versions_and_changes_nothing(found: list[Trade], cut: int, size: int) -> None:
+@given(streams(), st.integers(0, 50), st.integers(1, 5))
+def test_replay_after_a_crash_repeats_versions_and_changes_nothing(found: list[TradeStreamRecord], cut: int, size: int) -> None:
     """The state is from before the crash, while closed candles may have been stored already, as after lost writes."""
     stream = Stream()
     before = stream.batch(*found[:cut])
@@ -114,14 +121,18 @@ def test_replay_after_a_crash_repeats_versions_and_changes_nothing(found: list[T
     for key, event in latest.items():
         assert content(event) == content(expected[key])
     assert whole.closed == stream.closed
+    versions: dict[object, CandleEvent] = {}
+    for event in [*before, *lost, *after]:
+        assert versions.setdefault((event.open_time, event.version), event) == event
 
 
-@given(trades())
-def test_stream_sent_twice_is_all_duplicates_and_tells_nothing(found: list[Trade]) -> None:
+@given(streams())
+def test_stream_sent_twice_is_all_known_and_tells_nothing(found: list[TradeStreamRecord]) -> None:
     stream = Stream()
     stream.batch(*found)
     assert stream.batch(*found) == []
-    assert stream.outcomes[len(found) :] == [Outcome.DUPLICATE] * len(found)
+    again = stream.outcomes[len(found) :]
+    assert again == [Outcome.DUPLICATE if isinstance(record, Trade) else Outcome.UNCHANGED for record in found]
 
 
 def test_first_trade_is_told_at_once_and_more_are_conflated() -> None:
@@ -191,6 +202,56 @@ def test_gap_that_becomes_known_after_the_close_is_a_correction_and_healing_it_a
     assert (healed.kind, healed.revision, healed.gap, healed.complete) == (CORRECTION, 3, False, True)
 
 
+def test_open_candle_that_a_gap_touches_is_told_anew_at_the_mark() -> None:
+    stream = Stream()
+    (new,) = stream.batch(make_trade(1))
+    gap = GapMark(INSTRUMENT, START, START + 5)
+    (flagged,) = stream.batch(gap)
+    (healed,) = stream.batch(gap._replace(healed=True))
+    told = [(event.kind, event.gap, event.source_offset) for event in (new, flagged, healed)]
+    assert told == [(NEW, False, 0), (UPDATE, True, 1), (UPDATE, False, 2)]
+
+
+def test_healing_one_of_two_gaps_leaves_the_closed_candle_with_the_other() -> None:
+    stream = Stream()
+    gaps = [GapMark(INSTRUMENT, START + MINUTE + at, START + MINUTE + at + 5) for at in (1, 10)]
+    stream.batch(make_trade(1), make_trade(2, at=START + MINUTE), *gaps, mark(START + 3 * MINUTE))
+    assert stream.batch(gaps[0]._replace(healed=True)) == []
+    (event,) = stream.batch(gaps[1]._replace(healed=True))
+    assert (event.kind, event.gap, event.complete) == (CORRECTION, False, True)
+
+
+def test_healing_a_part_of_a_gap_does_not_heal_it() -> None:
+    stream = Stream()
+    stream.batch(make_trade(1), make_trade(2, at=START + MINUTE), GapMark(INSTRUMENT, START + MINUTE, START + 2 * MINUTE))
+    stream.batch(mark(START + 3 * MINUTE))
+    assert stream.batch(GapMark(INSTRUMENT, START + MINUTE + 5, START + MINUTE + 9, healed=True)) == []
+
+
+def test_late_trade_of_a_minute_within_a_gap_makes_a_candle_with_a_gap() -> None:
+    stream = Stream()
+    stream.batch(make_trade(1), GapMark(INSTRUMENT, START + 30, START + 3 * MINUTE), make_trade(9, at=START + 5 * MINUTE))
+    (event,) = stream.batch(make_trade(2, at=START + MINUTE + 5))
+    assert (event.kind, event.gap, event.complete) == (CORRECTION, True, False)
+
+
+def test_gap_of_a_restart_counts_although_our_clock_is_ahead_of_the_venues() -> None:
+    stream = Stream()
+    stream.batch(make_trade(1), make_trade(2, at=START + MINUTE), mark(START + MINUTE + 4_000_000))
+    gap = GapMark(INSTRUMENT, None, START + MINUTE + 3_000_000)
+    events = stream.batch(gap, make_trade(9, at=START + MINUTE + 3_000_000), mark(START + 3 * MINUTE))
+    assert [(event.gap, event.complete) for event in events if event.kind is CLOSE] == [(True, False)]
+
+
+def test_interval_added_later_is_not_complete_before_its_first_whole_one() -> None:
+    stream = Stream()
+    stream.batch(*(make_trade(n, at=START + n * MINUTE) for n in range(3)))
+    stream.intervals.append(parse_interval("5m"))
+    events = stream.batch(*(make_trade(n, at=START + n * MINUTE) for n in range(3, 12)))
+    complete = {event.open_time: event.complete for event in events if event.kind is CLOSE and event.interval == "5m"}
+    assert complete == {START: False, START + 5 * MINUTE: True}
+
+
 def test_gap_of_unknown_begin_reaches_back_to_the_last_record() -> None:
     stream = Stream()
     stream.batch(make_trade(1), make_trade(2, at=START + MINUTE))
@@ -226,9 +287,24 @@ def test_sums_that_would_not_fit_the_wire_refuse_the_trade() -> None:
     assert next(iter(stream.state.open.values())).candle.trade_count == 1
 
 
+def test_candle_without_a_refused_trade_has_a_gap() -> None:
+    stream = Stream()
+    huge = make_trade(1)._replace(price=1, size=6 * 10**37)
+    events = stream.batch(huge, huge._replace(trade_id="2", sequence=2), mark(START + 2 * MINUTE))
+    assert (events[-1].kind, events[-1].gap, events[-1].complete) == (CLOSE, True, False)
+
+
 def test_closed_candles_beyond_the_horizon_are_forgotten() -> None:
     stream = Stream()
     day = 24 * 60
     stream.batch(*(make_trade(n, at=START + n * MINUTE) for n in range(day + 10)))
     assert min(open_time for _, open_time in stream.closed) > START
     assert len(stream.closed) <= day
+
+
+def test_closed_candles_of_an_instrument_rarely_traded_are_forgotten_as_well() -> None:
+    stream = Stream()
+    day = 24 * 60 * MINUTE
+    stream.batch(*(make_trade(n, at=START + n * (day - 7 * MINUTE)) for n in range(5)))
+    assert [open_time for _, open_time in stream.closed] == [START + 3 * (day - 7 * MINUTE)]
+    assert stream.state.closed["1m"][1] == START + 3 * (day - 7 * MINUTE)

@@ -146,3 +146,33 @@ def test_unknown_ids_are_those_not_learnt_yet() -> None:
     reader.learn({7, 8})
     assert reader.unknown_ids(frames) == {8}
     assert sorted(asked) == [7, 8]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'syntax = "proto3"; message A { string a = 1; }',
+        '{"type": "object"}',
+        '{"type": "record", "name": "X", "fields": [{"name": "a", "type": "other.Named"}]}',
+        '"string"',
+        '["null"]',
+        '{"type": "record"}',
+        "[" * 100_000,
+    ],
+    ids=["protobuf", "json schema", "avro with references", "avro string", "avro union", "nameless record", "deep"],
+)
+def test_schema_that_is_no_plain_avro_record_is_unknown_and_asked_for_once(text: str) -> None:
+    asked: list[int] = []
+
+    def fetch(schema_id: int) -> str | None:
+        asked.append(schema_id)
+        return text
+
+    reader, frame = Codec(IDS, fetch), b"\x00\x00\x00\x00\x4dabc"
+    reader.learn(reader.unknown_ids([frame]))
+    assert reader.unknown_ids([frame]) == set()
+    for _ in range(2):
+        with pytest.raises(DataValidationError) as caught:
+            reader.decode(frame)
+        assert caught.value.reason == "unknown_schema"
+    assert asked == [77]

@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from gateway.close_codes import CloseCode
 from gateway.messages import Arrival, Source
+from gateway.metrics import TRADES_TOO_OLD
 from gateway.outbox import OutboxLimits
 from market.candle import CandleEventKind
 from market.decimals import ONE
 from market.feed_status import FeedState, FeedStatus
+from market.seen_trades import MAX_HOLES
+from runtime import metrics
 from tests.builders import INSTRUMENT, START, make_trade
 from tests.gateway_parts import HandTurnedLoop, Listener, arrivals, make_candle, make_hub, make_quote
 
@@ -70,6 +73,22 @@ def test_repeated_trade_is_told_once() -> None:
     hub.take(arrivals("md.trades", [make_trade(1), make_trade(2), make_trade(1)]))
     loop.settle()
     assert [message["data"]["trade_id"] for message in listener.of_type("trade_data")] == ["1", "2"]
+
+
+def test_repeated_trade_older_than_the_ids_remembered_is_not_told_again() -> None:
+    loop = HandTurnedLoop()
+    hub = make_hub(loop, known=[INSTRUMENT])
+    listener = Listener(hub)
+    listener.say(action="subscribe", symbol=INSTRUMENT, data_type="TRADE")
+    with_holes = [make_trade(number) for number in range(1, 2 * MAX_HOLES + 10, 2)]
+    duplicates, before = metrics.DUPLICATES.labels("md.trades")._value.get(), TRADES_TOO_OLD._value.get()
+    hub.take(arrivals("md.trades", [*with_holes, make_trade(1)]))
+    loop.settle()
+    assert [message["data"]["trade_id"] for message in listener.of_type("trade_data")] == [
+        trade.trade_id for trade in with_holes
+    ]
+    assert TRADES_TOO_OLD._value.get() == before + 1
+    assert metrics.DUPLICATES.labels("md.trades")._value.get() == duplicates
 
 
 def test_candles_come_as_history_then_every_higher_version() -> None:

@@ -58,6 +58,12 @@ def test_history_forgets_the_oldest_candle_of_a_full_series() -> None:
     ]
 
 
+def test_candle_older_than_all_that_a_full_series_keeps_is_not_taken() -> None:
+    history = CandleHistory(per_series=2)
+    assert [history.take(make_candle(minute), SOURCE) for minute in (5, 6, 4, 7)] == [True, True, False, True]
+    assert [(held.event.open_time - START) // MINUTE for held in history.latest(INSTRUMENT, "1m", 10)] == [6, 7]
+
+
 def test_history_is_bounded_over_all_series() -> None:
     history = CandleHistory(in_all=4)
     for minute in range(3):

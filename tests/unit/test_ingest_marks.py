@@ -162,6 +162,27 @@ def test_repeated_trade_heals_nothing() -> None:
     assert traded(marks, 10, START) == []
 
 
+def test_one_of_two_holes_of_an_instant_does_not_heal_their_common_gap() -> None:
+    marks = started(3, START)
+    gap = GapMark(INSTRUMENT, START, START + 1)
+    assert [traded(marks, number, START) for number in (5, 7)] == [[gap], [gap]]
+    assert traded(marks, 4, START) == []
+    assert traded(marks, 6, START) == [gap._replace(healed=True)]
+
+
+@given(st.permutations(range(1, 12)), st.integers(1, 4))
+def test_gap_is_unhealed_exactly_while_trades_are_missing(numbers: list[int], to_an_instant: int) -> None:
+    marks, missing, unhealed = Marks(), set[int](), set[GapMark]()
+    first = numbers[0]
+    for count, number in enumerate(numbers):
+        told = traded(marks, number, START + number // to_an_instant)
+        unhealed |= {mark for mark in told if count and not mark.healed}
+        unhealed -= {mark._replace(healed=False) for mark in told if mark.healed}
+        highest = max(numbers[: count + 1])
+        missing = set(range(first, highest)) - set(numbers[: count + 1])
+        assert bool(unhealed) == bool(missing)
+
+
 @given(st.permutations(range(1, 12)))
 def test_every_gap_is_healed_once_all_trades_have_come(numbers: list[int]) -> None:
     marks = Marks()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from ingest.publisher import CHECK, LARGEST_VALUE, Undelivered, fit
+from ingest.publisher import CHECK, ROOM_FOR_ORIGINAL, Undelivered
 from market.dead_letter import DeadLetter
 from market.errors import DataPublishError
 from market.feed_status import FeedState, FeedStatus
@@ -86,18 +86,14 @@ def test_dead_letter_waits_for_room_too() -> None:
     assert bench.publisher.counts.refused == {}
 
 
-def test_large_original_is_cut_and_says_so() -> None:
-    letter = fit(LETTER._replace(value=b"x" * 3_000_000, key=b"k", error="e" * 10_000))
-    assert len(letter.value or b"") + len(letter.key or b"") == LARGEST_VALUE
+def test_large_original_is_cut_to_what_one_message_holds(bench: Bench) -> None:
+    assert bench.publisher.publish(LETTER._replace(value=b"x" * 3_000_000))
+    ((_, _, message, _),) = bench.producer.sent
+    assert len(message) < 1_000_000
+    (letter,) = bench.sent()
+    assert isinstance(letter, DeadLetter)
+    assert letter.value == b"x" * ROOM_FOR_ORIGINAL
     assert letter.truncated
-    assert len(letter.error) == 2_000
-    assert fit(LETTER) == LETTER
-
-
-def test_large_key_is_cut_too() -> None:
-    letter = fit(LETTER._replace(value=None, key=b"k" * 3_000_000))
-    assert letter.value is None
-    assert len(letter.key or b"") == LARGEST_VALUE // 2
 
 
 def test_message_that_the_client_finds_too_large_becomes_a_dead_letter(bench: Bench) -> None:

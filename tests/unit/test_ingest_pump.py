@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError
 
-from ingest import pump
+from ingest import publisher, pump
 from ingest.feed import ConnectionStatus, Counts
 from ingest.publisher import CHECK, Undelivered
 from ingest.pump import run_feeds
@@ -20,7 +20,7 @@ from tests.ingest_parts import Bench, FakeHealth
 
 
 class ListFeed:
-    """A feed of given records; `lasts` keeps it going after them until it is disconnected."""
+    """A feed of given records, which says when it gives the last; `lasts` keeps it going until it is disconnected."""
 
     venue = "binance"
 
@@ -32,6 +32,7 @@ class ListFeed:
         self._records = list(records)
         self._lasts, self._fails = lasts, fails
         self._ended = asyncio.Event()
+        self.last_given = asyncio.Event()
         self.status = ConnectionStatus.DISCONNECTED
 
     async def connect(self) -> None:
@@ -46,6 +47,8 @@ class ListFeed:
 
     async def __aiter__(self) -> AsyncIterator[Record]:
         for record in self._records:
+            if record is self._records[-1]:
+                self.last_given.set()
             yield record
         if self._fails:
             raise WebSocketError("a wrong address")
@@ -54,12 +57,18 @@ class ListFeed:
             yield make_trade(99)
 
 
-def run(feeds: list[Any], bench: Bench, *, stop_after: float | None = None, flush_seconds: float = 0.1) -> FakeHealth:
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is done once in a while is done at each turn of the loop, so that no test waits for the time to pass."""
+    monkeypatch.setattr(pump, "_POLL_SECONDS", 0)
+    monkeypatch.setattr(pump, "_REPORT_SECONDS", 0)
+    monkeypatch.setattr(publisher, "_WAIT_SECONDS", 0)
+
+
+def run(feeds: list[Any], bench: Bench, *, stop_once: asyncio.Event | None = None) -> FakeHealth:
     async def main() -> None:
-        stop = asyncio.Event()
-        if stop_after is not None:
-            asyncio.get_running_loop().call_later(stop_after, stop.set)
-        await run_feeds(feeds, bench.publisher, stop, bench.health, flush_seconds=flush_seconds)
+        stop = asyncio.Event() if stop_once is None else stop_once
+        await run_feeds(feeds, bench.publisher, stop, bench.health, flush_seconds=0)
 
     asyncio.run(main())
     return bench.health
@@ -84,8 +93,8 @@ def test_full_queue_slows_down_and_loses_nothing() -> None:
 
 
 def test_what_a_feed_still_has_when_it_is_stopped_is_published() -> None:
-    bench = Bench()
-    run([ListFeed([make_trade(1)], lasts=True)], bench, stop_after=0.05)
+    bench, feed = Bench(), ListFeed([make_trade(1)], lasts=True)
+    run([feed], bench, stop_once=feed.last_given)
     assert ids(bench) == ["1", "99"]
 
 
@@ -104,15 +113,14 @@ def test_broken_publisher_is_raised() -> None:
 
 
 def test_records_that_were_not_delivered_are_told_at_the_end() -> None:
-    bench = Bench()
+    bench, feed = Bench(), ListFeed([make_trade(1)], lasts=True)
     bench.producer.holds_back = True
     with pytest.raises(Undelivered, match="2 records were not delivered") as caught:
-        run([ListFeed([make_trade(1)], lasts=True)], bench, stop_after=0.05)
+        run([feed], bench, stop_once=feed.last_given)
     assert isinstance(caught.value, DataPublishError)
 
 
-def test_readiness_follows_the_feeds_and_the_publisher(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pump, "_REPORT_SECONDS", 0.001)
+def test_readiness_follows_the_feeds_and_the_publisher() -> None:
     bench, down = Bench(), ListFeed([], name="down", lasts=True)
 
     async def connect() -> None:
@@ -128,7 +136,7 @@ def test_readiness_follows_the_feeds_and_the_publisher(monkeypatch: pytest.Monke
         )
         async with asyncio.timeout(5):
             while bench.health.told != expected:
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0)
         stop.set()
         await task
 
@@ -151,11 +159,11 @@ def test_lost_record_at_the_very_end_is_told() -> None:
 
 
 def test_what_could_not_be_handed_over_before_the_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pump, "_DRAIN_SECONDS", 0.05)
-    bench = Bench(room=1)
+    monkeypatch.setattr(pump, "_DRAIN_SECONDS", 0)
+    bench, feed = Bench(room=1), ListFeed([make_trade(1), make_trade(2)])
     bench.producer.holds_back = True
     with pytest.raises(Undelivered, match="what feed had received was not all handed to the broker"):
-        run([ListFeed([make_trade(1), make_trade(2)])], bench, stop_after=0.05)
+        run([feed], bench, stop_once=feed.last_given)
 
 
 def test_fault_of_the_reporting_is_not_passed_over() -> None:

@@ -1,12 +1,15 @@
 import itertools
+from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.decimals import ONE
+from market.decimals import ONE, fits
+from market.errors import DataValidationError
 from market.price_change import PriceChangedEvent, PriceChanges, PriceState, Threshold, Throttle, create, create_batch
 from market.trade import TimeMark, Trade
-from tests.builders import INSTRUMENT, START, make_trade, trades
+from tests.builders import INSTRUMENT, MINUTE, START, make_trade, trades
 
 TENTH = 100_000
 EVERY = Throttle(enabled=False)
@@ -111,3 +114,55 @@ def test_configured_threshold_marks_events() -> None:
         make_trade(1, price=100), make_trade(2, price=101), make_trade(3, price=110), threshold=Threshold(absolute=5 * ONE)
     )
     assert [event.is_significant for event in told] == [False, True]
+
+
+@given(st.lists(st.integers(1, 10**38 - 1), min_size=1, max_size=20), st.integers(1, 3))
+def test_whatever_is_told_fits_the_wire(prices: list[int], events: int) -> None:
+    changes = PriceChanges(
+        INSTRUMENT, PriceState(), source=("t", 0), throttle=Throttle(10 * TENTH, events), threshold=Threshold()
+    )
+    for offset, price in enumerate(prices):
+        state = replace(changes.state)
+        try:
+            event = changes.apply(make_trade(offset, at=START + offset * TENTH)._replace(price=price), offset)
+        except DataValidationError as error:
+            assert (error.reason, error.field, changes.state) == ("too_large", "change_percent", state)
+        else:
+            assert event is None or fits(event.change_percent)
+
+
+def lagging_replay(*, lag: int) -> list[PriceChangedEvent]:
+    """Of changes 10 ms apart the first is told, then marks come each second; event times are `lag` behind receive times."""
+    told_first = [make_trade(n, at=START + n * TENTH // 10, price=100 + n) for n in range(1, 5)]
+    marks = [TimeMark(INSTRUMENT, START + second * 10**6) for second in (1, 2)]
+    return changes_of(
+        *(trade._replace(received_at=trade.received_at + lag) for trade in told_first), *marks, throttle=Throttle(TENTH, 100)
+    )
+
+
+@pytest.mark.parametrize("lag", [0, MINUTE, 24 * 60 * MINUTE])
+def test_pending_change_is_told_by_the_next_mark_however_far_event_time_lags_behind(lag: int) -> None:
+    told = lagging_replay(lag=lag)
+    assert [(event.changes, event.source_offset) for event in told] == [(1, 1), (2, 4)]
+    assert [event.received_at for event in told] == sorted(event.received_at for event in told)
+
+
+def test_mark_tells_no_sooner_than_a_period_of_event_time_after_the_last_event() -> None:
+    found = [make_trade(n, at=START + n, price=100 + n, received_at=START + MINUTE + n) for n in (1, 2, 3)]
+    marks = [TimeMark(INSTRUMENT, START + 2 + passed) for passed in (TENTH - 1, TENTH)]
+    (_, second) = changes_of(*found, *marks, throttle=Throttle(TENTH, 100))
+    assert second.source_offset == 4
+
+
+def test_venue_whose_clock_is_ahead_does_not_keep_a_change_back() -> None:
+    ahead = [make_trade(n, at=START + 2_000_000 + n, price=100 + n, received_at=START + n) for n in (1, 2, 3)]
+    told = changes_of(*ahead, TimeMark(INSTRUMENT, START + 2 + TENTH), throttle=Throttle(TENTH, 100))
+    assert [event.changes for event in told] == [1, 1]
+
+
+def test_trade_after_a_mark_that_told_waits_for_the_period() -> None:
+    found = [make_trade(n, at=START + n, price=100 + n) for n in (1, 2, 3)]
+    mark = TimeMark(INSTRUMENT, START + 10**6)
+    after = [make_trade(n, at=START + 10**6 + passed, price=200 + n) for n, passed in ((4, TENTH - 1), (5, TENTH))]
+    told = changes_of(*found, mark, *after, throttle=Throttle(TENTH, 100))
+    assert [event.source_offset for event in told] == [1, 3, 5]

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.candle import CandleEvent
+from market.dead_letter import LARGEST_ORIGINAL
 from market.trade import GapMark, TimeMark, Trade
 from processors.agents import candles, price_changes
 from processors.batch import Batch, RawRecord, Refusal, SourceRecord
 from processors.computation import Computation, Effects
-from processors.outputs import LONGEST_VALUE, dead_letter
+from processors.outputs import dead_letter
 from runtime.settings import ProcessorSettings
 from schemas.codec import Codec
 from schemas.records import Record
@@ -115,6 +116,8 @@ def test_closed_candles_are_written_before_the_state_that_gates_replays() -> Non
         (make_trade(1)._replace(trade_id="x" * 10_000), "bad_id"),
         (make_trade(1)._replace(instrument="no id"), "bad_instrument"),
         (TimeMark(INSTRUMENT, START + 3600 * 10**6), "future_time"),
+        (make_trade(1, at=4_000_000_000_000_000), "future_time"),
+        (make_trade(1)._replace(exchange_time=None, received_at=START + 5_000_001), "future_time"),
         (GapMark(INSTRUMENT, START + 5, START), "bad_time"),
     ],
 )
@@ -143,10 +146,10 @@ def test_poison_is_refused_with_its_bytes(value: bytes | None) -> None:
 
 
 def test_dead_letter_of_a_huge_value_keeps_its_beginning_and_says_so() -> None:
-    refusal = Refusal(RawRecord(1, 0, None, b"x" * (LONGEST_VALUE + 1)), "undecodable", "why")
+    refusal = Refusal(RawRecord(1, 0, None, b"x" * (LARGEST_ORIGINAL + 1)), "undecodable", "why")
     letter = dead_letter(Batch("md.trades", 0, []), refusal, START)
     assert letter.value is not None
-    assert (len(letter.value), letter.truncated) == (LONGEST_VALUE, True)
+    assert (len(letter.value), letter.truncated) == (LARGEST_ORIGINAL, True)
 
 
 def test_thresholds_come_from_the_settings() -> None:
@@ -155,3 +158,26 @@ def test_thresholds_come_from_the_settings() -> None:
         [make_trade(1, price=100), make_trade(2, at=START + 1, price=101), make_trade(3, at=START + MINUTE, price=105)]
     )
     assert [event.is_significant for event in told(effects)] == [False, True]
+
+
+def test_trade_from_the_far_future_does_not_close_the_candles_of_its_instrument() -> None:
+    far = make_trade(1, at=4_000_000_000_000_000)
+    found = [raw(record, offset) for offset, record in enumerate([far, make_trade(2), make_trade(3, at=START + 1)])]
+    effects = candles.build(SETTINGS).fold(
+        "md.trades", 0, Batch("md.trades", 0, found).decode(CODEC, 5_000_000), {"closed-candles": {}, "candles": {}}
+    )
+    assert (effects.counts["applied"], effects.refusals) == (2, [])
+
+
+def test_trade_so_far_from_the_price_told_that_no_event_could_say_it_is_refused_and_forgotten() -> None:
+    runner = Runner(price_changes.build(SETTINGS))
+    runner.batch([make_trade(1)._replace(price=1)])
+    before = dict(runner.tables["price-changes"])
+    effects = runner.batch([make_trade(2, at=START + MINUTE)._replace(price=10**25), TimeMark(INSTRUMENT, START + 2 * MINUTE)])
+    assert [(refusal.raw.offset, refusal.reason, refusal.field) for refusal in effects.refusals] == [
+        (1, "too_large", "change_percent")
+    ]
+    assert (effects.outputs, runner.tables["price-changes"]) == ([], before)
+    (event,) = told(runner.batch([make_trade(3, at=START + 3 * MINUTE)._replace(price=2)]))
+    assert (event.old_price, event.new_price, event.changes) == (1, 2, 1)
+    CODEC.encode(PRICE_CHANGES.name, event)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from market.trade import TimeMark
 from processors.agents import candles
 from processors.batch import Batch, RawRecord
 from processors.loop import BatchLoop, BatchMissing
 from runtime.settings import ProcessorSettings
 from schemas.codec import Codec
+from schemas.records import schema_text
+from tests.builders import INSTRUMENT, START
 
 
 class Stream:
@@ -44,26 +48,37 @@ class NothingToWrite:
         assert not outputs
 
 
+class Table(dict[bytes, bytes]):
+    """A table whose changelog is acknowledged at once."""
+
+    async def apply(self, writes: Mapping[str, bytes]) -> None:
+        self.update({key.encode(): value for key, value in writes.items()})
+
+
 def batch(first: int, last: int, *, generation: int = 1, previous: int | None = None, partition: int = 0) -> Batch:
     raw = [RawRecord(offset, 0, b"", b"") for offset in range(first, last + 1)]
     return Batch("md.trades", partition, raw, generation, previous, decoded=[], refusals=[])
+
+
+def make_loop(codec: Codec, on_batch: Callable[[Batch], None], on_failure: Callable[[BaseException], None]) -> BatchLoop:
+    return BatchLoop(
+        candles.build(ProcessorSettings()),
+        {"candles": Table(), "closed-candles": Table()},  # type: ignore[dict-item]  # has what is asked of it
+        NothingToWrite(),  # type: ignore[arg-type]
+        codec,
+        max_skew=0,
+        on_batch=on_batch,
+        on_effects=lambda batch, effects: None,
+        on_waiting=lambda reason: None,
+        on_failure=on_failure,
+    )
 
 
 def run(batches: Sequence[Batch]) -> tuple[list[int], list[BaseException]]:
     """Acknowledged offsets, and what ended the loop."""
     failures: list[BaseException] = []
     stream = Stream(batches)
-    loop = BatchLoop(
-        candles.build(ProcessorSettings()),
-        {"candles": {}, "closed-candles": {}},  # type: ignore[dict-item]  # never written
-        NothingToWrite(),  # type: ignore[arg-type]
-        Codec({}, lambda schema_id: None),
-        max_skew=0,
-        on_batch=lambda batch: None,
-        on_effects=lambda batch, effects: None,
-        on_waiting=lambda reason: None,
-        on_failure=failures.append,
-    )
+    loop = make_loop(Codec({}, lambda schema_id: None), lambda batch: None, failures.append)
     try:
         asyncio.run(loop.run(stream))
     except BatchMissing:
@@ -95,3 +110,26 @@ def test_batch_after_a_missing_one_is_not_acknowledged(batches: Sequence[Batch])
     assert acknowledged == [one.raw[-1].offset for one in batches[:-1]]
     assert isinstance(failure, BatchMissing)
     assert f"the batch at {batches[-1].raw[0].offset} follows {batches[-1].previous}" in str(failure)
+
+
+def test_batch_whose_schemas_two_agents_waited_for_is_counted_once() -> None:
+    both_asked = threading.Barrier(2, timeout=10)
+
+    def fetch(schema_id: int) -> str:
+        both_asked.wait()  # neither agent has its answer before both have asked
+        return schema_text(TimeMark)
+
+    written = Codec({("md.trades", TimeMark): 9}, lambda schema_id: None)
+    value = written.encode("md.trades", TimeMark(INSTRUMENT, START))
+    shared = Batch("md.trades", 0, [RawRecord(0, START // 1000, INSTRUMENT.encode(), value)], generation=1)
+    counted: list[Batch] = []
+    failures: list[BaseException] = []
+    codec = Codec({}, fetch)
+    streams = [Stream([shared]), Stream([shared])]
+
+    async def run_both() -> None:
+        await asyncio.gather(*[make_loop(codec, counted.append, failures.append).run(stream) for stream in streams])
+
+    asyncio.run(run_both())
+    assert [stream.acknowledged for stream in streams] == [[0], [0]]
+    assert (counted, failures) == ([shared], [])

@@ -9,7 +9,7 @@ CANDLES = ("md.candles", 1)
 
 
 def record(offset: int, partition: tuple[str, int] = TRADES, value: bytes = b"x") -> KafkaRecord:
-    return KafkaRecord(*partition, offset, b"key", value)
+    return KafkaRecord(*partition, offset, b"key", value, 0)
 
 
 def collecting(*offsets: int) -> Accumulator:

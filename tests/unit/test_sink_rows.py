@@ -13,7 +13,7 @@ from sinks.stores._postgres_rows import Row, escape, month_of, row_of, time_text
 from sinks.stores._postgres_tables import TABLES
 from tests.builders import INSTRUMENT, START, make_trade
 
-SOURCE = KafkaRecord("md.trades", 2, 70, b"key", b"value")
+SOURCE = KafkaRecord("md.trades", 2, 70, b"key", b"value", 0)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 CANDLE = CandleEvent(

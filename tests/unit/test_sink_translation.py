@@ -11,7 +11,7 @@ from market.trade import GapMark, TimeMark
 from schemas.codec import Codec
 from schemas.records import Record
 from schemas.registry import RegistryError
-from schemas.topics import CANDLES, PRICE_CHANGES, QUOTES, TOPICS, TRADES
+from schemas.topics import QUOTES, TOPICS
 from sinks.store import KafkaRecord
 from sinks.translation import Translator
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
@@ -29,11 +29,15 @@ def registry_down(schema_id: int) -> str | None:
 
 
 CODEC = Codec(IDS, lambda _id: None)
-TRANSLATE = Translator([TRADES, CANDLES, PRICE_CHANGES], CODEC.decode, lambda record, _source: record)
+TRANSLATE = Translator(CODEC.decode, lambda record, _source: record)
 
 
-def source(topic: str, value: bytes | None) -> KafkaRecord:
-    return KafkaRecord(topic, 0, 7, b"key", value)
+def source(topic: str, value: bytes | None, key: bytes = INSTRUMENT.encode()) -> KafkaRecord:
+    return KafkaRecord(topic, 0, 7, key, value, START // 1000)
+
+
+def stored(topic: str, record: Record) -> KafkaRecord:
+    return source(topic, CODEC.encode(topic, record), TOPICS[topic].place(record)[0])
 
 
 def test_record_becomes_its_row() -> None:
@@ -44,7 +48,7 @@ def test_record_becomes_its_row() -> None:
 
 
 def test_record_that_leaves_no_row_is_no_entry() -> None:
-    translate = Translator([TRADES], CODEC.decode, lambda _record, _source: None)
+    translate = Translator(CODEC.decode, lambda _record, _source: None)
     assert translate(source("md.trades", CODEC.encode("md.trades", TimeMark(INSTRUMENT, START)))) is None
 
 
@@ -81,7 +85,7 @@ def test_record_of_another_topic_is_refused() -> None:
 
 
 def test_silent_registry_says_nothing_about_the_record() -> None:
-    translate = Translator([TRADES], Codec(IDS, registry_down).decode, lambda record, _source: record)
+    translate = Translator(Codec(IDS, registry_down).decode, lambda record, _source: record)
     with pytest.raises(RegistryError):
         translate(source("md.trades", b"\x00\x00\x00\x00\x63rest"))
 
@@ -97,7 +101,7 @@ def test_silent_registry_says_nothing_about_the_record() -> None:
     ],
 )
 def test_sound_records_pass(topic: str, record: Record) -> None:
-    assert TRANSLATE(source(topic, CODEC.encode(topic, record))) is not None
+    assert TRANSLATE(stored(topic, record)) is not None
 
 
 @pytest.mark.parametrize(
@@ -106,7 +110,10 @@ def test_sound_records_pass(topic: str, record: Record) -> None:
         ("md.trades", make_trade()._replace(price=0), "price"),
         ("md.trades", make_trade()._replace(published_at=1), "published_at"),
         ("md.trades", make_trade(at=START + 6_000_000, received_at=START), "exchange_time"),
+        ("md.trades", make_trade(at=4_000_000_000_000_000), "received_at"),
         ("md.trades", TimeMark(INSTRUMENT, 0), "time"),
+        ("md.trades", TimeMark(INSTRUMENT, START + 6_000_000), "time"),
+        ("md.trades", GapMark(INSTRUMENT, START, START + 6_000_000), "end"),
         ("md.trades", GapMark(INSTRUMENT, START + 1, START), "begin"),
         ("md.candles", CANDLE._replace(close_time=START), "close_time"),
         ("md.price-changes", CHANGE._replace(change=1), "change"),
@@ -114,13 +121,19 @@ def test_sound_records_pass(topic: str, record: Record) -> None:
 )
 def test_nonsense_that_decodes_is_refused_with_the_name_of_the_field(topic: str, record: Record, field: str) -> None:
     with pytest.raises(DataValidationError) as caught:
-        TRANSLATE(source(topic, CODEC.encode(topic, record)))
+        TRANSLATE(stored(topic, record))
     assert caught.value.field == field
+
+
+def test_record_under_another_key_is_refused() -> None:
+    with pytest.raises(DataValidationError) as caught:
+        TRANSLATE(source("md.trades", CODEC.encode("md.trades", make_trade()), b"binance:ETH-USDT"))
+    assert caught.value.reason == "wrong_key"
 
 
 def test_clock_may_run_ahead_as_far_as_ingest_grants_it() -> None:
     ahead = make_trade(at=START + 6_000_000, received_at=START)
-    lenient = Translator([TRADES], CODEC.decode, lambda record, _source: record, max_skew=7_000_000)
+    lenient = Translator(CODEC.decode, lambda record, _source: record, max_skew=7_000_000)
     entry = lenient(source("md.trades", CODEC.encode("md.trades", ahead)))
     assert entry is not None
     assert entry.row == ahead

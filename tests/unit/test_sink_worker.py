@@ -108,7 +108,7 @@ class FakeIntake:
         begin = positions[key]
         values = self._world.log[key][begin : begin + (most + 1) // 2]
         positions[key] += len(values)
-        return [KafkaRecord(*key, begin + index, b"key", value) for index, value in enumerate(values)]
+        return [KafkaRecord(*key, begin + index, b"key", value, 0) for index, value in enumerate(values)]
 
     def acknowledge(self, settled: Mapping[Partition, int]) -> None:
         self._world.acknowledged |= settled
@@ -404,12 +404,12 @@ def assert_offsets_cover_just_the_rows(world: World) -> None:
 
 
 def test_letter_keeps_the_original_bytes() -> None:
-    letter = dead_letter(KafkaRecord("md.trades", 1, 2, None, None), "undecodable", "there is no value", None, 5)
+    letter = dead_letter(KafkaRecord("md.trades", 1, 2, None, None, 0), "undecodable", "there is no value", None, 5)
     assert (letter.key, letter.value, letter.truncated) == (None, None, False)
 
 
 def test_letter_of_an_oversized_record_is_cut_short_and_says_so() -> None:
-    letter = dead_letter(KafkaRecord("md.trades", 1, 2, b"k" * 10**6, b"v" * 5_000_000), "undecodable", "e" * 10**6, None, 5)
+    letter = dead_letter(KafkaRecord("md.trades", 1, 2, b"k" * 10**6, b"v" * 5_000_000, 0), "undecodable", "e" * 10**6, None, 5)
     assert letter.truncated
     assert letter.value
     assert letter.key

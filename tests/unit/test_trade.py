@@ -35,6 +35,13 @@ def test_exchange_clock_may_run_ahead_a_little() -> None:
     assert check_trade(GOOD._replace(exchange_time=START + MAX_CLOCK_SKEW))
 
 
+def test_receive_time_is_bounded_where_the_time_of_arrival_is_known() -> None:
+    assert check_trade(GOOD, not_after=START) is GOOD
+    with pytest.raises(DataValidationError) as caught:
+        check_trade(GOOD._replace(received_at=START + 1), not_after=START)
+    assert (caught.value.field, caught.value.reason) == ("received_at", "future_time")
+
+
 def test_without_exchange_time_the_receive_time_is_the_event_time() -> None:
     assert GOOD._replace(exchange_time=None, received_at=START + 5).event_time == START + 5
 

@@ -6,11 +6,11 @@ only what cannot be a value of its field.
 
 from __future__ import annotations
 
-from market.decimals import AMOUNT_PRECISION, fits
+from market.decimals import AMOUNT_PRECISION, PRECISION
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.quote import Kline, Quote
-from market.trade import MAX_CLOCK_SKEW, check_time
+from market.trade import MAX_CLOCK_SKEW, check_figure, check_positive, check_time
 
 _QUOTE_ABOVE_ZERO = ("bid", "bid_size", "ask", "ask_size", "last", "last_size", "open_24h", "high_24h", "low_24h")
 _KLINE_PRICES = ("open", "high", "low", "close")
@@ -22,13 +22,13 @@ def check_quote(quote: Quote, *, max_skew: int = MAX_CLOCK_SKEW) -> Quote:
     for field in _QUOTE_ABOVE_ZERO:
         value = getattr(quote, field)
         if value is not None:
-            _above_zero(value, field)
+            check_positive(value, field=field)
     _not_negative(quote.volume_24h, "volume_24h")
     _not_negative(quote.amount_24h, "amount_24h", AMOUNT_PRECISION)
     for field in ("change_24h", "change_percent_24h"):
         value = getattr(quote, field)
-        if value is not None and not fits(value):
-            raise _too_large(field, value)
+        if value is not None:
+            check_figure(value, field=field)
     _check_times(quote, max_skew)
     return quote
 
@@ -37,7 +37,7 @@ def check_kline(kline: Kline, *, max_skew: int = MAX_CLOCK_SKEW) -> Kline:
     """Return a kline unchanged whose figures can be those of a candle. Raises DataValidationError."""
     check_instrument(kline.instrument)
     for field in _KLINE_PRICES:
-        _above_zero(getattr(kline, field), field)
+        check_positive(getattr(kline, field), field=field)
     if kline.low > kline.high:
         raise DataValidationError("inconsistent", f"low: {kline.low} is above high {kline.high}", field="low")
     _not_negative(kline.volume, "volume")
@@ -55,21 +55,9 @@ def _check_times(record: Quote | Kline, max_skew: int) -> None:
         check_time(record.exchange_time, field="exchange_time", not_after=record.received_at + max_skew)
 
 
-def _above_zero(value: int, field: str) -> None:
-    if value <= 0:
-        raise DataValidationError("not_positive", f"{field}: {value} is not above zero", field=field)
-    if not fits(value):
-        raise _too_large(field, value)
-
-
-def _not_negative(value: int | None, field: str, precision: int | None = None) -> None:
+def _not_negative(value: int | None, field: str, precision: int = PRECISION) -> None:
     if value is None:
         return
     if value < 0:
         raise DataValidationError("negative", f"{field}: {value} is below zero", field=field)
-    if not (fits(value) if precision is None else fits(value, precision)):
-        raise _too_large(field, value)
-
-
-def _too_large(field: str, value: int) -> DataValidationError:
-    return DataValidationError("too_large", f"{field}: {value} has too many digits", field=field)
+    check_figure(value, field=field, precision=precision)

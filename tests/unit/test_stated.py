@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from ingest.validation import check_kline, check_quote
 from market.decimals import ONE
 from market.errors import DataValidationError
 from market.quote import Kline, Quote
+from market.stated import check_kline, check_quote
 from tests.ingest_parts import NOW
 
 QUOTE = Quote(**{**dict.fromkeys(Quote._fields), "instrument": "binance:BTC-USDT", "channel": "ticker", "received_at": NOW})  # type: ignore[arg-type]  # the rest may be None

@@ -1,0 +1,66 @@
+"""Looks at a worker from outside: is the broker there, are the tables, does every partition get ahead."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import KafkaException
+
+from processors.watchdog import Position, Watchdog
+from runtime import metrics
+from runtime.health import Health
+
+
+class WorkerFailed(Exception):
+    """The worker ended by itself, or no longer gets ahead."""
+
+    exit_code = 1
+
+
+@dataclass(slots=True)
+class Probe:
+    """Turns readiness false while the broker does not answer or tables are rebuilt, and notices a stall.
+
+    `positions` asks the broker for those of this worker's partitions of `topic`; it may block.
+    """
+
+    app: Any
+    topic: str
+    health: Health
+    watchdog: Watchdog
+    positions: Callable[[list[int]], Mapping[int, Position]]
+    clock: Callable[[], float] = time.monotonic
+    _shown: set[int] = field(default_factory=set)
+
+    async def look(self) -> None:
+        """Look once. Raises WorkerFailed when a partition is stalled."""
+        mine = sorted(tp.partition for tp in self.app.consumer.assignment() if tp.topic == self.topic)
+        is_recovering = self.app.tables.recovery.in_recovery
+        if self.app.rebalancing or is_recovering:
+            self.health.not_ready("tables", "partitions are being shared out or their tables rebuilt")
+        else:
+            self.health.ready("tables")
+        try:
+            positions = await asyncio.to_thread(self.positions, mine)
+        except KafkaException as error:
+            self.health.not_ready("kafka", str(error.args[0]))
+            return
+        self.health.ready("kafka")
+        self._show_lag(positions)
+        if is_recovering or "registry" in self.health.reasons():
+            self.watchdog.excuse()
+        elif stalled := self.watchdog.stalled(positions, self.clock()):
+            raise WorkerFailed(
+                f"partitions {stalled} of {self.topic} have records waiting and have not moved: ending to be restarted"
+            )
+
+    def _show_lag(self, positions: Mapping[int, Position]) -> None:
+        for partition in self._shown - positions.keys():
+            metrics.CONSUMER_LAG.remove(self.topic, partition)  # another worker's now, which shows it
+        for partition, position in positions.items():
+            metrics.CONSUMER_LAG.labels(self.topic, partition).set(position.lag)
+        self._shown = set(positions)

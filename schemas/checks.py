@@ -1,0 +1,54 @@
+"""Whether a record that decodes is one that its topic carries: its kind, its figures and its key. Pure.
+
+What decodes may still be nonsense: a price of zero, a time that never was, a trade under the key of another instrument. Who
+reads topics to keep or to serve what they hold asks here first.
+"""
+
+from __future__ import annotations
+
+from market.candle import CandleEvent
+from market.derived import check_candle, check_price_change
+from market.errors import DataValidationError
+from market.feed_status import FeedStatus, check_status
+from market.price_change import PriceChangedEvent
+from market.quote import Kline, Quote
+from market.stated import check_kline, check_quote
+from market.trade import MAX_CLOCK_SKEW, GapMark, TimeMark, Trade, check_mark, check_trade
+from schemas.records import Record
+from schemas.topics import TOPICS
+
+
+def check_carried(
+    topic: str, key: bytes | None, record: Record, *, max_skew: int = MAX_CLOCK_SKEW, appended_at: int | None = None
+) -> Record:
+    """Return a record unchanged that a topic may hold under this key; `max_skew` as ingest grants exchanges' clocks.
+
+    With `appended_at`, the broker's time (microseconds), nothing in the trade stream may be later than `max_skew` after it.
+
+    Raises DataValidationError naming what is wrong, KeyError when the topic is none of ours.
+    """
+    declared = TOPICS[topic]
+    if not isinstance(record, declared.records):
+        raise DataValidationError("unexpected_record", f"{topic} does not carry a {type(record).__name__}")
+    _check_figures(record, max_skew, None if appended_at is None else appended_at + max_skew)
+    if key != (wanted := declared.key(record).encode()):
+        raise DataValidationError("wrong_key", f"key {key!r:.80} is not the {wanted!r:.80} of the record", field="key")
+    return record
+
+
+def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None:
+    match record:
+        case Trade():
+            check_trade(record, max_skew=max_skew, not_after=not_after)
+        case TimeMark() | GapMark():
+            check_mark(record, not_after=not_after)
+        case Quote():
+            check_quote(record, max_skew=max_skew)
+        case Kline():
+            check_kline(record, max_skew=max_skew)
+        case CandleEvent():
+            check_candle(record)
+        case PriceChangedEvent():
+            check_price_change(record)
+        case FeedStatus():
+            check_status(record)

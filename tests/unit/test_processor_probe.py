@@ -1,0 +1,103 @@
+"""What a worker shows of itself, and when its probe ends it."""
+
+import asyncio
+from collections import Counter
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from faust.types import TP
+
+from processors.batch import Batch
+from processors.computation import Effects
+from processors.probe import Probe, WorkerFailed
+from processors.service import count
+from processors.watchdog import Position, Watchdog
+from runtime import metrics
+from runtime.health import Health
+
+TOPIC = "md.probed"
+STUCK = Position(5, 0, 9)
+
+
+class World:
+    """A worker, its clock, and what the broker says of its partitions."""
+
+    def __init__(self, **positions: Position) -> None:
+        self.now = 0.0
+        self.positions = {int(name[1:]): position for name, position in positions.items()}
+        self.recovery = SimpleNamespace(in_recovery=False)
+        self.health = Health(("kafka", "registry", "tables"))
+        self.health.ready("registry")
+        self.failure: KafkaException | None = None
+        consumer = SimpleNamespace(assignment=lambda: {TP(TOPIC, partition) for partition in self.positions})
+        self.app: Any = SimpleNamespace(consumer=consumer, rebalancing=False, tables=SimpleNamespace(recovery=self.recovery))
+        self.probe = Probe(self.app, TOPIC, self.health, Watchdog(60), self._answer, lambda: self.now)
+
+    def _answer(self, partitions: list[int]) -> dict[int, Position]:
+        if self.failure:
+            raise self.failure
+        return {partition: self.positions[partition] for partition in partitions}
+
+    def look(self, *at: float) -> None:
+        for self.now in at:
+            asyncio.run(self.probe.look())
+
+
+def shown() -> dict[str, float]:
+    (family,) = metrics.CONSUMER_LAG.collect()
+    return {each.labels["partition"]: each.value for each in family.samples if each.labels["topic"] == TOPIC}
+
+
+def test_stalled_partition_ends_the_worker() -> None:
+    world = World(p0=STUCK)
+    world.look(0, 59)
+    with pytest.raises(WorkerFailed, match=r"\[0\] of md.probed"):
+        world.look(60)
+
+
+def test_time_in_which_tables_are_rebuilt_does_not_count_as_a_stall() -> None:
+    world = World(p0=STUCK)
+    world.recovery.in_recovery = True
+    world.look(0, 60, 120)
+    assert "tables" in world.health.reasons()
+    world.recovery.in_recovery = False
+    world.look(121, 180)
+    assert world.health.reasons() == {}
+    with pytest.raises(WorkerFailed):
+        world.look(181)
+
+
+def test_time_in_which_the_registry_is_waited_for_does_not_count_as_a_stall() -> None:
+    world = World(p0=STUCK)
+    world.health.not_ready("registry", "unreachable")
+    world.look(0, 60, 120)
+    world.health.ready("registry")
+    world.look(121, 180)
+    with pytest.raises(WorkerFailed):
+        world.look(181)
+
+
+def test_lag_of_a_partition_given_to_another_worker_is_no_longer_shown() -> None:
+    world = World(p0=Position(5, 0, 9), p1=Position(9, 0, 9))
+    world.look(0)
+    assert shown() == {"0": 4, "1": 0}
+    del world.positions[0]
+    world.look(3)
+    assert shown() == {"1": 0}
+
+
+def test_broker_that_does_not_answer_makes_the_worker_unready() -> None:
+    world = World(p0=STUCK)
+    world.failure = KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    world.look(0)
+    assert "kafka" in world.health.reasons()
+    world.failure = None
+    world.look(3)
+    assert world.health.reasons() == {}
+
+
+def test_records_skipped_because_the_tables_have_them_are_counted() -> None:
+    count(Batch("md.replayed", 0, []), Effects(counts=Counter(replayed=3, applied=1)))
+    assert metrics.REGISTRY.get_sample_value("tapeline_records_replayed_total", {"topic": "md.replayed"}) == 3
