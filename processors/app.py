@@ -79,7 +79,7 @@ def _add_agent(
         loop = BatchLoop(
             computation,
             tables,
-            Outputs(app.producer, codec, partitions, clock, timeout=settings.processors.worker.delivery_timeout_seconds),
+            Outputs(app.producer, codec, partitions, clock),
             codec,
             max_skew=round(settings.ingest.max_clock_skew_seconds * 1e6),
             on_batch=hooks.on_batch,
@@ -115,7 +115,7 @@ def _faust_app(settings: Settings) -> Any:
         topic_allow_declare=False,  # topics are applied by an operator's command, never as a side effect
         topic_disable_leader=True,
         producer_compression_type="lz4",
-        producer_request_timeout=worker.delivery_timeout_seconds,
+        producer_request_timeout=worker.request_timeout_seconds,
         producer_max_request_size=DEAD_LETTERS.max_message_bytes,
         stream_wait_empty=False,  # waits without limit on a hung event; stopping is bounded by the service
         broker_max_poll_records=LARGEST_BATCH,

@@ -8,7 +8,6 @@ from typing import Any
 
 from market.dead_letter import DeadLetter, fit
 from processors.batch import Batch, Refusal
-from processors.delivery import delivered_within
 from schemas.codec import Codec
 from schemas.partitioning import partition_of
 from schemas.records import Record
@@ -16,22 +15,20 @@ from schemas.topics import DEAD_LETTERS, Topic
 
 
 class Outputs:
-    """Sends records through a Faust producer; `timeout` (seconds) bounds each wait for the broker's acknowledgement."""
+    """Sends records through a Faust producer."""
 
-    def __init__(self, producer: Any, codec: Codec, partitions: int, clock: Callable[[], int], *, timeout: float) -> None:
+    def __init__(self, producer: Any, codec: Codec, partitions: int, clock: Callable[[], int]) -> None:
         self._producer = producer
         self._codec = codec
         self._partitions = partitions
         self._clock = clock
-        self._timeout = timeout
 
     async def send(self, outputs: Iterable[tuple[Topic, Record]]) -> None:
-        """Send records and return when the broker has acknowledged all of them. Raises DeliveryTimedOut."""
-        async with delivered_within(self._timeout, "outputs"):
-            await asyncio.gather(*[await self._send(topic, record) for topic, record in outputs])
+        """Send records and return when the broker has acknowledged all of them, however long it takes."""
+        await asyncio.gather(*[await self._send(topic, record) for topic, record in outputs])
 
     async def refuse(self, batch: Batch, refusals: Iterable[Refusal]) -> None:
-        """Write dead letters and return when the broker has acknowledged all of them. Raises DeliveryTimedOut."""
+        """Write dead letters and return when the broker has acknowledged all of them, however long it takes."""
         now = self._clock()
         await self.send([(DEAD_LETTERS, dead_letter(batch, refusal, now)) for refusal in refusals])
 

@@ -10,7 +10,6 @@ import faust
 from faust.types import FutureMessage
 
 from processors.batching import FAUST_LOGGER
-from processors.delivery import delivered_within
 
 
 class AcknowledgedTable(faust.Table):  # type: ignore[misc]  # Faust has no type hints for its callers
@@ -29,18 +28,14 @@ class AcknowledgedTable(faust.Table):  # type: ignore[misc]  # Faust has no type
         return sent
 
     async def apply(self, writes: Mapping[str, bytes | None]) -> None:
-        """Write values, None deletes, and return when the broker has acknowledged every changelog record.
-
-        Raises DeliveryTimedOut when that takes longer than any produce request may.
-        """
+        """Write values, None deletes, and return when the broker has acknowledged every changelog record."""
         for key, value in writes.items():
             if value is not None:
                 self[key.encode()] = value
             elif key.encode() in self:
                 del self[key.encode()]
         sent, self._unacknowledged = self._unacknowledged, []
-        async with delivered_within(self.app.conf.producer_request_timeout, f"the changelog of {self.name}"):
-            await asyncio.gather(*sent)
+        await asyncio.gather(*sent)
 
 
 class StoredValues(Mapping[str, bytes]):

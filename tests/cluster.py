@@ -26,7 +26,8 @@ from schemas.records import Record
 from schemas.registry import Registry
 from schemas.topics import TOPICS
 from tapeline.commands.topics import apply_topics
-from tests.servers import Addresses
+from tapeline.embedded import EmbeddedStack
+from tests.servers import Addresses, throwaway_stack
 
 ROOT = Path(__file__).parent.parent
 
@@ -195,8 +196,23 @@ def cluster(servers: Addresses, tmp_path: Path) -> Iterator[Cluster]:
     fresh.registry.close()
 
 
+@pytest.fixture(scope="module")
+def stack() -> Iterator[EmbeddedStack]:
+    """Servers of a module's own, which may be killed; who kills one starts it again."""
+    with throwaway_stack(["kafka", "registry"]) as stack:
+        yield stack
+
+
 @pytest.fixture
-def start(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Service]]:
+def own_cluster(stack: EmbeddedStack, tmp_path: Path) -> Iterator[Cluster]:
+    """Empty topics on them."""
+    cluster = Cluster(Addresses(stack.addresses, postgres="postgresql://nobody@127.0.0.1:1/none"), tmp_path)
+    yield cluster
+    cluster.registry.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Start services (`start("process", "-c", path)`); whatever still runs at the end is killed."""
     started: list[Service] = []
 

@@ -138,17 +138,17 @@ class PriceChangeSettings(Section):
 class WorkerSettings(Section):
     """Membership of a worker in its group.
 
-    Nothing fences a worker that was cut off, or stopped, for longer than its session: it finishes what it has begun, or ends
-    when that is not acknowledged in time, while another one already has its partitions. Both write the same records.
+    Nothing fences a worker that was cut off, or stopped, for longer than its session: it finishes what it has begun, while
+    another one already has its partitions. Both write the same records.
     """
 
     session_timeout_seconds: Seconds = 30.0
     """Silence after which the group gives a worker's partitions to others."""
     heartbeat_seconds: Seconds = 3.0
     """How often a worker tells the group that it is there."""
-    delivery_timeout_seconds: Seconds = 15.0
-    """How long the broker may take to acknowledge a batch's dead letters, its outputs, and the writes to each of its tables,
-    each counted apart; a worker that has waited so long ends itself, and the batch is read again. At most half the session."""
+    request_timeout_seconds: Seconds = 15.0
+    """How long one request to the broker may take before it is sent again. A batch waits for its acknowledgement for as long
+    as the broker is away, and is read again by whoever has the partition when its worker ends meanwhile."""
     stalled_after_seconds: Seconds = 120.0
     """A worker with a lag whose committed offset has not moved for so long ends itself. Time in which it rebuilds tables or
     waits for the schema registry does not count."""
@@ -160,8 +160,6 @@ class WorkerSettings(Section):
     def _in_proportion(self) -> Self:
         if self.heartbeat_seconds * 3 > self.session_timeout_seconds:
             raise ValueError("heartbeat_seconds must be at most a third of session_timeout_seconds")
-        if self.delivery_timeout_seconds * 2 > self.session_timeout_seconds:
-            raise ValueError("delivery_timeout_seconds must be at most half of session_timeout_seconds")
         return self
 
 

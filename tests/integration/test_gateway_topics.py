@@ -3,9 +3,8 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,11 +19,11 @@ from runtime.errors import ServerUnreachable
 from runtime.settings import Settings, load
 from schemas.registry import RegistryError
 from tapeline.commands.topics import apply_topics
+from tapeline.embedded import EmbeddedStack
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 from tests.cluster import Cluster, Service, wait_for
 from tests.gateway_parts import make_candle, make_quote
 from tests.gateway_running import PATIENCE, receive
-from tests.servers import throwaway_stack
 
 Start = Callable[..., Service]
 
@@ -170,18 +169,8 @@ def test_topic_made_anew_is_read_from_its_beginning(cluster: Cluster) -> None:
     asyncio.run(main())
 
 
-@pytest.fixture
-def own_cluster(tmp_path: Path) -> Iterator[tuple[Any, Cluster]]:
-    """Servers of one's own, to be broken."""
-    with throwaway_stack(["kafka", "registry"]) as stack:
-        addresses = type(stack.addresses)({**stack.addresses, "postgres": "postgresql://nobody@127.0.0.1:1/none"})
-        cluster = Cluster(addresses, tmp_path)
-        yield stack, cluster
-        cluster.registry.close()
-
-
-def test_lost_broker_is_told_and_nothing_is_lost_when_it_returns(own_cluster: tuple[Any, Cluster]) -> None:
-    stack, cluster = own_cluster
+def test_lost_broker_is_told_and_nothing_is_lost_when_it_returns(own_cluster: Cluster, stack: EmbeddedStack) -> None:
+    cluster = own_cluster
 
     async def main() -> None:
         cluster.publish("md.trades", [make_trade(1)])

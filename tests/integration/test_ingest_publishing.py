@@ -4,11 +4,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from ingest.recordings import read_recordings
 from market.feed_status import FeedState, FeedStatus
@@ -20,25 +17,9 @@ from tapeline.demo.services import free_port
 from tapeline.embedded import EmbeddedStack
 from tests.cluster import ROOT, Cluster, Service, wait_for
 from tests.ingest_parts import FUTURES, SAMPLE, SPOT, played
-from tests.servers import Addresses, throwaway_stack
 
 TOPICS = {Trade: "md.trades", TimeMark: "md.trades", GapMark: "md.trades", Quote: "md.quotes", Kline: "md.klines"}
 SIMULATED = {"feeds": {"sim": {"feed": "simulated", "symbols": ["sim:A-USD"], "options": {"rate": 200}}}}
-
-
-@pytest.fixture(scope="module")
-def stack() -> Iterator[EmbeddedStack]:
-    """Servers of one's own, which may be killed; who kills one starts it again."""
-    with throwaway_stack(["kafka", "registry"]) as stack:
-        yield stack
-
-
-@pytest.fixture
-def own_cluster(stack: EmbeddedStack, tmp_path: Path) -> Iterator[Cluster]:
-    """Empty topics on them."""
-    cluster = Cluster(Addresses(stack.addresses, postgres="postgresql://nobody@127.0.0.1:1/none"), tmp_path)
-    yield cluster
-    cluster.registry.close()
 
 
 def by_instrument(records: list[Any]) -> dict[str, list[Any]]:

@@ -1,6 +1,9 @@
 """A worker on the real broker: the same results whatever kills it."""
 
 import random
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +15,8 @@ from market.trade import GapMark, TimeMark, TradeStreamRecord
 from processors.agents import candles, price_changes
 from processors.batch import RawRecord, SourceRecord
 from runtime.settings import ProcessorSettings
+from tapeline.demo.services import free_port
+from tapeline.embedded import EmbeddedStack
 from tests.builders import MINUTE, START, make_trade
 from tests.cluster import Cluster, Service, wait_for
 
@@ -23,7 +28,7 @@ FAST = {
     "worker": {
         "session_timeout_seconds": 6,
         "heartbeat_seconds": 1,
-        "delivery_timeout_seconds": 3,
+        "request_timeout_seconds": 3,
         "stalled_after_seconds": 20,
     }
 }
@@ -217,6 +222,32 @@ def test_two_workers_share_the_partitions_and_one_takes_over(cluster: Cluster, s
     cluster.publish("md.trades", records[3_000:])
     wait_for(lambda: everything_committed(cluster), "all offsets to be committed", timeout=60, every=0.5)
     check_against_model(cluster, records)
+
+
+def test_broker_lost_for_a_while_is_waited_for(own_cluster: Cluster, stack: EmbeddedStack, start: Start) -> None:
+    records, port = stream(7, 4_000), free_port()
+    worker = start("process", "-c", own_cluster.config(), "--set", f"observability.metrics_port={port}")
+    own_cluster.publish("md.trades", records[:1_000])
+    wait_for(lambda: everything_committed(own_cluster), "the first records to be committed", every=0.5)
+    own_cluster.publish("md.trades", records[1_000:2_000])
+    stack.kill("kafka")
+    wait_for(lambda: readiness(port) == 503, "the worker to say that it cannot work")
+    time.sleep(20)
+    assert worker.process.poll() is None, worker.text()[-3_000:]
+    stack.start("kafka")
+    own_cluster.publish("md.trades", records[2_000:])
+    wait_for(lambda: everything_committed(own_cluster), "all offsets to be committed", timeout=100, every=0.5)
+    wait_for(lambda: readiness(port) == 200, "the worker to say that it can work")
+    assert worker.terminate() == 0
+    check_against_model(own_cluster, records)
+
+
+def readiness(port: int) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def test_worker_without_its_topics_says_so_and_ends(cluster: Cluster, start: Start) -> None:

@@ -246,7 +246,6 @@ class TestRefusals:
             ("registry: {url: 'ftp://h'}", "must be an http:// or https:// URL"),
             ("topics: {min_insync_replicas: 2}", "nothing could be written"),
             ("processors: {worker: {heartbeat_seconds: 20}}", "at most a third"),
-            ("processors: {worker: {session_timeout_seconds: 20}}", "at most half"),
             ("processors: {grace_seconds: .nan}", "must be a finite number"),
             ("ingest: {feeds: {Spot: {feed: a, symbols: [b]}}}", "must be of small letters"),
             (FEED + ", reconnect: {initial_seconds: 60}}}}", "initial_seconds is above maximum_seconds"),
