@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from market.errors import DataValidationError
-from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord, check_mark, check_trade
+from market.trade import TradeStreamRecord
+from schemas.checks import check_carried
 from schemas.codec import Codec
 from schemas.records import Record
 
@@ -59,7 +60,7 @@ class Batch:
             decoded, refusals = [], []
             for raw in self.raw:
                 try:
-                    decoded.append(SourceRecord(check_source(raw, codec.decode(raw.value), max_skew), raw))
+                    decoded.append(SourceRecord(self._checked(raw, codec.decode(raw.value), max_skew), raw))
                 except DataValidationError as error:
                     refusals.append(Refusal(raw, error.reason, str(error), error.field))
             self.decoded, self.refusals = decoded, refusals
@@ -70,20 +71,7 @@ class Batch:
         refusals, self.refusals = self.refusals or [], []
         return refusals
 
-
-def check_source(raw: RawRecord, record: Record, max_skew: int) -> TradeStreamRecord:
-    """Return a record that belongs in the trade stream. Raises DataValidationError.
-
-    No time may lie further ahead than `max_skew` of the broker's own when it appended the record: one from the far future
-    would close every candle of its instrument.
-    """
-    not_after = raw.timestamp_ms * 1000 + max_skew
-    if isinstance(record, Trade):
-        check_trade(record, max_skew=max_skew, not_after=not_after)
-    elif isinstance(record, TimeMark | GapMark):
-        check_mark(record, not_after=not_after)
-    else:
-        raise DataValidationError("wrong_record", f"a {type(record).__name__} does not belong in the trade stream")
-    if raw.key != record.instrument.encode():
-        raise DataValidationError("wrong_key", f"key {raw.key!r:.80} is not the instrument {record.instrument}", field="key")
-    return record
+    def _checked(self, raw: RawRecord, record: Record, max_skew: int) -> TradeStreamRecord:
+        appended_at = raw.timestamp_ms * 1000
+        found = check_carried(self.topic, raw.key, record, max_skew=max_skew, appended_at=appended_at)
+        return cast("TradeStreamRecord", found)

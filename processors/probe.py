@@ -48,6 +48,7 @@ class Probe:
             positions = await asyncio.to_thread(self.positions, mine)
         except KafkaException as error:
             self.health.not_ready("kafka", str(error.args[0]))
+            self.watchdog.excuse()
             return
         self.health.ready("kafka")
         self._show_lag(positions)

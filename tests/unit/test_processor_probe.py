@@ -98,6 +98,17 @@ def test_broker_that_does_not_answer_makes_the_worker_unready() -> None:
     assert world.health.reasons() == {}
 
 
+def test_time_without_a_broker_is_no_stall() -> None:
+    world = World(p0=STUCK)
+    world.look(0)
+    world.failure = KafkaException(KafkaError(KafkaError._TIMED_OUT))
+    world.look(60, 119)
+    world.failure = None
+    world.look(121, 180)
+    with pytest.raises(WorkerFailed):
+        world.look(241)
+
+
 def test_records_skipped_because_the_tables_have_them_are_counted() -> None:
     count(Batch("md.replayed", 0, []), Effects(counts=Counter(replayed=3, applied=1)))
     assert metrics.REGISTRY.get_sample_value("tapeline_records_replayed_total", {"topic": "md.replayed"}) == 3
