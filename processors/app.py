@@ -86,6 +86,7 @@ def _add_agent(
             on_effects=hooks.on_effects,
             on_waiting=hooks.on_waiting,
             on_failure=hooks.on_failure,
+            on_lost=hooks.on_lost,
         )
         await loop.run(stream)
 

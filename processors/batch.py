@@ -43,7 +43,8 @@ class Batch:
     """Consecutive records of one partition: what the event of a batched topic carries.
 
     Several agents read one topic, so the batch is decoded once, by whoever comes first; the refusals are handed out once.
-    `generation` is the group's; `previous` the last offset of the batch delivered before it, None for the generation's first.
+    `generation` is the group's; `previous` the last offset of the batch delivered before it, None for the generation's first;
+    `end` the partition's when the batch was fetched.
     """
 
     topic: str
@@ -51,6 +52,7 @@ class Batch:
     raw: Sequence[RawRecord]
     generation: int = 0
     previous: int | None = None
+    end: int | None = None
     decoded: list[SourceRecord] | None = None
     refusals: list[Refusal] | None = None
 

@@ -151,7 +151,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def _batch_message(self, tp: TP, found: list[Any], generation: int) -> BatchMessage:
         last, before = found[-1], self._delivered.get(tp)
         records = [RawRecord(record.offset, record.timestamp, record.key, record.value) for record in found]
-        batch = Batch(tp.topic, tp.partition, records, generation, before[1] if before and before[0] == generation else None)
+        previous = before[1] if before and before[0] == generation else None
+        batch = Batch(tp.topic, tp.partition, records, generation, previous, self.highwater(tp))
         return BatchMessage(
             tp.topic,
             tp.partition,

@@ -17,12 +17,16 @@ Tables = Mapping[str, Mapping[str, bytes]]
 
 @dataclass(slots=True)
 class Effects:
-    """What a batch brings about, in the order in which it must be acknowledged: outputs, then tables one by one."""
+    """What a batch brings about, in the order in which it must be acknowledged: outputs, then tables one by one.
+
+    `known` is the highest offset that the stored values of its keys had taken in before.
+    """
 
     outputs: list[tuple[Topic, Record]] = field(default_factory=list)
     writes: dict[str, dict[str, bytes | None]] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    known: int = -1
 
     def write(self, table: str, key: str, value: bytes | None) -> None:
         """Store a value under a key, None to delete it; the last write of a key wins."""

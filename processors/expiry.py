@@ -20,6 +20,12 @@ class Extent(NamedTuple):
     end: int
 
 
+_ANOTHER_TOPIC = (
+    "it lost its end, or was deleted and created again. The tables belong to what was there: to begin anew, set another "
+    "processors.application and run `tapeline topics apply`"
+)
+
+
 class RecordsLost(Exception):
     """Records that should be read next are not in their topic. One line for the operator."""
 
@@ -34,10 +40,7 @@ def check_hole(topic: str, partition: int, wanted: int, extent: Extent, on_expir
     begin, end = extent
     place = f"{topic}[{partition}]: everything before offset {wanted} is processed, the topic has {begin} to {end}"
     if end < wanted:
-        raise RecordsLost(
-            f"{place}: it lost its end, or was deleted and created again. The tables belong to what was there: to begin anew, "
-            "set another processors.application and run `tapeline topics apply`"
-        )
+        raise RecordsLost(f"{place}: {_ANOTHER_TOPIC}")
     if begin <= wanted:
         return 0
     if on_expired == "fail":
@@ -46,3 +49,12 @@ def check_hole(topic: str, partition: int, wanted: int, extent: Extent, on_expir
             "candles and price changes will lack what is gone, set processors.worker.on_expired to continue"
         )
     return begin - wanted
+
+
+def check_known(topic: str, partition: int, known: int, end: int) -> None:
+    """Raise RecordsLost when the tables have taken in an offset that the topic has not reached: it is another topic.
+
+    Kafka forgets what is committed when a topic is deleted, so the tables are all that remembers.
+    """
+    if known >= end:
+        raise RecordsLost(f"{topic}[{partition}]: the tables hold offset {known}, the topic ends at {end}: {_ANOTHER_TOPIC}")

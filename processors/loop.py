@@ -18,6 +18,7 @@ from typing import Any
 
 from processors.batch import Batch
 from processors.computation import Computation, Effects
+from processors.expiry import RecordsLost, check_known
 from processors.outputs import Outputs
 from processors.tables import AcknowledgedTable, StoredValues
 from runtime.logs import get_logger
@@ -48,6 +49,7 @@ class BatchLoop:
         on_effects: Callable[[Batch, Effects], None],
         on_waiting: Callable[[str | None], None],
         on_failure: Callable[[BaseException], None],
+        on_lost: Callable[[RecordsLost], None],
     ) -> None:
         self._computation = computation
         self._tables = tables
@@ -59,17 +61,22 @@ class BatchLoop:
         self._on_effects = on_effects
         self._on_waiting = on_waiting
         self._on_failure = on_failure
+        self._on_lost = on_lost
         self._last: dict[int, tuple[int, int]] = {}  # by partition: generation and last offset of its latest batch
 
     async def run(self, stream: Any) -> None:
         """Process batches until the stream ends.
 
-        No exception may leave this loop: Faust would take the batch for done. `on_failure` must end the process.
+        No exception may leave this loop: Faust would take the batch for done. `on_failure` must end the process at once,
+        `on_lost` in order.
         """
         stream = stream.noack()
         async for event in stream.events():
             try:
                 await self._process(event.value)
+            except RecordsLost as lost:
+                self._on_lost(lost)
+                await asyncio.Event().wait()  # the worker is ending in order; nothing more is processed here
             except Exception as error:  # whatever it is, the batch must not count as done
                 self._on_failure(error)
                 raise
@@ -84,6 +91,8 @@ class BatchLoop:
             self._on_batch(batch)
         records = batch.decode(self._codec, self._max_skew)
         effects = self._computation.fold(batch.topic, batch.partition, records, self._views)
+        if batch.end is not None:
+            check_known(batch.topic, batch.partition, effects.known, batch.end)
         effects.refusals[:0] = batch.take_refusals()
         await self._outputs.refuse(batch, effects.refusals)
         await self._outputs.send(effects.outputs)

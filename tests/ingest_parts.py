@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
 from confluent_kafka import KafkaError
 
 from ingest import feeds
@@ -35,8 +34,6 @@ NOW = 1_723_161_600_000_000
 ALL_DATA = Path(os.environ.get("TAPELINE_DATA", ROOT / ".." / "shared" / "data"))
 PARTITIONS = 4
 IDS = {(topic.name, kind): number for number, (kind, topic) in enumerate(TOPIC_OF.items(), start=1)}
-
-needs_all_data = pytest.mark.skipif(not ALL_DATA.is_dir(), reason=f"the whole recordings are not at {ALL_DATA}")
 
 
 class FakeClock:

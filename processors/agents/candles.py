@@ -45,9 +45,11 @@ class Candles:
         effects = Effects()
         for instrument, found in by_instrument(records).items():
             closed = ClosedCandles(instrument, tables[CLOSED])
+            state = decode_series(tables[OPEN].get(instrument))
+            effects.known = max(effects.known, state.applied_offset)
             series = CandleSeries(
                 instrument,
-                decode_series(tables[OPEN].get(instrument)),
+                state,
                 closed,
                 intervals=self._intervals,
                 grace=self._grace,

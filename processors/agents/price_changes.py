@@ -38,9 +38,11 @@ class PriceChangesOfTrades:
         """Events in the order of their triggers."""
         effects = Effects()
         for instrument, found in by_instrument(records).items():
+            state = decode_price(tables[STATE].get(instrument))
+            effects.known = max(effects.known, state.applied_offset)
             changes = PriceChanges(
                 instrument,
-                decode_price(tables[STATE].get(instrument)),
+                state,
                 source=(topic, partition),
                 throttle=self._throttle,
                 threshold=self._threshold,

@@ -15,6 +15,7 @@ from market.trade import GapMark, TimeMark, TradeStreamRecord
 from processors.agents import candles, price_changes
 from processors.batch import RawRecord, SourceRecord
 from runtime.settings import ProcessorSettings
+from tapeline.commands.topics import apply_topics
 from tapeline.demo.services import free_port
 from tapeline.embedded import EmbeddedStack
 from tests.builders import MINUTE, START, make_trade
@@ -248,6 +249,21 @@ def readiness(port: int) -> int:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def test_topic_made_anew_under_the_same_tables_ends_the_worker(cluster: Cluster, start: Start) -> None:
+    worker = start("process", "-c", cluster.config(processors=FAST))
+    instrument = INSTRUMENTS[0]
+    cluster.publish("md.trades", [make_trade(number, at=START + number, instrument=instrument) for number in range(1, 99)])
+    wait_for(lambda: everything_committed(cluster), "all offsets to be committed", every=0.5)
+    assert worker.terminate() == 0
+    cluster.admin.delete_topics(["md.trades"], operation_timeout=10)["md.trades"].result(10)
+    wait_for(lambda: "md.trades" not in cluster.admin.list_topics(timeout=10).topics, "the topic to be gone")
+    apply_topics(cluster.settings)
+    cluster.publish("md.trades", [make_trade(200, at=START + 200, instrument=instrument)])
+    worker.start()
+    assert worker.process.wait(60) == 1
+    assert "the tables hold offset 97, the topic ends at 1: it lost its end, or was deleted and created again" in worker.text()
 
 
 def test_worker_without_its_topics_says_so_and_ends(cluster: Cluster, start: Start) -> None:

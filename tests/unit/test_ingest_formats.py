@@ -11,7 +11,7 @@ from ingest import formats
 from ingest.capture import Capture
 from ingest.recorded import Answer, Closed, Ended, Frame, Item, Opened, RecordingError, Skipped, Unreadable, micros_of_seconds
 from ingest.recordings import read_recordings
-from tests.ingest_parts import ALL_DATA, FUTURES, FUTURES_LISTING, SAMPLE, SPOT, needs_all_data
+from tests.ingest_parts import ALL_DATA, FUTURES, FUTURES_LISTING, SAMPLE, SPOT
 
 HFTBACKTEST = b'1723161253937085768 {"stream":"x"}\n1723161253937085999 {"n":2}\n'
 CRYPTOFEED = b"""\
@@ -268,16 +268,15 @@ def test_every_line_of_a_recording_is_understood(path: Path) -> None:
     assert times == sorted(times)
 
 
-@needs_all_data
-def test_every_line_of_all_recordings_is_understood() -> None:
-    paths = [*ALL_DATA.glob("cryptofeed/*/*.gz"), *ALL_DATA.glob("cryptofeed-v3/*.gz")]
-    assert len(paths) > 20
-    for path in paths:
-        assert not [item for item in read_recordings([path]) if isinstance(item, Unreadable)], path
+if ALL_DATA.is_dir():  # recordings that may not be copied into the project
 
+    def test_every_line_of_all_recordings_is_understood() -> None:
+        paths = [*ALL_DATA.glob("cryptofeed/*/*.gz"), *ALL_DATA.glob("cryptofeed-v3/*.gz")]
+        assert len(paths) > 20
+        for path in paths:
+            assert not [item for item in read_recordings([path]) if isinstance(item, Unreadable)], path
 
-@needs_all_data
-def test_json_lines_hold_as_many_messages_as_counted_when_collected() -> None:
-    (path,) = ALL_DATA.glob("cryptofeed-v3/*.gz")
-    items = read(path)
-    assert len([item for item in items if isinstance(item, Frame)]) == 1312
+    def test_json_lines_hold_as_many_messages_as_counted_when_collected() -> None:
+        (path,) = ALL_DATA.glob("cryptofeed-v3/*.gz")
+        items = read(path)
+        assert len([item for item in items if isinstance(item, Frame)]) == 1312

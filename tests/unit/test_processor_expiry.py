@@ -69,6 +69,9 @@ class Consumer(BatchConsumer):
     async def highwaters(self, *partitions: TP) -> dict[TP, int]:
         return dict.fromkeys(partitions, self.log_of_topic.stop)
 
+    def highwater(self, tp: TP) -> int:
+        return self.log_of_topic.stop
+
     def polls(self, *found: range) -> Consumer:
         async def deliver() -> None:
             for offsets in found:

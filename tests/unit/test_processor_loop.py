@@ -10,14 +10,17 @@ from typing import Any
 
 import pytest
 
+from market.candle_series import SeriesState
 from market.trade import TimeMark
 from processors.agents import candles
-from processors.batch import Batch, RawRecord
+from processors.batch import Batch, RawRecord, SourceRecord
+from processors.expiry import RecordsLost
 from processors.loop import BatchLoop, BatchMissing
+from processors.state import encode_series
 from runtime.settings import ProcessorSettings
 from schemas.codec import Codec
 from schemas.records import schema_text
-from tests.builders import INSTRUMENT, START
+from tests.builders import INSTRUMENT, START, make_trade
 
 
 class Stream:
@@ -71,6 +74,7 @@ def make_loop(codec: Codec, on_batch: Callable[[Batch], None], on_failure: Calla
         on_effects=lambda batch, effects: None,
         on_waiting=lambda reason: None,
         on_failure=on_failure,
+        on_lost=on_failure,
     )
 
 
@@ -133,3 +137,23 @@ def test_batch_whose_schemas_two_agents_waited_for_is_counted_once() -> None:
     asyncio.run(run_both())
     assert [stream.acknowledged for stream in streams] == [[0], [0]]
     assert (counted, failures) == ([shared], [])
+
+
+@pytest.mark.parametrize(("known", "is_lost"), [(19, False), (20, True)])
+def test_tables_that_know_more_than_the_topic_has_end_the_worker(known: int, is_lost: bool) -> None:
+    async def main() -> None:
+        failures: asyncio.Queue[BaseException] = asyncio.Queue()
+        raw = RawRecord(3, 0, b"", b"")
+        stream = Stream([Batch("md.trades", 0, [raw], end=20, decoded=[SourceRecord(make_trade(), raw)], refusals=[])])
+        loop = make_loop(Codec({}, lambda schema_id: None), lambda batch: None, failures.put_nowait)
+        await loop._tables["candles"].apply({INSTRUMENT: encode_series(SeriesState(applied_offset=known))})
+        running = asyncio.create_task(loop.run(stream))
+        if is_lost:
+            assert isinstance(await failures.get(), RecordsLost)
+            running.cancel()
+        else:
+            await running
+        assert stream.acknowledged == ([] if is_lost else [3])
+        assert failures.empty()
+
+    asyncio.run(main())
