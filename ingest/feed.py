@@ -109,6 +109,10 @@ class Parsed(NamedTuple):
     records: Sequence[Record]
 
 
+UNKNOWN_CHANNEL = "unknown"
+"""Of a frame that does not show its channel."""
+
+
 class Parser(Protocol):
     """Reads the frames of one line. Pure: the same frame and time give the same result."""
 
@@ -120,7 +124,7 @@ class Parser(Protocol):
         """Read one frame. Raises DataValidationError when it is not what it claims to be; nothing of it is carried then."""
 
     def channel_of(self, frame: bytes) -> str:
-        """Channel of a frame that `parse` refused, as far as it can be read: for the source of its dead letter."""
+        """Channel of a frame that `parse` refused, as far as it can be read, else UNKNOWN_CHANNEL."""
 
 
 Listings = Mapping[str, Mapping[str, str]]

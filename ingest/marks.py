@@ -8,6 +8,7 @@ the stream is told in `market.candle_series`. The rules:
 - Each second of the feed's clock has a time mark for every instrument whose line is up, once its first trade was seen.
 - After its line was down, the first new trade of an instrument is preceded by a gap since its last trade, unless their ids
   are numbers that follow each other.
+- So is the first trade after a frame that may have been a trade and could not be read, where ids may have holes.
 - Where the venue's trade ids have no holes, a hole is a gap too; it is healed when the missing trades come late.
 """
 
@@ -70,6 +71,12 @@ class Marks:
         for name in instruments:
             if name in self._instruments:
                 self._instruments[name].is_up = False
+                self._instruments[name].was_down = True
+
+    def doubt(self, instruments: Iterable[str]) -> None:
+        """A trade of these instruments may have been missed, though their line is up: it shows with the next trade."""
+        for name in instruments:
+            if name in self._instruments:
                 self._instruments[name].was_down = True
 
     def restored(self, instruments: Iterable[str]) -> None:

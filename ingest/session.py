@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from ingest.feed import Counts, Parser, Subscription
+from ingest.feed import UNKNOWN_CHANNEL, Counts, Parser, Subscription
 from ingest.marks import Marks
 from market.dead_letter import DeadLetter
 from market.errors import DataValidationError
@@ -89,7 +89,9 @@ class Session:
         try:
             parsed = line.parser.parse(frame, at)
         except DataValidationError as error:
-            records.append(self.refuse(line.parser.channel_of(frame), frame, error, at))
+            channel = line.parser.channel_of(frame)
+            self._doubt(line, channel)
+            records.append(self.refuse(channel, frame, error, at))
             return records
         self.counts.received[parsed.name] += 1
         if parsed.name not in self._heartbeats:
@@ -171,6 +173,15 @@ class Session:
         self.counts.records[type(record)] += 1
         records.append(record)
         return records
+
+    def _doubt(self, line: _Line, refused: str) -> None:
+        """A refused frame may have been a trade. Ids without holes would show that one is missing; others cannot."""
+        channels = ((instrument, self._trade_channels[instrument]) for instrument in line.traded)
+        self._marks.doubt(
+            instrument
+            for instrument, channel in channels
+            if refused in (channel, UNKNOWN_CHANNEL) and channel not in line.parser.contiguous
+        )
 
     def _gap_told(self, line: _Line, stream: Subscription, gaps: Iterable[GapMark], at: int) -> list[Record]:
         records: list[Record] = []

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Listings, Parsed
+from ingest.feed import UNKNOWN_CHANNEL, Listings, Parsed
 from ingest.symbols import split_symbol
 from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE, parse_decimal, parse_positive
 from market.errors import DataValidationError
@@ -199,9 +199,9 @@ class BinanceParser:
         try:
             channel = (decode(_ENVELOPE, frame).stream or "").partition("@")[2]
         except DataValidationError:
-            return "unknown"
+            return UNKNOWN_CHANNEL
         known = channel in self._readers or KLINE_CHANNEL.fullmatch(channel) or _NOT_CARRIED.fullmatch(channel)
-        return channel if known else "unknown"
+        return channel if known else UNKNOWN_CHANNEL
 
     # streams
 

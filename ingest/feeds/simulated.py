@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Listings, Parsed, Parser, Subscription
+from ingest.feed import UNKNOWN_CHANNEL, Listings, Parsed, Parser, Subscription
 from ingest.recorded import Closed, Frame, Item, Opened
 from market.decimals import parse_decimal, parse_positive
 from market.errors import DataValidationError, SubscriptionError
@@ -112,9 +112,9 @@ class SimulatedParser:
         try:
             named: Any = msgspec.json.decode(frame)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return "unknown"
+            return UNKNOWN_CHANNEL
         channel = named.get("channel") if isinstance(named, dict) else None
-        return channel if channel in _CHANNELS else "unknown"
+        return channel if channel in _CHANNELS else UNKNOWN_CHANNEL
 
     def _trade(self, message: _TradeFrame, received_at: int) -> Trade:
         trade_id = str(message.id)

@@ -139,6 +139,20 @@ def test_refused_trade_leaves_a_gap(session: Session) -> None:
     assert without_states(records)[0] == GapMark(INSTRUMENT, NOW, NOW + 1000)
 
 
+@pytest.mark.parametrize(("refused", "is_gap"), [("trade", True), ("not JSON", True), ("bookTicker", False)])
+def test_refused_frame_where_ids_may_have_holes_leaves_a_gap_if_it_may_have_been_a_trade(refused: str, is_gap: bool) -> None:
+    session = Session("binance", ("reply",))
+    session.add_line(LINE, parser("usdm"))
+    session.restored(LINE, NOW)
+    perpetual = f"{INSTRUMENT}-PERP"
+    frames = {"trade": trade_frame(2, p="x"), "not JSON": b"{", "bookTicker": combined("btcusdt@bookTicker", {"s": 1})}
+    session.received(LINE, trade_frame(1), NOW)
+    session.received(LINE, frames[refused], NOW)
+    records = without_states(session.received(LINE, trade_frame(3, at=NOW + 1000), NOW + 3))
+    assert ([GapMark(perpetual, NOW, NOW + 1000)] == records[:-1]) is is_gap
+    assert isinstance(records[-1], Trade)
+
+
 def test_end_of_a_recording_has_a_last_time_mark(session: Session) -> None:
     session.received(LINE, trade_frame(1), NOW)
     records = session.ended(LINE, NOW + 300, "it ends")
