@@ -81,7 +81,9 @@ class Demo:
         self._servers = servers
         self._logs = folder / "logs"
         self._gateway_port = _gateway_port()
-        self._config = self._write_config()
+        self._path = folder / "demo.yaml"
+        self._goes_on = self._path.exists()
+        self._write_config()
         self._services: list[Service] = []
         self._source: Service | None = None
         self._notices: tuple[str, ...] = ()
@@ -91,15 +93,15 @@ class Demo:
 
     def start(self) -> None:
         """Create topics and tables, then start the services and wait until each can work."""
-        settings = load(self._config)
+        settings = load(self._path)
         with self._console.status("creating topics, schemas and tables"):
             apply_topics(settings)
             postgres.migrate(settings)
         for name, arguments in {"process": ["process"], "sink": ["sink", "postgres"], "gateway": ["gateway"]}.items():
-            self._services.append(Service(name, arguments, self._config, self._logs))
+            self._services.append(Service(name, arguments, self._path, self._logs))
         with self._console.status("starting the processors, the sink and the gateway"):
             self._wait_until_ready()
-        self._source = Service("ingest", self._source_command(), self._config, self._logs)
+        self._source = Service("ingest", self._source_command(), self._path, self._logs)
 
     async def watch(self) -> None:
         """Show what happens until the time is over or Ctrl-C."""
@@ -182,7 +184,8 @@ class Demo:
                 service.count_failure()
                 self._notices = (*self._notices[-2:], f"{service.name} failed and was started again, see {service.log}")
             if service.has_ended():
-                service.restart()
+                self._goes_on = True
+                service.restart(self._source_command() if service is self._source else None)
 
     def _stop_source(self) -> None:
         if self._source:
@@ -200,9 +203,11 @@ class Demo:
     def _source_command(self) -> list[str]:
         if self._options.simulate:
             return ["ingest"]
-        return ["replay", *map(str, sample_files()), "--times", "now", "--minute-within", str(MINUTE_WITHIN)]
+        command = ["replay", *map(str, sample_files()), "--times", "now"]
+        # Set back in time a second run would overlap with the first, whose later trades have the last word.
+        return command if self._goes_on else [*command, "--minute-within", str(MINUTE_WITHIN)]
 
-    def _write_config(self) -> Path:
+    def _write_config(self) -> None:
         settings = {
             "kafka": {"bootstrap": self._servers["kafka"]},
             "registry": {"url": self._servers["registry"]},
@@ -213,10 +218,8 @@ class Demo:
             "observability": {"log_format": "json"},
         }
         self._logs.mkdir(parents=True, exist_ok=True)
-        path = self._folder / "demo.yaml"
-        path.touch(mode=0o600)  # it holds the database's password
-        path.write_text(yaml.safe_dump(settings), encoding="utf-8")
-        return path
+        self._path.touch(mode=0o600)  # it holds the database's password
+        self._path.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
 
 def sample_files() -> Sequence[Path]:

@@ -38,8 +38,8 @@ class Service:
         self.port = free_port()
         self.log = logs / f"{name}.log"
         self._failures = 0
-        metrics = f"observability.metrics_port={self.port}"
-        self._command = [sys.executable, "-m", "tapeline", *arguments, "-c", str(config), "--set", metrics]
+        self._arguments = arguments
+        self._settings = ["-c", str(config), "--set", f"observability.metrics_port={self.port}"]
         self._process = self._start()
 
     def is_ready(self) -> bool:
@@ -66,9 +66,10 @@ class Service:
         if self._failures > MOST_FAILURES:
             raise self._failed()
 
-    def restart(self) -> None:
-        """Start it again after it ended."""
+    def restart(self, arguments: Sequence[str] | None = None) -> None:
+        """Start it again after it ended, with other arguments if there are any."""
         self._reap()
+        self._arguments = arguments or self._arguments
         self._process = self._start()
 
     def metrics_text(self) -> str:
@@ -95,7 +96,7 @@ class Service:
     def _start(self) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as output:
             return subprocess.Popen(  # noqa: S603  # our own command
-                self._command,
+                [sys.executable, "-m", "tapeline", *self._arguments, *self._settings],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,6 +95,23 @@ def test_demo_ends_by_itself_with_a_summary_in_which_the_figures_agree(demo: Cal
     assert number(text, "dead letters") == 0
     assert re.search(r"^latency, received → client  +p50 \d+\.\d ms, p99 \d+\.\d ms", text, re.MULTILINE), text
     assert running.left_behind() == []
+
+
+@pytest.fixture
+def kept() -> Iterator[Path]:
+    """A folder that PostgreSQL's user may enter, unlike those of pytest."""
+    folder = Path(tempfile.mkdtemp(prefix="tapeline-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_demo_on_kept_data_goes_on_where_it_ended(demo: Callable[..., Demo], kept: Path) -> None:
+    for _ in range(2):
+        running = demo("--seconds", "8", "--keep", str(kept))
+        assert running.process.wait(START_SECONDS) == 0, running.text()
+        assert number(running.text(), "price changes") > 0
+    assert {"process.log", "sink.log", "gateway.log", "ingest.log"} <= {path.name for path in (kept / "logs").iterdir()}
 
 
 def test_interrupted_demo_sums_up_and_leaves_nothing_behind(demo: Callable[..., Demo]) -> None:
