@@ -102,7 +102,7 @@ async def run(settings: Settings, stop: asyncio.Event, listening: Listening | No
     )
     kafka = tail_options(settings.kafka, "gateway", without_offset="error")
     look_backs = {name: LOOK_BACKS.get(name, 0) for name in topics}
-    max_skew = round(settings.ingest.max_clock_skew_seconds * 1e6)
+    max_skew = settings.ingest.max_clock_skew
     tail = Tail(kafka, settings.kafka.bootstrap, look_backs, codec.decode, max_skew=max_skew)
     health = Health(CHECKS)
     with serving(health, settings.observability):

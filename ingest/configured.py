@@ -30,7 +30,7 @@ async def configured_feeds(settings: IngestSettings, *, capture: Path | None = N
     if capture is not None:
         settings = _capturing(settings, capture)
     _check_captures(settings.feeds)
-    skew = round(settings.max_clock_skew_seconds * 1e6)
+    skew = settings.max_clock_skew
     venues = {name: _venue(name, feed) for name, feed in settings.feeds.items()}
     wanted = {name: _subscriptions(name, feed, venues[name]) for name, feed in settings.feeds.items()}
     _check_together(venues, wanted)

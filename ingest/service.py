@@ -53,16 +53,16 @@ class ReplayPlan:
     close_a_minute_within: int | None = None
 
 
-def replay_feed(plan: ReplayPlan, *, name: str = "replay", max_clock_skew: int = 5_000_000) -> ReplayFeed:
+def replay_feed(plan: ReplayPlan, max_clock_skew: int) -> ReplayFeed:
     """The feed of a replay. Raises RecordingError when a file cannot be read or is of no known format."""
     playback = Playback(plan.venue, market=plan.market, max_clock_skew=max_clock_skew)
     items = skip(read_recordings(plan.files), plan.offset)
-    return ReplayFeed(name, playback, items, speed=plan.speed, lag=_lag(plan) if plan.moved else None)
+    return ReplayFeed("replay", playback, items, speed=plan.speed, lag=_lag(plan) if plan.moved else None)
 
 
 async def replay(settings: Settings, plan: ReplayPlan, stop: asyncio.Event) -> tuple[Playback, Delivered]:
     """Publish a recording; what became of it. Raises as `run`, and RecordingError."""
-    feed = replay_feed(plan, max_clock_skew=round(settings.ingest.max_clock_skew_seconds * 1e6))
+    feed = replay_feed(plan, settings.ingest.max_clock_skew)
     return feed.playback, await publish(settings, [feed], stop)
 
 

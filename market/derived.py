@@ -12,7 +12,7 @@ from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.interval import parse_interval
 from market.price_change import PriceChangedEvent
-from market.trade import check_figure, check_id, check_positive, check_time
+from market.trade import check_figure, check_id, check_not_negative, check_positive, check_time
 
 
 def check_candle(candle: CandleEvent) -> CandleEvent:
@@ -65,18 +65,11 @@ def _check_prices(candle: CandleEvent) -> None:
 
 
 def _check_volumes(candle: CandleEvent) -> None:
-    _check_not_negative(candle.volume, "volume")
-    _check_not_negative(candle.amount, "amount")
-    _check_not_negative(candle.trade_count, "trade_count")
-    check_figure(candle.volume, field="volume")
-    check_figure(candle.amount, field="amount", precision=AMOUNT_PRECISION)
+    check_not_negative(candle.volume, field="volume")
+    check_not_negative(candle.amount, field="amount", precision=AMOUNT_PRECISION)
+    check_not_negative(candle.trade_count, field="trade_count")
     if candle.taker_buy_volume is not None and not 0 <= candle.taker_buy_volume <= candle.volume:
         raise _inconsistent("taker_buy_volume", f"{candle.taker_buy_volume} is outside of 0 to volume {candle.volume}")
-
-
-def _check_not_negative(value: int, field: str) -> None:
-    if value < 0:
-        raise DataValidationError("negative", f"{field}: {value} is below zero", field=field)
 
 
 def _inconsistent(field: str, text: str) -> DataValidationError:

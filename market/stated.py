@@ -10,7 +10,7 @@ from market.decimals import AMOUNT_PRECISION, PRECISION
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.quote import Kline, Quote
-from market.trade import MAX_CLOCK_SKEW, check_figure, check_positive, check_time
+from market.trade import MAX_CLOCK_SKEW, check_figure, check_not_negative, check_positive, check_time
 
 _QUOTE_ABOVE_ZERO = ("bid", "bid_size", "ask", "ask_size", "last", "last_size", "open_24h", "high_24h", "low_24h")
 _KLINE_PRICES = ("open", "high", "low", "close")
@@ -23,8 +23,8 @@ def check_quote(quote: Quote, *, max_skew: int = MAX_CLOCK_SKEW) -> Quote:
         value = getattr(quote, field)
         if value is not None:
             check_positive(value, field=field)
-    _not_negative(quote.volume_24h, "volume_24h")
-    _not_negative(quote.amount_24h, "amount_24h", AMOUNT_PRECISION)
+    _not_negative_where_given(quote, "volume_24h")
+    _not_negative_where_given(quote, "amount_24h", AMOUNT_PRECISION)
     for field in ("change_24h", "change_percent_24h"):
         value = getattr(quote, field)
         if value is not None:
@@ -40,10 +40,10 @@ def check_kline(kline: Kline, *, max_skew: int = MAX_CLOCK_SKEW) -> Kline:
         check_positive(getattr(kline, field), field=field)
     if kline.low > kline.high:
         raise DataValidationError("inconsistent", f"low: {kline.low} is above high {kline.high}", field="low")
-    _not_negative(kline.volume, "volume")
-    _not_negative(kline.amount, "amount", AMOUNT_PRECISION)
-    _not_negative(kline.trade_count, "trade_count")
-    _not_negative(kline.taker_buy_volume, "taker_buy_volume")
+    check_not_negative(kline.volume, field="volume")
+    _not_negative_where_given(kline, "amount", AMOUNT_PRECISION)
+    _not_negative_where_given(kline, "trade_count")
+    _not_negative_where_given(kline, "taker_buy_volume")
     check_time(kline.open_time, field="open_time")
     _check_times(kline, max_skew)
     return kline
@@ -55,9 +55,7 @@ def _check_times(record: Quote | Kline, max_skew: int) -> None:
         check_time(record.exchange_time, field="exchange_time", not_after=record.received_at + max_skew)
 
 
-def _not_negative(value: int | None, field: str, precision: int = PRECISION) -> None:
-    if value is None:
-        return
-    if value < 0:
-        raise DataValidationError("negative", f"{field}: {value} is below zero", field=field)
-    check_figure(value, field=field, precision=precision)
+def _not_negative_where_given(record: Quote | Kline, field: str, precision: int = PRECISION) -> None:
+    value = getattr(record, field)
+    if value is not None:
+        check_not_negative(value, field=field, precision=precision)

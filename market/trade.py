@@ -113,6 +113,13 @@ def check_positive(value: int, *, field: str) -> int:
     return check_figure(value, field=field)
 
 
+def check_not_negative(value: int, *, field: str, precision: int = PRECISION) -> int:
+    """Return a figure of zero or above that fits its type unchanged. Raises DataValidationError."""
+    if value < 0:
+        raise DataValidationError("negative", f"{field}: {value} is below zero", field=field)
+    return check_figure(value, field=field, precision=precision)
+
+
 def check_trade(trade: Trade, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int | None = None) -> Trade:
     """Return a trade that the stream may hold unchanged; `not_after` bounds its receive time.
 

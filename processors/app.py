@@ -81,7 +81,7 @@ def _add_agent(
             tables,
             Outputs(app.producer, codec, partitions, clock),
             codec,
-            max_skew=round(settings.ingest.max_clock_skew_seconds * 1e6),
+            max_skew=settings.ingest.max_clock_skew,
             on_batch=hooks.on_batch,
             on_effects=hooks.on_effects,
             on_waiting=hooks.on_waiting,

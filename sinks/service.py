@@ -51,7 +51,7 @@ def run(settings: Settings, name: str, stop: threading.Event) -> None:
         store,
         make_intake(settings, store),
         DeadLetters(producer_options(settings.kafka, f"sink-{name}-dlq"), codec.encode),
-        Translator(codec.decode, store.row, max_skew=round(settings.ingest.max_clock_skew_seconds * 1e6)),
+        Translator(codec.decode, store.row, max_skew=settings.ingest.max_clock_skew),
         health=health,
         limits=Limits(settings.sinks.batch_rows, settings.sinks.batch_seconds),
         backoff=Backoff(),

@@ -107,6 +107,11 @@ class IngestSettings(Section):
     time of ingest ahead of the broker's."""
     publisher: PublisherSettings = Field(default_factory=PublisherSettings)
 
+    @property
+    def max_clock_skew(self) -> int:
+        """The clock skew in microseconds, the unit of all times in records."""
+        return round(self.max_clock_skew_seconds * 1e6)
+
 
 class ThrottleSettings(Section):
     """How many price changes are let through."""
