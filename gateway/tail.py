@@ -20,7 +20,7 @@ from gateway.messages import Arrival, Source
 from gateway.metrics import UNDECODABLE
 from gateway.progress import Bounds, Partition, Progress
 from market.errors import DataValidationError
-from market.trade import MAX_CLOCK_SKEW
+from market.quality import MAX_CLOCK_SKEW
 from runtime import metrics
 from runtime.errors import RuntimeFault, ServerUnreachable
 from runtime.logs import get_logger

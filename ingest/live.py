@@ -12,7 +12,7 @@ from ingest.clock import Clock, SystemClock
 from ingest.connection import Connection, ConnectionOptions
 from ingest.feed import ConnectionStatus, Counts, ListeningVenue, Route, Subscription
 from ingest.session import Session
-from market.trade import MAX_CLOCK_SKEW
+from market.quality import MAX_CLOCK_SKEW
 from schemas.records import Record
 
 _WORST_FIRST = (

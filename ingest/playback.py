@@ -10,7 +10,7 @@ from ingest.feed import Venue
 from ingest.recorded import Answer, Closed, Ended, Frame, Item, Opened, Skipped
 from ingest.session import Session
 from market.errors import DataValidationError
-from market.trade import MAX_CLOCK_SKEW
+from market.quality import MAX_CLOCK_SKEW
 from schemas.records import Record
 
 _SOURCE = "recording"

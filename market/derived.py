@@ -12,7 +12,7 @@ from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.interval import parse_interval
 from market.price_change import PriceChangedEvent
-from market.trade import check_figure, check_id, check_not_negative, check_positive, check_time
+from market.quality import check_count, check_figure, check_id, check_not_negative, check_positive, check_time
 
 
 def check_candle(candle: CandleEvent) -> CandleEvent:
@@ -34,11 +34,11 @@ def check_price_change(change: PriceChangedEvent) -> PriceChangedEvent:
     check_instrument(change.instrument)
     check_positive(change.old_price, field="old_price")
     check_positive(change.new_price, field="new_price")
+    check_figure(change.change, field="change")
     if change.change != change.new_price - change.old_price:
         raise _inconsistent("change", f"{change.change} is not new_price - old_price")
     check_figure(change.change_percent, field="change_percent")
-    if change.changes < 1:
-        raise DataValidationError("not_positive", f"changes: {change.changes} is below one", field="changes")
+    check_count(change.changes, field="changes")
     check_time(change.received_at, field="received_at")
     if change.exchange_time is not None:
         check_time(change.exchange_time, field="exchange_time")
@@ -51,8 +51,9 @@ def _check_interval(candle: CandleEvent) -> None:
     check_time(candle.open_time, field="open_time")
     if interval.open_time(candle.open_time) != candle.open_time:
         raise DataValidationError("bad_time", f"open_time: no {interval} begins at {candle.open_time}", field="open_time")
-    if interval.close_time(candle.open_time) != candle.close_time:
-        raise DataValidationError("bad_time", f"close_time: no {interval} ends at {candle.close_time}", field="close_time")
+    close_time = interval.close_time(candle.open_time)
+    if candle.close_time != close_time:
+        raise DataValidationError("bad_time", f"close_time: not {close_time}, where the {interval} ends", field="close_time")
 
 
 def _check_prices(candle: CandleEvent) -> None:
@@ -68,7 +69,10 @@ def _check_volumes(candle: CandleEvent) -> None:
     check_not_negative(candle.volume, field="volume")
     check_not_negative(candle.amount, field="amount", precision=AMOUNT_PRECISION)
     check_not_negative(candle.trade_count, field="trade_count")
-    if candle.taker_buy_volume is not None and not 0 <= candle.taker_buy_volume <= candle.volume:
+    if candle.taker_buy_volume is None:
+        return
+    check_figure(candle.taker_buy_volume, field="taker_buy_volume")
+    if not 0 <= candle.taker_buy_volume <= candle.volume:
         raise _inconsistent("taker_buy_volume", f"{candle.taker_buy_volume} is outside of 0 to volume {candle.volume}")
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from market.instrument import check_instrument
-from market.trade import check_id, check_time
+from market.quality import check_id, check_time
 
 
 class FeedState(StrEnum):
@@ -38,4 +38,6 @@ def check_status(status: FeedStatus) -> FeedStatus:
     check_id(status.channel, field="channel")
     check_instrument(status.instrument)
     check_time(status.changed_at, field="changed_at")
+    if status.published_at is not None:
+        check_time(status.published_at, field="published_at")
     return status

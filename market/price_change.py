@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from market.decimals import ONE, divide_half_even
-from market.trade import TimeMark, Trade, check_figure
+from market.quality import check_figure
+from market.trade import TimeMark, Trade
 
 _PER_CENT = 100 * ONE
 

@@ -9,8 +9,17 @@ from __future__ import annotations
 from market.decimals import AMOUNT_PRECISION, PRECISION
 from market.errors import DataValidationError
 from market.instrument import check_instrument
+from market.quality import (
+    INT,
+    MAX_CLOCK_SKEW,
+    check_figure,
+    check_id,
+    check_not_negative,
+    check_positive,
+    check_time,
+    check_whole,
+)
 from market.quote import Kline, Quote
-from market.trade import MAX_CLOCK_SKEW, check_figure, check_not_negative, check_positive, check_time
 
 _QUOTE_ABOVE_ZERO = ("bid", "bid_size", "ask", "ask_size", "last", "last_size", "open_24h", "high_24h", "low_24h")
 _KLINE_PRICES = ("open", "high", "low", "close")
@@ -19,6 +28,9 @@ _KLINE_PRICES = ("open", "high", "low", "close")
 def check_quote(quote: Quote, *, max_skew: int = MAX_CLOCK_SKEW) -> Quote:
     """Return a quote unchanged whose prices and sizes are above zero where given. Raises DataValidationError."""
     check_instrument(quote.instrument)
+    check_id(quote.channel, field="channel")
+    if quote.sequence is not None:
+        check_whole(quote.sequence, field="sequence")
     for field in _QUOTE_ABOVE_ZERO:
         value = getattr(quote, field)
         if value is not None:
@@ -36,23 +48,36 @@ def check_quote(quote: Quote, *, max_skew: int = MAX_CLOCK_SKEW) -> Quote:
 def check_kline(kline: Kline, *, max_skew: int = MAX_CLOCK_SKEW) -> Kline:
     """Return a kline unchanged whose figures can be those of a candle. Raises DataValidationError."""
     check_instrument(kline.instrument)
+    check_id(kline.interval, field="interval")
     for field in _KLINE_PRICES:
         check_positive(getattr(kline, field), field=field)
     if kline.low > kline.high:
         raise DataValidationError("inconsistent", f"low: {kline.low} is above high {kline.high}", field="low")
     check_not_negative(kline.volume, field="volume")
     _not_negative_where_given(kline, "amount", AMOUNT_PRECISION)
-    _not_negative_where_given(kline, "trade_count")
     _not_negative_where_given(kline, "taker_buy_volume")
+    _check_trades_of(kline)
     check_time(kline.open_time, field="open_time")
     _check_times(kline, max_skew)
     return kline
+
+
+def _check_trades_of(kline: Kline) -> None:
+    _not_negative_where_given(kline, "trade_count")
+    if kline.trade_count is not None:
+        check_whole(kline.trade_count, field="trade_count", limit=INT)
+    for field in ("first_trade_id", "last_trade_id"):
+        trade_id = getattr(kline, field)
+        if trade_id is not None:
+            check_id(trade_id, field=field)
 
 
 def _check_times(record: Quote | Kline, max_skew: int) -> None:
     check_time(record.received_at, field="received_at")
     if record.exchange_time is not None:
         check_time(record.exchange_time, field="exchange_time", not_after=record.received_at + max_skew)
+    if record.published_at is not None:
+        check_time(record.published_at, field="published_at")
 
 
 def _not_negative_where_given(record: Quote | Kline, field: str, precision: int = PRECISION) -> None:

@@ -7,20 +7,12 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from market.decimals import AMOUNT_PRECISION, PRECISION, fits
+from market.decimals import AMOUNT_PRECISION, fits
 from market.errors import DataValidationError
 from market.instrument import check_instrument
+from market.quality import MAX_CLOCK_SKEW, check_count, check_id, check_positive, check_time, check_whole
 
 Side = Literal["buy", "sell"]
-
-MAX_CLOCK_SKEW = 5_000_000
-"""How far, in microseconds, an exchange's clock may run ahead of ours before its time is not believed."""
-
-LONGEST_ID = 200
-"""Longest trade id in characters; venues' are below 40. Ids are kept in state and indices, so they must not grow at will."""
-
-_EARLIEST = 946_684_800_000_000  # 2000-01-01: milliseconds or seconds passed as microseconds fall before it
-_LATEST = 4_102_444_800_000_000  # 2100-01-01
 
 
 class Trade(NamedTuple):
@@ -79,47 +71,6 @@ class GapMark(NamedTuple):
 TradeStreamRecord = Trade | TimeMark | GapMark
 
 
-def check_time(time: int, *, field: str, not_after: int | None = None) -> int:
-    """Return a plausible time unchanged; `not_after` bounds clocks that run ahead. Raises DataValidationError."""
-    if not _EARLIEST <= time < _LATEST:
-        raise DataValidationError("bad_time", f"{field}: {time} is not a time in microseconds since 1970", field=field)
-    if not_after is not None and time > not_after:
-        raise DataValidationError(
-            "future_time",
-            f"{field}: {time} is {(time - not_after) / 1e6:.3f} s later than a clock may run ahead",
-            field=field,
-        )
-    return time
-
-
-def check_id(text: str, *, field: str) -> str:
-    """Return an id or name of bearable length unchanged. Raises DataValidationError."""
-    if not 0 < len(text) <= LONGEST_ID:
-        raise DataValidationError("bad_id", f"{field}: must have 1 to {LONGEST_ID} characters", field=field)
-    return text
-
-
-def check_figure(value: int, *, field: str, precision: int = PRECISION) -> int:
-    """Return an unscaled integer that the wire's decimals can hold unchanged. Raises DataValidationError."""
-    if not fits(value, precision):
-        raise DataValidationError("too_large", f"{field}: {value} has too many digits", field=field)
-    return value
-
-
-def check_positive(value: int, *, field: str) -> int:
-    """Like `check_figure`, for prices and sizes: zero and negative values are refused."""
-    if value <= 0:
-        raise DataValidationError("not_positive", f"{field}: {value} is not above zero", field=field)
-    return check_figure(value, field=field)
-
-
-def check_not_negative(value: int, *, field: str, precision: int = PRECISION) -> int:
-    """Return a figure of zero or above that fits its type unchanged. Raises DataValidationError."""
-    if value < 0:
-        raise DataValidationError("negative", f"{field}: {value} is below zero", field=field)
-    return check_figure(value, field=field, precision=precision)
-
-
 def check_trade(trade: Trade, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int | None = None) -> Trade:
     """Return a trade that the stream may hold unchanged; `not_after` bounds its receive time.
 
@@ -130,11 +81,11 @@ def check_trade(trade: Trade, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int 
     check_positive(trade.size, field="size")
     if not fits(trade.amount, AMOUNT_PRECISION):
         raise DataValidationError("too_large", "amount: price × size has too many digits", field="amount")
-    if trade.trade_count < 1:
-        raise DataValidationError("not_positive", f"trade_count: {trade.trade_count} is below one", field="trade_count")
+    check_count(trade.trade_count, field="trade_count")
     check_id(trade.trade_id, field="trade_id")
     check_id(trade.first_trade_id, field="first_trade_id")
     check_id(trade.last_trade_id, field="last_trade_id")
+    check_whole(trade.sequence, field="sequence")
     check_time(trade.received_at, field="received_at", not_after=not_after)
     if trade.exchange_time is not None:
         check_time(trade.exchange_time, field="exchange_time", not_after=trade.received_at + max_skew)
@@ -146,6 +97,8 @@ def check_trade(trade: Trade, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int 
 def check_mark(mark: TimeMark | GapMark, *, not_after: int | None = None) -> TimeMark | GapMark:
     """Return a mark that the stream may hold unchanged; `not_after` bounds its time. Raises DataValidationError."""
     check_instrument(mark.instrument)
+    if mark.published_at is not None:
+        check_time(mark.published_at, field="published_at")
     if isinstance(mark, TimeMark):
         check_time(mark.time, field="time", not_after=not_after)
         return mark

@@ -11,9 +11,10 @@ from market.derived import check_candle, check_price_change
 from market.errors import DataValidationError
 from market.feed_status import FeedStatus, check_status
 from market.price_change import PriceChangedEvent
+from market.quality import MAX_CLOCK_SKEW
 from market.quote import Kline, Quote
 from market.stated import check_kline, check_quote
-from market.trade import MAX_CLOCK_SKEW, GapMark, TimeMark, Trade, check_mark, check_trade
+from market.trade import GapMark, TimeMark, Trade, check_mark, check_trade
 from schemas.records import Record
 from schemas.topics import TOPICS
 
@@ -23,7 +24,8 @@ def check_carried(
 ) -> Record:
     """Return a record unchanged that a topic may hold under this key; `max_skew` as ingest grants exchanges' clocks.
 
-    With `appended_at`, the broker's time (microseconds), nothing in the trade stream may be later than `max_skew` after it.
+    With `appended_at`, the broker's time (microseconds), no receive time and no mark in the trade stream may be later than
+    `max_skew` after it; an exchange's time may be later than the receive time by `max_skew` in turn.
 
     Raises DataValidationError naming what is wrong, KeyError when the topic is none of ours.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from market.trade import MAX_CLOCK_SKEW
+from market.quality import MAX_CLOCK_SKEW
 from schemas.checks import check_carried
 from schemas.records import Record
 from sinks.store import Entry, KafkaRecord

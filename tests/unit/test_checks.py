@@ -1,18 +1,30 @@
 """What a topic carries: records of its kinds, with sound figures, under their own key."""
 
+import json
+import struct
+from collections.abc import Container
+from io import BytesIO
+from typing import Any
+
+import fastavro
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
 from market.price_change import PriceChangedEvent
 from market.quote import Kline
-from market.trade import GapMark, TimeMark
+from market.trade import GapMark, TimeMark, Trade
 from schemas.checks import check_carried
-from schemas.records import Record
+from schemas.codec import Codec
+from schemas.records import Record, schema_text
 from schemas.topics import TOPICS
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 from tests.gateway_parts import make_candle, make_quote
+from tests.ingest_parts import IDS
 
+CODEC = Codec(IDS, lambda _id: None)
 STATUS = FeedStatus("binance", "trade", INSTRUMENT, FeedState.LIVE, "", START)
 KLINE = Kline(INSTRUMENT, "1m", START, 10, 12, 9, 11, 0, None, None, None, None, None, False, None, START)
 CHANGE = PriceChangedEvent(INSTRUMENT, 100, 110, 10, 10**13, 3, True, None, START, "md.trades", 2, 70)
@@ -61,12 +73,14 @@ def test_no_topic_carries_what_belongs_to_another(topic: str, record: Record) ->
         ("md.trades", AHEAD, "exchange_time"),
         ("md.trades", TimeMark(INSTRUMENT, 0), "time"),
         ("md.trades", GapMark("nonsense", None, START), "instrument"),
+        ("md.trades", GapMark(INSTRUMENT, None, START, published_at=2**62), "published_at"),
         ("md.quotes", make_quote(bid=-1), "bid"),
         ("md.klines", KLINE._replace(high=8), "low"),
         ("md.status", STATUS._replace(instrument="nonsense"), "instrument"),
         ("md.status", STATUS._replace(channel=""), "channel"),
         ("md.status", STATUS._replace(venue="v" * 1000), "venue"),
         ("md.status", STATUS._replace(changed_at=START // 1000), "changed_at"),
+        ("md.status", STATUS._replace(published_at=START * 1000), "published_at"),
         ("md.candles", make_candle()._replace(close_time=START + 2 * MINUTE), "close_time"),
         ("md.price-changes", CHANGE._replace(change=1), "change"),
     ],
@@ -79,3 +93,64 @@ def test_nonsense_is_refused_with_the_name_of_the_field(topic: str, record: Reco
 
 def test_clock_may_run_ahead_as_far_as_ingest_grants_it() -> None:
     assert check("md.trades", AHEAD, max_skew=7_000_000) is AHEAD
+
+
+def number_fields(record: Record) -> list[str]:
+    """Fields that hold a number, or may hold one."""
+    return [name for name, value in record._asdict().items() if (value is None or type(value) is int) and "_id" not in name]
+
+
+Change = tuple[str, Record, str, int, int]
+
+
+@st.composite
+def changes(draw: st.DrawFn, topics: Container[str]) -> Change:
+    """A sound record of these topics, the field to change, and its new value as `number` takes it."""
+    topic, record = draw(st.sampled_from([sound for sound in SOUND if sound[0] in topics]))
+    field = draw(st.sampled_from(number_fields(record)))
+    more = st.integers(-(2**66), 2**66) | st.integers(START - 10**7, START + 10**7)
+    return topic, record, field, draw(st.just(0) | st.integers(-6_000, 6_000)), draw(more)
+
+
+def number(digits: int, more: int) -> int:
+    """Any number, also one of more digits than Python agrees to print."""
+    return int(10**digits if digits > 0 else -(10**-digits) if digits else 0) + more
+
+
+def checked_change(change: Change) -> Record:
+    topic, record, field, digits, more = change
+    fields: dict[str, Any] = {field: number(digits, more)}
+    changed = record._replace(**fields)
+    assert check_carried(topic, TOPICS[topic].place(record)[0], changed) is changed
+    return changed
+
+
+@given(changes(TOPICS))
+def test_any_number_in_any_field_is_carried_or_refused_by_the_name_of_a_field(change: Change) -> None:
+    try:
+        checked_change(change)
+    except DataValidationError as error:
+        assert error.field
+        assert error.field in str(error)
+        assert len(str(error)) < 500
+
+
+@given(changes({topic for topic, _ in IDS}))
+def test_what_ingest_may_publish_fits_the_wire(change: Change) -> None:
+    try:
+        record = checked_change(change)
+    except DataValidationError:
+        return
+    assert CODEC.decode(CODEC.encode(change[0], record)) == record
+
+
+@pytest.mark.parametrize(("sign", "reason"), [(b"\x7f", "too_large"), (b"\x80", "not_positive")])
+def test_price_of_a_million_bytes_on_the_wire_is_refused_by_its_field(sign: bytes, reason: str) -> None:
+    plain = json.loads(schema_text(Trade).replace('"logicalType": "decimal"', '"doc": "bytes as they are"'))
+    buffer = BytesIO(struct.pack(">bI", 0, IDS["md.trades", Trade]))
+    buffer.seek(5)
+    values = make_trade()._asdict() | {"price": sign + bytes(1_000_000), "size": b"\x01"}
+    fastavro.schemaless_writer(buffer, fastavro.parse_schema(plain), values)
+    with pytest.raises(DataValidationError) as caught:
+        check("md.trades", CODEC.decode(buffer.getvalue()))
+    assert (caught.value.field, caught.value.reason) == ("price", reason)

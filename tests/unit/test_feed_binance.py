@@ -76,6 +76,8 @@ KLINE: dict[str, Any] = {
     "Q": "5500",
     "B": "0",
 }
+ENDLESS = 10**4298
+"""About the longest number that JSON may bring; its microseconds have more digits than Python agrees to print."""
 KLINE_MESSAGE = {"e": "kline", "E": NOW // 1000 + 60_000, "s": "BTCUSDT", "k": KLINE}
 
 
@@ -286,17 +288,31 @@ def test_symbol_with_two_readings_is_an_error_that_lists_them() -> None:
         (trade_frame(p="NaN"), "not_a_decimal", "price"),
         (trade_frame(p="Infinity"), "not_a_decimal", "price"),
         (trade_frame(p="0.00"), "not_positive", "price"),
+        (trade_frame(p="-1"), "not_positive", "price"),
+        (trade_frame(p="1e308"), "too_large", "price"),
+        (trade_frame(p="1.234567890123456789"), "too_precise", "price"),
+        (trade_frame(q="0"), "not_positive", "size"),
         (trade_frame(q="-1"), "not_positive", "size"),
+        (trade_frame(q="-Infinity"), "not_a_decimal", "size"),
+        (trade_frame(p="1" * 20, q="1" * 20), "too_large", "amount"),
+        (trade_frame(number=2**63), "too_large", "sequence"),
         (trade_frame(p="0.0000000000001"), "too_precise", "price"),
         (trade_frame(p="1" * 30), "too_large", "price"),
         (trade_frame(T=NOW), "bad_time", "exchange_time"),
         (trade_frame(T=0), "bad_time", "exchange_time"),
+        (trade_frame(T=253_402_300_799_000), "bad_time", "exchange_time"),
         (trade_frame(T=NOW // 1000 + 5001), "future_time", "exchange_time"),
         (trade_frame(s="ETHUSDT"), "symbol_mismatch", "s"),
         (trade_frame(symbol="BTCNOTHING"), "unknown_symbol", "symbol"),
+        (trade_frame(symbol="B" * 10_240), "unknown_symbol", "symbol"),
+        (trade_frame(symbol="B" * 10_240 + "USDT"), "bad_instrument", "instrument"),
+        (trade_frame(symbol="\N{CJK UNIFIED IDEOGRAPH-6BD4}USDT"), "bad_instrument", "instrument"),
         (trade_frame(symbol="B\N{LATIN CAPITAL LETTER E WITH ACUTE}USDT"), "bad_instrument", "instrument"),
         (trade_frame(X="GIFT"), "unknown_trade_type", "X"),
         (combined("btcusdt@aggTrade", AGG_TRADE | {"l": 1}), "not_positive", "trade_count"),
+        (combined("btcusdt@aggTrade", AGG_TRADE | {"l": 2**31 + 27781}), "too_large", "trade_count"),
+        (combined("btcusdt@bookTicker", BOOK_TICKER | {"u": 2**63}), "too_large", "sequence"),
+        (combined("btcusdt@kline_1m", KLINE_MESSAGE | {"k": KLINE | {"n": 2**31}}), "too_large", "trade_count"),
         (combined("btcusdt@kline_1m", KLINE_MESSAGE | {"k": KLINE | {"i": "5m"}}), "wrong_interval", "i"),
         (combined("btcusdt@kline_1m", KLINE_MESSAGE | {"k": KLINE | {"h": "1"}}), "inconsistent", "low"),
         (combined("btcusdt@kline_7m", KLINE_MESSAGE), "unknown_stream", "stream"),
@@ -309,6 +325,28 @@ def test_symbol_with_two_readings_is_an_error_that_lists_them() -> None:
 def test_bad_frame_is_refused_with_a_reason_and_the_field(frame: bytes, reason: str, field: str | None) -> None:
     error = refusal(frame, at=NOW)
     assert (error.reason, error.field) == (reason, field)
+
+
+@pytest.mark.parametrize(
+    ("frame", "field"),
+    [
+        (trade_frame(T=ENDLESS), "exchange_time"),
+        (trade_frame(T=-ENDLESS), "exchange_time"),
+        (trade_frame(number=ENDLESS), "trade_id"),
+        (combined("btcusdt@aggTrade", AGG_TRADE | {"l": ENDLESS}), "trade_count"),
+        (combined("btcusdt@aggTrade", AGG_TRADE | {"f": ENDLESS}), "trade_count"),
+        (combined("btcusdt@bookTicker", BOOK_TICKER | {"u": ENDLESS}), "sequence"),
+        (combined("btcusdt@ticker", TICKER | {"E": ENDLESS}), "exchange_time"),
+        (combined("btcusdt@kline_1m", KLINE_MESSAGE | {"k": KLINE | {"t": -ENDLESS}}), "open_time"),
+        (combined("btcusdt@kline_1m", KLINE_MESSAGE | {"k": KLINE | {"n": ENDLESS}}), "trade_count"),
+        (combined("btcusdt@kline_1m", KLINE_MESSAGE | {"k": KLINE | {"L": ENDLESS}}), "last_trade_id"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_number_too_long_to_print_is_refused_by_its_field(frame: bytes, field: str) -> None:
+    error = refusal(frame)
+    assert error.field == field
+    assert len(str(error)) < 200
 
 
 def test_exchange_clock_may_run_ahead_by_five_seconds() -> None:

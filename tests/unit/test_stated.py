@@ -43,6 +43,8 @@ def test_crossed_quote_is_carried() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason", "field"),
     [
+        ({"channel": ""}, "bad_id", "channel"),
+        ({"sequence": 2**63}, "too_large", "sequence"),
         ({"bid": 0}, "not_positive", "bid"),
         ({"ask_size": -1}, "not_positive", "ask_size"),
         ({"last": 10**38}, "too_large", "last"),
@@ -51,6 +53,7 @@ def test_crossed_quote_is_carried() -> None:
         ({"change_24h": -(10**38)}, "too_large", "change_24h"),
         ({"exchange_time": NOW + 5_000_001}, "future_time", "exchange_time"),
         ({"received_at": NOW // 1000}, "bad_time", "received_at"),
+        ({"published_at": NOW * 1000}, "bad_time", "published_at"),
         ({"instrument": "BTCUSDT"}, "bad_instrument", "instrument"),
     ],
 )
@@ -67,11 +70,15 @@ def test_kline_of_an_empty_minute_is_carried() -> None:
 @pytest.mark.parametrize(
     ("fields", "reason", "field"),
     [
+        ({"interval": "1m" * 5_000}, "bad_id", "interval"),
         ({"open": 0}, "not_positive", "open"),
         ({"low": 13 * ONE}, "inconsistent", "low"),
         ({"volume": -1}, "negative", "volume"),
         ({"amount": 10**50}, "too_large", "amount"),
         ({"trade_count": -1}, "negative", "trade_count"),
+        ({"trade_count": 2**31}, "too_large", "trade_count"),
+        ({"first_trade_id": ""}, "bad_id", "first_trade_id"),
+        ({"last_trade_id": "9" * 201}, "bad_id", "last_trade_id"),
         ({"open_time": NOW // 1_000_000}, "bad_time", "open_time"),
         ({"exchange_time": NOW + 5_000_001}, "future_time", "exchange_time"),
     ],
