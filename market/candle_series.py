@@ -1,7 +1,8 @@
 """The candles of one instrument as a state machine over its trade stream.
 
-In go the records of the stream in order, out come candle events. The state is plain data (`SeriesState`) that a caller
-stores between records; closed candles live in a mapping of their own (`closed`), because they are many and rarely touched.
+In go the records of the stream in order, one by one or summed up as runs (`market.run`), out come candle events. The state is
+plain data (`SeriesState`) that a caller stores between records; closed candles live in a mapping of their own (`closed`),
+because they are many and rarely touched.
 A result is a function of the records alone: no clock is read, and where a caller cuts the stream into batches decides
 only which UPDATE events it asks for.
 """
@@ -14,14 +15,22 @@ from enum import Enum
 from typing import NamedTuple
 
 from market.candle import Candle, CandleEvent, CandleEventKind, candle_of, merge
+from market.decimals import AMOUNT_PRECISION, PRECISION
 from market.gaps import KnownGaps
 from market.interval import Interval, parse_interval
+from market.quality import MAX_CLOCK_SKEW
+from market.run import NEVER, Run, Window
 from market.seen_trades import SeenTrades, Verdict
-from market.trade import MAX_CLOCK_SKEW, GapMark, TimeMark, Trade, TradeStreamRecord
+from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
 from market.watermark import Watermark
 
 HORIZON = 24 * 3_600 * 1_000_000
 """How far behind the watermark (microseconds) a late trade still corrects its candle."""
+
+LARGEST_RUN_VOLUME, LARGEST_RUN_AMOUNT = 2**100, 2**127
+"""Sums that no run reaches (scales 12 and 24): who sums up runs holds them in 128 bits."""
+
+_ROOM_FOR_RUNS: tuple[int, int] = 10**PRECISION - LARGEST_RUN_VOLUME, 10**AMOUNT_PRECISION - LARGEST_RUN_AMOUNT
 
 CandleKey = tuple[str, int]
 """Interval name and open time."""
@@ -117,6 +126,57 @@ class CandleSeries:
         """UPDATE events of the open candles that changed since they were last asked for, oldest candle first."""
         keys, self._dirty = sorted(self._dirty, key=lambda key: key[1]), set()
         return [self._open_event(key, CandleEventKind.UPDATE) for key in keys if key in self.state.open]
+
+    # runs
+
+    def window(self) -> Window:
+        """What the next records must be to do nothing but merge into the open candles."""
+        state, seen = self.state, self.state.seen
+        begin, end = self._held_by_all_open()
+        closes_at = min(map(self._close_time, state.open), default=None)
+        return Window(
+            applied_offset=state.applied_offset,
+            last_id=seen.last,
+            floor_id=max(seen.floor, seen.holes[-1][1] if seen.holes else -1),
+            begin=begin,
+            end=end,
+            closes_at=NEVER if closes_at is None else closes_at + self._watermark.grace,
+            latest=state.latest,
+        )
+
+    def merge_run(self, run: Run) -> None:
+        """Take in a run of the last window given, as `apply` would take in its records one by one."""
+        state = self.state
+        state.applied_offset, state.seen.last = run.applied_offset, run.last_id
+        if run.candle is not None:
+            state.latest_trade = max(state.latest_trade, run.candle.last.event_time)
+            for key in self._keys_at(run.candle.first.event_time):
+                merged = merge(state.open[key].candle, run.candle)
+                state.open[key] = OpenCandle(merged, run.source_offset)
+                self._dirty.add(key)
+            self.changed = True
+        if self._watermark.advance(run.latest):
+            state.latest, self.changed = run.latest, True
+
+    def _held_by_all_open(self) -> tuple[int, int]:
+        """The stretch of time (end exclusive) that the newest open candle of every interval holds; empty if there is none."""
+        nowhere = 0, 0
+        if [*self.state.observed_from] != [interval.name for interval in self._intervals]:
+            return nowhere
+        newest: dict[str, int] = {}
+        for name, open_time in self.state.open:
+            newest[name] = max(open_time, newest.get(name, 0))
+        if len(newest) < len(self._intervals):
+            return nowhere
+        keys = list(newest.items())
+        if any(not self._has_room_for_runs(self.state.open[key].candle) for key in keys):
+            return nowhere
+        return max(newest.values()), min(map(self._close_time, keys))
+
+    @staticmethod
+    def _has_room_for_runs(candle: Candle) -> bool:
+        most_volume, most_amount = _ROOM_FOR_RUNS
+        return candle.volume < most_volume and candle.amount < most_amount
 
     # trades
 

@@ -2,122 +2,157 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import faust
+from confluent_kafka import Producer
 
-from processors import batching
-from processors.batch import Batch
-from processors.computation import Computation, Effects
+from processors.computation import Computation
 from processors.configured import load_computations
-from processors.expiry import RecordsLost
-from processors.loop import BatchLoop
-from processors.outputs import Outputs
-from processors.tables import AcknowledgedTable
-from runtime.kafka import ssl_context
+from processors.deliveries import Deliveries
+from processors.fence import Fence
+from processors.loop import BatchLoop, LoopHooks, LoopSettings, Ways
+from processors.tables import StoredTable
+from processors.transport import SCHEME, views
+from processors.transport.consumer import Transport
+from processors.transport.private import missing_names
+from processors.transport.thread import Pace
+from runtime.kafka import producer_options, ssl_context
 from runtime.settings import Settings
 from schemas.codec import Codec
 from schemas.topics import CANDLES, DEAD_LETTERS, PRICE_CHANGES, TRADES, Topic
 
-COMMIT_INTERVAL = 0.25
-"""Seconds between commits of offsets: how much is read again after a crash."""
+OFFSET_SECONDS = 0.25
+"""Time between commits of source offsets: how much is read again, and skipped, after a crash."""
 
-LARGEST_BATCH = 2_000
-"""Records in a batch at most, so that none keeps the others and the commit waiting."""
+LARGEST_BATCH = 500
+"""Kafka batches, or records where those do not come whole, taken from the client at once."""
 
 BUFFERED_BATCHES = 16
 """Batches of a partition waiting for an agent before fetching pauses."""
+
+LINGER_SECONDS = 0.001
+"""How long an output may wait for others: all of a commit are sent together anyway."""
+
+STEADY, SWIFT = Pace(10, 100_000), Pace(3, 100_000)
+"""How the fetch is paced where results are published at an interval, and where they are at once."""
 
 TOPICS: tuple[Topic, ...] = (TRADES, CANDLES, PRICE_CHANGES, DEAD_LETTERS)
 """What the agents read and write."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Hooks:
-    """What a worker tells its surroundings."""
+    """What a worker tells its surroundings, besides what its loops do.
 
-    on_batch: Callable[[Batch], None]
-    on_effects: Callable[[Batch, Effects], None]
-    on_waiting: Callable[[str | None], None]
-    on_failure: Callable[[BaseException], None]
-    on_lost: Callable[[RecordsLost], None]
+    `on_failing` gets an agent's name and why what it sends does not arrive, None when it does; `on_doubt` whether the group is
+    waited for.
+    """
+
+    loop: LoopHooks
+    on_failing: Callable[[str, str | None], None]
+    on_doubt: Callable[[bool], None]
 
 
-def build_app(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable[[], int]) -> Any:
-    """Make the Faust app with an agent for every configured computation; nothing connects before it is started."""
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A Faust app and the loops of its agents."""
+
+    app: Any
+    loops: tuple[BatchLoop, ...]
+
+    async def commit(self) -> None:
+        """Commit what the agents have folded so far, offsets included."""
+        await asyncio.gather(*[loop.commit() for loop in self.loops])
+        await self.app.consumer.commit()
+
+
+def build_worker(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable[[], int]) -> Worker:
+    """Make the Faust app with an agent for every configured computation; nothing connects before it is started.
+
+    Raises RuntimeError when Faust or aiokafka is not as it is known here.
+    """
+    if missing := missing_names():
+        raise RuntimeError(f"this version of Faust or aiokafka lacks {', '.join(missing)}")
     app = _faust_app(settings)
     computations = load_computations(settings)
-    batching.Transport.batched_topics |= {computation.source.name for computation in computations.values()}
-    batching.Transport.on_expired = settings.processors.worker.on_expired
-    batching.Transport.on_lost = staticmethod(hooks.on_lost)
+    _set_up_transport(settings, computations, hooks)
+    worker, partitions = settings.processors.worker, settings.topics.partitions
+    fence = Fence(app.consumer, worker.session_timeout_seconds, hooks.on_doubt)
+    options = producer_options(
+        settings.kafka, "processors", linger_seconds=LINGER_SECONDS, delivery_timeout_seconds=fence.patience
+    )
+    producer = Producer(options)
+    loops = []
     for name, computation in computations.items():
-        _add_agent(app, name, computation, settings, codec, hooks, clock)
-    app.finalize()
-    return app
 
+        def on_failing(reason: str | None, name: str = name) -> None:
+            hooks.on_failing(name, reason)
 
-def _add_agent(
-    app: Any,
-    name: str,
-    computation: Computation,
-    settings: Settings,
-    codec: Codec,
-    hooks: Hooks,
-    clock: Callable[[], int],
-) -> None:
-    partitions = settings.topics.partitions
-    tables = {
-        table: app.Table(table, partitions=partitions, key_type=bytes, value_type=bytes, options=_store_options(settings))
-        for table in computation.tables
-    }
-    source = app.topic(computation.source.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
-
-    async def agent(stream: Any) -> None:
-        loop = BatchLoop(
-            computation,
-            tables,
-            Outputs(app.producer, codec, partitions, clock),
-            codec,
-            max_skew=settings.ingest.max_clock_skew,
-            on_batch=hooks.on_batch,
-            on_effects=hooks.on_effects,
-            on_waiting=hooks.on_waiting,
-            on_failure=hooks.on_failure,
-            on_lost=hooks.on_lost,
+        ways = Ways(codec, partitions, Deliveries(producer, fence, on_failing), fence, clock)
+        tables = {table: _add_table(app, table, settings, hooks) for table in computation.tables}
+        loops.append(BatchLoop(name, computation, tables, ways, _loop_settings(settings), hooks.loop))
+        source = app.topic(
+            computation.source.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
+        app.agent(source, name=name, concurrency=1)(_agent(loops[-1]))
+    app.finalize()
+    return Worker(app, tuple(loops))
+
+
+def _agent(loop: BatchLoop) -> Any:
+    async def agent(stream: Any) -> None:
         await loop.run(stream)
 
-    app.agent(source, name=name, concurrency=1)(agent)
+    return agent
 
 
-def _store_options(settings: Settings) -> dict[str, Any] | None:
-    return {"driver": "rocksdict"} if settings.processors.store == "rocksdict" else None
+def _set_up_transport(settings: Settings, computations: dict[str, Computation], hooks: Hooks) -> None:
+    Transport.readers = dict(Counter(computation.source.name for computation in computations.values()))
+    Transport.has_views = views.install(Transport.readers)
+    Transport.busy = STEADY if settings.processors.commit_interval_seconds else SWIFT
+    Transport.on_expired = settings.processors.worker.on_expired
+    Transport.on_lost = staticmethod(hooks.loop.on_lost)
+
+
+def _add_table(app: Any, name: str, settings: Settings, hooks: Hooks) -> StoredTable:
+    options = {"driver": "rocksdict"} if settings.processors.store == "rocksdict" else None
+    table: StoredTable = app.Table(
+        name, partitions=settings.topics.partitions, key_type=bytes, value_type=bytes, options=options
+    )
+    table.on_failure = hooks.loop.on_failure
+    return table
+
+
+def _loop_settings(settings: Settings) -> LoopSettings:
+    processors = settings.processors
+    return LoopSettings(processors.commit_interval_seconds, settings.ingest.max_clock_skew, processors.compiled == "auto")
 
 
 def _faust_app(settings: Settings) -> Any:
     processors_, worker = settings.processors, settings.processors.worker
     return faust.App(
         processors_.application,
-        broker=[f"{batching.SCHEME}://{address}" for address in settings.kafka.bootstrap.split(",")],
+        broker=[f"{SCHEME}://{address}" for address in settings.kafka.bootstrap.split(",")],
         broker_credentials=_credentials(settings),
         broker_client_id=f"{settings.kafka.client_id_prefix}-processors",
-        broker_commit_interval=COMMIT_INTERVAL,
+        broker_commit_interval=OFFSET_SECONDS,
         broker_session_timeout=worker.session_timeout_seconds,
         broker_heartbeat_interval=worker.heartbeat_seconds,
         broker_request_timeout=max(90.0, worker.session_timeout_seconds),
+        consumer_group_instance_id=worker.instance_id,
         store="rocksdb://" if processors_.store == "rocksdict" else "memory://",
         datadir=str(Path(processors_.state_dir).expanduser()),
-        Table=AcknowledgedTable,
+        Table=StoredTable,
         table_standby_replicas=0,
         topic_partitions=settings.topics.partitions,
         topic_allow_declare=False,  # topics are applied by an operator's command, never as a side effect
         topic_disable_leader=True,
-        producer_compression_type="lz4",
-        producer_request_timeout=worker.request_timeout_seconds,
-        producer_max_request_size=DEAD_LETTERS.max_message_bytes,
         stream_wait_empty=False,  # waits without limit on a hung event; stopping is bounded by the service
         broker_max_poll_records=LARGEST_BATCH,
         stream_buffer_maxsize=BUFFERED_BATCHES,

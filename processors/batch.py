@@ -1,16 +1,16 @@
-"""Batches of raw records, and what decoding makes of them. Pure but for the codec it is given."""
+"""Batches of one partition, and what decoding makes of their records. Pure but for the codec it is given."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple, cast
 
 from market.errors import DataValidationError
 from market.trade import TradeStreamRecord
 from schemas.checks import check_carried
 from schemas.codec import Codec
-from schemas.records import Record
 
 
 class RawRecord(NamedTuple):
@@ -42,38 +42,60 @@ class Refusal(NamedTuple):
 class Batch:
     """Consecutive records of one partition: what the event of a batched topic carries.
 
-    Several agents read one topic, so the batch is decoded once, by whoever comes first; the refusals are handed out once.
-    `generation` is the group's; `previous` the last offset of the batch delivered before it, None for the generation's first;
-    `end` the partition's when the batch was fetched.
+    `parts` are Kafka's own record batches as views (`processors.transport.views`), or lists of plain records; iterating over
+    either gives plain records. `generation` is the group's; `previous` the last offset of the batch delivered before it, None
+    for the generation's first; `end` the partition's when the batch was fetched. `readers` is how many agents read it: what
+    they need only once is kept for the others, and the records are let go when the last has read them.
     """
 
     topic: str
     partition: int
-    raw: Sequence[RawRecord]
+    parts: Sequence[Iterable[RawRecord]]
+    first_offset: int
+    last_offset: int
     generation: int = 0
     previous: int | None = None
     end: int | None = None
-    decoded: list[SourceRecord] | None = None
-    refusals: list[Refusal] | None = None
+    readers: int = 1
+    _decoded: tuple[list[SourceRecord], list[Refusal]] | None = None
+    _refused: set[int] = field(default_factory=set)
 
-    def decode(self, codec: Codec, max_skew: int) -> list[SourceRecord]:
-        """The records that may be applied. Raises what the codec raises for schemas it cannot ask for."""
-        if self.decoded is None:
+    def __iter__(self) -> Iterator[RawRecord]:
+        return chain.from_iterable(self.parts)
+
+    @property
+    def count(self) -> int:
+        """How many offsets it covers, which is how many records it holds where none are missing."""
+        return self.last_offset - self.first_offset + 1
+
+    def decode(self, codec: Codec, max_skew: int) -> tuple[list[SourceRecord], list[Refusal]]:
+        """The records that may be applied, and those that may not. Raises SchemaNotLearnt."""
+        if self._decoded is None:
             decoded, refusals = [], []
-            for raw in self.raw:
+            for raw in self:
                 try:
-                    decoded.append(SourceRecord(self._checked(raw, codec.decode(raw.value), max_skew), raw))
+                    decoded.append(decode_record(self.topic, raw, codec, max_skew))
                 except DataValidationError as error:
                     refusals.append(Refusal(raw, error.reason, str(error), error.field))
-            self.decoded, self.refusals = decoded, refusals
-        return self.decoded
+            self._decoded = decoded, refusals
+        return self._decoded
 
-    def take_refusals(self) -> list[Refusal]:
-        """Refused records, to the first who asks."""
-        refusals, self.refusals = self.refusals or [], []
-        return refusals
+    def refuses_first(self, refusal: Refusal) -> bool:
+        """Whether no agent refused this record before: it becomes one dead letter, not one for each agent."""
+        if refusal.raw.offset in self._refused:
+            return False
+        self._refused.add(refusal.raw.offset)
+        return True
 
-    def _checked(self, raw: RawRecord, record: Record, max_skew: int) -> TradeStreamRecord:
-        appended_at = raw.timestamp_ms * 1000
-        found = check_carried(self.topic, raw.key, record, max_skew=max_skew, appended_at=appended_at)
-        return cast("TradeStreamRecord", found)
+    def done(self) -> None:
+        """Called once by each reader; lets the records go after the last."""
+        self.readers -= 1
+        if self.readers <= 0:
+            self.parts, self._decoded = (), None
+
+
+def decode_record(topic: str, raw: RawRecord, codec: Codec, max_skew: int) -> SourceRecord:
+    """A record of the trade stream by all rules. Raises DataValidationError, or SchemaNotLearnt."""
+    record = codec.decode_learnt(raw.value)
+    found = check_carried(topic, raw.key, record, max_skew=max_skew, appended_at=raw.timestamp_ms * 1000)
+    return SourceRecord(cast("TradeStreamRecord", found), raw)

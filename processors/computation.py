@@ -1,4 +1,4 @@
-"""What an agent computes: a pure function from a batch and tables to effects."""
+"""What an agent computes: records of one partition in, effects out at each commit."""
 
 from __future__ import annotations
 
@@ -7,37 +7,70 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from processors.batch import Refusal, SourceRecord
+from processors.batch import Batch, Refusal
+from schemas.codec import Codec
 from schemas.records import Record
 from schemas.topics import Topic
 
-Tables = Mapping[str, Mapping[str, bytes]]
-"""Stored values by table name and key."""
+
+class Table(Protocol):
+    """One partition's values of a table by key, with what was put since the last commit."""
+
+    def get(self, key: str) -> bytes | None:
+        """The value of a key."""
+
+    def put(self, key: str, value: bytes | None) -> None:
+        """Set a value, None deletes it; written at the next commit."""
 
 
 @dataclass(slots=True)
 class Effects:
-    """What a batch brings about, in the order in which it must be acknowledged: outputs, then tables one by one.
+    """What was brought about since the last commit, besides what was put into tables.
 
-    `known` is the highest offset that the stored values of its keys had taken in before.
+    `trades` counts the trades read, repeated ones too; `counts` says what became of the records.
     """
 
     outputs: list[tuple[Topic, Record]] = field(default_factory=list)
-    writes: dict[str, dict[str, bytes | None]] = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    known: int = -1
+    trades: int = 0
 
-    def write(self, table: str, key: str, value: bytes | None) -> None:
-        """Store a value under a key, None to delete it; the last write of a key wins."""
-        self.writes.setdefault(table, {})[key] = value
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What one partition's fold works with. `compiled`: use compiled code where it was built."""
+
+    topic: str
+    partition: int
+    tables: Mapping[str, Table]
+    codec: Codec
+    max_skew: int
+    compiled: bool = True
+
+
+class Fold(Protocol):
+    """The work on one partition for as long as this worker has it.
+
+    What it holds in memory between commits is a function of the tables and the records since: deterministic, however they are
+    cut into batches and commits, but for which UPDATEs of candles come out. A record folded before is known by its offset
+    and changes nothing, so a batch may be folded again from its beginning after an exception.
+    """
+
+    @property
+    def known(self) -> int:
+        """Highest offset that the stored values met so far had taken in before (-1: none)."""
+
+    def fold(self, batch: Batch) -> None:
+        """Take in a batch. Raises SchemaNotLearnt when the registry must be asked first."""
+
+    def take(self) -> Effects:
+        """Put what changed into the tables and hand over everything else to be published."""
 
 
 class Computation(Protocol):
     """One computation over one topic.
 
     `tables` are written in this order, each acknowledged before the next: a table that gates replays by offset comes last.
-    `fold` is deterministic: the same records over the same tables give the same effects.
     """
 
     @property
@@ -48,13 +81,5 @@ class Computation(Protocol):
     def tables(self) -> Sequence[str]:
         """Names of its tables, in writing order."""
 
-    def fold(self, topic: str, partition: int, records: Sequence[SourceRecord], tables: Tables) -> Effects:
-        """Apply consecutive records of one partition."""
-
-
-def by_instrument(records: Sequence[SourceRecord]) -> dict[str, list[SourceRecord]]:
-    """Records of each instrument, in order."""
-    groups: dict[str, list[SourceRecord]] = {}
-    for source in records:
-        groups.setdefault(source.record.instrument, []).append(source)
-    return groups
+    def open(self, scope: Scope) -> Fold:
+        """Begin the work on a partition."""

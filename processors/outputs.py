@@ -1,49 +1,29 @@
-"""Records out of the processors, acknowledged by the broker before anything that depends on them."""
+"""Records of the computations as messages. Pure but for the codec it is given."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable
-from typing import Any
-
 from market.dead_letter import DeadLetter, fit
-from processors.batch import Batch, Refusal
+from processors.batch import Refusal
+from processors.deliveries import Message
 from schemas.codec import Codec
 from schemas.partitioning import partition_of
 from schemas.records import Record
-from schemas.topics import DEAD_LETTERS, Topic
+from schemas.topics import Topic
 
 
-class Outputs:
-    """Sends records through a Faust producer."""
-
-    def __init__(self, producer: Any, codec: Codec, partitions: int, clock: Callable[[], int]) -> None:
-        self._producer = producer
-        self._codec = codec
-        self._partitions = partitions
-        self._clock = clock
-
-    async def send(self, outputs: Iterable[tuple[Topic, Record]]) -> None:
-        """Send records and return when the broker has acknowledged all of them, however long it takes."""
-        await asyncio.gather(*[await self._send(topic, record) for topic, record in outputs])
-
-    async def refuse(self, batch: Batch, refusals: Iterable[Refusal]) -> None:
-        """Write dead letters and return when the broker has acknowledged all of them, however long it takes."""
-        now = self._clock()
-        await self.send([(DEAD_LETTERS, dead_letter(batch, refusal, now)) for refusal in refusals])
-
-    async def _send(self, topic: Topic, record: Record) -> Any:
-        key, partition_id = topic.place(record)
-        partition = partition_of(partition_id, topic.partitions(self._partitions))
-        return await self._producer.send(topic.name, key, self._codec.encode(topic.name, record), partition, None, None)
+def message_of(topic: Topic, record: Record, codec: Codec, partitions: int) -> Message:
+    """The message of a record; `partitions` is the configured count of topics partitioned by instrument."""
+    key, partition_id = topic.place(record)
+    partition = partition_of(partition_id, topic.partitions(partitions))
+    return Message(topic.name, partition, key, codec.encode(topic.name, record))
 
 
-def dead_letter(batch: Batch, refusal: Refusal, now: int) -> DeadLetter:
-    """The dead letter of a refused record, cut to what the topic takes."""
+def dead_letter(source: str, partition: int, refusal: Refusal, now: int) -> DeadLetter:
+    """The dead letter of a refused record of `source`, cut to what the topic takes; `now` in microseconds."""
     raw = refusal.raw
     letter = DeadLetter(
-        source=batch.topic,
-        source_partition=batch.partition,
+        source=source,
+        source_partition=partition,
         source_offset=raw.offset,
         stage="processors",
         reason=refusal.reason,

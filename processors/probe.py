@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import KafkaException
 
+from processors.metrics import RECOVERY_REMAINING
 from processors.watchdog import Position, Watchdog
 from runtime import metrics
 from runtime.health import Health
@@ -39,11 +41,7 @@ class Probe:
     async def look(self) -> None:
         """Look once. Raises WorkerFailed when a partition is stalled."""
         mine = sorted(tp.partition for tp in self.app.consumer.assignment() if tp.topic == self.topic)
-        is_recovering = self.app.tables.recovery.in_recovery
-        if self.app.rebalancing or is_recovering:
-            self.health.not_ready("tables", "partitions are being shared out or their tables rebuilt")
-        else:
-            self.health.ready("tables")
+        is_recovering = self._look_at_tables()
         try:
             positions = await asyncio.to_thread(self.positions, mine)
         except KafkaException as error:
@@ -59,9 +57,32 @@ class Probe:
                 f"partitions {stalled} of {self.topic} have records waiting and have not moved: ending to be restarted"
             )
 
+    def _look_at_tables(self) -> bool:
+        """Show how far the tables are from complete; whether they are being rebuilt."""
+        recovery = self.app.tables.recovery
+        left = remaining(recovery)
+        for table, count in left.items():
+            RECOVERY_REMAINING.labels(table).set(count)
+        if not (self.app.rebalancing or recovery.in_recovery):
+            self.health.ready("tables")
+        elif total := left.total():
+            self.health.not_ready("tables", f"{total:,} changelog records left to read")
+        else:
+            self.health.not_ready("tables", "partitions are being shared out or their tables rebuilt")
+        return bool(recovery.in_recovery)
+
     def _show_lag(self, positions: Mapping[int, Position]) -> None:
         for partition in self._shown - positions.keys():
             metrics.CONSUMER_LAG.remove(self.topic, partition)  # another worker's now, which shows it
         for partition, position in positions.items():
             metrics.CONSUMER_LAG.labels(self.topic, partition).set(position.lag)
         self._shown = set(positions)
+
+
+def remaining(recovery: Any) -> Counter[str]:
+    """Changelog offsets that Faust has left to read, for each table it knows; of a table just assigned none is known yet."""
+    left = Counter({table.name: 0 for table in recovery.tp_to_table.values()})
+    for tp in recovery.active_tps & recovery.active_highwaters.keys():
+        if (offset := recovery.active_offsets[tp]) is not None:
+            left[recovery.tp_to_table[tp].name] += max(0, recovery.active_highwaters[tp] - offset)
+    return left

@@ -10,20 +10,20 @@ from typing import Any, NoReturn
 
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
-from prometheus_client import Counter
 
 from market.candle import CandleEvent
 from market.candle_series import Outcome
-from market.trade import Trade
-from processors.app import TOPICS, Hooks, build_app
+from processors.app import TOPICS, Hooks, Worker, build_worker
 from processors.batch import Batch
 from processors.computation import Effects
 from processors.configured import state_topics
 from processors.expiry import RecordsLost
+from processors.folder import own_folder
+from processors.loop import LoopHooks
+from processors.metrics import BATCH_RECORDS, COMMIT_SECONDS, REPLAYED
 from processors.probe import Probe, WorkerFailed
 from processors.watchdog import Watchdog, read_positions
 from runtime import metrics
-from runtime.errors import ConfigurationError, Problem
 from runtime.health import Health, keep_beating, serving
 from runtime.kafka import admin_options, check_broker, consumer_options, registry_options
 from runtime.logs import get_logger
@@ -33,32 +33,29 @@ from schemas.topics import TRADES
 
 log = get_logger(__name__)
 
-CHECKS = ("kafka", "registry", "tables")
+CHECKS = ("kafka", "registry", "tables", "deliveries", "membership")
 PROBE_SECONDS = 3.0
-
-REPLAYED = Counter(
-    "tapeline_records_replayed",
-    "Records read again after a restart or a rebalance and skipped, since the tables have them already.",
-    ["topic"],
-    registry=metrics.REGISTRY,
-)
+DRAIN_SECONDS = 8.0
+"""How long a worker that is asked to stop tries to commit what it has folded; what remains is read again."""
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Process until `stop` is set.
+async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
+    """Process until `stop` is set; `worker` is the number among those of this machine.
 
-    Raises when a server cannot be reached at start, RecordsLost when records expired unread, WorkerFailed when the worker
-    ends by itself or is stalled.
+    Raises when a server cannot be reached at start, FolderInUse when another worker has its folder, RecordsLost when records
+    expired unread, WorkerFailed when the worker ends by itself or is stalled.
     """
     check_broker(settings.kafka)
     kafka = admin_options(settings.kafka, "processors-admin")
     registry = registry_options(settings.registry)
     codec = open_contract(kafka, registry, settings.topics.partitions, TOPICS, also=state_topics(settings))
-    settings = with_state_folder(settings, cluster_id(kafka, settings.kafka.connect_timeout_seconds))
+    cluster = cluster_id(kafka, settings.kafka.connect_timeout_seconds)
     health, lost = Health(CHECKS), asyncio.get_running_loop().create_future()
-    with serving(health, settings.observability):
-        app = build_app(settings, codec, _hooks(health, lost), _now)
-        health.ready("registry")
+    with own_folder(settings, cluster, worker) as settings, serving(health, settings.observability):
+        app_worker = build_worker(settings, codec, _hooks(settings, health, lost), _now)
+        app = app_worker.app
+        for check in ("registry", "deliveries", "membership"):
+            health.ready(check)
         try:
             await app.start()
             log.info("processing", agents=sorted(app.agents))
@@ -70,6 +67,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     helper.cancel()
             if not stop.is_set():
                 raise WorkerFailed("the Faust worker ended by itself; the log above says why")
+            await _drain(app_worker)
         finally:
             await app.stop()
 
@@ -77,21 +75,6 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 def cluster_id(kafka: dict[str, Any], timeout: float) -> str:
     """The id that the cluster was given when it was made."""
     return str(AdminClient(kafka).list_topics(timeout=timeout).cluster_id)
-
-
-def with_state_folder(settings: Settings, cluster: str) -> Settings:
-    """The settings with a folder of tables that is this application's on this cluster alone, and that exists.
-
-    Stored tables remember offsets: beside the topics of another cluster they would be wrong. Raises ConfigurationError.
-    """
-    processors = settings.processors
-    folder = processors.state_dir / cluster / processors.application
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        text = f"the folder {folder} cannot be created: {error.strerror}"
-        raise ConfigurationError(Problem("processors.state_dir", text, str(processors.state_dir))) from error
-    return settings.model_copy(update={"processors": processors.model_copy(update={"state_dir": folder})})
 
 
 async def _until(lost: asyncio.Future[None]) -> None:
@@ -112,36 +95,71 @@ async def _probe(settings: Settings, app: Any, health: Health) -> None:
         consumer.close()
 
 
-def _hooks(health: Health, lost: asyncio.Future[None]) -> Hooks:
-    def on_batch(batch: Batch) -> None:
-        metrics.RECORDS_IN.labels(batch.topic).inc(len(batch.raw))
-        metrics.TRADES_PROCESSED.inc(sum(isinstance(source.record, Trade) for source in batch.decoded or ()))
+async def _drain(worker: Worker) -> None:
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await worker.commit()
+    except TimeoutError:
+        log.warning("stopping before everything folded was committed; it is read again", waited_seconds=DRAIN_SECONDS)
 
-    def on_waiting(reason: str | None) -> None:
+
+def _hooks(settings: Settings, health: Health, lost: asyncio.Future[None]) -> Hooks:
+    first, failing = settings.processors.agents[0], dict[str, str]()
+
+    def on_batch(agent: str, batch: Batch) -> None:
+        if agent == first:  # the others read the same
+            count_batch(batch)
+
+    def on_effects(agent: str, source: str, effects: Effects) -> None:
+        count(source, effects)
+        if agent == first:
+            metrics.TRADES_PROCESSED.inc(effects.trades)
+
+    def show(check: str, reason: str | None) -> None:
         if reason is None:
-            health.ready("registry")
+            health.ready(check)
         else:
-            health.not_ready("registry", reason)
+            health.not_ready(check, reason)
 
     def on_lost(error: RecordsLost) -> None:
         if not lost.done():
             lost.set_exception(error)
 
-    return Hooks(on_batch, count, on_waiting, _end_process, on_lost)
+    def on_failing(agent: str, reason: str | None) -> None:
+        if reason is not None:
+            failing[agent] = reason
+        elif failing.pop(agent, None) is None:
+            return
+        show("deliveries", next(iter(failing.values()), None))
+
+    def on_doubt(waiting: bool) -> None:
+        show("membership", "the group has not answered a heartbeat for too long to write" if waiting else None)
+
+    loop = LoopHooks(
+        on_batch, on_effects, COMMIT_SECONDS.observe, lambda reason: show("registry", reason), _end_process, on_lost
+    )
+    return Hooks(loop, on_failing, on_doubt)
 
 
-def count(batch: Batch, effects: Effects) -> None:
-    """Count what a batch brought about."""
+def count_batch(batch: Batch) -> None:
+    """Count the records of a batch."""
+    records = batch.count
+    metrics.RECORDS_IN.labels(batch.topic).inc(records)
+    BATCH_RECORDS.observe(records)
+
+
+def count(source: str, effects: Effects) -> None:
+    """Count what records of a source topic brought about."""
     for topic, record in effects.outputs:
         metrics.RECORDS_OUT.labels(topic.name).inc()
         if isinstance(record, CandleEvent):
             metrics.CANDLES_PROCESSED.labels(record.interval, record.kind.value).inc()
     for refusal in effects.refusals:
-        metrics.DEAD_LETTERS.labels(batch.topic, refusal.reason).inc()
-    if duplicates := effects.counts["duplicate"]:
-        metrics.DUPLICATES.labels(batch.topic).inc(duplicates)
+        metrics.DEAD_LETTERS.labels(source, refusal.reason).inc()
+    if duplicates := effects.counts[Outcome.DUPLICATE.value]:
+        metrics.DUPLICATES.labels(source).inc(duplicates)
     if replayed := effects.counts[Outcome.REPLAYED.value]:
-        REPLAYED.labels(batch.topic).inc(replayed)
+        REPLAYED.labels(source).inc(replayed)
     received = max((record.received_at for _, record in effects.outputs if isinstance(record, CandleEvent)), default=None)
     if received is not None:
         metrics.observe_latency(metrics.Hop.RECEIVE_TO_PROCESS, (_now() - received) / 1e6)

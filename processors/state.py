@@ -1,4 +1,7 @@
-"""State of the computations to bytes and back: schemaless Avro with a version byte in front.
+"""State of the computations to bytes and back.
+
+A stored value is a version byte, the offset of the last source record it reflects (8 bytes, big-endian), and schemaless Avro.
+The offset stands in front so that recovery can tell the newer of two values of any table without reading them.
 
 State never leaves the tables and their changelogs, so its schemas are not registered. A change of a schema gets a new
 version byte and a reader for the old one.
@@ -6,6 +9,7 @@ version byte and a reader for the old one.
 
 from __future__ import annotations
 
+import struct
 from io import BytesIO
 from typing import Any
 
@@ -18,11 +22,21 @@ from market.price_change import PriceState
 from market.seen_trades import SeenTrades
 from processors.state_schemas import CLOSED_CANDLE, PRICE_STATE, SERIES_STATE
 
-VERSION = b"\x01"
+VERSION = 2
+
+_HEAD = struct.Struct(">Bq")
 
 
 class StateError(Exception):
     """Stored state is not of a version that this program reads."""
+
+
+def reflected_offset(data: bytes) -> int:
+    """Offset of the last source record that a stored value reflects. Raises StateError."""
+    if len(data) < _HEAD.size or data[0] != VERSION:
+        raise StateError(f"stored state begins with {data[:1]!r}, this program reads version {VERSION}")
+    offset: int = _HEAD.unpack_from(data)[1]
+    return offset
 
 
 def encode_series(state: SeriesState) -> bytes:
@@ -30,8 +44,8 @@ def encode_series(state: SeriesState) -> bytes:
     seen = state.seen
     return _write(
         SERIES_STATE,
+        state.applied_offset,
         {
-            "applied_offset": state.applied_offset,
             "latest": state.latest,
             "latest_trade": state.latest_trade,
             "observed_from": state.observed_from,
@@ -54,9 +68,9 @@ def decode_series(data: bytes | None) -> SeriesState:
     """Candle state of an instrument; the empty state of none."""
     if data is None:
         return SeriesState()
-    values = _read(SERIES_STATE, data)
+    offset, values = _read(SERIES_STATE, data)
     return SeriesState(
-        values["applied_offset"],
+        offset,
         values["latest"],
         values["latest_trade"],
         values["observed_from"],
@@ -72,13 +86,13 @@ def decode_series(data: bytes | None) -> SeriesState:
 
 def encode_closed(closed: ClosedCandle) -> bytes:
     """Bytes of a closed candle."""
-    return _write(CLOSED_CANDLE, {**closed._asdict(), "candle": _candle(closed.candle)})
+    return _write(CLOSED_CANDLE, closed.source_offset, {**closed._asdict(), "candle": _candle(closed.candle)})
 
 
 def decode_closed(data: bytes) -> ClosedCandle:
     """A closed candle."""
-    values = _read(CLOSED_CANDLE, data)
-    return ClosedCandle(**{**values, "candle": _candle_from(values["candle"])})
+    offset, values = _read(CLOSED_CANDLE, data)
+    return ClosedCandle(**{**values, "candle": _candle_from(values["candle"])}, source_offset=offset)
 
 
 def encode_price(state: PriceState) -> bytes:
@@ -86,8 +100,8 @@ def encode_price(state: PriceState) -> bytes:
     time, sequence = state.order or (None, None)
     return _write(
         PRICE_STATE,
+        state.applied_offset,
         {
-            "applied_offset": state.applied_offset,
             "order_time": time,
             "order_sequence": sequence,
             "price": state.price,
@@ -105,22 +119,21 @@ def decode_price(data: bytes | None) -> PriceState:
     """Price state of an instrument; the empty state of none."""
     if data is None:
         return PriceState()
-    values = _read(PRICE_STATE, data)
+    offset, values = _read(PRICE_STATE, data)
     time, sequence = values.pop("order_time"), values.pop("order_sequence")
-    return PriceState(order=None if time is None else (time, sequence), **values)
+    return PriceState(offset, None if time is None else (time, sequence), **values)
 
 
-def _write(schema: Any, values: dict[str, Any]) -> bytes:
+def _write(schema: Any, offset: int, values: dict[str, Any]) -> bytes:
     buffer = BytesIO()
-    buffer.write(VERSION)
+    buffer.write(_HEAD.pack(VERSION, offset))
     fastavro.schemaless_writer(buffer, schema, values)
     return buffer.getvalue()
 
 
-def _read(schema: Any, data: bytes) -> Any:
-    if data[:1] != VERSION:
-        raise StateError(f"stored state has version {data[:1]!r}, this program reads {VERSION!r}")
-    return fastavro.schemaless_reader(BytesIO(data[1:]), schema, None)
+def _read(schema: Any, data: bytes) -> tuple[int, Any]:
+    offset = reflected_offset(data)
+    return offset, fastavro.schemaless_reader(BytesIO(data[_HEAD.size :]), schema, None)
 
 
 def _ranges(values: list[dict[str, int]]) -> list[tuple[int, int]]:

@@ -1,4 +1,7 @@
-"""Avro schemas of the stored state. Units are those of the classes in `market` they hold."""
+"""Avro schemas of the stored state, but for the offset it reflects, which stands before.
+
+Units are those of the classes in `market` they hold.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,6 @@ SERIES_STATE = parse(
     json.dumps(
         _record(
             "SeriesState",
-            applied_offset="long",
             latest="long",
             latest_trade="long",
             observed_from={"type": "map", "values": "long"},
@@ -54,15 +56,12 @@ SERIES_STATE = parse(
     )
 )
 
-CLOSED_CANDLE = parse(
-    json.dumps(_record("ClosedCandle", candle=_CANDLE, revision="int", source_offset="long", complete="boolean", gap="boolean"))
-)
+CLOSED_CANDLE = parse(json.dumps(_record("ClosedCandle", candle=_CANDLE, revision="int", complete="boolean", gap="boolean")))
 
 PRICE_STATE = parse(
     json.dumps(
         _record(
             "PriceState",
-            applied_offset="long",
             order_time=["null", "long"],
             order_sequence=["null", "long"],
             price=_PRICE,

@@ -1,55 +1,159 @@
-"""Faust tables that hold bytes and know when the broker has their changelog."""
+"""Faust tables of bytes, written one partition at a time and only with what the broker has in their changelog.
+
+Faust itself puts a value into its store at once and sends the changelog record some time later, so after a crash the store
+may be ahead of the changelog for good. Here the changelog comes first: `processors.loop` has its records acknowledged, then
+values and changelog offset go into the store in one step. A store is never ahead, and a rebuilt one lacks nothing.
+
+Recovery keeps the value that reflects the highest source offset, whatever came last: a worker that was cut off may still
+have written to the changelog after another one took over its partitions.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
 import faust
-from faust.types import FutureMessage
+import rocksdict
 
-from processors.batching import FAUST_LOGGER
+from processors.state import reflected_offset
+from processors.transport import FAUST_LOGGER
+
+Writes = Mapping[str, bytes | None]
+"""New values by key, None for deleted ones."""
 
 
-class AcknowledgedTable(faust.Table):  # type: ignore[misc]  # Faust has no type hints for its callers
-    """A Faust table whose changelog records can be waited for; Faust itself commits offsets without waiting."""
+class Values(Protocol):
+    """What a table keeps its values in; keys are bytes."""
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        """A stored value."""
+
+    def write(self, partition: int, writes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
+        """Store values, None deletes, together with the offset in the changelog up to which they are complete."""
+
+
+class RocksValues:
+    """A Faust RocksDB store, which has one database for each partition."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        """A stored value."""
+        value: bytes | None = self._store._db_for_partition(partition).get(key)
+        return value
+
+    def write(self, partition: int, writes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
+        """Store values and offset in one write of the database."""
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, value in writes:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(self._store.offset_key, str(offset).encode())
+        self._store._db_for_partition(partition).write(batch)
+
+
+class MemoryValues:
+    """A Faust memory store; it keeps no offset, since it is rebuilt at each start."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        """A stored value."""
+        value: bytes | None = self._store.data.get(key)
+        return value
+
+    def write(self, partition: int, writes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
+        """Store values, and whose they are, so that Faust can forget those of partitions given up."""
+        data, owners = self._store.data, self._store._key_partition
+        for key, value in writes:
+            if value is None:
+                data.pop(key, None)
+                owners.pop(key, None)
+            else:
+                data[key] = value
+                owners[key] = partition
+
+
+class StoredTable(faust.Table):  # type: ignore[misc]  # Faust has no type hints for its callers
+    """A Faust table that is read and written by partition, and recovers the newest value of each key."""
 
     logger = FAUST_LOGGER
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._unacknowledged: list[FutureMessage] = []
+        self.on_failure: Callable[[BaseException], None] | None = None  # set by the worker; must end the process
 
-    def send_changelog(self, *args: Any, **kwargs: Any) -> FutureMessage:
-        """Send a changelog record and remember to wait for it."""
-        sent = super().send_changelog(*args, **kwargs)
-        self._unacknowledged.append(sent)
-        return sent
+    @property
+    def values_by_partition(self) -> Values:
+        """What Faust opened for this table."""
+        store = self.data
+        return RocksValues(store) if hasattr(store, "_db_for_partition") else MemoryValues(store)
 
-    async def apply(self, writes: Mapping[str, bytes | None]) -> None:
-        """Write values, None deletes, and return when the broker has acknowledged every changelog record."""
-        for key, value in writes.items():
-            if value is not None:
-                self[key.encode()] = value
-            elif key.encode() in self:
-                del self[key.encode()]
-        sent, self._unacknowledged = self._unacknowledged, []
-        await asyncio.gather(*sent)
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Take in changelog records while recovering. Faust would log an exception and go on without them."""
+        try:
+            self._recover(batch)
+        except BaseException as error:
+            if self.on_failure is not None:
+                self.on_failure(error)
+            raise
+
+    def _recover(self, batch: Iterable[Any]) -> None:
+        values = self.values_by_partition
+        newest: dict[int, dict[bytes, bytes | None]] = {}
+        offsets: dict[int, int] = {}
+        for event in batch:
+            message = event.message
+            if message.tp.topic != self.changelog_topic_name:
+                continue  # Faust hands records of a partition just given up to whatever table came before
+            found = newest.setdefault(message.partition, {})
+            before = found[message.key] if message.key in found else values.get(message.partition, message.key)
+            if is_newer(message.value, before):
+                found[message.key] = message.value
+            offsets[message.partition] = max(message.offset, offsets.get(message.partition, -1))
+        for partition, found in newest.items():
+            values.write(partition, found.items(), offsets[partition])
 
 
-class StoredValues(Mapping[str, bytes]):
-    """Read-only view of a table by text keys."""
+def is_newer(value: bytes | None, before: bytes | None) -> bool:
+    """Whether a changelog record replaces the value before it: it does unless that reflects a higher source offset.
 
-    def __init__(self, table: AcknowledgedTable) -> None:
-        self._table = table
+    A deletion carries no offset. It always counts: what is deleted is beyond the horizon and never written again.
+    """
+    return value is None or before is None or reflected_offset(value) >= reflected_offset(before)
 
-    def __getitem__(self, key: str) -> bytes:
-        value: bytes = self._table[key.encode()]
-        return value
 
-    def __iter__(self) -> Iterator[str]:
-        return (key.decode() for key in self._table)
+class TableView:
+    """One partition's values as the computation sees them.
 
-    def __len__(self) -> int:
-        return len(self._table)
+    What it put since the last commit lies over what is on its way to the store, and that over the store.
+    """
+
+    def __init__(self, read: Callable[[bytes], bytes | None]) -> None:
+        self._read = read
+        self._put: dict[str, bytes | None] = {}
+        self._leaving: dict[str, bytes | None] = {}
+
+    def get(self, key: str) -> bytes | None:
+        """The value of a key."""
+        if key in self._put:
+            return self._put[key]
+        return self._leaving[key] if key in self._leaving else self._read(key.encode())
+
+    def put(self, key: str, value: bytes | None) -> None:
+        """Set a value, None deletes it."""
+        self._put[key] = value
+
+    def take(self) -> Writes:
+        """What was put since the last time. It stays visible until `landed`; the commit before must have landed."""
+        self._leaving, self._put = self._put, {}
+        return self._leaving
+
+    def landed(self) -> None:
+        """What was taken is in the store now."""
+        self._leaving = {}

@@ -7,7 +7,7 @@ as standard output belongs to what a command prints.
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TextIO, cast
 
 import orjson
@@ -36,14 +36,21 @@ def get_logger(name: str) -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.stdlib.get_logger(name))
 
 
-def configure(service: str, level: str = "INFO", log_format: Format = "auto", stream: TextIO | None = None) -> None:
+def configure(
+    service: str,
+    level: str = "INFO",
+    log_format: Format = "auto",
+    stream: TextIO | None = None,
+    fields: Mapping[str, object] | None = None,
+) -> None:
     """Set up logging for the process; a second call replaces the first.
 
-    `service` names the process in each line; `log_format` auto means console on a terminal and JSON elsewhere.
+    `service` names the process in each line, and `fields` tell it from others of that name, whichever thread a line is from;
+    `log_format` auto means console on a terminal and JSON elsewhere.
     """
     stream = stream or sys.stderr
     as_text = stream.isatty() if log_format == "auto" else log_format == "console"
-    shared = _shared_processors(service)
+    shared = _shared_processors({"service": service, **(fields or {})})
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -80,19 +87,20 @@ def _install(handler: logging.Handler, level: str) -> None:
     logging.captureWarnings(True)
 
 
-def _shared_processors(service: str) -> list[Processor]:
+def _shared_processors(fields: Mapping[str, object]) -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
-        _service_name(service),
+        _constant(fields),
         structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
     ]
 
 
-def _service_name(service: str) -> Processor:
+def _constant(fields: Mapping[str, object]) -> Processor:
     def add(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        event.setdefault("service", service)
+        for name, value in fields.items():
+            event.setdefault(name, value)
         return event
 
     return add

@@ -35,6 +35,14 @@ def split_frame(data: bytes) -> tuple[int, bytes]:
     return schema_id, data[_HEADER.size :]
 
 
+class SchemaNotLearnt(Exception):
+    """A value names a schema that the registry was not asked for yet."""
+
+    def __init__(self, schema_id: int) -> None:
+        super().__init__(f"schema {schema_id} was not asked for yet")
+        self.schema_id = schema_id
+
+
 class Codec:
     """Encodes and decodes the records of our topics."""
 
@@ -45,6 +53,10 @@ class Codec:
         self._readers: dict[int, tuple[Schema, type[Record] | None]] = {}
         for (_, record_type), schema_id in ids.items():
             self._readers[schema_id] = reader_schema(record_type), record_type
+
+    def schema_id(self, topic: str, record_type: type[Record]) -> int:
+        """Schema id under which records of a class are written to a topic. Raises KeyError when it does not carry them."""
+        return self._ids[topic, record_type]
 
     def encode(self, topic: str, record: Record) -> bytes:
         """Frame a record for a topic.
@@ -68,10 +80,35 @@ class Codec:
         Raises DataValidationError (`undecodable`, `unknown_schema`) for anything that is not one; errors of `fetch_schema`
         (the registry cannot be reached) pass through, since they say nothing about the record.
         """
+        return self._decode(data, self._writer)
+
+    def decode_learnt(self, data: bytes | None) -> Record:
+        """Like `decode`, but never asks: raises SchemaNotLearnt where it would have to, for the caller to `learn`."""
+        return self._decode(data, self._learnt)
+
+    def unknown_ids(self, values: Iterable[bytes | None]) -> set[int]:
+        """Schema ids of framed values for which `decode_learnt` raises; whatever is not framed has none."""
+        ids = {_HEADER.unpack_from(value)[1] for value in values if value and len(value) >= _HEADER.size and value[0] == _MAGIC}
+        return ids - self._readers.keys() - self._missing
+
+    def learn(self, schema_ids: Iterable[int]) -> None:
+        """Ask for schemas ahead of `decode_learnt`; blocks, and raises what `fetch_schema` raises.
+
+        Those that do not exist count as learnt, and their values as undecodable, until `forget_missing`.
+        """
+        for schema_id in schema_ids:
+            with suppress(DataValidationError):
+                self._writer(schema_id)
+
+    def forget_missing(self) -> None:
+        """Let schemas that did not exist be asked for again."""
+        self._missing.clear()
+
+    def _decode(self, data: bytes | None, writer_of: Callable[[int], tuple[Schema, type[Record] | None]]) -> Record:
         if data is None:
             raise DataValidationError("undecodable", "there is no value")
         schema_id, body = split_frame(data)
-        writer, record_type = self._writer(schema_id)
+        writer, record_type = writer_of(schema_id)
         if record_type is None:
             raise DataValidationError("unknown_schema", f"schema {schema_id} describes no record of ours")
         ours = reader_schema(record_type)
@@ -86,17 +123,10 @@ class Codec:
             values[name] = convert(values[name])
         return record_type(**values)
 
-    def unknown_ids(self, values: Iterable[bytes | None]) -> set[int]:
-        """Schema ids of framed values that `decode` would have to ask for; whatever is not framed has none."""
-        ids = {_HEADER.unpack_from(value)[1] for value in values if value and len(value) >= _HEADER.size and value[0] == _MAGIC}
-        return ids - self._readers.keys()
-
-    def learn(self, schema_ids: Iterable[int]) -> None:
-        """Ask for schemas ahead of `decode`; blocks, and raises what `fetch_schema` raises. Unknown ones stay unknown."""
-        for schema_id in schema_ids:
-            self._missing.discard(schema_id)
-            with suppress(DataValidationError):
-                self._writer(schema_id)
+    def _learnt(self, schema_id: int) -> tuple[Schema, type[Record] | None]:
+        if schema_id not in self._readers and schema_id not in self._missing:
+            raise SchemaNotLearnt(schema_id)
+        return self._writer(schema_id)
 
     def _writer(self, schema_id: int) -> tuple[Schema, type[Record] | None]:
         known = self._readers.get(schema_id)

@@ -24,16 +24,17 @@ _KEYS = {"kafka": "kafka.bootstrap", "registry": "registry.url", "postgres": "po
 """The setting that says where a server is."""
 
 
-def read_settings(config: Path | None, overrides: list[str] | None) -> Settings:
+def read_settings(config: Path | None, overrides: list[str] | None, *, quiet: bool = False) -> Settings:
     """Settings of a command. Servers that `tapeline up` started in the default data folder are found by themselves.
 
     They stand in for the built-in addresses only: what the file, the environment or the command line says comes before them.
-    Those in use are named on standard error. Raises ConfigurationError, and EmbeddedError when the folder's state is damaged.
+    Those in use are named on standard error unless `quiet`.
+    Raises ConfigurationError, and EmbeddedError when the folder's state is damaged.
     """
     running = {server: address for server, address in embedded.addresses(embedded.data_folder()).items() if server in _KEYS}
     found = [Given(tuple(_KEYS[server].split(".")), address, "`tapeline up`") for server, address in running.items()]
     settings = load(config, overrides=overrides or [], found=found)
-    if used := servers_in_use(settings, running):
+    if not quiet and (used := servers_in_use(settings, running)):
         typer.echo(f"Using servers that `tapeline up` started: {', '.join(used)}.", err=True)
     return settings
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,24 +77,42 @@ class Cluster:
 
     def publish(self, topic: str, records: Iterable[Record]) -> None:
         """Send records as ingest does and wait for the broker."""
+        self.send(topic, records)
+        self.flush()
+
+    def send(self, topic: str, records: Iterable[Record]) -> None:
+        """Send records as ingest does; `flush` waits for the broker."""
         declared_topic = TOPICS[topic]
         for record in records:
             key, partition_id = declared_topic.place(record)
             partition = partition_of(partition_id, declared_topic.partitions(self.settings.topics.partitions))
-            self._send(topic, key, self.codec.encode(topic, record), partition)
-        assert self._producer.flush(30) == 0
+            self.send_bytes(topic, key, self.codec.encode(topic, record), partition)
+
+    def send_bytes(self, topic: str, key: bytes | None, value: bytes | None, partition: int) -> None:
+        """Send bytes as they are; `flush` waits for the broker."""
+        while True:
+            try:
+                self._producer.produce(topic, key=key, value=value, partition=partition)
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                return
+
+    def flush(self, timeout: float = 30) -> None:
+        """Wait until the broker has everything that was sent."""
+        assert self._producer.flush(timeout) == 0
 
     def publish_bytes(self, topic: str, key: bytes | None, value: bytes | None, partition: int) -> None:
         """Send bytes as they are and wait for the broker."""
-        self._send(topic, key, value, partition)
-        assert self._producer.flush(30) == 0
+        self.send_bytes(topic, key, value, partition)
+        self.flush()
 
-    def read(self, topic: str) -> list[Stored]:
-        """Everything in a topic, partition by partition."""
+    def read(self, topic: str, since: Mapping[int, int] | None = None) -> list[Stored]:
+        """Everything in a topic, partition by partition; with `since` from these offsets on."""
         options = {"bootstrap.servers": self.servers.kafka, "group.id": "tests-read", "enable.auto.commit": False}
         consumer = Consumer({**options, "enable.partition.eof": False, "auto.offset.reset": "earliest"})
         try:
-            messages = read_all(consumer, topic, self._numbers(topic))
+            messages = read_all(consumer, topic, self._numbers(topic), since)
             found = [
                 Stored(number, offset, message.key(), message.value(), self._decode(message.value()))
                 for number, offset, message in messages
@@ -135,15 +153,6 @@ class Cluster:
         except DataValidationError:
             return None
 
-    def _send(self, topic: str, key: bytes | None, value: bytes | None, partition: int) -> None:
-        while True:
-            try:
-                self._producer.produce(topic, key=key, value=value, partition=partition)
-            except BufferError:
-                self._producer.poll(0.1)
-            else:
-                return
-
     def _delete_topics(self) -> None:
         """Remove every topic but the servers' own: the broker's internal ones and the registry's journal."""
 
@@ -158,10 +167,11 @@ class Cluster:
 
 @dataclass
 class Service:
-    """A `tapeline` command running as a process of its own."""
+    """A `tapeline` command running as a process of its own; `launcher` is what its arguments are given to."""
 
     arguments: tuple[str, ...]
     log: Path
+    launcher: tuple[str, ...] = (sys.executable, "-m", "tapeline")
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -169,7 +179,7 @@ class Service:
 
     def start(self) -> None:
         """Start it (again)."""
-        command = [sys.executable, "-m", "tapeline", *self.arguments]
+        command = [*self.launcher, *self.arguments]
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
 
@@ -229,13 +239,16 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Service]]:
             service.kill()
 
 
-def read_all(consumer: Consumer, topic: str, partitions: Iterable[int]) -> Iterator[tuple[int, int, Message]]:
-    """Partition, offset and message of everything up to the ends of now.
+def read_all(
+    consumer: Consumer, topic: str, partitions: Iterable[int], since: Mapping[int, int] | None = None
+) -> Iterator[tuple[int, int, Message]]:
+    """Partition, offset and message of everything up to the ends of now, from the offsets `since` where there are any.
 
     Raises AssertionError when nothing comes twice in a row though there should be more.
     """
     bounds = {number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions}
-    left = {number: (first, end) for number, (first, end) in bounds.items() if first < end}
+    begins = {number: max(first, (since or {}).get(number, first)) for number, (first, _) in bounds.items()}
+    left = {number: (begins[number], end) for number, (_, end) in bounds.items() if begins[number] < end}
     consumer.assign([TopicPartition(topic, number, first) for number, (first, _) in left.items()])
     vain = 0
     while left:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from market.candle import CandleEvent
 from market.candle_series import CandleSeries, Outcome
+from market.errors import DataValidationError
 from market.interval import Interval, parse_interval
-from processors.batch import Refusal, SourceRecord
+from market.trade import TimeMark, Trade
+from processors.batch import Batch, RawRecord, Refusal, decode_record
 from processors.closed_candles import ClosedCandles
-from processors.computation import Effects, Tables, by_instrument
+from processors.computation import Effects, Scope
+from processors.runs import open_folder
+from processors.runs.protocol import Contract
 from processors.state import decode_series, encode_series
 from runtime.settings import ProcessorSettings
 from schemas.topics import CANDLES, TRADES, Topic
 
 OPEN = "candles"
 CLOSED = "closed-candles"
+
+MOST_SERIES = 20_000
+"""Instruments of a partition held in memory; beyond it those not in use are read from the table again."""
 
 _REFUSED = {
     Outcome.TOO_OLD: "the trade id is older than the ids remembered: it may have been counted already",
@@ -40,37 +48,104 @@ class Candles:
         """Closed candles first: the state of open ones holds the offset that keeps a replay from writing them again."""
         return CLOSED, OPEN
 
-    def fold(self, topic: str, partition: int, records: Sequence[SourceRecord], tables: Tables) -> Effects:
-        """Events of all candles the records touch, UPDATEs once per candle and batch."""
-        effects = Effects()
-        for instrument, found in by_instrument(records).items():
-            closed = ClosedCandles(instrument, tables[CLOSED])
-            state = decode_series(tables[OPEN].get(instrument))
-            effects.known = max(effects.known, state.applied_offset)
-            series = CandleSeries(
-                instrument,
-                state,
-                closed,
-                intervals=self._intervals,
-                grace=self._grace,
-                source=(topic, partition),
-            )
-            self._apply(series, found, effects)
-            for key, value in closed.written.items():
-                effects.write(CLOSED, key, value)
+    def open(self, scope: Scope) -> CandlesFold:
+        """Begin the candles of a partition."""
+        return CandlesFold(scope, self._intervals, self._grace)
+
+
+class CandlesFold:
+    """The candles of one partition.
+
+    Runs of records that only merge into open candles are summed up without a Python object for each (`processors.runs`); all
+    other records come to `_apply` one by one. Each commit tells an UPDATE of every open candle that changed since the last.
+    """
+
+    def __init__(self, scope: Scope, intervals: Sequence[Interval], grace: int) -> None:
+        self.known = -1
+        self._scope = scope
+        self._intervals = intervals
+        self._grace = grace
+        trade_id, mark_id = (scope.codec.schema_id(scope.topic, record_type) for record_type in (Trade, TimeMark))
+        self._folder = open_folder(Contract(trade_id, mark_id, scope.max_skew), self._apply, compiled=scope.compiled)
+        self._series: dict[str, CandleSeries] = {}
+        self._touched: dict[str, CandleSeries] = {}
+        self._events: list[CandleEvent] = []
+        self._effects = Effects()
+        self._batch: Batch | None = None
+
+    def fold(self, batch: Batch) -> None:
+        """Take in a batch. Raises SchemaNotLearnt."""
+        self._batch = batch
+        for part in batch.parts:
+            self._folder.fold(part)
+
+    def take(self) -> Effects:
+        """Events since the last commit in order, then the UPDATEs; the state of every instrument that changed is stored."""
+        for instrument in self._folder.touched():
+            self._merge_run(instrument, self._series[instrument])
+        for instrument, series in self._touched.items():
+            self._events += series.updates()
             if series.changed:
-                effects.write(OPEN, instrument, encode_series(series.state))
+                self._scope.tables[OPEN].put(instrument, encode_series(series.state))
+                series.changed = False
+        self._touched.clear()
+        effects, self._effects = self._effects, Effects()
+        effects.outputs, self._events = [(CANDLES, event) for event in self._events], []
+        self._add_counts(effects)
+        if len(self._series) > MOST_SERIES:
+            self._forget_series()
         return effects
 
-    @staticmethod
-    def _apply(series: CandleSeries, records: Sequence[SourceRecord], effects: Effects) -> None:
-        for record, raw in records:
-            outcome, events = series.apply(record, raw.offset)
-            effects.counts[outcome.value] += 1
-            effects.outputs += ((CANDLES, event) for event in events)
-            if outcome in _REFUSED:
-                effects.refusals.append(Refusal(raw, outcome.value, _REFUSED[outcome]))
-        effects.outputs += ((CANDLES, event) for event in series.updates())
+    def _apply(self, raw: RawRecord) -> None:
+        try:
+            record, _ = decode_record(self._scope.topic, raw, self._scope.codec, self._scope.max_skew)
+        except DataValidationError as error:
+            self._refuse(Refusal(raw, error.reason, str(error), error.field))
+            return
+        series = self._series.get(record.instrument) or self._open_series(record.instrument)
+        self._merge_run(record.instrument, series)
+        outcome, events = series.apply(record, raw.offset)
+        self._events += events
+        self._effects.counts[outcome.value] += 1
+        self._effects.trades += isinstance(record, Trade)
+        if outcome in _REFUSED:
+            self._refuse(Refusal(raw, outcome.value, _REFUSED[outcome]))
+        self._touched[record.instrument] = series
+        self._folder.arm(record.instrument, series.window())
+
+    def _open_series(self, instrument: str) -> CandleSeries:
+        state = decode_series(self._scope.tables[OPEN].get(instrument))
+        self.known = max(self.known, state.applied_offset)
+        series = self._series[instrument] = CandleSeries(
+            instrument,
+            state,
+            ClosedCandles(instrument, self._scope.tables[CLOSED]),
+            intervals=self._intervals,
+            grace=self._grace,
+            source=(self._scope.topic, self._scope.partition),
+        )
+        return series
+
+    def _merge_run(self, instrument: str, series: CandleSeries) -> None:
+        if (run := self._folder.take(instrument)) is not None:
+            series.merge_run(run)
+            self._touched[instrument] = series
+
+    def _refuse(self, refusal: Refusal) -> None:
+        if self._batch is not None and self._batch.refuses_first(refusal):
+            self._effects.refusals.append(refusal)
+
+    def _add_counts(self, effects: Effects) -> None:
+        counts = self._folder.take_counts()
+        effects.trades += counts.trades
+        for outcome in (Outcome.APPLIED, Outcome.UNCHANGED, Outcome.DUPLICATE, Outcome.REPLAYED):
+            effects.counts[outcome.value] += getattr(counts, outcome.value)
+
+    def _forget_series(self) -> None:
+        """Let all series go: everything is stored, and runs begin anew from what is read back."""
+        for instrument in self._series:
+            self._folder.arm(instrument, None)
+        self._series.clear()
 
 
 def build(settings: ProcessorSettings) -> Candles:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from market.decimals import parse_decimal
 from market.errors import DataValidationError
 from market.price_change import PriceChanges, Threshold, Throttle
-from market.trade import GapMark
-from processors.batch import Refusal, SourceRecord
-from processors.computation import Effects, Tables, by_instrument
+from market.trade import GapMark, Trade
+from processors.batch import Batch, Refusal, SourceRecord
+from processors.computation import Effects, Scope
 from processors.state import decode_price, encode_price
 from runtime.settings import ProcessorSettings
 from schemas.topics import PRICE_CHANGES, TRADES, Topic
@@ -34,36 +34,65 @@ class PriceChangesOfTrades:
         """Last prices by instrument."""
         return (STATE,)
 
-    def fold(self, topic: str, partition: int, records: Sequence[SourceRecord], tables: Tables) -> Effects:
-        """Events in the order of their triggers."""
-        effects = Effects()
-        for instrument, found in by_instrument(records).items():
-            state = decode_price(tables[STATE].get(instrument))
-            effects.known = max(effects.known, state.applied_offset)
-            changes = PriceChanges(
-                instrument,
-                state,
-                source=(topic, partition),
-                throttle=self._throttle,
-                threshold=self._threshold,
-            )
-            self._apply(changes, found, effects)
+    def open(self, scope: Scope) -> PriceChangesFold:
+        """Begin the price changes of a partition."""
+        return PriceChangesFold(scope, self._throttle, self._threshold)
+
+
+class PriceChangesFold:
+    """The price changes of one partition; between commits the instruments in use are held in memory."""
+
+    def __init__(self, scope: Scope, throttle: Throttle, threshold: Threshold) -> None:
+        self.known = -1
+        self._scope = scope
+        self._throttle = throttle
+        self._threshold = threshold
+        self._changes: dict[str, PriceChanges] = {}
+        self._effects = Effects()
+
+    def fold(self, batch: Batch) -> None:
+        """Take in a batch. Raises SchemaNotLearnt."""
+        records, refusals = batch.decode(self._scope.codec, self._scope.max_skew)
+        for refusal in refusals:
+            self._refuse(batch, refusal)
+        for source in records:
+            self._effects.trades += isinstance(source.record, Trade)
+            self._apply(batch, source)
+
+    def take(self) -> Effects:
+        """Events in the order of their triggers; the state of every instrument that changed is stored."""
+        for instrument, changes in self._changes.items():
             if changes.changed:
-                effects.write(STATE, instrument, encode_price(changes.state))
+                self._scope.tables[STATE].put(instrument, encode_price(changes.state))
+        self._changes.clear()
+        effects, self._effects = self._effects, Effects()
         return effects
 
-    @staticmethod
-    def _apply(changes: PriceChanges, records: Sequence[SourceRecord], effects: Effects) -> None:
-        for record, raw in records:
-            if isinstance(record, GapMark):
-                continue
-            try:
-                event = changes.apply(record, raw.offset)
-            except DataValidationError as error:
-                effects.refusals.append(Refusal(raw, error.reason, str(error), error.field))
-                continue
-            if event is not None:
-                effects.outputs.append((PRICE_CHANGES, event))
+    def _apply(self, batch: Batch, source: SourceRecord) -> None:
+        record, raw = source
+        if isinstance(record, GapMark):
+            return
+        try:
+            event = self._of(record.instrument).apply(record, raw.offset)
+        except DataValidationError as error:
+            self._refuse(batch, Refusal(raw, error.reason, str(error), error.field))
+            return
+        if event is not None:
+            self._effects.outputs.append((PRICE_CHANGES, event))
+
+    def _of(self, instrument: str) -> PriceChanges:
+        changes = self._changes.get(instrument)
+        if changes is None:
+            state = decode_price(self._scope.tables[STATE].get(instrument))
+            self.known = max(self.known, state.applied_offset)
+            source = self._scope.topic, self._scope.partition
+            changes = PriceChanges(instrument, state, source=source, throttle=self._throttle, threshold=self._threshold)
+            self._changes[instrument] = changes
+        return changes
+
+    def _refuse(self, batch: Batch, refusal: Refusal) -> None:
+        if batch.refuses_first(refusal):
+            self._effects.refusals.append(refusal)
 
 
 def build(settings: ProcessorSettings) -> PriceChangesOfTrades:

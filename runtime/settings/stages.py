@@ -141,22 +141,19 @@ class PriceChangeSettings(Section):
 
 
 class WorkerSettings(Section):
-    """Membership of a worker in its group.
-
-    Nothing fences a worker that was cut off, or stopped, for longer than its session: it finishes what it has begun, while
-    another one already has its partitions. Both write the same records.
-    """
+    """Membership of a worker in its group."""
 
     session_timeout_seconds: Seconds = 30.0
-    """Silence after which the group gives a worker's partitions to others."""
+    """Silence after which the group gives a worker's partitions to others. A worker whose own heartbeats were not answered for
+    half of it writes nothing until one is, and no record it sends is tried for longer than the other half."""
     heartbeat_seconds: Seconds = 3.0
     """How often a worker tells the group that it is there."""
-    request_timeout_seconds: Seconds = 15.0
-    """How long one request to the broker may take before it is sent again. A batch waits for its acknowledgement for as long
-    as the broker is away, and is read again by whoever has the partition when its worker ends meanwhile."""
     stalled_after_seconds: Seconds = 120.0
     """A worker with a lag whose committed offset has not moved for so long ends itself. Time in which it rebuilds tables or
     waits for the schema registry does not count."""
+    instance_id: Maybe[Text] = None
+    """Name by which its group knows a worker that is started again, so that it takes its partitions back at once and the others
+    keep theirs. No other worker of the group may have it; `tapeline process --workers` adds the worker's number to it."""
     on_expired: Literal["fail", "continue"] = "fail"
     """When records were deleted from a topic before they were processed: end and say so, or log an error and go on with the
     oldest there are. A topic that ends before the offset wanted next always ends the worker."""
@@ -183,6 +180,11 @@ class ProcessorSettings(Section):
     """Candle intervals to publish."""
     grace_seconds: Annotated[float, Field(ge=0)] = 2.0
     """How long after its end, in event time, a candle waits for late trades before it closes."""
+    commit_interval_seconds: Annotated[float, Field(ge=0, le=10)] = 0.1
+    """How often results are published and stored: an open candle is told once in that time however many trades it had. 0 is
+    for the lowest latency: after every batch read, at the cost of more records and processor time."""
+    compiled: Literal["auto", "off"] = "auto"
+    """Fold by compiled code where it was built; off takes the plain Python of the same results, about ten times slower."""
     price_changes: PriceChangeSettings = Field(default_factory=PriceChangeSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
 

@@ -23,10 +23,11 @@ from rich.live import Live
 from runtime.settings import load
 from sinks.stores import postgres
 from tapeline import embedded
+from tapeline.children import stop_all
 from tapeline.commands.topics import apply_topics
 from tapeline.demo.figures import Figures, read_figures
 from tapeline.demo.listener import Listener
-from tapeline.demo.services import DemoFailed, Service, free_port, stop_all
+from tapeline.demo.services import DemoFailed, Service, free_port
 from tapeline.demo.view import Moment, draw, status_line, summary
 
 START_SECONDS = 60.0

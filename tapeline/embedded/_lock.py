@@ -1,12 +1,12 @@
-"""A file that one process holds at a time; the system releases it when the process ends, however that happens."""
+"""The lock of a folder of the stack, waited for, with the stack's error when it cannot be made."""
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from runtime import file_lock
 from tapeline.embedded._errors import FolderUnusable
 
 
@@ -18,14 +18,9 @@ def held(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
         FolderUnusable: the file cannot be created.
 
     """
-    try:
-        file = path.open("ab")
-    except OSError as error:
-        raise FolderUnusable(f"cannot write {path}: {error.strerror}") from error
-    with file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(file, fcntl.LOCK_EX)
+            stack.enter_context(file_lock.held(path, on_wait))
+        except OSError as error:
+            raise FolderUnusable(f"cannot write {path}: {error.strerror}") from error
         yield

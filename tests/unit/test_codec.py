@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from market.errors import DataValidationError
 from market.trade import TimeMark, Trade
-from schemas.codec import Codec
+from schemas.codec import Codec, SchemaNotLearnt
 from schemas.records import RECORD_FILES, Record, parse, record_type_of, schema_name, schema_text
 from schemas.topics import TOPICS
 from tests.builders import make_trade, trades
@@ -143,9 +143,15 @@ def test_unknown_ids_are_those_not_learnt_yet() -> None:
     reader = Codec(IDS, fetch)
     frames = [b"\x00\x00\x00\x00\x07rest", b"\x00\x00\x00\x00\x08", b"junk", None]
     assert reader.unknown_ids(frames) == {7, 8}
+    with pytest.raises(SchemaNotLearnt):
+        reader.decode_learnt(frames[0])
     reader.learn({7, 8})
-    assert reader.unknown_ids(frames) == {8}
+    assert reader.unknown_ids(frames) == set()
+    with pytest.raises(DataValidationError, match="has no schema 8"):
+        reader.decode_learnt(frames[1])
     assert sorted(asked) == [7, 8]
+    reader.forget_missing()
+    assert reader.unknown_ids(frames) == {8}
 
 
 @pytest.mark.parametrize(

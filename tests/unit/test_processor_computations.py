@@ -1,6 +1,5 @@
 """The agents' computations over plain dictionaries: batches in, effects out."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,44 +10,16 @@ from market.candle import CandleEvent
 from market.dead_letter import LARGEST_ORIGINAL
 from market.trade import GapMark, TimeMark, Trade
 from processors.agents import candles, price_changes
-from processors.batch import Batch, RawRecord, Refusal, SourceRecord
-from processors.computation import Computation, Effects
+from processors.batch import RawRecord, Refusal
+from processors.computation import Effects
 from processors.outputs import dead_letter
 from runtime.settings import ProcessorSettings
-from schemas.codec import Codec
 from schemas.records import Record
-from schemas.topics import CANDLES, PRICE_CHANGES, TOPICS
+from schemas.topics import CANDLES, PRICE_CHANGES
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade, trades
+from tests.folding import CODEC, MAX_SKEW, Runner, batch_of, raw_of
 
 SETTINGS = ProcessorSettings()
-CARRIED = [(topic.name, kind) for topic in TOPICS.values() for kind in topic.records]
-CODEC = Codec({carried: 100 + number for number, carried in enumerate(CARRIED)}, lambda schema_id: None)
-
-
-def raw(record: Record, offset: int = 0, key: bytes | None = None) -> RawRecord:
-    instrument = getattr(record, "instrument", "")
-    return RawRecord(offset, START // 1000, instrument.encode() if key is None else key, CODEC.encode("md.trades", record))
-
-
-class Runner:
-    """Applies effects to dictionaries as the loop does to tables."""
-
-    def __init__(self, computation: Computation) -> None:
-        self.computation = computation
-        self.tables: dict[str, dict[str, bytes]] = {name: {} for name in computation.tables}
-        self.offset = 0
-
-    def batch(self, records: Sequence[Any]) -> Effects:
-        sources = [SourceRecord(record, RawRecord(self.offset + n, 0, b"", b"")) for n, record in enumerate(records)]
-        self.offset += len(records)
-        effects = self.computation.fold("md.trades", 3, sources, self.tables)
-        for table, writes in effects.writes.items():
-            for key, value in writes.items():
-                if value is None:
-                    self.tables[table].pop(key, None)
-                else:
-                    self.tables[table][key] = value
-        return effects
 
 
 def told(*effects: Effects) -> list[Any]:
@@ -79,8 +50,9 @@ def test_instruments_of_one_batch_do_not_mix() -> None:
 def test_duplicates_write_nothing_and_are_counted() -> None:
     runner = Runner(candles.build(SETTINGS))
     runner.batch([make_trade(1)])
+    before = dict(runner.tables["candles"])
     effects = runner.batch([make_trade(1)])
-    assert (effects.outputs, effects.writes, effects.counts["duplicate"]) == ([], {}, 1)
+    assert (effects.outputs, runner.tables["candles"], effects.counts["duplicate"]) == ([], before, 1)
 
 
 def test_trade_beyond_the_horizon_is_refused_with_its_reason() -> None:
@@ -122,32 +94,48 @@ def test_closed_candles_are_written_before_the_state_that_gates_replays() -> Non
     ],
 )
 def test_record_that_must_not_reach_the_state_is_refused(record: Record, reason: str) -> None:
-    good = raw(make_trade(7), 1)
-    batch = Batch("md.trades", 0, [raw(record), good])
-    assert [source.record for source in batch.decode(CODEC, 5_000_000)] == [make_trade(7)]
-    assert [refusal.reason for refusal in batch.take_refusals()] == [reason]
-    assert batch.take_refusals() == []
+    good = raw_of(make_trade(7), 1)
+    batch = batch_of([raw_of(record, appended_at=START), good])
+    decoded, refusals = batch.decode(CODEC, MAX_SKEW)
+    assert [source.record for source in decoded] == [make_trade(7)]
+    assert [refusal.reason for refusal in refusals] == [reason]
 
 
 def test_record_under_another_key_is_refused() -> None:
-    batch = Batch("md.trades", 0, [raw(make_trade(1), key=b"binance:ETH-USDT"), raw(make_trade(1), key=b"")])
-    assert batch.decode(CODEC, 5_000_000) == []
-    assert [refusal.reason for refusal in batch.take_refusals()] == ["wrong_key", "wrong_key"]
+    batch = batch_of([raw_of(make_trade(1), key=b"binance:ETH-USDT"), raw_of(make_trade(1), key=b"")])
+    decoded, refusals = batch.decode(CODEC, MAX_SKEW)
+    assert decoded == []
+    assert [refusal.reason for refusal in refusals] == ["wrong_key", "wrong_key"]
+
+
+def test_record_refused_by_two_agents_becomes_one_dead_letter() -> None:
+    batch = batch_of([RawRecord(9, 0, b"k", b"rubbish"), RawRecord(10, 0, b"k", b"rubbish")])
+    _, (first, second) = batch.decode(CODEC, MAX_SKEW)
+    assert [batch.refuses_first(refusal) for refusal in (first, first, second)] == [True, False, True]
+
+
+def test_records_are_let_go_when_the_last_agent_has_read_them() -> None:
+    batch = batch_of([raw_of(make_trade(1))])
+    batch.readers = 2
+    batch.done()
+    assert list(batch)
+    batch.done()
+    assert not list(batch)
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\x01", b"\x00\x00\x00\x00\x63x", b"\x00" * 1000])
 def test_poison_is_refused_with_its_bytes(value: bytes | None) -> None:
-    batch = Batch("md.trades", 2, [RawRecord(9, 0, b"k", value)])
-    assert batch.decode(CODEC, 5_000_000) == []
-    (refusal,) = batch.take_refusals()
-    letter = dead_letter(batch, refusal, START)
+    CODEC.learn({0, 0x63})
+    decoded, (refusal,) = batch_of([RawRecord(9, 0, b"k", value)]).decode(CODEC, MAX_SKEW)
+    assert decoded == []
+    letter = dead_letter("md.trades", 2, refusal, START)
     assert (letter.source, letter.source_partition, letter.source_offset, letter.value) == ("md.trades", 2, 9, value)
     assert letter.reason in {"undecodable", "unknown_schema"}
 
 
 def test_dead_letter_of_a_huge_value_keeps_its_beginning_and_says_so() -> None:
     refusal = Refusal(RawRecord(1, 0, None, b"x" * (LARGEST_ORIGINAL + 1)), "undecodable", "why")
-    letter = dead_letter(Batch("md.trades", 0, []), refusal, START)
+    letter = dead_letter("md.trades", 0, refusal, START)
     assert letter.value is not None
     assert (len(letter.value), letter.truncated) == (LARGEST_ORIGINAL, True)
 
@@ -162,11 +150,12 @@ def test_thresholds_come_from_the_settings() -> None:
 
 def test_trade_from_the_far_future_does_not_close_the_candles_of_its_instrument() -> None:
     far = make_trade(1, at=4_000_000_000_000_000)
-    found = [raw(record, offset) for offset, record in enumerate([far, make_trade(2), make_trade(3, at=START + 1)])]
-    effects = candles.build(SETTINGS).fold(
-        "md.trades", 0, Batch("md.trades", 0, found).decode(CODEC, 5_000_000), {"closed-candles": {}, "candles": {}}
-    )
-    assert (effects.counts["applied"], effects.refusals) == (2, [])
+    found = [far, make_trade(2), make_trade(3, at=START + 1)]
+    runner = Runner(candles.build(SETTINGS))
+    runner.fold.fold(batch_of([raw_of(record, offset, appended_at=START) for offset, record in enumerate(found)]))
+    effects = runner.commit()
+    assert [refusal.reason for refusal in effects.refusals] == ["future_time"]
+    assert (effects.counts["applied"], [event.kind for event in told(effects)]) == (2, ["NEW", "UPDATE"])
 
 
 def test_trade_so_far_from_the_price_told_that_no_event_could_say_it_is_refused_and_forgotten() -> None:

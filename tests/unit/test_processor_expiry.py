@@ -10,8 +10,8 @@ import pytest
 from aiokafka.errors import IllegalStateError, KafkaTimeoutError
 from faust.types import TP
 
-from processors.batching import BatchConsumer
 from processors.expiry import Extent, OnExpired, RecordsLost, check_hole
+from processors.transport.consumer import BatchConsumer
 from runtime.metrics import REGISTRY
 
 PLACE = TP("md.trades", 0)
@@ -25,7 +25,9 @@ class Consumer(BatchConsumer):
     """The consumer's own code over a log in memory, from which the next poll gives what there is."""
 
     def __init__(self, log: range, *, read: int | None, on_expired: OnExpired = "fail") -> None:
-        self.transport = SimpleNamespace(batched_topics={PLACE.topic}, on_expired=on_expired, on_lost=self._note_lost)
+        self.transport = SimpleNamespace(
+            readers={PLACE.topic: 1}, has_views=False, on_expired=on_expired, on_lost=self._note_lost
+        )
         self.app = SimpleNamespace(rebalancing=False, consumer_generation_id=1)
         self.log_of_topic, self.flow_active, self.suspend_flow = log, True, asyncio.Event()
         self._read_offset: dict[TP, int | None] = {PLACE: read}
@@ -46,7 +48,7 @@ class Consumer(BatchConsumer):
         return False
 
     async def callback(self, message: Any) -> None:
-        self.got.append((message.value.raw[0].offset, message.value.raw[-1].offset))
+        self.got.append((message.value.first_offset, message.value.last_offset))
 
     async def wait_first(self, first: Any, second: Any) -> None:
         await first

@@ -1,10 +1,10 @@
-"""The loop around a computation: what it acknowledges, and what it does not."""
+"""The loop around a computation: what it acknowledges after what, and what it does not."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,21 +13,105 @@ import pytest
 from market.candle_series import SeriesState
 from market.trade import TimeMark
 from processors.agents import candles
-from processors.batch import Batch, RawRecord, SourceRecord
+from processors.batch import Batch, RawRecord
+from processors.computation import Effects
+from processors.deliveries import Message, Offsets
 from processors.expiry import RecordsLost
-from processors.loop import BatchLoop, BatchMissing
+from processors.fence import Superseded
+from processors.loop import BatchLoop, BatchMissing, LoopHooks, LoopSettings, Ways
 from processors.state import encode_series
 from runtime.settings import ProcessorSettings
 from schemas.codec import Codec
 from schemas.records import schema_text
 from tests.builders import INSTRUMENT, START, make_trade
+from tests.folding import CODEC, MAX_SKEW, batch_of, raw_of
+
+
+class World:
+    """Everything around a loop, in memory; `steps` is what happened, in order."""
+
+    def __init__(self, codec: Codec = CODEC) -> None:
+        self.steps: list[str] = []
+        self.generation: int | None = 1
+        self.failures: list[BaseException] = []
+        self.counted: list[Batch] = []
+        self.codec = codec
+        self.tables = {name: Table(self, name) for name in ("closed-candles", "candles")}
+
+    def loop(self, *, commit_seconds: float = 0.0) -> BatchLoop:
+        ways = Ways(self.codec, 4, Deliveries(self), Fence(self), lambda: START)  # type: ignore[arg-type]  # has what is asked of it
+        return BatchLoop(
+            "candles",
+            candles.build(ProcessorSettings()),
+            self.tables,  # type: ignore[arg-type]  # has what is asked of it
+            ways,
+            LoopSettings(commit_seconds, MAX_SKEW, compiled=True),
+            LoopHooks(
+                on_batch=lambda name, batch: self.counted.append(batch),
+                on_effects=self._note,
+                on_commit=lambda seconds: None,
+                on_waiting=lambda reason: None,
+                on_failure=self.failures.append,
+                on_lost=self.failures.append,
+            ),
+        )
+
+    def _note(self, name: str, source: str, effects: Effects) -> None:
+        self.steps.append(f"{len(effects.outputs)} outputs told")
+
+
+class Fence:
+    """A group whose generation the test sets."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def is_current(self, generation: int) -> bool:
+        return self._world.generation == generation
+
+    def check(self, generation: int) -> None:
+        if not self.is_current(generation):
+            raise Superseded
+
+
+class Deliveries:
+    """A broker that acknowledges at once, unless the group has gone on."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._fence = Fence(world)
+
+    async def send(self, messages: Sequence[Message], generation: int) -> Offsets:
+        self._fence.check(generation)
+        await asyncio.sleep(0)
+        self._world.steps += [f"to {topic}" for topic in dict.fromkeys(message.topic for message in messages)]
+        return {(message.topic, message.partition): 7 for message in messages}
+
+
+class Table:
+    """A table in memory."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self.changelog_topic_name = f"{name} changelog"
+        self.values_by_partition = self
+        self.stored: dict[tuple[int, bytes], bytes] = {}
+        self._world = world
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        return self.stored.get((partition, key))
+
+    def write(self, partition: int, writes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
+        assert offset == 7
+        self._world.steps.append(f"{self.changelog_topic_name.split()[0]} stored")
+        self.stored |= {(partition, key): value for key, value in writes if value is not None}
 
 
 class Stream:
-    """Events in, acknowledged offsets out."""
+    """Events in, acknowledged offsets out; ends when `end` is set."""
 
-    def __init__(self, batches: Sequence[Batch]) -> None:
+    def __init__(self, world: World, batches: Sequence[Batch]) -> None:
         self.acknowledged: list[int] = []
+        self._world = world
         self._batches = batches
 
     def noack(self) -> Stream:
@@ -38,122 +122,172 @@ class Stream:
             yield SimpleNamespace(value=batch)
 
     async def ack(self, event: Any) -> None:
-        self.acknowledged.append(event.value.raw[-1].offset)
-
-
-class NothingToWrite:
-    """Outputs of batches that have none."""
-
-    async def refuse(self, batch: Batch, refusals: Sequence[Any]) -> None:
-        assert not refusals
-
-    async def send(self, outputs: Sequence[Any]) -> None:
-        assert not outputs
-
-
-class Table(dict[bytes, bytes]):
-    """A table whose changelog is acknowledged at once."""
-
-    async def apply(self, writes: Mapping[str, bytes]) -> None:
-        self.update({key.encode(): value for key, value in writes.items()})
+        self._world.steps.append("acknowledged")
+        self.acknowledged.append(event.value.last_offset)
 
 
 def batch(first: int, last: int, *, generation: int = 1, previous: int | None = None, partition: int = 0) -> Batch:
-    raw = [RawRecord(offset, 0, b"", b"") for offset in range(first, last + 1)]
-    return Batch("md.trades", partition, raw, generation, previous, decoded=[], refusals=[])
+    """A batch of trades at these offsets."""
+    raw = [raw_of(make_trade(offset + 1, at=START + offset), offset) for offset in range(first, last + 1)]
+    return batch_of(raw, partition, generation=generation, previous=previous)
 
 
-def make_loop(codec: Codec, on_batch: Callable[[Batch], None], on_failure: Callable[[BaseException], None]) -> BatchLoop:
-    return BatchLoop(
-        candles.build(ProcessorSettings()),
-        {"candles": Table(), "closed-candles": Table()},  # type: ignore[dict-item]  # has what is asked of it
-        NothingToWrite(),  # type: ignore[arg-type]
-        codec,
-        max_skew=0,
-        on_batch=on_batch,
-        on_effects=lambda batch, effects: None,
-        on_waiting=lambda reason: None,
-        on_failure=on_failure,
-        on_lost=on_failure,
-    )
-
-
-def run(batches: Sequence[Batch]) -> tuple[list[int], list[BaseException]]:
-    """Acknowledged offsets, and what ended the loop."""
-    failures: list[BaseException] = []
-    stream = Stream(batches)
-    loop = make_loop(Codec({}, lambda schema_id: None), lambda batch: None, failures.append)
+def run(world: World, batches: Sequence[Batch]) -> list[int]:
+    """Acknowledged offsets."""
+    stream = Stream(world, batches)
     try:
-        asyncio.run(loop.run(stream))
+        asyncio.run(world.loop(commit_seconds=60).run(stream))
     except BatchMissing:
-        assert failures
-    return stream.acknowledged, failures
+        assert world.failures
+    return stream.acknowledged
 
 
 def test_batches_that_follow_each_other_are_acknowledged() -> None:
+    world = World()
     batches = [batch(3, 5), batch(0, 9, partition=1), batch(6, 7, previous=5), batch(9, 9, previous=7)]
-    assert run(batches) == ([5, 9, 7, 9], [])
+    assert (run(world, batches), world.failures) == ([5, 9, 7, 9], [])
 
 
-def test_first_batch_of_a_generation_follows_none() -> None:
-    batches = [batch(3, 5), batch(6, 7, previous=5), batch(4, 7, generation=2), batch(8, 8, generation=2, previous=7)]
-    assert run(batches) == ([5, 7, 7, 8], [])
+def test_each_step_waits_for_the_one_before() -> None:
+    world = World()
+    minute_later = raw_of(make_trade(9, at=START + 90_000_000), 9)
+    poison = RawRecord(10, START // 1000, b"", b"\x01")
+    assert run(world, [batch(0, 5), batch_of([minute_later, poison], 0, previous=5)]) == [5, 10]
+    assert world.steps == [
+        "to dlq",
+        "to md.candles",
+        "to closed-candles changelog",
+        "closed-candles stored",
+        "to candles changelog",
+        "candles stored",
+        "acknowledged",
+        "acknowledged",
+        "3 outputs told",
+    ]
+
+
+def test_batch_of_an_earlier_generation_is_left_to_be_read_again() -> None:
+    world = World()
+    world.generation = 2
+    assert run(world, [batch(3, 5), batch(3, 8, generation=2)]) == [8]
+    assert len(world.tables["candles"].stored) == 1
 
 
 @pytest.mark.parametrize(
     "batches",
-    [
-        [batch(3, 5), batch(8, 9, previous=7)],
-        [batch(6, 7, previous=5)],
-        [batch(3, 5), batch(8, 9, generation=2, previous=7)],
-    ],
-    ids=["between two", "before the first", "at the start of a generation"],
+    [[batch(3, 5), batch(8, 9, previous=7)], [batch(6, 7, previous=5)]],
+    ids=["between two", "before the first"],
 )
-def test_batch_after_a_missing_one_is_not_acknowledged(batches: Sequence[Batch]) -> None:
-    acknowledged, (failure,) = run(batches)
-    assert acknowledged == [one.raw[-1].offset for one in batches[:-1]]
+def test_nothing_is_acknowledged_once_a_batch_is_missing(batches: Sequence[Batch]) -> None:
+    world = World()
+    assert run(world, batches) == []
+    (failure,) = world.failures
     assert isinstance(failure, BatchMissing)
-    assert f"the batch at {batches[-1].raw[0].offset} follows {batches[-1].previous}" in str(failure)
+    assert f"the batch at {batches[-1].first_offset} follows {batches[-1].previous}" in str(failure)
 
 
-def test_batch_whose_schemas_two_agents_waited_for_is_counted_once() -> None:
-    both_asked = threading.Barrier(2, timeout=10)
+def test_what_the_group_took_away_before_it_was_committed_is_neither_stored_nor_acknowledged() -> None:
+    async def main() -> None:
+        world = World()
+        loop = world.loop(commit_seconds=60)
+        stream = Stream(world, [batch(3, 5)])
+        loop._stream = stream
+        async for event in stream.events():
+            await loop._take_in(event)
+        world.generation = None
+        await loop.commit()
+        assert (world.steps, stream.acknowledged, world.failures) == ([], [], [])
+        world.generation = 2
+        again = Stream(world, [batch(3, 9, generation=2)])
+        await loop.run(again)
+        assert (again.acknowledged, world.failures) == ([9], [])
+
+    asyncio.run(main())
+
+
+def test_group_that_takes_partitions_away_during_a_commit_ends_it_before_the_store() -> None:
+    class Fickle(Deliveries):
+        async def send(self, messages: Sequence[Message], generation: int) -> Offsets:
+            offsets = await super().send(messages, generation)
+            if messages and messages[0].topic == "candles changelog":
+                self._world.generation = 2
+            return offsets
+
+    world = World()
+    loop = world.loop(commit_seconds=60)
+    loop._ways = Ways(world.codec, 4, Fickle(world), Fence(world), lambda: START)  # type: ignore[arg-type]
+    stream = Stream(world, [batch(3, 5)])
+    asyncio.run(loop.run(stream))
+    assert world.steps == ["to md.candles", "to candles changelog"]
+    assert (stream.acknowledged, world.tables["candles"].stored, world.failures) == ([], {}, [])
+
+
+def test_folding_goes_on_while_a_commit_waits() -> None:
+    class Slow(Deliveries):
+        waiting = asyncio.Event()
+        goes_on = asyncio.Event()
+
+        async def send(self, messages: Sequence[Message], generation: int) -> Offsets:
+            self.waiting.set()
+            await self.goes_on.wait()
+            return await super().send(messages, generation)
+
+    async def main() -> None:
+        world = World()
+        loop = world.loop(commit_seconds=60)
+        slow = Slow(world)
+        loop._ways = Ways(world.codec, 4, slow, Fence(world), lambda: START)  # type: ignore[arg-type]
+        stream = Stream(world, [batch(0, 5), batch(6, 8, previous=5)])
+        loop._stream = stream
+        events = [event async for event in stream.events()]
+        await loop._take_in(events[0])
+        committing = asyncio.create_task(loop.commit())
+        await slow.waiting.wait()
+        await loop._take_in(events[1])
+        assert stream.acknowledged == []
+        slow.goes_on.set()
+        await committing
+        assert stream.acknowledged == [5]
+        await loop.commit()
+        assert stream.acknowledged == [5, 8]
+
+    asyncio.run(main())
+
+
+def test_schemas_are_asked_for_once_and_the_batch_is_counted_once() -> None:
+    asked: list[int] = []
+    lock = threading.Lock()
 
     def fetch(schema_id: int) -> str:
-        both_asked.wait()  # neither agent has its answer before both have asked
+        with lock:
+            asked.append(schema_id)
         return schema_text(TimeMark)
 
-    written = Codec({("md.trades", TimeMark): 9}, lambda schema_id: None)
-    value = written.encode("md.trades", TimeMark(INSTRUMENT, START))
-    shared = Batch("md.trades", 0, [RawRecord(0, START // 1000, INSTRUMENT.encode(), value)], generation=1)
-    counted: list[Batch] = []
-    failures: list[BaseException] = []
-    codec = Codec({}, fetch)
-    streams = [Stream([shared]), Stream([shared])]
-
-    async def run_both() -> None:
-        await asyncio.gather(*[make_loop(codec, counted.append, failures.append).run(stream) for stream in streams])
-
-    asyncio.run(run_both())
-    assert [stream.acknowledged for stream in streams] == [[0], [0]]
-    assert (counted, failures) == ([shared], [])
+    value = Codec({("md.trades", TimeMark): 9}, lambda schema_id: None).encode("md.trades", TimeMark(INSTRUMENT, START))
+    codec = Codec(CODEC._ids, fetch)
+    raw = [RawRecord(offset, START // 1000, INSTRUMENT.encode(), value) for offset in range(3)]
+    shared = batch_of([*raw, raw_of(make_trade(1), 3)], 0)
+    world = World(codec)
+    assert run(world, [shared]) == [3]
+    assert (asked, world.counted, world.failures) == ([9], [shared], [])
 
 
 @pytest.mark.parametrize(("known", "is_lost"), [(19, False), (20, True)])
 def test_tables_that_know_more_than_the_topic_has_end_the_worker(known: int, is_lost: bool) -> None:
     async def main() -> None:
-        failures: asyncio.Queue[BaseException] = asyncio.Queue()
-        raw = RawRecord(3, 0, b"", b"")
-        stream = Stream([Batch("md.trades", 0, [raw], end=20, decoded=[SourceRecord(make_trade(), raw)], refusals=[])])
-        loop = make_loop(Codec({}, lambda schema_id: None), lambda batch: None, failures.put_nowait)
-        await loop._tables["candles"].apply({INSTRUMENT: encode_series(SeriesState(applied_offset=known))})
-        running = asyncio.create_task(loop.run(stream))
+        world = World()
+        world.tables["candles"].stored[0, INSTRUMENT.encode()] = encode_series(SeriesState(applied_offset=known))
+        found = batch(3, 3)
+        found.end = 20
+        stream = Stream(world, [found])
+        running = asyncio.create_task(world.loop(commit_seconds=60).run(stream))
         if is_lost:
-            assert isinstance(await failures.get(), RecordsLost)
+            while not world.failures:
+                await asyncio.sleep(0)
+            assert isinstance(world.failures[0], RecordsLost)
             running.cancel()
         else:
             await running
         assert stream.acknowledged == ([] if is_lost else [3])
-        assert failures.empty()
 
     asyncio.run(main())

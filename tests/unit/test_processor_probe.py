@@ -3,13 +3,13 @@
 import asyncio
 from collections import Counter
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from faust.tables.recovery import Recovery
 from faust.types import TP
 
-from processors.batch import Batch
 from processors.computation import Effects
 from processors.probe import Probe, WorkerFailed
 from processors.service import count
@@ -21,13 +21,19 @@ TOPIC = "md.probed"
 STUCK = Position(5, 0, 9)
 
 
+def recovery() -> Any:
+    """Faust's own account of a recovery, in the state that it has before anything is assigned."""
+    app = SimpleNamespace(conf=SimpleNamespace(stream_recovery_delay=0))
+    return Recovery(app, SimpleNamespace())
+
+
 class World:
     """A worker, its clock, and what the broker says of its partitions."""
 
     def __init__(self, **positions: Position) -> None:
         self.now = 0.0
         self.positions = {int(name[1:]): position for name, position in positions.items()}
-        self.recovery = SimpleNamespace(in_recovery=False)
+        self.recovery = recovery()
         self.health = Health(("kafka", "registry", "tables"))
         self.health.ready("registry")
         self.failure: KafkaException | None = None
@@ -110,5 +116,66 @@ def test_time_without_a_broker_is_no_stall() -> None:
 
 
 def test_records_skipped_because_the_tables_have_them_are_counted() -> None:
-    count(Batch("md.replayed", 0, []), Effects(counts=Counter(replayed=3, applied=1)))
+    count("md.replayed", Effects(counts=Counter(replayed=3, applied=1)))
     assert metrics.REGISTRY.get_sample_value("tapeline_records_replayed_total", {"topic": "md.replayed"}) == 3
+
+
+class Table(NamedTuple):
+    """What a recovery asks of a table."""
+
+    name: str
+    offset: int | None
+
+    def persisted_offset(self, _tp: TP) -> int | None:
+        return self.offset
+
+
+def changelog(world: World, table: str, partition: int, *, offset: int | None, end: int | None) -> None:
+    """Assign a partition of a table; it is read up to `offset`, and its topic ends at `end` where that is known already."""
+    tp = TP(f"app-{table}-changelog", partition)
+    world.recovery.add_active(Table(table, offset), tp)
+    if end is not None:
+        world.recovery.active_highwaters[tp] = end - 1  # Faust keeps the offset of the last record
+
+
+def left_to_read(table: str) -> float | None:
+    return metrics.REGISTRY.get_sample_value("tapeline_recovery_remaining_records", {"table": table})
+
+
+def test_what_is_left_to_read_of_changelogs_is_shown_by_table_and_told_as_the_reason() -> None:
+    world = World(p0=STUCK)
+    world.recovery.in_recovery = True
+    changelog(world, "left-a", 0, offset=-1, end=12_000)
+    changelog(world, "left-a", 1, offset=99, end=200)
+    changelog(world, "left-b", 0, offset=54, end=300)
+    world.look(0)
+    assert world.health.reasons() == {"tables": "12,345 changelog records left to read"}
+    assert (left_to_read("left-a"), left_to_read("left-b")) == (12_100, 245)
+    world.recovery.active_offsets.update({TP("app-left-a-changelog", 0): 12_000})
+    world.recovery.active_offsets[TP("app-left-a-changelog", 1)] = 199
+    world.recovery.active_offsets[TP("app-left-b-changelog", 0)] = 299
+    world.recovery.in_recovery = False
+    world.look(3)
+    assert world.health.reasons() == {}
+    assert (left_to_read("left-a"), left_to_read("left-b")) == (0, 0)
+
+
+def test_tables_whose_ends_are_not_known_yet_are_told_of_without_a_figure() -> None:
+    world = World(p0=STUCK)
+    world.recovery.in_recovery = True
+    changelog(world, "unknown", 0, offset=None, end=None)
+    changelog(world, "unknown", 1, offset=None, end=50)
+    world.look(0)
+    assert world.health.reasons() == {"tables": "partitions are being shared out or their tables rebuilt"}
+    assert left_to_read("unknown") == 0
+
+
+def test_partition_of_a_table_that_another_worker_has_now_counts_no_longer() -> None:
+    world = World(p0=STUCK)
+    world.recovery.in_recovery = True
+    changelog(world, "moved", 0, offset=9, end=50)
+    world.look(0)
+    assert left_to_read("moved") == 40
+    world.recovery.active_tps.clear()
+    world.look(3)
+    assert left_to_read("moved") == 0

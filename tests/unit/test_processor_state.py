@@ -18,7 +18,9 @@ from processors.state import (
     encode_closed,
     encode_price,
     encode_series,
+    reflected_offset,
 )
+from processors.tables import TableView
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade, trades
 
 INTERVALS = [parse_interval(name) for name in ("1m", "5m", "15m", "1h", "4h", "1d")]
@@ -61,9 +63,15 @@ def test_state_of_a_busy_instrument_with_all_intervals_stays_small() -> None:
     assert len(encode_series(folded(found))) < 2_000
 
 
-def test_state_of_another_version_is_refused() -> None:
+@pytest.mark.parametrize("data", [b"\x07whatever it is", b"", b"\x02short"])
+def test_state_of_another_version_is_refused(data: bytes) -> None:
     with pytest.raises(StateError, match="version"):
-        decode_series(b"\x07whatever")
+        decode_series(data)
+
+
+def test_every_stored_value_begins_with_the_offset_it_reflects() -> None:
+    assert reflected_offset(encode_series(SeriesState(applied_offset=7))) == 7
+    assert reflected_offset(encode_price(PriceState(applied_offset=2**40))) == 2**40
 
 
 def test_closed_candles_read_through_and_collect_what_is_written() -> None:
@@ -74,9 +82,10 @@ def test_closed_candles_read_through_and_collect_what_is_written() -> None:
     series.apply(make_trade(2, at=START + MINUTE), 1)
     ((key, candle),) = closed.items()
     stored = {f"{INSTRUMENT}|1m|{START}": encode_closed(candle)}
-    view = ClosedCandles(INSTRUMENT, stored)
+    table = TableView(lambda key: stored.get(key.decode()))
+    view = ClosedCandles(INSTRUMENT, table)
     assert view[key] == candle == decode_closed(stored[f"{INSTRUMENT}|1m|{START}"])
     view["1m", START + MINUTE] = candle
     assert view.pop(key) == candle
     assert view.get(key) is None
-    assert view.written == {f"{INSTRUMENT}|1m|{START + MINUTE}": encode_closed(candle), f"{INSTRUMENT}|1m|{START}": None}
+    assert table.take() == {f"{INSTRUMENT}|1m|{START + MINUTE}": encode_closed(candle), f"{INSTRUMENT}|1m|{START}": None}

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -44,6 +45,19 @@ def output() -> Output:
     output = Output()
     logs.configure("ingest", "INFO", "json", output)
     return output
+
+
+def test_what_tells_a_process_from_others_stands_in_the_lines_of_every_thread_and_library() -> None:
+    output = Output()
+    logs.configure("processors", "INFO", "json", output, {"worker": 3})
+    thread = threading.Thread(target=logs.get_logger("ours").info, args=("from a thread",))
+    thread.start()
+    thread.join()
+    logging.getLogger("library").warning("from a library")
+    assert [(line["event"], line["service"], line["worker"]) for line in output.lines()] == [
+        ("from a thread", "processors", 3),
+        ("from a library", "processors", 3),
+    ]
 
 
 def test_an_event_is_one_line_with_the_common_fields(output: Output) -> None:

@@ -1,0 +1,35 @@
+"""What only the processors measure; what they share with other stages is in `runtime.metrics`."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from runtime.metrics import LATENCY_BUCKETS, REGISTRY
+
+REPLAYED = Counter(
+    "tapeline_records_replayed",
+    "Records read again after a restart or a rebalance and skipped, since the tables have them already.",
+    ["topic"],
+    registry=REGISTRY,
+)
+
+COMMIT_SECONDS = Histogram(
+    "tapeline_commit_seconds",
+    "Time of a commit: from the first output sent to the source offsets acknowledged.",
+    buckets=(*LATENCY_BUCKETS, 30.0, 60.0),
+    registry=REGISTRY,
+)
+
+BATCH_RECORDS = Histogram(
+    "tapeline_batch_records",
+    "Records of one partition that were processed at once.",
+    buckets=(1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000),
+    registry=REGISTRY,
+)
+
+RECOVERY_REMAINING = Gauge(
+    "tapeline_recovery_remaining_records",
+    "Changelog offsets left to read before a table is complete; compaction leaves fewer records than offsets.",
+    ["table"],
+    registry=REGISTRY,
+)

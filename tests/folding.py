@@ -1,0 +1,76 @@
+"""Computations over plain dictionaries: records in, effects and stored values out, with no broker."""
+
+from collections.abc import Sequence
+
+from market.trade import GapMark, TimeMark, TradeStreamRecord
+from processors.batch import Batch, RawRecord
+from processors.computation import Computation, Effects, Scope
+from processors.tables import TableView
+from schemas.codec import Codec
+from schemas.records import Record
+from schemas.topics import TOPICS
+
+CARRIED = [(topic.name, kind) for topic in TOPICS.values() for kind in topic.records]
+CODEC = Codec({carried: 100 + number for number, carried in enumerate(CARRIED)}, lambda schema_id: None)
+MAX_SKEW = 5_000_000
+
+
+def raw_of(record: Record, offset: int = 0, *, key: bytes | None = None, appended_at: int | None = None) -> RawRecord:
+    """A record of the trade stream as it lies in its topic, appended at its own time unless told otherwise (microseconds)."""
+    instrument = getattr(record, "instrument", "")
+    at = time_of(record) if appended_at is None else appended_at
+    return RawRecord(offset, at // 1000, instrument.encode() if key is None else key, CODEC.encode("md.trades", record))
+
+
+def time_of(record: Record) -> int:
+    """When the record was made."""
+    if isinstance(record, TimeMark):
+        return record.time
+    return record.end if isinstance(record, GapMark) else int(getattr(record, "received_at", 0))
+
+
+def batch_of(raw: Sequence[RawRecord], partition: int = 3, *, generation: int = 1, previous: int | None = None) -> Batch:
+    """A batch of these records."""
+    first, last = (raw[0].offset, raw[-1].offset) if raw else (0, -1)
+    return Batch("md.trades", partition, [raw], first, last, generation, previous)
+
+
+class Runner:
+    """Folds batches of one partition and stores what comes of them, as the loop does at each commit."""
+
+    def __init__(self, computation: Computation, *, compiled: bool = True) -> None:
+        self.tables: dict[str, dict[str, bytes]] = {name: {} for name in computation.tables}
+        self.offset = 0
+        self._computation = computation
+        self._compiled = compiled
+        self.open()
+
+    def open(self) -> None:
+        """Begin (anew) with what is stored, as after a crash."""
+        self._views = {name: self._view(name) for name in self.tables}
+        self.fold = self._computation.open(Scope("md.trades", 3, self._views, CODEC, MAX_SKEW, self._compiled))
+
+    def _view(self, name: str) -> TableView:
+        return TableView(lambda key: self.tables[name].get(key.decode()))
+
+    def batch(self, records: Sequence[TradeStreamRecord]) -> Effects:
+        """Fold records at the next offsets and commit."""
+        self.take_in(records)
+        return self.commit()
+
+    def take_in(self, records: Sequence[TradeStreamRecord]) -> None:
+        """Fold records at the next offsets."""
+        self.fold.fold(batch_of([raw_of(record, self.offset + number) for number, record in enumerate(records)]))
+        self.offset += len(records)
+
+    def commit(self) -> Effects:
+        """Take what came of the records since the last commit; store what is to be stored."""
+        effects = self.fold.take()
+        for name, view in self._views.items():
+            for key, value in view.take().items():
+                if value is None:
+                    self.tables[name].pop(key, None)
+                else:
+                    self.tables[name][key] = value
+            view.landed()
+        return effects
