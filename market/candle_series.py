@@ -103,6 +103,7 @@ class CandleSeries:
         self.changed = False
         self._closed = closed
         self._intervals = intervals
+        self._observes_all = [*state.observed_from] == [interval.name for interval in intervals]
         self._watermark = Watermark(state.latest, grace)
         self._source = source
         self._horizon = horizon
@@ -161,7 +162,7 @@ class CandleSeries:
     def _held_by_all_open(self) -> tuple[int, int]:
         """The stretch of time (end exclusive) that the newest open candle of every interval holds; empty if there is none."""
         nowhere = 0, 0
-        if [*self.state.observed_from] != [interval.name for interval in self._intervals]:
+        if not self._observes_all:
             return nowhere
         newest: dict[str, int] = {}
         for name, open_time in self.state.open:
@@ -183,25 +184,27 @@ class CandleSeries:
     def _apply_trade(self, trade: Trade, offset: int) -> tuple[Outcome, list[CandleEvent]]:
         if trade.event_time < self._watermark.time - self._horizon:
             return Outcome.TOO_LATE, []
-        addition = candle_of(trade)
-        if not self._has_room_for(addition):
+        addition, keys = candle_of(trade), self._keys_at(trade.event_time)
+        if not self._has_room_for(addition, keys):
             return Outcome.TOO_LARGE, self._take_gap(trade.event_time, trade.event_time + 1, offset) or []
         verdict = self.state.seen.add(trade.trade_id)
         if verdict is not Verdict.NEW:
             return Outcome.DUPLICATE if verdict is Verdict.DUPLICATE else Outcome.TOO_OLD, []
         self._observe(trade)
-        events = [event for key in self._keys_at(trade.event_time) for event in self._add(key, addition, offset)]
+        events = [event for key in keys for event in self._add(key, addition, offset)]
         events += self._advance(trade.event_time, offset)
         return Outcome.APPLIED, events
 
     def _observe(self, trade: Trade) -> None:
-        state, names = self.state, [interval.name for interval in self._intervals]
-        state.latest_trade = max(state.latest_trade, trade.event_time)
-        if [*state.observed_from] != names:
-            state.observed_from = {name: state.observed_from.get(name, trade.event_time) for name in names}
+        state, time = self.state, trade.event_time
+        state.latest_trade = max(state.latest_trade, time)
+        if not self._observes_all:
+            before = state.observed_from
+            state.observed_from = {interval.name: before.get(interval.name, time) for interval in self._intervals}
+            self._observes_all = True
 
-    def _has_room_for(self, addition: Candle) -> bool:
-        candles = (self._candle_at(key) for key in self._keys_at(addition.first.event_time))
+    def _has_room_for(self, addition: Candle, keys: Sequence[CandleKey]) -> bool:
+        candles = (self._candle_at(key) for key in keys)
         return all(candle is None or merge(candle, addition).fits_the_wire for candle in candles)
 
     def _candle_at(self, key: CandleKey) -> Candle | None:

@@ -16,6 +16,9 @@ from processors.watchdog import Position, Watchdog
 from runtime import metrics
 from runtime.health import Health
 
+WAITED_FOR = frozenset({"registry", "deliveries", "membership"})
+"""Checks of a worker's health whose failing is a known reason why it does not get ahead."""
+
 
 class WorkerFailed(Exception):
     """The worker ended by itself, or no longer gets ahead."""
@@ -50,7 +53,7 @@ class Probe:
             return
         self.health.ready("kafka")
         self._show_lag(positions)
-        if is_recovering or "registry" in self.health.reasons():
+        if is_recovering or WAITED_FOR & self.health.reasons().keys():
             self.watchdog.excuse()
         elif stalled := self.watchdog.stalled(positions, self.clock()):
             raise WorkerFailed(

@@ -7,6 +7,7 @@ up what it left. The supervisor itself touches no record: killed, it takes its w
 from __future__ import annotations
 
 import threading
+import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -141,7 +142,7 @@ def run(settings: Settings, config: Sequence[str], workers: int, stop: threading
 
 def arguments(settings: Settings, config: Sequence[str], number: int) -> list[str]:
     """The command line of worker `number`: the supervisor's own, and what only this worker has."""
-    name = settings.processors.worker.instance_id or settings.processors.application
+    name = settings.processors.worker.instance_id or f"{settings.processors.application}-{socket.gethostname()}"
     own = {"processors.worker.instance_id": f"{name}-{number}"}
     if port := settings.observability.metrics_port:
         own["observability.metrics_port"] = str(port + number)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from market.candle import Candle, TradePoint
 from market.candle_series import LARGEST_RUN_AMOUNT, LARGEST_RUN_VOLUME
@@ -21,7 +20,7 @@ from processors.runs.protocol import BEGIN_OF_TIMES, END_OF_TIMES, LONGEST_POINT
 
 _HEADER = struct.Struct(">bI")
 _LONGEST_COUNT = 2**31 - 1
-_VARINT_BYTES = 10
+_LONGEST_VARINT = 7 * 10
 _LONGEST_NUMBER = 2 * 18
 """Length byte of the longest trade id that is a number: Avro writes twice the length."""
 
@@ -36,21 +35,18 @@ _LOW_BITS = 128 + (128 << 7) + (128 << 14)
 """What the continuation bits of the three low bytes add up to."""
 
 _MOST_BASES = 4096
+_bases: dict[bytes, int] = {}
+"""By the five high bytes of a time what they stand for, less the continuation bits of the low ones."""
 
 
-class Body(NamedTuple):
-    """A decoded trade, checked but for its place in the window. `side` is 0 for buy, 2 for sell, None where unknown."""
+_from_bytes = int.from_bytes
 
-    number: int
-    sequence: int
-    price: int
-    size: int
-    side: int | None
-    event_time: int
-    received_at: int
-    first_id: bytes
-    last_id: bytes
-    trade_count: int
+Body = tuple[int, int, int, int, int, int | None, int, int, bytes, bytes, int]
+"""A trade, checked but for its place in the window; a class of its own would cost half a microsecond to make.
+
+Number of its id, event time, price, size, amount, side (0 for buy, 2 for sell, None where unknown), sequence, receive time,
+first and last trade id, trade count.
+"""
 
 
 class Lane:
@@ -107,9 +103,9 @@ class Lane:
         self.trade_count = self.received_at = self.volume = self.amount = self.taker_buy = 0
         self.sides_known = True
 
-    def add(self, body: Body, amount: int) -> bool:
+    def add(self, body: Body) -> bool:
         """Add a trade to the run. False, and nothing changed, when its place in the order is in doubt."""
-        _, sequence, price, size, side, time, received_at, first_id, last_id, count = body
+        _, time, price, size, amount, side, sequence, received_at, first_id, last_id, count = body
         place = time, sequence
         if not self.trade_count:
             self.first = self.last = place
@@ -222,12 +218,14 @@ class Folder:
             counts.replayed += 1
             counts.trades += 1
             return True
-        amount, time, number = body.price * body.size, body.event_time, body.number
-        if not lane.begin <= time < lane.end or not _has_room(lane, body.size, amount):
+        number, time, _, size, amount = body[:5]
+        if not lane.begin <= time < lane.end:
+            return False
+        if lane.volume + size >= LARGEST_RUN_VOLUME or lane.amount + amount >= LARGEST_RUN_AMOUNT:
             return False
         if lane.floor_id < number <= lane.last_number:
             counts.duplicate += 1
-        elif number == lane.last_number + 1 and lane.add(body, amount):
+        elif number == lane.last_number + 1 and lane.add(body):
             lane.last_number = number
             lane.source_offset = offset
             if time > lane.latest:
@@ -258,69 +256,75 @@ class Folder:
 
 
 def read_trade(value: bytes, at: int, limit: int, skew: int) -> Body | None:
-    """The trade whose fields follow its instrument at `at`; None when it is not simple or not valid.
+    """The trade whose fields follow its instrument at `at`; None when it is not simple or not valid."""
+    try:
+        return _read_trade(value, at, limit, skew)
+    except KeyError as unknown:
+        return read_trade(value, at, limit, skew) if _learn_base(unknown.args[0]) else None
+    except (IndexError, ValueError, struct.error):
+        return None
+
+
+def _read_trade(value: bytes, at: int, limit: int, skew: int) -> Body | None:
+    """As `read_trade`. Raises IndexError, ValueError and struct.error too, and KeyError with the high bytes of a new time.
 
     Only slices do not mind an end that comes too soon, and behind each a byte is read that then is missing.
     """
-    try:
-        size = value[at]
-        p = at + 1 + (size >> 1)
-        text = value[at + 1 : p]
-        if size & 1 or size > _LONGEST_NUMBER or not text.isdigit():
-            return None
-        spelled_id = value[at:p]
-
-        sequence, p = _read_varint(value, p)
-
-        size = value[p]
-        end = p + 1 + (size >> 1)
-        price = int.from_bytes(value[p + 1 : end])
-        if not 0 < price < _FIGURE_LIMITS[size]:
-            return None
-        size = value[end]
-        p = end + 1 + (size >> 1)
-        quantity = int.from_bytes(value[end + 1 : p])
-        if not 0 < quantity < _FIGURE_LIMITS[size] or price * quantity >= LARGEST_RUN_AMOUNT:
-            return None
-
-        side: int | None = None
-        if value[p]:
-            side = value[p + 1]
-            if value[p] != 2 or side & ~2:
-                return None
-            p += 1
-        p += 1
-
-        if value[p]:
-            index, a, b, c, high, d, e, f, high_2 = _TWO_TIMES.unpack_from(value, p)
-            exchange_time = _time(a, b, c, high)
-            p += 17
-        else:
-            d, e, f, high_2 = _ONE_TIME.unpack_from(value, p + 1)
-            index, exchange_time = 2, None
-            p += 9
-        received_at = _time(d, e, f, high_2)
-        event_time = received_at if exchange_time is None else exchange_time
-        if index != 2 or event_time > received_at + skew or received_at > limit:
-            return None
-
-        if value.startswith(spelled_id + spelled_id, p):
-            first_id = last_id = text
-            p += 2 * len(spelled_id)
-        else:
-            first_id, p = _read_point_id(value, p)
-            last_id, p = _read_point_id(value, p)
-
-        count = value[p] >> 1
-        if value[p] & 129:
-            count, p = _read_varint(value, p)
-        else:
-            p += 1
-        if not 1 <= count <= _LONGEST_COUNT or not _is_optional_time(value, p):
-            return None
-    except (IndexError, ValueError, struct.error):
+    size = value[at]
+    p = at + 1 + (size >> 1)
+    text = value[at + 1 : p]
+    if size & 1 or size > _LONGEST_NUMBER or not text.isdigit():
         return None
-    return Body(int(text), sequence, price, quantity, side, event_time, received_at, first_id, last_id, count)
+    ids = value[at:p] * 2
+
+    sequence, p = _read_varint(value, p)
+
+    size = value[p]
+    end = p + 1 + (size >> 1)
+    price = _from_bytes(value[p + 1 : end])
+    if not 0 < price < _FIGURE_LIMITS[size]:
+        return None
+    size = value[end]
+    p = end + 1 + (size >> 1)
+    quantity = _from_bytes(value[end + 1 : p])
+    amount = price * quantity
+    if not 0 < quantity < _FIGURE_LIMITS[size] or amount >= LARGEST_RUN_AMOUNT:
+        return None
+
+    side = None
+    if value[p]:
+        side = value[p + 1]
+        if value[p] != 2 or side & ~2:
+            return None
+        p += 1
+    p += 1
+
+    if value[p]:
+        index, a, b, c, high, d, e, f, high_2 = _TWO_TIMES.unpack_from(value, p)
+        p += 17
+        if index != 2 or not a & b & c & d & e & f & 128 or (a | d) & 1:
+            return None
+        event_time = _bases[high] + (a + (b << 7) + (c << 14) >> 1)
+        received_at = _bases[high_2] + (d + (e << 7) + (f << 14) >> 1)
+        if event_time > received_at + skew:
+            return None
+    else:
+        event_time = received_at = _time(*_ONE_TIME.unpack_from(value, p + 1))
+        p += 9
+    if received_at > limit:
+        return None
+
+    if value.startswith(ids, p):
+        first_id = last_id = text
+        p += len(ids)
+    else:
+        first_id, p = _read_point_id(value, p)
+        last_id, p = _read_point_id(value, p)
+
+    count, p = (value[p] >> 1, p + 1) if not value[p] & 129 else _read_varint(value, p)
+    if not 1 <= count <= _LONGEST_COUNT or not _is_optional_time(value, p):
+        return None
+    return int(text), event_time, price, quantity, amount, side, sequence, received_at, first_id, last_id, count
 
 
 def read_mark(value: bytes, at: int, limit: int) -> int | None:
@@ -332,39 +336,33 @@ def read_mark(value: bytes, at: int, limit: int) -> int | None:
         return None
 
 
-def _has_room(lane: Lane, size: int, amount: int) -> bool:
-    return lane.volume + size < LARGEST_RUN_VOLUME and lane.amount + amount < LARGEST_RUN_AMOUNT
-
-
 def _is_optional_time(value: bytes, at: int) -> bool:
     """Whether null or a time we believe stands at `at`, and nothing behind it."""
     if not value[at]:
         return len(value) == at + 1
-    return value[at] == 2 and len(value) == at + 9 and _time(*_ONE_TIME.unpack_from(value, at + 1)) > 0
+    if value[at] != 2 or len(value) != at + 9:
+        return False
+    a, b, c = value[at + 1 : at + 4]
+    return a & b & c & ~(a << 7) & 128 != 0 and (value[at + 4 :] in _bases or _learn_base(value[at + 4 :]))
 
 
 def _time(a: int, b: int, c: int, high: bytes) -> int:
     """A time from its three low bytes and the other five. Raises ValueError when it is none we believe."""
-    if not a & b & c & 128 or a & 1:
-        raise ValueError("not eight bytes, or negative")
-    base = _bases.get(high)
-    if base is None:
-        base = _learn_base(high)
-    return base + ((a + (b << 7) + (c << 14) - _LOW_BITS) >> 1)
-
-
-def _learn_base(high: bytes) -> int:
-    """What the five high bytes of a time stand for: about a second of times. Raises ValueError when it is not believed."""
-    a, b, c, d, e = high
-    if not a & b & c & d & ~e & 128:
-        raise ValueError("not eight bytes")
-    base = (a & 127 | (b & 127) << 7 | (c & 127) << 14 | (d & 127) << 21 | e << 28) << 20
-    if not BEGIN_OF_TIMES <= base < END_OF_TIMES:
+    if not a & b & c & 128 or a & 1 or not (high in _bases or _learn_base(high)):
         raise ValueError("no time we believe")
+    return _bases[high] + (a + (b << 7) + (c << 14) >> 1)
+
+
+def _learn_base(high: bytes) -> bool:
+    """Remember what the five high bytes of a time stand for, about a second of times; False when it is not believed."""
+    a, b, c, d, e = high
+    base = (a & 127 | (b & 127) << 7 | (c & 127) << 14 | (d & 127) << 21 | e << 28) << 20
+    if not a & b & c & d & ~e & 128 or not BEGIN_OF_TIMES <= base < END_OF_TIMES:
+        return False
     if len(_bases) >= _MOST_BASES:
         _bases.clear()
-    _bases[high] = base
-    return base
+    _bases[high] = base - (_LOW_BITS >> 1)
+    return True
 
 
 def _read_varint(value: bytes, at: int) -> tuple[int, int]:
@@ -377,8 +375,8 @@ def _read_varint(value: bytes, at: int) -> tuple[int, int]:
         at += 1
         found |= (byte & 127) << shift
         shift += 7
-    if found >> 64 or shift > 7 * _VARINT_BYTES:
-        raise ValueError("more than 64 bits")
+    if found >> 64 or shift > _LONGEST_VARINT:
+        raise ValueError("no integer of 64 bits")
     return (found >> 1) ^ -(found & 1), at
 
 
@@ -395,6 +393,3 @@ def _read_point_id(value: bytes, at: int) -> tuple[bytes, int]:
 def _varint_of_length(length: int) -> bytes:
     size = 2 * length
     return bytes((size,)) if size < 128 else bytes((size & 127 | 128, size >> 7))
-
-
-_bases: dict[bytes, int] = {}

@@ -178,7 +178,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             end=self.highwater(tp),
             readers=self.transport.readers[tp.topic],
         )
-        time, kind = parts[-1].max_timestamp / 1000.0, 1
+        time, kind = max(part.max_timestamp for part in parts) / 1000.0, 1
         return BatchMessage(
             tp.topic,
             tp.partition,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from socket import gethostname
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -151,8 +152,8 @@ def test_worker_gets_the_options_of_the_command_line_and_its_number() -> None:
 
 def test_each_worker_has_a_name_in_the_group_of_its_own() -> None:
     assert [overrides(arguments(settings(), [], number)) for number in (0, 1)] == [
-        ["processors.worker.instance_id=app-0"],
-        ["processors.worker.instance_id=app-1"],
+        [f"processors.worker.instance_id=app-{gethostname()}-0"],
+        [f"processors.worker.instance_id=app-{gethostname()}-1"],
     ]
     assert overrides(arguments(settings(instance_id="host-a"), [], 1)) == ["processors.worker.instance_id=host-a-1"]
 

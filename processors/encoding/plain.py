@@ -1,0 +1,62 @@
+"""Candle events and candle state to Avro by fastavro: what the compiled encoders must equal, and what stands in for them."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import fastavro
+from fastavro.types import Schema
+
+from market.candle import Candle, CandleEvent
+from market.candle_series import ClosedCandle, SeriesState
+from processors.state_schemas import CLOSED_CANDLE, SERIES_STATE
+from schemas.codec import Codec
+from schemas.topics import CANDLES
+
+_CODEC = Codec({(CANDLES.name, CandleEvent): 0}, lambda schema_id: None)
+_HEADER_SIZE = 5
+
+
+def encode_candle(event: CandleEvent) -> bytes:
+    """Avro body of a candle event, as a codec frames it. Raises DataValidationError when a value does not fit its field."""
+    return _CODEC.encode(CANDLES.name, event)[_HEADER_SIZE:]
+
+
+def encode_series(state: SeriesState) -> bytes:
+    """Avro body of an instrument's candle state, without the offset it reflects. Raises as fastavro does."""
+    seen = state.seen
+    return _body(
+        SERIES_STATE,
+        {
+            "latest": state.latest,
+            "latest_trade": state.latest_trade,
+            "observed_from": state.observed_from,
+            "last_id": seen.last,
+            "floor_id": seen.floor,
+            "holes": [{"first": first, "last": last} for first, last in seen.holes],
+            "hashes": seen.hashes,
+            "open": [
+                {"interval": key[0], "open_time": key[1], "source_offset": held.source_offset, "candle": _candle(held.candle)}
+                for key, held in state.open.items()
+            ],
+            "closed": {name: {"first": oldest, "last": newest} for name, (oldest, newest) in state.closed.items()},
+            "gaps": [gap._asdict() for gap in state.gaps.known],
+            "gaps_floor": state.gaps.floor,
+        },
+    )
+
+
+def encode_closed(closed: ClosedCandle) -> bytes:
+    """Avro body of a closed candle, without the offset it reflects. Raises as fastavro does."""
+    return _body(CLOSED_CANDLE, {**closed._asdict(), "candle": _candle(closed.candle)})
+
+
+def _body(schema: Schema, values: dict[str, Any]) -> bytes:
+    buffer = BytesIO()
+    fastavro.schemaless_writer(buffer, schema, values)
+    return buffer.getvalue()
+
+
+def _candle(candle: Candle) -> dict[str, Any]:
+    return {**candle._asdict(), "first": candle.first._asdict(), "last": candle.last._asdict()}
