@@ -6,15 +6,17 @@ from collections.abc import Iterator, MutableMapping
 
 from market.candle_series import CandleKey, ClosedCandle
 from processors.computation import Table
+from processors.encoding import Encoders
 from processors.state import decode_closed, encode_closed
 
 
 class ClosedCandles(MutableMapping[CandleKey, ClosedCandle]):
     """Closed candles by interval and open time."""
 
-    def __init__(self, instrument: str, table: Table) -> None:
+    def __init__(self, instrument: str, table: Table, encoders: Encoders) -> None:
         self._instrument = instrument
         self._table = table
+        self._encoders = encoders
 
     def _table_key(self, key: CandleKey) -> str:
         return f"{self._instrument}|{key[0]}|{key[1]}"
@@ -26,7 +28,7 @@ class ClosedCandles(MutableMapping[CandleKey, ClosedCandle]):
         return decode_closed(data)
 
     def __setitem__(self, key: CandleKey, closed: ClosedCandle) -> None:
-        self._table.put(self._table_key(key), encode_closed(closed))
+        self._table.put(self._table_key(key), encode_closed(closed, self._encoders))
 
     def __delitem__(self, key: CandleKey) -> None:
         self[key]  # a key that is not there raises

@@ -21,9 +21,19 @@ cdef extern from *:
     #endif
         return word;
     }
+
+    static inline void tapeline_put_word(unsigned char *p, unsigned long long word)
+    {
+    #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        word = __builtin_bswap64(word);
+    #endif
+        memcpy(p, &word, 8);
+    }
     """
     u64 word_at "tapeline_word"(cp) noexcept nogil  # eight bytes, the lowest first
+    void put_word "tapeline_put_word"(unsigned char*, u64) noexcept nogil  # eight bytes, the highest first
     u64 reversed "__builtin_bswap64"(u64) noexcept nogil
+    int leading_zeros "__builtin_clzll"(u64) noexcept nogil  # of a number above zero
     ctypedef long long i128 "tapeline_i128"
     i128 LARGEST "TAPELINE_LARGEST"  # of 128 bits with a sign
     i128 TEN_TO_38 "TAPELINE_TEN_TO_38"

@@ -17,6 +17,7 @@ from processors.app import TOPICS, Hooks, Worker, build_worker
 from processors.batch import Batch
 from processors.computation import Effects
 from processors.configured import state_topics
+from processors.encoding import encoders
 from processors.expiry import RecordsLost
 from processors.folder import own_folder
 from processors.loop import LoopHooks
@@ -49,6 +50,7 @@ async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
     kafka = admin_options(settings.kafka, "processors-admin")
     registry = registry_options(settings.registry)
     codec = open_contract(kafka, registry, settings.topics.partitions, TOPICS, also=state_topics(settings))
+    codec.encode_with(CandleEvent, encoders(compiled=settings.processors.compiled == "auto").encode_candle)
     cluster = cluster_id(kafka, settings.kafka.connect_timeout_seconds)
     health, lost = Health(CHECKS), asyncio.get_running_loop().create_future()
     with own_folder(settings, cluster, worker) as settings, serving(health, settings.observability):

@@ -20,6 +20,7 @@ from market.candle_series import ClosedCandle, OpenCandle, SeriesState
 from market.gaps import Gap, KnownGaps
 from market.price_change import PriceState
 from market.seen_trades import SeenTrades
+from processors.encoding import Encoders, encoders
 from processors.state_schemas import CLOSED_CANDLE, PRICE_STATE, SERIES_STATE
 
 VERSION = 2
@@ -39,29 +40,9 @@ def reflected_offset(data: bytes) -> int:
     return offset
 
 
-def encode_series(state: SeriesState) -> bytes:
+def encode_series(state: SeriesState, encoders: Encoders = encoders()) -> bytes:  # noqa: B008 - the best there are
     """Bytes of an instrument's candle state."""
-    seen = state.seen
-    return _write(
-        SERIES_STATE,
-        state.applied_offset,
-        {
-            "latest": state.latest,
-            "latest_trade": state.latest_trade,
-            "observed_from": state.observed_from,
-            "last_id": seen.last,
-            "floor_id": seen.floor,
-            "holes": [{"first": first, "last": last} for first, last in seen.holes],
-            "hashes": seen.hashes,
-            "open": [
-                {"interval": key[0], "open_time": key[1], "source_offset": held.source_offset, "candle": _candle(held.candle)}
-                for key, held in state.open.items()
-            ],
-            "closed": {name: {"first": oldest, "last": newest} for name, (oldest, newest) in state.closed.items()},
-            "gaps": [gap._asdict() for gap in state.gaps.known],
-            "gaps_floor": state.gaps.floor,
-        },
-    )
+    return _head(state.applied_offset) + encoders.encode_series(state)
 
 
 def decode_series(data: bytes | None) -> SeriesState:
@@ -84,9 +65,9 @@ def decode_series(data: bytes | None) -> SeriesState:
     )
 
 
-def encode_closed(closed: ClosedCandle) -> bytes:
+def encode_closed(closed: ClosedCandle, encoders: Encoders = encoders()) -> bytes:  # noqa: B008 - the best there are
     """Bytes of a closed candle."""
-    return _write(CLOSED_CANDLE, closed.source_offset, {**closed._asdict(), "candle": _candle(closed.candle)})
+    return _head(closed.source_offset) + encoders.encode_closed(closed)
 
 
 def decode_closed(data: bytes) -> ClosedCandle:
@@ -98,9 +79,10 @@ def decode_closed(data: bytes) -> ClosedCandle:
 def encode_price(state: PriceState) -> bytes:
     """Bytes of an instrument's price state."""
     time, sequence = state.order or (None, None)
-    return _write(
+    buffer = BytesIO()
+    fastavro.schemaless_writer(
+        buffer,
         PRICE_STATE,
-        state.applied_offset,
         {
             "order_time": time,
             "order_sequence": sequence,
@@ -113,6 +95,7 @@ def encode_price(state: PriceState) -> bytes:
             "pending": state.pending,
         },
     )
+    return _head(state.applied_offset) + buffer.getvalue()
 
 
 def decode_price(data: bytes | None) -> PriceState:
@@ -124,11 +107,8 @@ def decode_price(data: bytes | None) -> PriceState:
     return PriceState(offset, None if time is None else (time, sequence), **values)
 
 
-def _write(schema: Any, offset: int, values: dict[str, Any]) -> bytes:
-    buffer = BytesIO()
-    buffer.write(_HEAD.pack(VERSION, offset))
-    fastavro.schemaless_writer(buffer, schema, values)
-    return buffer.getvalue()
+def _head(offset: int) -> bytes:
+    return _HEAD.pack(VERSION, offset)
 
 
 def _read(schema: Any, data: bytes) -> tuple[int, Any]:
@@ -138,10 +118,6 @@ def _read(schema: Any, data: bytes) -> tuple[int, Any]:
 
 def _ranges(values: list[dict[str, int]]) -> list[tuple[int, int]]:
     return [(value["first"], value["last"]) for value in values]
-
-
-def _candle(candle: Candle) -> dict[str, Any]:
-    return {**candle._asdict(), "first": candle.first._asdict(), "last": candle.last._asdict()}
 
 
 def _candle_from(values: dict[str, Any]) -> Candle:

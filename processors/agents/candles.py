@@ -12,6 +12,7 @@ from market.trade import TimeMark, Trade
 from processors.batch import Batch, RawRecord, Refusal, decode_record
 from processors.closed_candles import ClosedCandles
 from processors.computation import Effects, Scope
+from processors.encoding import encoders
 from processors.runs import open_folder
 from processors.runs.protocol import Contract
 from processors.state import decode_series, encode_series
@@ -65,6 +66,7 @@ class CandlesFold:
         self._scope = scope
         self._intervals = intervals
         self._grace = grace
+        self._encoders = encoders(compiled=scope.compiled)
         trade_id, mark_id = (scope.codec.schema_id(scope.topic, record_type) for record_type in (Trade, TimeMark))
         self._folder = open_folder(Contract(trade_id, mark_id, scope.max_skew), self._apply, compiled=scope.compiled)
         self._series: dict[str, CandleSeries] = {}
@@ -86,7 +88,7 @@ class CandlesFold:
         for instrument, series in self._touched.items():
             self._events += series.updates()
             if series.changed:
-                self._scope.tables[OPEN].put(instrument, encode_series(series.state))
+                self._scope.tables[OPEN].put(instrument, encode_series(series.state, self._encoders))
                 series.changed = False
         self._touched.clear()
         effects, self._effects = self._effects, Effects()
@@ -119,7 +121,7 @@ class CandlesFold:
         series = self._series[instrument] = CandleSeries(
             instrument,
             state,
-            ClosedCandles(instrument, self._scope.tables[CLOSED]),
+            ClosedCandles(instrument, self._scope.tables[CLOSED], self._encoders),
             intervals=self._intervals,
             grace=self._grace,
             source=(self._scope.topic, self._scope.partition),

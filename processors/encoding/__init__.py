@@ -1,16 +1,39 @@
 """Avro bodies of what a commit writes for each instrument it touched: candle events and the state behind them.
 
-`encode_candle`, `encode_series` and `encode_closed` are compiled where the extension was built, else fastavro's; the bytes are
-the same. A record's header, and the version and offset in front of stored state, are the caller's.
+The compiled encoders and the plain ones, which are fastavro's, give the same bytes. A record's header, and the version and
+offset in front of stored state, are the caller's.
 """
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
+from typing import Protocol, cast
+
+from market.candle import CandleEvent
+from market.candle_series import ClosedCandle, SeriesState
 from processors.encoding import plain
 
-try:
-    from processors.encoding.compiled import encode_candle, encode_closed, encode_series
-except ImportError:  # it is built where there is a compiler
-    from processors.encoding.plain import encode_candle, encode_closed, encode_series
 
-__all__ = ["encode_candle", "encode_closed", "encode_series", "plain"]
+class Encoders(Protocol):
+    """What both modules have. They raise DataValidationError, or as fastavro does, for what does not fit its field."""
+
+    def encode_candle(self, event: CandleEvent) -> bytes:
+        """Body of a candle event."""
+
+    def encode_series(self, state: SeriesState) -> bytes:
+        """Body of an instrument's candle state, without the offset it reflects."""
+
+    def encode_closed(self, closed: ClosedCandle) -> bytes:
+        """Body of a closed candle, without the offset it reflects."""
+
+
+@cache
+def encoders(*, compiled: bool = True) -> Encoders:
+    """The compiled encoders where they are wanted and were built, else the plain ones."""
+    if compiled:
+        try:
+            return cast("Encoders", import_module("processors.encoding.compiled"))
+        except ImportError:
+            pass
+    return cast("Encoders", plain)

@@ -8,28 +8,384 @@ Whatever is not quite that (a number beyond 128 bits or its field, a subclass, a
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
-from cpython.mem cimport PyMem_Realloc
-from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_CheckExact
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.tuple cimport PyTuple_GET_ITEM
+from cpython.unicode cimport PyUnicode_CheckExact
 from libc.string cimport memcpy
 
-from processors.native cimport TEN_TO_38, i64, i128, leading_zeros, reversed, u64
+from processors.native cimport LARGEST, TEN_TO_38, i64, i128, leading_zeros, put_word, u64
 
 from market.candle import Candle, CandleEvent, CandleEventKind, TradePoint
 from market.candle_series import ClosedCandle, OpenCandle, SeriesState
 from market.gaps import Gap
 from processors.encoding import plain
 
-cdef enum:
-    ROOM = 32  # more than any number takes
-    FIRST_CAPACITY = 4096
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
-cdef class Unusual(Exception):
+cdef enum:
+    LONGEST_NUMBER = 24  # of all that `put_long` and `put_figure` write
+    FIRST_CAPACITY = 2048
+
+cdef object NEW, UPDATE, CLOSE, CORRECTION
+NEW, UPDATE, CLOSE, CORRECTION = CandleEventKind
+
+
+class Unusual(Exception):
     """Not what this module encodes."""
 
 
-cdef unsigned char* buffer = NULL  # one for all: nothing below gives way to another thread between its first byte and its last
-cdef Py_ssize_t capacity = 0
-cdef Py_ssize_t size = 0
+cdef struct Output:
+    unsigned char* data  # `first`, or more on the heap
+    Py_ssize_t size, capacity
+    unsigned char first[FIRST_CAPACITY]
 
-KINDS = {kind: number for number, kind in enumerate(CandleEventKind)}
+
+def encode_candle(event):
+    """As `plain.encode_candle`."""
+    cdef Output out
+    begin(&out)
+    try:
+        put_event(&out, event)
+        return PyBytes_FromStringAndSize(<const char*>out.data, out.size)
+    except Exception:  # whatever is not as it was expected
+        return plain.encode_candle(event)
+    finally:
+        end(&out)
+
+
+def encode_series(state):
+    """As `plain.encode_series`."""
+    cdef Output out
+    begin(&out)
+    try:
+        put_series(&out, state)
+        return PyBytes_FromStringAndSize(<const char*>out.data, out.size)
+    except Exception:  # whatever is not as it was expected
+        return plain.encode_series(state)
+    finally:
+        end(&out)
+
+
+def encode_closed(closed):
+    """As `plain.encode_closed`."""
+    cdef Output out
+    begin(&out)
+    try:
+        put_closed(&out, closed)
+        return PyBytes_FromStringAndSize(<const char*>out.data, out.size)
+    except Exception:  # whatever is not as it was expected
+        return plain.encode_closed(closed)
+    finally:
+        end(&out)
+
+
+# records
+
+
+cdef int put_event(Output* out, event) except -1:
+    cdef int i
+    expect(event, CandleEvent)
+    put_text(out, item(event, 0))  # instrument
+    put_text(out, item(event, 1))  # interval
+    put_long(out, item(event, 2))  # open_time
+    put_long(out, item(event, 3))  # close_time
+    put_kind(out, item(event, 4))
+    put_long(out, item(event, 5))  # revision
+    for i in range(6, 11):  # open, high, low, close, volume
+        put_figure(out, item(event, i))
+    put_amount(out, item(event, 11))
+    put_figure(out, item(event, 12))  # vwap
+    put_optional_figure(out, item(event, 13))  # taker_buy_volume
+    put_long(out, item(event, 14))  # trade_count
+    put_text(out, item(event, 15))  # first_trade_id
+    put_text(out, item(event, 16))  # last_trade_id
+    for i in range(17, 20):  # is_closed, complete, gap
+        put_bool(out, item(event, i))
+    put_long(out, item(event, 20))  # last_trade_time
+    put_long(out, item(event, 21))  # received_at
+    put_text(out, item(event, 22))  # source_topic
+    put_long(out, item(event, 23))  # source_partition
+    put_long(out, item(event, 24))  # source_offset
+    return 0
+
+
+cdef int put_series(Output* out, state) except -1:
+    expect(state, SeriesState)
+    seen, gaps = state.seen, state.gaps
+    put_long(out, state.latest)
+    put_long(out, state.latest_trade)
+    put_times(out, state.observed_from)
+    put_long(out, seen.last)
+    put_long(out, seen.floor)
+    put_ranges(out, seen.holes)
+    put_longs(out, seen.hashes)
+    put_open(out, state.open)
+    put_named_ranges(out, state.closed)
+    put_gaps(out, gaps.known)
+    put_long(out, gaps.floor)
+    return 0
+
+
+cdef int put_closed(Output* out, closed) except -1:
+    expect(closed, ClosedCandle)
+    put_candle(out, item(closed, 0))
+    put_long(out, item(closed, 1))  # revision
+    put_bool(out, item(closed, 3))  # complete
+    put_bool(out, item(closed, 4))  # gap
+    return 0
+
+
+cdef int put_candle(Output* out, candle) except -1:
+    cdef int i
+    expect(candle, Candle)
+    put_point(out, item(candle, 0))  # first
+    put_point(out, item(candle, 1))  # last
+    for i in range(2, 5):  # high, low, volume
+        put_figure(out, item(candle, i))
+    put_amount(out, item(candle, 5))
+    put_optional_figure(out, item(candle, 6))  # taker_buy_volume
+    put_long(out, item(candle, 7))  # trade_count
+    put_long(out, item(candle, 8))  # received_at
+    return 0
+
+
+cdef int put_point(Output* out, point) except -1:
+    expect(point, TradePoint)
+    put_long(out, item(point, 0))  # event_time
+    put_long(out, item(point, 1))  # sequence
+    put_figure(out, item(point, 2))  # price
+    put_text(out, item(point, 3))  # trade_id
+    return 0
+
+
+cdef int put_open(Output* out, dict held) except -1:
+    put_count(out, len(held))
+    for key, value in held.items():
+        interval, open_time = key
+        expect(value, OpenCandle)
+        put_text(out, interval)
+        put_long(out, open_time)
+        put_long(out, item(value, 1))  # source_offset
+        put_candle(out, item(value, 0))
+    return put_end(out, len(held))
+
+
+cdef int put_times(Output* out, dict times) except -1:
+    put_count(out, len(times))
+    for name, time in times.items():
+        put_text(out, name)
+        put_long(out, time)
+    return put_end(out, len(times))
+
+
+cdef int put_named_ranges(Output* out, dict ranges) except -1:
+    put_count(out, len(ranges))
+    for name, (first, last) in ranges.items():
+        put_text(out, name)
+        put_long(out, first)
+        put_long(out, last)
+    return put_end(out, len(ranges))
+
+
+cdef int put_ranges(Output* out, list ranges) except -1:
+    put_count(out, len(ranges))
+    for first, last in ranges:
+        put_long(out, first)
+        put_long(out, last)
+    return put_end(out, len(ranges))
+
+
+cdef int put_longs(Output* out, list values) except -1:
+    put_count(out, len(values))
+    for value in values:
+        put_long(out, value)
+    return put_end(out, len(values))
+
+
+cdef int put_gaps(Output* out, list gaps) except -1:
+    put_count(out, len(gaps))
+    for gap in gaps:
+        expect(gap, Gap)
+        put_long(out, item(gap, 0))  # begin
+        put_long(out, item(gap, 1))  # end
+        put_bool(out, item(gap, 2))  # healed
+    return put_end(out, len(gaps))
+
+
+# fields
+
+
+cdef inline object item(object values, Py_ssize_t index):
+    """Field of a NamedTuple whose class was checked."""
+    return <object>PyTuple_GET_ITEM(values, index)
+
+
+cdef inline int expect(object value, object kind) except -1:
+    if type(value) is not kind:
+        raise Unusual
+    return 0
+
+
+cdef inline int put_long(Output* out, object value) except -1:
+    cdef int overflow = 0
+    cdef i64 number
+    if not PyLong_CheckExact(value):
+        raise Unusual
+    number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if overflow:
+        raise Unusual
+    reserve(out, LONGEST_NUMBER)
+    write_varint(out, number)
+    return 0
+
+
+cdef inline int put_count(Output* out, Py_ssize_t count) except -1:
+    """Begin the one block of an array or map that holds something."""
+    if count:
+        reserve(out, LONGEST_NUMBER)
+        write_varint(out, count)
+    return 0
+
+
+cdef inline int put_end(Output* out, Py_ssize_t count) except -1:
+    """End an array or map; it must have kept its size."""
+    reserve(out, 1)
+    write_varint(out, 0)
+    return 0
+
+
+cdef inline int put_bool(Output* out, object value) except -1:
+    if value is not True and value is not False:
+        raise Unusual
+    reserve(out, 1)
+    out.data[out.size] = value is True
+    out.size += 1
+    return 0
+
+
+cdef inline int put_kind(Output* out, object kind) except -1:
+    reserve(out, 1)
+    if kind is UPDATE:
+        write_varint(out, 1)
+    elif kind is NEW:
+        write_varint(out, 0)
+    elif kind is CLOSE:
+        write_varint(out, 2)
+    elif kind is CORRECTION:
+        write_varint(out, 3)
+    else:
+        raise Unusual
+    return 0
+
+
+cdef inline int put_text(Output* out, object text) except -1:
+    cdef Py_ssize_t size = 0
+    cdef const char* data
+    if not PyUnicode_CheckExact(text):
+        raise Unusual
+    data = PyUnicode_AsUTF8AndSize(text, &size)
+    reserve(out, size + LONGEST_NUMBER)
+    write_varint(out, size)
+    memcpy(out.data + out.size, data, size)
+    out.size += size
+    return 0
+
+
+cdef inline int put_optional_figure(Output* out, object value) except -1:
+    reserve(out, 1)
+    write_varint(out, value is not None)
+    return 0 if value is None else put_figure(out, value)
+
+
+cdef inline int put_figure(Output* out, object value) except -1:
+    """A decimal of at most 38 digits."""
+    return put_decimal(out, value, TEN_TO_38)
+
+
+cdef inline int put_amount(Output* out, object value) except -1:
+    """A decimal of at most 50 digits; those near or beyond 128 bits are unusual."""
+    return put_decimal(out, value, LARGEST)
+
+
+cdef inline int put_decimal(Output* out, object value, i128 limit) except -1:
+    cdef int overflow = 0
+    cdef i64 small
+    cdef i128 wide
+    if not PyLong_CheckExact(value):
+        raise Unusual
+    reserve(out, LONGEST_NUMBER)
+    small = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if not overflow:
+        write_small(out, small)
+        return 0
+    wide = value  # OverflowError beyond 128 bits
+    if wide >= limit or wide <= -limit:
+        raise Unusual
+    write_wide(out, wide)
+    return 0
+
+
+# bytes
+
+
+cdef inline void begin(Output* out) noexcept:
+    out.data, out.size, out.capacity = out.first, 0, FIRST_CAPACITY
+
+
+cdef inline void end(Output* out) noexcept:
+    if out.data != out.first:
+        PyMem_Free(out.data)
+
+
+cdef inline int reserve(Output* out, Py_ssize_t more) except -1:
+    return 0 if out.capacity - out.size >= more else grow(out, more)
+
+
+cdef int grow(Output* out, Py_ssize_t more) except -1:
+    cdef Py_ssize_t capacity = 2 * out.capacity + more
+    cdef unsigned char* data = <unsigned char*>PyMem_Malloc(capacity)
+    if not data:
+        raise MemoryError
+    memcpy(data, out.data, out.size)
+    end(out)
+    out.data, out.capacity = data, capacity
+    return 0
+
+
+cdef inline void write_varint(Output* out, i64 value) noexcept:
+    cdef u64 rest = (<u64>value << 1) ^ <u64>(value >> 63)
+    cdef unsigned char* p = out.data + out.size
+    while rest > 127:
+        p[0] = rest & 127 | 128
+        p += 1
+        rest >>= 7
+    p[0] = <unsigned char>rest
+    out.size = p + 1 - out.data
+
+
+cdef inline int bits_of(u64 magnitude) noexcept:
+    return 64 - leading_zeros(magnitude) if magnitude else 0
+
+
+cdef inline void write_small(Output* out, i64 value) noexcept:
+    """As many bytes as its magnitude needs with a sign bit before it; a longer number has a sign of its own before it."""
+    cdef u64 magnitude = 0 - <u64>value if value < 0 else <u64>value
+    cdef int length = bits_of(magnitude) // 8 + 1
+    if length > 8:
+        write_wide(out, value)
+        return
+    out.data[out.size] = <unsigned char>(2 * length)
+    put_word(out.data + out.size + 1, <u64>value << (64 - 8 * length))
+    out.size += 1 + length
+
+
+cdef inline void write_wide(Output* out, i128 value) noexcept:
+    cdef i128 magnitude = -value if value < 0 else value
+    cdef u64 high = <u64>(magnitude >> 64)
+    cdef int bits = 64 + bits_of(high) if high else bits_of(<u64>magnitude)
+    cdef int length = bits // 8 + 1, i
+    out.data[out.size] = <unsigned char>(2 * length)
+    for i in range(length):
+        out.data[out.size + 1 + i] = <unsigned char>(value >> (8 * (length - 1 - i)))
+    out.size += 1 + length

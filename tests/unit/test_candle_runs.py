@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.candle import CandleEvent
+from market.candle import CandleEvent, CandleEventKind
 from market.candle_series import CandleSeries, ClosedCandle, SeriesState
 from market.interval import parse_interval
 from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
@@ -17,6 +17,7 @@ from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 from tests.folding import Runner
 
 OTHER = "sim:OTHER-USD"
+NEW = CandleEventKind.NEW
 INTERVALS = ("1m", "5m")
 
 
@@ -99,7 +100,7 @@ def test_runs_change_nothing(compiled: bool, records: list[TradeStreamRecord], s
     for event in events:
         expected = by_version[event.instrument, event.interval, event.open_time, event.version]
         assert event == expected._replace(kind=event.kind)
-    assert {key: latest for key, latest in newest(events).items()} == newest(every)
+    assert newest(events) == newest(every)
     stored = {name: decode_series(data) for name, data in runner.tables["candles"].items()}
     for name, state in stored.items():
         assert (state.open, state.closed, state.gaps, state.latest) == (
@@ -115,12 +116,12 @@ def test_runs_change_nothing(compiled: bool, records: list[TradeStreamRecord], s
 
 
 def newest(events: list[CandleEvent]) -> dict[Any, Any]:
-    """The version of each candle that a consumer keeps, without its kind: UPDATE or NEW may tell the same."""
+    """The version of each candle that a consumer keeps; NEW or UPDATE may tell the same of an open one."""
     found = sorted(events, key=lambda event: event.version)
     return {
-        (event.instrument, event.interval, event.open_time): event._replace(kind=event.kind if event.revision else None)
+        (event.instrument, event.interval, event.open_time): event if event.revision else event._replace(kind=NEW)
         for event in found
-    }  # type: ignore[arg-type]
+    }
 
 
 def test_run_of_trades_is_summed_up_without_the_full_rules(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from market.interval import parse_interval
 from market.price_change import PriceChanges, PriceState, Threshold, Throttle
 from market.trade import GapMark, Trade
 from processors.closed_candles import ClosedCandles
+from processors.encoding import encoders
 from processors.state import (
     StateError,
     decode_closed,
@@ -83,7 +84,7 @@ def test_closed_candles_read_through_and_collect_what_is_written() -> None:
     ((key, candle),) = closed.items()
     stored = {f"{INSTRUMENT}|1m|{START}": encode_closed(candle)}
     table = TableView(lambda key: stored.get(key.decode()))
-    view = ClosedCandles(INSTRUMENT, table)
+    view = ClosedCandles(INSTRUMENT, table, encoders())
     assert view[key] == candle == decode_closed(stored[f"{INSTRUMENT}|1m|{START}"])
     view["1m", START + MINUTE] = candle
     assert view.pop(key) == candle

@@ -46,7 +46,7 @@ def test_value_that_reflects_the_highest_offset_wins(new: bytes | None, old: byt
     assert is_newer(new, old) is wins
 
 
-class Recovering(StoredTable):  # type: ignore[misc]
+class Recovering(StoredTable):
     """The table's own recovery over a store in memory."""
 
     def __init__(self) -> None:

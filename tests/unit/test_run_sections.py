@@ -67,7 +67,7 @@ def rising(records: Iterable[RawRecord]) -> list[RawRecord]:
 def test_walked_bytes_give_the_same_as_plain_records(
     records: list[RawRecord], start: int, headers: list[tuple[str, bytes | None]]
 ) -> None:
-    kept = rising(record for record in records if abs(record.timestamp_ms) < 2**61)
+    kept = rising(record for record in records if 0 <= record.timestamp_ms < 2**61)  # as aiokafka's builder takes them
     if kept:
         wanted = [record for record in kept if record.offset >= 100 + start]
         walked = journal(folder(True), [section(kept, 100 + start, headers=headers)])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from socket import gethostname
 from collections.abc import Iterator
 from itertools import pairwise
+from socket import gethostname
 
 import pytest
 import structlog
