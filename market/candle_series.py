@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from operator import itemgetter
 from typing import NamedTuple
 
 from market.candle import Candle, CandleEvent, CandleEventKind, candle_of, merge
@@ -125,7 +126,8 @@ class CandleSeries:
 
     def updates(self) -> list[CandleEvent]:
         """UPDATE events of the open candles that changed since they were last asked for, oldest candle first."""
-        keys, self._dirty = sorted(self._dirty, key=lambda key: key[1]), set()
+        dirty, self._dirty = self._dirty, set()
+        keys = sorted(dirty, key=itemgetter(1)) if len(dirty) > 1 else dirty
         return [self._open_event(key, CandleEventKind.UPDATE) for key in keys if key in self.state.open]
 
     # runs
@@ -359,31 +361,31 @@ class CandleSeries:
         complete: bool,
         gap: bool,
     ) -> CandleEvent:
-        topic, partition = self._source
-        return CandleEvent(
-            instrument=self.instrument,
-            interval=key[0],
-            open_time=key[1],
-            close_time=self._close_time(key),
-            kind=kind,
-            revision=revision,
-            open=candle.open,
-            high=candle.high,
-            low=candle.low,
-            close=candle.close,
-            volume=candle.volume,
-            amount=candle.amount,
-            vwap=candle.vwap,
-            taker_buy_volume=candle.taker_buy_volume,
-            trade_count=candle.trade_count,
-            first_trade_id=candle.first.trade_id,
-            last_trade_id=candle.last.trade_id,
-            is_closed=revision > 0,
-            complete=complete,
-            gap=gap,
-            last_trade_time=candle.last.event_time,
-            received_at=candle.received_at,
-            source_topic=topic,
-            source_partition=partition,
-            source_offset=offset,
+        first, last, topic, partition = candle.first, candle.last, *self._source
+        return CandleEvent(  # by position: there are many, and names cost as much as the rest
+            self.instrument,
+            key[0],
+            key[1],
+            self._close_time(key),
+            kind,
+            revision,
+            first.price,
+            candle.high,
+            candle.low,
+            last.price,
+            candle.volume,
+            candle.amount,
+            candle.vwap,
+            candle.taker_buy_volume,
+            candle.trade_count,
+            first.trade_id,
+            last.trade_id,
+            revision > 0,
+            complete,
+            gap,
+            last.event_time,
+            candle.received_at,
+            topic,
+            partition,
+            offset,
         )

@@ -20,7 +20,7 @@ from processors.loop import BatchLoop, LoopHooks, LoopSettings, Ways
 from processors.tables import StoredTable
 from processors.transport import SCHEME, views
 from processors.transport.consumer import Transport
-from processors.transport.private import missing_names
+from processors.transport.private import missing_methods
 from processors.transport.thread import Pace
 from runtime.kafka import producer_options, ssl_context
 from runtime.settings import Settings
@@ -77,7 +77,7 @@ def build_worker(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable
 
     Raises RuntimeError when Faust or aiokafka is not as it is known here.
     """
-    if missing := missing_names():
+    if missing := missing_methods():
         raise RuntimeError(f"this version of Faust or aiokafka lacks {', '.join(missing)}")
     app = _faust_app(settings)
     computations = load_computations(settings)

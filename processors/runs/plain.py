@@ -1,8 +1,8 @@
 """The folder of runs in plain Python: for where the compiled one cannot be built.
 
 It draws the same line between what belongs to a run and what is handed over as `processors.runs.compiled`: what it takes in
-is proven simple by its bytes alone, all else goes to `other`. It is written for speed, which shows: `read_trade` decodes one
-layout in as few steps as Python allows, and what follows from an instrument or a window is worked out when it is armed.
+is proven simple by its bytes alone, all else goes to `other`. It is written for speed: what follows from an instrument or a
+window is worked out when it is armed.
 """
 
 from __future__ import annotations
@@ -12,41 +12,13 @@ from collections.abc import Iterable
 
 from market.candle import Candle, TradePoint
 from market.candle_series import LARGEST_RUN_AMOUNT, LARGEST_RUN_VOLUME
-from market.decimals import PRECISION
 from market.instrument import check_instrument
 from market.run import Run, Window
 from processors.batch import RawRecord
-from processors.runs.protocol import BEGIN_OF_TIMES, END_OF_TIMES, LONGEST_POINT_ID, Contract, Other, RunCounts
+from processors.runs.decoding import Body, read_mark, read_trade
+from processors.runs.protocol import Contract, Other, RunCounts
 
 _HEADER = struct.Struct(">bI")
-_LONGEST_COUNT = 2**31 - 1
-_LONGEST_VARINT = 7 * 10
-_LONGEST_NUMBER = 2 * 18
-"""Length byte of the longest trade id that is a number: Avro writes twice the length."""
-
-_FIGURE_LIMITS = tuple(min(1 << (4 * n - 1), 10**PRECISION) if n and n % 2 == 0 else 0 for n in range(33))
-"""By the length byte of a decimal: what a positive one stays below. There is no limit for what is longer than 128 bits."""
-
-_TWO_TIMES = struct.Struct("4B5s3B5s")
-"""Union index, exchange time, receive time. A time we believe takes eight bytes, seven bits in each, the lowest first."""
-
-_ONE_TIME = struct.Struct("3B5s")
-_LOW_BITS = 128 + (128 << 7) + (128 << 14)
-"""What the continuation bits of the three low bytes add up to."""
-
-_MOST_BASES = 4096
-_bases: dict[bytes, int] = {}
-"""By the five high bytes of a time what they stand for, less the continuation bits of the low ones."""
-
-
-_from_bytes = int.from_bytes
-
-Body = tuple[int, int, int, int, int, int | None, int, int, bytes, bytes, int]
-"""A trade, checked but for its place in the window; a class of its own would cost half a microsecond to make.
-
-Number of its id, event time, price, size, amount, side (0 for buy, 2 for sell, None where unknown), sequence, receive time,
-first and last trade id, trade count.
-"""
 
 
 class Lane:
@@ -65,6 +37,7 @@ class Lane:
         "floor_id",
         "high",
         "instrument",
+        "is_touched",
         "last",
         "last_id",
         "last_number",
@@ -102,11 +75,16 @@ class Lane:
         self.source_offset = -1
         self.trade_count = self.received_at = self.volume = self.amount = self.taker_buy = 0
         self.sides_known = True
+        self.is_touched = False
 
-    def add(self, body: Body) -> bool:
-        """Add a trade to the run. False, and nothing changed, when its place in the order is in doubt."""
+    def takes(self, body: Body) -> bool:
+        """Add a trade to the run. False, and nothing changed, when there is no room or its place in the order is in doubt."""
         _, time, price, size, amount, side, sequence, received_at, first_id, last_id, count = body
         place = time, sequence
+        volume = self.volume + size
+        total = self.amount + amount
+        if volume >= LARGEST_RUN_VOLUME or total >= LARGEST_RUN_AMOUNT:
+            return False
         if not self.trade_count:
             self.first = self.last = place
             self.first_id, self.last_id = first_id, last_id
@@ -122,8 +100,8 @@ class Lane:
                 self.high = price
             elif price < self.low:
                 self.low = price
-        self.volume += size
-        self.amount += amount
+        self.volume = volume
+        self.amount = total
         if side == 0:
             self.taker_buy += size
         elif side is None:
@@ -131,7 +109,13 @@ class Lane:
         self.trade_count += count
         if received_at > self.received_at:
             self.received_at = received_at
+        if time > self.latest:
+            self.latest = time
         return True
+
+    def has_room_for(self, body: Body) -> bool:
+        """Whether the run could hold the trade, too."""
+        return self.volume + body[3] < LARGEST_RUN_VOLUME and self.amount + body[4] < LARGEST_RUN_AMOUNT
 
     def run(self) -> Run:
         """The run so far."""
@@ -213,30 +197,29 @@ class Folder:
         return counts
 
     def _take_trade(self, lane: Lane, offset: int, body: Body) -> bool:
-        counts = self._counts
         if offset <= lane.applied_offset:
-            counts.replayed += 1
-            counts.trades += 1
-            return True
-        number, time, _, size, amount = body[:5]
-        if not lane.begin <= time < lane.end:
+            self._counts.replayed += 1
+        elif not lane.begin <= body[1] < lane.end:
             return False
-        if lane.volume + size >= LARGEST_RUN_VOLUME or lane.amount + amount >= LARGEST_RUN_AMOUNT:
-            return False
-        if lane.floor_id < number <= lane.last_number:
-            counts.duplicate += 1
-        elif number == lane.last_number + 1 and lane.add(body):
-            lane.last_number = number
-            lane.source_offset = offset
-            if time > lane.latest:
-                lane.latest = time
-            self._touched[lane.instrument] = None
-            counts.applied += 1
+        elif body[0] == lane.last_number + 1:
+            if not lane.takes(body):
+                return False
+            lane.last_number += 1
+            lane.applied_offset = lane.source_offset = offset
+            if not lane.is_touched:
+                self._touch(lane)
+            self._counts.applied += 1
         else:
-            return False
-        lane.applied_offset = offset
-        counts.trades += 1
+            if not lane.floor_id < body[0] <= lane.last_number or not lane.has_room_for(body):
+                return False
+            lane.applied_offset = offset
+            self._counts.duplicate += 1
+        self._counts.trades += 1
         return True
+
+    def _touch(self, lane: Lane) -> None:
+        lane.is_touched = True
+        self._touched[lane.instrument] = None
 
     def _take_mark(self, lane: Lane, offset: int, time: int) -> bool:
         counts = self._counts
@@ -247,147 +230,12 @@ class Folder:
             return False
         if time > lane.latest:
             lane.latest = time
-            self._touched[lane.instrument] = None
+            self._touch(lane)
             counts.applied += 1
         else:
             counts.unchanged += 1
         lane.applied_offset = offset
         return True
-
-
-def read_trade(value: bytes, at: int, limit: int, skew: int) -> Body | None:
-    """The trade whose fields follow its instrument at `at`; None when it is not simple or not valid."""
-    try:
-        return _read_trade(value, at, limit, skew)
-    except KeyError as unknown:
-        return read_trade(value, at, limit, skew) if _learn_base(unknown.args[0]) else None
-    except (IndexError, ValueError, struct.error):
-        return None
-
-
-def _read_trade(value: bytes, at: int, limit: int, skew: int) -> Body | None:
-    """As `read_trade`. Raises IndexError, ValueError and struct.error too, and KeyError with the high bytes of a new time.
-
-    Only slices do not mind an end that comes too soon, and behind each a byte is read that then is missing.
-    """
-    size = value[at]
-    p = at + 1 + (size >> 1)
-    text = value[at + 1 : p]
-    if size & 1 or size > _LONGEST_NUMBER or not text.isdigit():
-        return None
-    ids = value[at:p] * 2
-
-    sequence, p = _read_varint(value, p)
-
-    size = value[p]
-    end = p + 1 + (size >> 1)
-    price = _from_bytes(value[p + 1 : end])
-    if not 0 < price < _FIGURE_LIMITS[size]:
-        return None
-    size = value[end]
-    p = end + 1 + (size >> 1)
-    quantity = _from_bytes(value[end + 1 : p])
-    amount = price * quantity
-    if not 0 < quantity < _FIGURE_LIMITS[size] or amount >= LARGEST_RUN_AMOUNT:
-        return None
-
-    side = None
-    if value[p]:
-        side = value[p + 1]
-        if value[p] != 2 or side & ~2:
-            return None
-        p += 1
-    p += 1
-
-    if value[p]:
-        index, a, b, c, high, d, e, f, high_2 = _TWO_TIMES.unpack_from(value, p)
-        p += 17
-        if index != 2 or not a & b & c & d & e & f & 128 or (a | d) & 1:
-            return None
-        event_time = _bases[high] + (a + (b << 7) + (c << 14) >> 1)
-        received_at = _bases[high_2] + (d + (e << 7) + (f << 14) >> 1)
-        if event_time > received_at + skew:
-            return None
-    else:
-        event_time = received_at = _time(*_ONE_TIME.unpack_from(value, p + 1))
-        p += 9
-    if received_at > limit:
-        return None
-
-    if value.startswith(ids, p):
-        first_id = last_id = text
-        p += len(ids)
-    else:
-        first_id, p = _read_point_id(value, p)
-        last_id, p = _read_point_id(value, p)
-
-    count, p = (value[p] >> 1, p + 1) if not value[p] & 129 else _read_varint(value, p)
-    if not 1 <= count <= _LONGEST_COUNT or not _is_optional_time(value, p):
-        return None
-    return int(text), event_time, price, quantity, amount, side, sequence, received_at, first_id, last_id, count
-
-
-def read_mark(value: bytes, at: int, limit: int) -> int | None:
-    """The time of a mark, which follows its instrument at `at`; None when it is not simple or not valid."""
-    try:
-        time = _time(*_ONE_TIME.unpack_from(value, at))
-        return time if time <= limit and _is_optional_time(value, at + 8) else None
-    except (IndexError, ValueError, struct.error):
-        return None
-
-
-def _is_optional_time(value: bytes, at: int) -> bool:
-    """Whether null or a time we believe stands at `at`, and nothing behind it."""
-    if not value[at]:
-        return len(value) == at + 1
-    if value[at] != 2 or len(value) != at + 9:
-        return False
-    a, b, c = value[at + 1 : at + 4]
-    return a & b & c & ~(a << 7) & 128 != 0 and (value[at + 4 :] in _bases or _learn_base(value[at + 4 :]))
-
-
-def _time(a: int, b: int, c: int, high: bytes) -> int:
-    """A time from its three low bytes and the other five. Raises ValueError when it is none we believe."""
-    if not a & b & c & 128 or a & 1 or not (high in _bases or _learn_base(high)):
-        raise ValueError("no time we believe")
-    return _bases[high] + (a + (b << 7) + (c << 14) >> 1)
-
-
-def _learn_base(high: bytes) -> bool:
-    """Remember what the five high bytes of a time stand for, about a second of times; False when it is not believed."""
-    a, b, c, d, e = high
-    base = (a & 127 | (b & 127) << 7 | (c & 127) << 14 | (d & 127) << 21 | e << 28) << 20
-    if not a & b & c & d & ~e & 128 or not BEGIN_OF_TIMES <= base < END_OF_TIMES:
-        return False
-    if len(_bases) >= _MOST_BASES:
-        _bases.clear()
-    _bases[high] = base - (_LOW_BITS >> 1)
-    return True
-
-
-def _read_varint(value: bytes, at: int) -> tuple[int, int]:
-    """A zigzag varint of at most 64 bits, and where it ends. Raises ValueError, IndexError."""
-    byte = value[at]
-    at += 1
-    found, shift = byte & 127, 7
-    while byte > 127:
-        byte = value[at]
-        at += 1
-        found |= (byte & 127) << shift
-        shift += 7
-    if found >> 64 or shift > _LONGEST_VARINT:
-        raise ValueError("no integer of 64 bits")
-    return (found >> 1) ^ -(found & 1), at
-
-
-def _read_point_id(value: bytes, at: int) -> tuple[bytes, int]:
-    """An id that a run holds, and where it ends. Raises ValueError, IndexError."""
-    size = value[at]
-    end = at + 1 + (size >> 1)
-    text = value[at + 1 : end]
-    if not size or size & 1 or size > 2 * LONGEST_POINT_ID or not text.isascii():
-        raise ValueError("no id of a run")
-    return text, end
 
 
 def _varint_of_length(length: int) -> bytes:

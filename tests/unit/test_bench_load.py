@@ -116,7 +116,7 @@ def test_event_time_advances_by_five_thousand_trades_a_second_with_a_mark_for_ea
 
 
 def test_frequent_instruments_follow_zipf() -> None:
-    counts = Counter(record.instrument for record in records(40_000) if record.tick is not None)
+    counts = Counter(record.instrument for record in records(25_000) if record.tick is not None)
     assert counts[0] / counts[1] == pytest.approx(2, rel=0.15)
     assert counts[0] / counts[9] == pytest.approx(10, rel=0.25)
 

@@ -1,6 +1,6 @@
 """What a commit writes: the compiled encoders give fastavro's bytes, and its errors."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -12,13 +12,15 @@ from market.decimals import AMOUNT_PRECISION, ONE, PRECISION
 from market.errors import DataValidationError
 from market.gaps import Gap, KnownGaps
 from market.seen_trades import SeenTrades
-from processors.encoding import encode_candle, encode_closed, encode_series, plain
-from processors.runs import compiled_folder
+from processors.encoding import encoders, plain
 from schemas.codec import Codec
 from schemas.topics import CANDLES
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 
-needs_compiled = pytest.mark.skipif(compiled_folder() is None, reason="the extension is not built here")
+ENCODERS = encoders()
+encode_candle, encode_series, encode_closed = ENCODERS.encode_candle, ENCODERS.encode_series, ENCODERS.encode_closed
+
+pytestmark = pytest.mark.skipif(cast("Any", ENCODERS) is plain, reason="the extension is not built here")
 
 LONGS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-200, 200), st.just(START))
 COUNTS = st.integers(-(2**31), 2**31 - 1)
@@ -170,7 +172,6 @@ def test_a_state_that_does_not_fit_is_refused_as_by_fastavro() -> None:
         encode_closed(closed)
 
 
-@needs_compiled
 def test_what_is_usual_needs_no_fastavro(monkeypatch: pytest.MonkeyPatch) -> None:
     candle = fold([make_trade(1, price=10**9, size=10**4), make_trade(2)])
     assert candle is not None
