@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_SECONDS ?=
 
-.PHONY: help setup demo test unit integration e2e lint format lock bench clean
+.PHONY: help setup demo test unit integration e2e faults lint format lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -13,7 +13,7 @@ help: ## list the targets
 
 setup: $(READY) ## install everything into .venv
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml $(wildcard processors/*.p[xy][dx] processors/*/*.p[xy][dx])
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else \
 		f"Python {v[0]}.{v[1]} is too old or too new: 3.11 to 3.14 is needed. Name another with: make PYTHON=python3.11")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -38,6 +38,9 @@ integration: $(READY) ## one stage at a time against real servers
 e2e: $(READY) ## the whole way of a tick
 	$(BIN)/pytest tests/e2e
 
+faults: $(READY) ## every fault the processors must survive, three seeds each: a quarter of an hour
+	TAPELINE_FAULT_SEEDS=3 $(BIN)/pytest tests/faults
+
 lint: $(READY) ## ruff and mypy, over the code and the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,14 +51,16 @@ format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff format .
 
 bench: $(READY) ## all benchmarks; each prints its table and writes benchmarks/out/NAME.json
-	@for file in $(wildcard benchmarks/bench_*.py); do $(BIN)/python $$file || exit 1; done
+	@for name in $(patsubst benchmarks/%.py,%,$(wildcard benchmarks/bench_*.py)); do \
+		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
 bench-%: $(READY)
-	$(BIN)/python benchmarks/bench_$*.py
+	$(BIN)/python -m benchmarks.bench_$*
 
 lock: ## renew requirements.lock (needs uv)
 	uv pip compile pyproject.toml --extra embedded --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --no-emit-index-url -o requirements.lock --upgrade
 
-clean: ## remove .venv and caches of the checkout
+clean: ## remove .venv, caches and built extensions of the checkout
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	rm -f processors/*/*.so processors/*/compiled.c

@@ -33,7 +33,10 @@ OFFSET_SECONDS = 0.25
 LARGEST_BATCH = 500
 """Kafka batches, or records where those do not come whole, taken from the client at once."""
 
-BUFFERED_BATCHES = 16
+ROCKSDB = {"driver": "rocksdict", "write_buffer_size": 8 << 20, "block_cache_size": 16 << 20, "bloom_filter_size": 10}
+"""Options of each partition's database of each table; Faust's own would let a worker's caches grow to gigabytes."""
+
+BUFFERED_BATCHES = 4
 """Batches of a partition waiting for an agent before fetching pauses."""
 
 LINGER_SECONDS = 0.001
@@ -121,7 +124,7 @@ def _set_up_transport(settings: Settings, computations: dict[str, Computation], 
 
 
 def _add_table(app: Any, name: str, settings: Settings, hooks: Hooks) -> StoredTable:
-    options = {"driver": "rocksdict"} if settings.processors.store == "rocksdict" else None
+    options = dict(ROCKSDB) if settings.processors.store == "rocksdict" else None  # Faust takes entries out of it
     table: StoredTable = app.Table(
         name, partitions=settings.topics.partitions, key_type=bytes, value_type=bytes, options=options
     )

@@ -81,7 +81,7 @@ class TopicAdmin:
 
     def check(self, topics: Iterable[Topic]) -> None:
         """Raise TopicError with every missing topic and wrong partition count."""
-        problems = [state.problem for state in self.states(topics) if state.problem and not state.wrong_settings]
+        problems = [state.problem for state in self.states(topics) if state.partitions != state.wanted_partitions]
         if problems:
             raise TopicError("; ".join(filter(None, problems)))
 

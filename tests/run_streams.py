@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import CorruptRecordException
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from market.decimals import ONE
@@ -30,6 +31,7 @@ APPENDED = (START + 60 * MINUTE) // 1000
 WINDOW = Window(-1, 0, -1, START, START + MINUTE, START + MINUTE + SECOND, START)
 
 needs_compiled = pytest.mark.skipif(compiled_folder() is None, reason="the extension is not built here")
+unhurried = settings(suppress_health_check=[HealthCheck.too_slow])  # long streams on a busy machine take a while to draw
 both = pytest.mark.parametrize("compiled", [pytest.param(True, marks=needs_compiled), False], ids=["compiled", "plain"])
 
 
@@ -113,7 +115,7 @@ IDS = st.one_of(st.text("0123456789", max_size=26), st.text(max_size=4), st.just
 def streams(draw: st.DrawFn, *, damaged: bool) -> list[RawRecord]:
     """Records of several instruments; most would belong to a run, if all went well."""
     offset, time, numbers, found = 0, START, dict.fromkeys(INSTRUMENTS, 0), list[RawRecord]()
-    for _ in range(draw(st.integers(1, 40))):
+    for _ in range(draw(st.integers(1, 25))):
         offset = max(0, offset + draw(st.sampled_from([1, 1, 1, 1, 2, -3])))
         name = draw(st.sampled_from(INSTRUMENTS))
         time += draw(TIMES) if draw(st.booleans()) else SECOND // 10

@@ -100,11 +100,17 @@ SAMPLES = [
 ]
 
 
-def test_figures_of_a_run_count_from_the_assignment_of_its_partitions() -> None:
+def test_figures_of_a_run_count_from_its_first_commit() -> None:
     figures = run_figures(SAMPLES)
-    assert figures["records_per_cpu_second"] == 500
+    assert figures["records_per_cpu_second"] == 600 / 0.5
+    assert figures["records_per_second"] == 600
+    assert figures["start_cpu_seconds"] == 3.0
+
+
+def test_figures_with_the_start_of_a_run_are_told_too() -> None:
+    figures = run_figures(SAMPLES)
+    assert figures["records_per_cpu_second_from_assignment"] == 500
     assert figures["records_per_cpu_second_with_start"] == pytest.approx(1_000 / 3.5)
-    assert figures["records_per_second"] == pytest.approx(1_000 / 3)
     assert figures["peak_rss_mb"] == 95
 
 
@@ -116,7 +122,7 @@ def test_second_half_begins_between_the_samples_around_it() -> None:
 
 def test_a_run_too_short_to_be_measured_is_refused() -> None:
     with pytest.raises(ValueError, match="too short"):
-        run_figures([Sample(1.0, 1.0, 0, 1), Sample(1.1, 1.0, 10, 1)])
+        run_figures([Sample(1.0, 1.0, 0, 1), Sample(1.1, 1.2, 10, 1)])
     with pytest.raises(ValueError, match="no sample reaches"):
         at_records(SAMPLES, 1_001)
 

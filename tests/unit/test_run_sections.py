@@ -15,7 +15,7 @@ from processors.runs import open_folder
 from processors.runs.protocol import CorruptRecords
 from processors.transport.views import RecordBatchView
 from tests.builders import START, make_trade
-from tests.run_streams import APPENDED, CONTRACT, folder, journal, needs_compiled, raw, streams
+from tests.run_streams import APPENDED, CONTRACT, folder, journal, needs_compiled, raw, streams, unhurried
 
 
 @dataclass
@@ -63,6 +63,7 @@ def rising(records: Iterable[RawRecord]) -> list[RawRecord]:
 
 
 @needs_compiled
+@unhurried
 @given(streams(damaged=True), st.integers(0, 60), st.lists(st.tuples(st.text(max_size=3), st.none() | st.binary()), max_size=2))
 def test_walked_bytes_give_the_same_as_plain_records(
     records: list[RawRecord], start: int, headers: list[tuple[str, bytes | None]]

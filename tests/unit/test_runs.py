@@ -35,6 +35,7 @@ from tests.run_streams import (
     needs_compiled,
     raw,
     streams,
+    unhurried,
 )
 
 
@@ -155,12 +156,14 @@ class Model:
 
 
 @both
+@unhurried
 @given(streams(damaged=False), SIZES)
 def test_runs_are_what_the_contract_says(compiled: bool, records: list[RawRecord], sizes: list[int]) -> None:
     assert journal(folder(compiled), cut(records, sizes)) == journal(Model, cut(records, sizes))
 
 
 @needs_compiled
+@unhurried
 @given(streams(damaged=True), SIZES)
 def test_both_folders_do_the_same_with_whatever_comes(records: list[RawRecord], sizes: list[int]) -> None:
     assert journal(folder(True), cut(records, sizes)) == journal(folder(False), cut(records, sizes))
@@ -214,6 +217,7 @@ class Series:
 
 
 @both
+@unhurried
 @given(streams(damaged=True), SIZES)
 def test_candles_by_runs_are_the_candles_record_by_record(compiled: bool, records: list[RawRecord], sizes: list[int]) -> None:
     by_runs, one_by_one = Series(compiled), Series(None)
@@ -270,6 +274,9 @@ ODD: dict[str, dict[str, Any]] = {
         pytest.param(raw(0, GapMark(INSTRUMENT, None, START)), id="a gap mark"),
         pytest.param(raw(0, TimeMark(INSTRUMENT, WINDOW.closes_at)), id="a mark that closes"),
         pytest.param(raw(0, TimeMark(INSTRUMENT, START, published_at=0)), id="a mark published before all times"),
+        pytest.param(raw(0, VALID, value=WHOLE.replace(b"\2" + TIME, b"\4" + TIME)), id="an exchange time of no kind"),
+        pytest.param(raw(0, VALID, value=WHOLE.replace(b"\2" + TIME, b"\2" + BEFORE_1970)), id="an exchange before 1970"),
+        pytest.param(raw(0, VALID, value=WHOLE.replace(TIME + b"\2", BEFORE_1970 + b"\2")), id="received before 1970"),
         *(pytest.param(raw(0, VALID._replace(**changes)), id=name) for name, changes in ODD.items()),
     ],
 )
