@@ -17,6 +17,7 @@ from processors.configured import load_computations
 from processors.deliveries import Deliveries
 from processors.fence import Fence
 from processors.loop import BatchLoop, LoopHooks, LoopSettings, Ways
+from processors.stores import DISK, MEMORY
 from processors.tables import StoredTable
 from processors.transport import SCHEME, views
 from processors.transport.consumer import Transport
@@ -149,7 +150,7 @@ def _faust_app(settings: Settings) -> Any:
         broker_heartbeat_interval=worker.heartbeat_seconds,
         broker_request_timeout=max(90.0, worker.session_timeout_seconds),
         consumer_group_instance_id=worker.instance_id,
-        store="rocksdb://" if processors_.store == "rocksdict" else "memory://",
+        store=f"{DISK if processors_.store == 'rocksdict' else MEMORY}://",
         datadir=str(Path(processors_.state_dir).expanduser()),
         Table=StoredTable,
         table_standby_replicas=0,

@@ -114,8 +114,8 @@ class Deliveries:
             self._producer.produce(message.topic, message.value, message.key, message.partition, report)
         except BufferError:
             return False
-        except KafkaException as error:
-            raise DeliveryFailed(f"{message.topic}[{message.partition}]: {error.args[0].str()}") from error
+        except KafkaException as error:  # what the library knows of the topic already
+            report(error.args[0], None)
         return True
 
     async def _before_retry(self, failed: Sequence[tuple[Message, KafkaError]]) -> None:

@@ -47,6 +47,7 @@ class Fence:
         self._membership = membership
         self._on_waiting = on_waiting
         self._clock = clock
+        self._waiting = 0  # writers; several agents share a fence
 
     def is_current(self, generation: int) -> bool:
         """Whether records read in a generation are still this worker's to process."""
@@ -59,14 +60,19 @@ class Fence:
 
     async def passed(self, generation: int) -> None:
         """Return once this worker may write for a generation, however long that takes. Raises Superseded."""
-        waiting = False
-        while True:
-            self.check(generation)
-            if self._clock() - self._membership.heartbeat_at < self.patience:
-                break
-            if not waiting:
-                self._on_waiting(True)
-                waiting = True
-            await asyncio.sleep(PAUSE)
-        if waiting:
-            self._on_waiting(False)
+        self.check(generation)
+        if self._is_fresh():
+            return
+        self._waiting += 1
+        self._on_waiting(True)
+        try:
+            while not self._is_fresh():
+                await asyncio.sleep(PAUSE)
+                self.check(generation)
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._on_waiting(False)
+
+    def _is_fresh(self) -> bool:
+        return self._clock() - self._membership.heartbeat_at < self.patience

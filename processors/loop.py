@@ -173,8 +173,7 @@ class BatchLoop:
 
     def _open(self, batch: Batch) -> _Share:
         def view(table: StoredTable) -> TableView:
-            values = table.values_by_partition
-            return TableView(lambda key: values.get(batch.partition, key))
+            return TableView(lambda key: table.read(batch.partition, key))
 
         views = {name: view(table) for name, table in self._tables.items()}
         settings = self._settings
@@ -271,7 +270,7 @@ class BatchLoop:
             partition = share.batch.partition
             if writes:
                 encoded = ((key.encode(), value) for key, value in writes.items())
-                table.values_by_partition.write(partition, encoded, offsets[changelog, partition])
+                table.write(partition, encoded, offsets[changelog, partition])
             share.views[name].landed()
 
     def _drop_superseded(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
+from faust.exceptions import ConsistencyError
 
 from market.candle import CandleEvent
 from market.candle_series import Outcome
@@ -25,16 +26,19 @@ from processors.folder import own_folder
 from processors.loop import LoopHooks
 from processors.metrics import BATCH_RECORDS, COMMIT_SECONDS, REPLAYED
 from processors.probe import Probe, WorkerFailed
+from processors.stores import TablesUnusable
 from processors.watchdog import Watchdog, read_positions
 from runtime import metrics
 from runtime.health import Health, keep_beating, serving
 from runtime.kafka import admin_options, check_broker, consumer_options, registry_options
-from runtime.logs import get_logger
+from runtime.logs import get_logger, tell_in_one_line
 from runtime.settings import Settings
 from schemas.contract import open_contract
 from schemas.topics import TRADES
 
 log = get_logger(__name__)
+
+tell_in_one_line(ConsistencyError)
 
 CHECKS = ("kafka", "registry", "tables", "deliveries", "membership")
 PROBE_SECONDS = 3.0
@@ -73,7 +77,7 @@ async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
                 for helper in helpers:
                     helper.cancel()
             if not stop.is_set():
-                raise WorkerFailed("the Faust worker ended by itself; the log above says why")
+                raise _why_ended(app)
             await _drain(app_worker)
         finally:
             await app.stop()
@@ -82,6 +86,15 @@ async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
 def cluster_id(kafka: dict[str, Any], timeout: float) -> str:
     """The id that the cluster was given when it was made."""
     return str(AdminClient(kafka).list_topics(timeout=timeout).cluster_id)
+
+
+def _why_ended(app: Any) -> Exception:
+    reason = app._crash_reason  # noqa: SLF001 - listed in processors/transport/private.py
+    if isinstance(reason, ConsistencyError):
+        return TablesUnusable(app.conf.datadir, f"a changelog is not the one they were written with ({reason})")
+    if isinstance(reason, TablesUnusable):
+        return reason
+    return WorkerFailed("the Faust worker ended by itself; the log above says why")
 
 
 async def _until(lost: asyncio.Future[None]) -> None:
@@ -182,7 +195,7 @@ def count(source: str, effects: Effects) -> None:
 
 def _end_process(error: BaseException) -> NoReturn:
     """End at once: any orderly way out of an agent would let Faust take its batch for done."""
-    log.critical("a batch failed; ending before it counts as done", exc_info=error)
+    log.critical("a batch failed; ending before it counts as done", error=str(error), exc_info=error)
     os._exit(1)
 
 

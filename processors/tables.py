@@ -11,72 +11,16 @@ have written to the changelog after another one took over its partitions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import faust
-import rocksdict
 
 from processors.state import reflected_offset
+from processors.stores import Changes
 from processors.transport import FAUST_LOGGER
 
 Writes = Mapping[str, bytes | None]
 """New values by key, None for deleted ones."""
-
-
-class Values(Protocol):
-    """What a table keeps its values in; keys are bytes."""
-
-    def get(self, partition: int, key: bytes) -> bytes | None:
-        """A stored value."""
-
-    def write(self, partition: int, writes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
-        """Store values, None deletes, together with the offset in the changelog up to which they are complete."""
-
-
-class RocksValues:
-    """A Faust RocksDB store, which has one database for each partition."""
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-
-    def get(self, partition: int, key: bytes) -> bytes | None:
-        """A stored value."""
-        value: bytes | None = self._store._db_for_partition(partition).get(key)
-        return value
-
-    def write(self, partition: int, writes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
-        """Store values and offset in one write of the database."""
-        batch = rocksdict.WriteBatch(raw_mode=True)
-        for key, value in writes:
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
-        batch.put(self._store.offset_key, str(offset).encode())
-        self._store._db_for_partition(partition).write(batch)
-
-
-class MemoryValues:
-    """A Faust memory store; it keeps no offset, since it is rebuilt at each start."""
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-
-    def get(self, partition: int, key: bytes) -> bytes | None:
-        """A stored value."""
-        value: bytes | None = self._store.data.get(key)
-        return value
-
-    def write(self, partition: int, writes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
-        """Store values, and whose they are, so that Faust can forget those of partitions given up."""
-        data, owners = self._store.data, self._store._key_partition
-        for key, value in writes:
-            if value is None:
-                data.pop(key, None)
-                owners.pop(key, None)
-            else:
-                data[key] = value
-                owners[key] = partition
 
 
 class StoredTable(faust.Table):  # type: ignore[misc]  # Faust has no type hints for its callers
@@ -88,11 +32,14 @@ class StoredTable(faust.Table):  # type: ignore[misc]  # Faust has no type hints
         super().__init__(*args, **kwargs)
         self.on_failure: Callable[[BaseException], None] | None = None  # set by the worker; must end the process
 
-    @property
-    def values_by_partition(self) -> Values:
-        """What Faust opened for this table."""
-        store = self.data
-        return RocksValues(store) if hasattr(store, "_db_for_partition") else MemoryValues(store)
+    def read(self, partition: int, key: bytes) -> bytes | None:
+        """A stored value. Raises TablesUnusable."""
+        value: bytes | None = self.data.read(partition, key)
+        return value
+
+    def write(self, partition: int, changes: Changes, offset: int) -> None:
+        """Store values with the offset in the changelog up to which they are complete. Raises TablesUnusable."""
+        self.data.write(partition, changes, offset)
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Take in changelog records while recovering. Faust would log an exception and go on without them."""
@@ -104,7 +51,6 @@ class StoredTable(faust.Table):  # type: ignore[misc]  # Faust has no type hints
             raise
 
     def _recover(self, batch: Iterable[Any]) -> None:
-        values = self.values_by_partition
         newest: dict[int, dict[bytes, bytes | None]] = {}
         offsets: dict[int, int] = {}
         for event in batch:
@@ -112,12 +58,12 @@ class StoredTable(faust.Table):  # type: ignore[misc]  # Faust has no type hints
             if message.tp.topic != self.changelog_topic_name:
                 continue  # Faust hands records of a partition just given up to whatever table came before
             found = newest.setdefault(message.partition, {})
-            before = found[message.key] if message.key in found else values.get(message.partition, message.key)
+            before = found[message.key] if message.key in found else self.read(message.partition, message.key)
             if is_newer(message.value, before):
                 found[message.key] = message.value
             offsets[message.partition] = max(message.offset, offsets.get(message.partition, -1))
         for partition, found in newest.items():
-            values.write(partition, found.items(), offsets[partition])
+            self.write(partition, found.items(), offsets[partition])
 
 
 def is_newer(value: bytes | None, before: bytes | None) -> bool:

@@ -7,6 +7,7 @@ as standard output belongs to what a command prints.
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TextIO, cast
 
@@ -16,12 +17,18 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 
 from runtime.redaction import redact
 
-__all__ = ["configure", "get_logger"]
+__all__ = ["configure", "get_logger", "tell_in_one_line"]
 
 Format = Literal["auto", "json", "console"]
 
 # Libraries that bring handlers of their own would print their lines twice or in another form.
 _LOGGERS_WITH_HANDLERS = ("uvicorn", "uvicorn.access", "uvicorn.error", "faust", "mode")
+
+# Libraries that say the same thing many times a second while a broker is away: one line of a kind in so many seconds.
+_REPETITIVE_LOGGERS = ("aiokafka", "librdkafka")
+_REPEATED_AFTER_SECONDS = 15.0
+
+_TOLD_IN_ONE_LINE: set[type[BaseException]] = set()
 
 # Libraries that tell of every step they take: heard only at DEBUG, except when something is wrong.
 _TALKATIVE_LOGGERS = ("aiokafka", "faust", "httpx2", "mode", "uvicorn")
@@ -34,6 +41,14 @@ class _Handler(logging.StreamHandler[TextIO]):
 def get_logger(name: str) -> FilteringBoundLogger:
     """Return the logger of a module; it may be taken at import, before `configure`."""
     return cast("FilteringBoundLogger", structlog.stdlib.get_logger(name))
+
+
+def tell_in_one_line(*errors: type[BaseException]) -> None:
+    """Log these exceptions without a traceback: where they come from is known, and somebody says what to do about them.
+
+    Those that bring an `exit_code` are told so anyway.
+    """
+    _TOLD_IN_ONE_LINE.update(errors)
 
 
 def configure(
@@ -58,11 +73,13 @@ def configure(
         cache_logger_on_first_use=False,
     )
     handler = _Handler(stream)
+    handler.addFilter(_Repetitions())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _drop_known_tracebacks,
                 structlog.processors.format_exc_info,
                 _mask_secrets,
                 _console(stream) if as_text else structlog.processors.JSONRenderer(serializer=_to_json),
@@ -70,6 +87,36 @@ def configure(
         )
     )
     _install(handler, level)
+
+
+class _Repetitions(logging.Filter):
+    """Lets a line of a talkative library through once in a while, and then says how many like it were left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told_at: dict[tuple[str, str], float] = {}
+        self._left_out: Counter[tuple[str, str]] = Counter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is told."""
+        if not record.name.startswith(_REPETITIVE_LOGGERS):
+            return True
+        kind = record.name, str(record.msg).partition(" ")[0]
+        if record.created - self._told_at.get(kind, float("-inf")) < _REPEATED_AFTER_SECONDS:
+            self._left_out[kind] += 1
+            return False
+        self._told_at[kind] = record.created
+        if left_out := self._left_out.pop(kind, 0):
+            record.msg, record.args = f"{record.getMessage()} ({left_out} lines like this left out)", ()
+        return True
+
+
+def _drop_known_tracebacks(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    found = event.get("exc_info")
+    error = found[1] if isinstance(found, tuple) else sys.exc_info()[1] if found is True else found
+    if isinstance(error, tuple(_TOLD_IN_ONE_LINE)) or hasattr(error, "exit_code"):
+        event.pop("exc_info")
+    return event
 
 
 def _install(handler: logging.Handler, level: str) -> None:

@@ -15,6 +15,7 @@ from faust.stores.memory import Store as MemoryStore
 from faust.stores.rocksdb import Store as RocksStore
 from faust.transport.consumer import Consumer
 from faust.transport.drivers import aiokafka as driver
+from mode.services import Service
 
 METHODS: tuple[tuple[Any, str], ...] = (
     (driver.Consumer, "_drain_messages"),
@@ -30,6 +31,7 @@ METHODS: tuple[tuple[Any, str], ...] = (
     (driver.ConsumerRebalanceListener, "on_partitions_assigned"),
     (GroupCoordinator, "_do_heartbeat"),
     (RocksStore, "_db_for_partition"),
+    (RocksStore, "_open_for_partition"),
     (RocksStore, "offset_key"),
 )
 """Owner and name."""
@@ -46,6 +48,7 @@ ATTRIBUTES: tuple[tuple[Any, str], ...] = (
     (Fetcher, "_fetch_max_wait_ms"),
     (Fetcher, "_fetch_min_bytes"),
     (MemoryStore, "_key_partition"),
+    (Service, "_crash_reason"),
 )
 """Owner and a name that its methods set on `self`. What views of batches reach into, `views.PRIVATE_NAMES` lists."""
 

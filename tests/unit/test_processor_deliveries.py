@@ -94,6 +94,12 @@ def test_full_queue_of_the_library_is_waited_for() -> None:
     assert producer.sent == [b"a", b"b"]
 
 
+def test_record_that_the_library_refuses_to_take_is_sent_again() -> None:
+    producer = Producer(KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)))
+    assert send(producer, b"a", b"b")[0] == {("t", 3): 2}
+    assert producer.sent == [b"b", b"a"]
+
+
 @pytest.mark.parametrize("answer", [KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), KafkaException(KafkaError(KafkaError._FATAL))])
 def test_record_that_can_never_be_delivered_ends_the_round_with_its_place(answer: KafkaError | KafkaException) -> None:
     with pytest.raises(DeliveryFailed, match=r"t\[3\]"):

@@ -62,5 +62,21 @@ def test_group_that_goes_on_while_a_write_waits_ends_the_waiting() -> None:
         world.membership.generation = 5
         with pytest.raises(Superseded):
             await waiting
+        assert world.doubts == [True, False]
+
+    asyncio.run(main())
+
+
+def test_doubt_ends_when_the_last_writer_that_waits_goes_on() -> None:
+    async def main() -> None:
+        world = World(200)
+        writers = [asyncio.create_task(world.fence.passed(generation)) for generation in (4, 4)]
+        await asyncio.sleep(0)
+        writers[0].cancel()
+        await asyncio.sleep(0)
+        assert world.doubts == [True, True]
+        world.membership.heartbeat_at = 199.0
+        await writers[1]
+        assert world.doubts == [True, True, False]
 
     asyncio.run(main())

@@ -93,11 +93,10 @@ class Table:
 
     def __init__(self, world: World, name: str) -> None:
         self.changelog_topic_name = f"{name} changelog"
-        self.values_by_partition = self
         self.stored: dict[tuple[int, bytes], bytes] = {}
         self._world = world
 
-    def get(self, partition: int, key: bytes) -> bytes | None:
+    def read(self, partition: int, key: bytes) -> bytes | None:
         return self.stored.get((partition, key))
 
     def write(self, partition: int, writes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:

@@ -59,15 +59,11 @@ class Recovering(StoredTable):
     def changelog_topic_name(self) -> str:
         return "app-t-changelog"
 
-    @property
-    def values_by_partition(self) -> Any:
-        return self
-
-    def get(self, partition: int, key: bytes) -> bytes | None:
+    def read(self, partition: int, key: bytes) -> bytes | None:
         return self.stored.get(key)
 
-    def write(self, partition: int, writes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
-        self.stored.update(writes)
+    def write(self, partition: int, changes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
+        self.stored.update(changes)
         self.offsets[partition] = offset
 
 

@@ -164,3 +164,39 @@ def test_a_terminal_gets_text_and_a_pipe_gets_json() -> None:
     assert "ValueError: no" in terminal.getvalue()
     assert not terminal.getvalue().startswith("{")
     assert hidden not in terminal.getvalue().replace('hidden = "hunter2"', "")
+
+
+def test_library_that_says_the_same_many_times_is_heard_once_with_what_was_left_out(
+    output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = logging.getLogger("aiokafka.conn")
+    for number in range(70):
+        library.warning("Unable connect to node with id %s", number)
+    library.warning("Another thing")
+    logging.getLogger("ours").warning("Unable")
+    logging.getLogger("ours").warning("Unable")
+    monkeypatch.setattr(logs, "_REPEATED_AFTER_SECONDS", 0)
+    library.warning("Unable connect to node with id %s", 70)
+    assert [line["event"] for line in output.lines()] == [
+        "Unable connect to node with id 0",
+        "Another thing",
+        "Unable",
+        "Unable",
+        "Unable connect to node with id 70 (69 lines like this left out)",
+    ]
+
+
+class Known(Exception):
+    """Says all there is to say in one line."""
+
+    exit_code = 1
+
+
+def test_error_that_says_all_in_one_line_is_logged_without_a_traceback(output: Output) -> None:
+    logs.tell_in_one_line(ZeroDivisionError)
+    for error in (Known("why"), ZeroDivisionError("why"), ValueError("why")):
+        try:
+            raise error
+        except Exception:
+            logging.getLogger("library").exception("crashed")
+    assert ["exception" in line for line in output.lines()] == [False, False, True]
