@@ -12,7 +12,7 @@ from typing import Any
 import rocksdict
 from faust.stores import STORES, memory, rocksdb
 
-DISK, MEMORY = "tapeline_disk", "tapeline_memory"
+DISK, MEMORY = "tapeline-disk", "tapeline-memory"
 """Schemes of the store URLs that select these stores."""
 
 Changes = Iterable[tuple[bytes, bytes | None]]

@@ -16,7 +16,7 @@ from market.run import Window
 from market.trade import GapMark, Side, TimeMark, Trade, TradeStreamRecord
 from processors.batch import RawRecord
 from processors.runs import compiled_folder, open_folder
-from processors.runs.protocol import Contract, RunFolder
+from processors.runs.protocol import Contract, Other, RunFolder
 from schemas.checks import check_carried
 from schemas.codec import Codec
 from schemas.topics import TRADES
@@ -57,9 +57,10 @@ class Journal:
         self.entries: list[object] = []
         self.folder: RunFolder
 
-    def other(self, record: RawRecord) -> None:
+    def other(self, record: RawRecord, known: TradeStreamRecord | None) -> None:
         self.entries.append(record)
         found = decoded(record)
+        assert known is None or known == found, "the folder has decoded it otherwise"
         if found is None:
             return
         self.entries.append(self.folder.take(found.instrument))
@@ -81,7 +82,7 @@ class Journal:
         self.entries.append((names, [self.folder.take(name) for name in names], self.folder.take_counts()))
 
 
-def journal(make: Callable[[Callable[[RawRecord], None]], RunFolder], batches: Iterable[Iterable[RawRecord]]) -> list[object]:
+def journal(make: Callable[[Other], RunFolder], batches: Iterable[Iterable[RawRecord]]) -> list[object]:
     """All that came of the batches, with a commit after each other one."""
     kept = Journal()
     kept.folder = make(kept.other)
@@ -99,7 +100,7 @@ def journal(make: Callable[[Callable[[RawRecord], None]], RunFolder], batches: I
     return kept.entries
 
 
-def folder(compiled: bool) -> Callable[[Callable[[RawRecord], None]], RunFolder]:
+def folder(compiled: bool) -> Callable[[Other], RunFolder]:
     return lambda other: open_folder(CONTRACT, other, compiled=compiled)
 
 

@@ -8,7 +8,7 @@ from market.candle import CandleEvent
 from market.candle_series import CandleSeries, Outcome
 from market.errors import DataValidationError
 from market.interval import Interval, parse_interval
-from market.trade import TimeMark, Trade
+from market.trade import TimeMark, Trade, TradeStreamRecord
 from processors.batch import Batch, RawRecord, Refusal, decode_record
 from processors.closed_candles import ClosedCandles
 from processors.computation import Effects, Scope
@@ -98,9 +98,10 @@ class CandlesFold:
             self._forget_series()
         return effects
 
-    def _apply(self, raw: RawRecord) -> None:
+    def _apply(self, raw: RawRecord, record: TradeStreamRecord | None) -> None:
         try:
-            record, _ = decode_record(self._scope.topic, raw, self._scope.codec, self._scope.max_skew)
+            if record is None:
+                record, _ = decode_record(self._scope.topic, raw, self._scope.codec, self._scope.max_skew)
         except DataValidationError as error:
             self._refuse(Refusal(raw, error.reason, str(error), error.field))
             return

@@ -17,22 +17,25 @@ from libc.stdlib cimport calloc, free
 from processors.native cimport LARGEST, cp, i64, i128, u64
 from processors.runs.lanes cimport ID_ROOM, LONGEST_NAME, Lane, Point, empty_run, hash_of, merge_trade, spell
 from processors.runs.reading cimport is_same, read_length, read_nullable, read_varint, skip_headers
-from processors.runs.records cimport Body, Rules, limit_after, read_mark, read_trade
+from processors.runs.records cimport Body, Mark, Rules, limit_after, read_mark, read_trade
 
 from market.candle import Candle, TradePoint
 from market.candle_series import LARGEST_RUN_VOLUME
 from market.instrument import check_instrument
 from market.run import Run
+from market.trade import TimeMark, Trade
 from processors.batch import RawRecord
 from processors.runs.protocol import BEGIN_OF_TIMES, END_OF_TIMES, LONGEST_POINT_ID, CorruptRecords, RunCounts
 
 cdef enum:
     HEADER_SIZE = 5  # magic byte and schema id
+    NOTHING, TRADE, MARK  # what was decoded of the latest record
 
 assert ID_ROOM == LONGEST_POINT_ID
 
 cdef i128 volume_limit = LARGEST_RUN_VOLUME
 cdef object new_tuple = tuple.__new__
+cdef tuple sides = ("buy", "sell")
 
 
 cdef inline object text_of(Point* point):
@@ -60,6 +63,30 @@ cdef object candle_of(Lane* lane):
     )
 
 
+cdef inline object optional_time(i64 time):
+    return time if time else None
+
+
+cdef object trade_of(instrument, Body* body):
+    return new_tuple(
+        Trade,
+        (
+            instrument,
+            PyUnicode_DecodeASCII(<const char*>body.trade_id, body.id_length, NULL),
+            body.sequence,
+            body.price,
+            body.size,
+            None if body.side < 0 else sides[body.side],
+            optional_time(body.exchange_time),
+            body.received_at,
+            PyUnicode_DecodeASCII(<const char*>body.first_id, body.first_length, NULL),
+            PyUnicode_DecodeASCII(<const char*>body.last_id, body.last_length, NULL),
+            body.count,
+            optional_time(body.published_at),
+        ),
+    )
+
+
 cdef inline object bytes_of(cp p, i64 length):
     return None if length < 0 else PyBytes_FromStringAndSize(<const char*>p, length)
 
@@ -69,6 +96,10 @@ cdef class Folder:
     """See `processors.runs.protocol.RunFolder`."""
 
     cdef object other
+    cdef int decoded
+    cdef Body body
+    cdef Mark mark
+    cdef Lane* lane  # of what was decoded
     cdef list names
     cdef Lane** table  # open addressing, at most half full
     cdef u64 mask
@@ -101,7 +132,7 @@ cdef class Folder:
         if section is None:
             for record in records:
                 if not self.take_in(record):
-                    self.other(record)
+                    self.other(record, self.decoded_record())
             return
         PyObject_GetBuffer(section, &buffer, PyBUF_SIMPLE)
         try:
@@ -221,6 +252,7 @@ cdef class Folder:
     cdef bint take_in(self, record) except -1:
         """A plain record; False when it is to be handed over."""
         cdef i64 offset, timestamp
+        self.decoded = NOTHING
         found_offset, found_timestamp, key, value = record
         if not PyBytes_CheckExact(key) or not PyBytes_CheckExact(value):
             return False
@@ -269,18 +301,20 @@ cdef class Folder:
                 timestamp = <i64>(<u64>first_timestamp + <u64>timestamp_delta)
             if not self.one(base + offset_delta, timestamp, key, key_size, value, value_size):
                 self.other(
-                    new_tuple(RawRecord, (base + offset_delta, timestamp, bytes_of(key, key_size), bytes_of(value, value_size)))
+                    new_tuple(RawRecord, (base + offset_delta, timestamp, bytes_of(key, key_size), bytes_of(value, value_size))),
+                    self.decoded_record(),
                 )
         if p != end:
             raise CorruptRecords(f"{end - p} bytes follow the last record of the batch at offset {base}")
         return 0
 
     cdef inline bint one(self, i64 offset, i64 timestamp, cp key, i64 key_size, cp value, i64 value_size) noexcept:
-        """Take in a record; False, and nothing changed, when it is to be handed over."""
+        """Take in a record; False, and nothing changed but what was decoded, when it is to be handed over."""
         cdef Lane* lane = self.find(key, key_size)
         cdef unsigned int schema
         cdef i64 limit
         cdef cp body, end = value + value_size
+        self.decoded = NOTHING
         if lane == NULL or not lane.armed or value_size < HEADER_SIZE + lane.spelled_size or value[0] != 0:
             return False
         if not is_same(value + HEADER_SIZE, lane.spelled, lane.spelled_size):
@@ -294,8 +328,9 @@ cdef class Folder:
 
     cdef inline bint one_mark(self, Lane* lane, i64 offset, i64 limit, cp p, cp end) noexcept:
         cdef i64 time
-        if not read_mark(p, end, &self.rules, limit, &time):
+        if not read_mark(p, end, &self.rules, limit, &self.mark):
             return False
+        self.decoded, self.lane, time = MARK, lane, self.mark.time
         if offset <= lane.applied_offset:
             self.replayed += 1
             return True
@@ -314,13 +349,19 @@ cdef class Folder:
         cdef Body body
         if not read_trade(p, end, &self.rules, limit, &body):
             return False
+        self.decoded, self.lane = TRADE, lane
         if offset <= lane.applied_offset:
             self.replayed += 1
             self.trades += 1
             return True
-        if body.event_time < lane.begin or body.event_time >= lane.end or body.event_time >= lane.closes_at:
-            return False
-        if body.size >= volume_limit - lane.volume or body.amount > LARGEST - lane.amount:
+        if (
+            body.event_time < lane.begin
+            or body.event_time >= lane.end
+            or body.event_time >= lane.closes_at
+            or body.size >= volume_limit - lane.volume
+            or body.amount > LARGEST - lane.amount
+        ):
+            self.body = body
             return False
         if lane.floor_id < body.number <= lane.last_id:
             self.duplicate += 1
@@ -332,10 +373,20 @@ cdef class Folder:
             self.touch(lane)
             self.applied += 1
         else:
+            self.body = body
             return False
         lane.applied_offset = offset
         self.trades += 1
         return True
+
+    cdef object decoded_record(self):
+        """The record just refused, where all that was wrong with it is its place in the window; else None."""
+        if self.decoded == NOTHING:
+            return None
+        instrument = self.names[self.lane.index]
+        if self.decoded == MARK:
+            return new_tuple(TimeMark, (instrument, self.mark.time, optional_time(self.mark.published_at)))
+        return trade_of(instrument, &self.body)
 
 
 cdef inline void insert(Lane** table, u64 mask, Lane* lane) noexcept nogil:

@@ -153,17 +153,17 @@ class Folder:
             offset, timestamp_ms, key, value = raw
             lane = lanes.get(key)
             if lane is None or value is None:
-                other(raw)
+                other(raw, None)
             elif value.startswith(lane.trade_prefix):
                 body = read_trade(value, lane.prefix_size, timestamp_ms * 1000 + skew, skew)
                 if body is None or not self._take_trade(lane, offset, body):
-                    other(raw)
+                    other(raw, None)
             elif not value.startswith(lane.mark_prefix):
-                other(raw)
+                other(raw, None)
             else:
                 time = read_mark(value, lane.prefix_size, timestamp_ms * 1000 + skew)
                 if time is None or not self._take_mark(lane, offset, time):
-                    other(raw)
+                    other(raw, None)
 
     def arm(self, instrument: str, window: Window | None) -> None:
         """Begin a run with this window; None hands all further records of the instrument to `other`."""

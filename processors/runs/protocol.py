@@ -15,6 +15,7 @@ from aiokafka.errors import CorruptRecordException
 
 from market.quality import EARLIEST, LATEST
 from market.run import Run, Window
+from market.trade import TimeMark, Trade
 from processors.batch import RawRecord
 
 LONGEST_POINT_ID = 24
@@ -25,8 +26,11 @@ BEGIN_OF_TIMES = -(-EARLIEST // _SECOND) * _SECOND
 END_OF_TIMES = LATEST // _SECOND * _SECOND
 """Times in a run are at or after the one and before the other: those believed, but for a second that takes longer to tell."""
 
-Other = Callable[[RawRecord], None]
-"""Takes a record that belongs to no run: of an instrument not armed, outside of its window, or not valid."""
+Other = Callable[[RawRecord, Trade | TimeMark | None], None]
+"""Takes a record that belongs to no run: of an instrument not armed, outside of its window, or not valid.
+
+The second argument is the record itself where the folder has decoded it and found it valid by all rules.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,18 @@ cdef struct Rules:
     i64 begin_of_times, end_of_times, skew
 
 
-cdef struct Body:  # a decoded trade
-    i64 number, sequence, event_time, received_at, count
+cdef struct Body:  # a decoded trade; a time of zero is none
+    i64 number, sequence, event_time, exchange_time, received_at, published_at, count
     i128 price, size, amount
     int side
+    cp trade_id
     cp first_id
     cp last_id
-    int first_length, last_length
+    int id_length, first_length, last_length
+
+
+cdef struct Mark:  # a decoded time mark
+    i64 time, published_at
 
 
 cdef inline bint read_side(cp* at, cp end, int* out) noexcept nogil:
@@ -85,38 +90,39 @@ cdef inline bint multiply(i128 a, i128 b, i128* out) noexcept nogil:
 
 cdef inline bint read_trade(cp p, cp end, const Rules* rules, i64 limit, Body* out) noexcept nogil:
     """Decode and check a trade's fields behind its instrument, but for its place in the window."""
-    cdef i64 exchange_time, published_at
+    out.trade_id = p + 1  # its length takes one byte
+    if not read_number(&p, end, &out.number):
+        return False
+    out.id_length = <int>(p - out.trade_id)
     if not (
-        read_number(&p, end, &out.number)
-        and read_varint(&p, end, &out.sequence)
+        read_varint(&p, end, &out.sequence)
         and read_figure(&p, end, &out.price)
         and read_figure(&p, end, &out.size)
         and read_side(&p, end, &out.side)
-        and read_optional_time(&p, end, rules, &exchange_time)
+        and read_optional_time(&p, end, rules, &out.exchange_time)
         and read_time(&p, end, rules, &out.received_at)
         and read_point_id(&p, end, &out.first_id, &out.first_length)
         and read_point_id(&p, end, &out.last_id, &out.last_length)
         and read_varint(&p, end, &out.count)
-        and read_optional_time(&p, end, rules, &published_at)
+        and read_optional_time(&p, end, rules, &out.published_at)
     ):
         return False
-    out.event_time = exchange_time if exchange_time else out.received_at
+    out.event_time = out.exchange_time if out.exchange_time else out.received_at
     return (
         p == end
         and out.count >= 1
         and out.count <= 0x7FFFFFFF
         and out.received_at <= limit
-        and exchange_time <= out.received_at + rules.skew
+        and out.exchange_time <= out.received_at + rules.skew
         and multiply(out.price, out.size, &out.amount)
     )
 
 
-cdef inline bint read_mark(cp p, cp end, const Rules* rules, i64 limit, i64* time) noexcept nogil:
+cdef inline bint read_mark(cp p, cp end, const Rules* rules, i64 limit, Mark* out) noexcept nogil:
     """Decode and check a time mark's fields behind its instrument, but for its place in the window."""
-    cdef i64 published_at
     return (
-        read_time(&p, end, rules, time)
-        and read_optional_time(&p, end, rules, &published_at)
+        read_time(&p, end, rules, &out.time)
+        and read_optional_time(&p, end, rules, &out.published_at)
         and p == end
-        and time[0] <= limit
+        and out.time <= limit
     )

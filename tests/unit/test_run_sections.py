@@ -102,7 +102,7 @@ def test_bytes_that_are_no_records_are_told(change: dict[str, Any], message: str
     for name, value in change.items():
         setattr(batch, name, value)
     with pytest.raises(CorruptRecords, match=message):
-        open_folder(CONTRACT, lambda record: None).fold(batch)
+        open_folder(CONTRACT, lambda record, known: None).fold(batch)
 
 
 @needs_compiled

@@ -1,6 +1,6 @@
 """Folders of runs, compiled and plain: one contract, held against a straightforward model of it."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +14,10 @@ from market.errors import DataValidationError
 from market.interval import parse_interval
 from market.quality import MAX_CLOCK_SKEW
 from market.run import NEVER, Run, Window
-from market.trade import GapMark, TimeMark, Trade
+from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
 from processors.batch import RawRecord
 from processors.runs import open_folder, plain
-from processors.runs.protocol import RunCounts
+from processors.runs.protocol import Other, RunCounts
 from schemas.topics import TRADES
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 from tests.run_streams import (
@@ -62,7 +62,7 @@ class ModelLane:
 class Model:
     """The contract in so many words, for streams encoded as our codec does."""
 
-    def __init__(self, other: Callable[[RawRecord], None]) -> None:
+    def __init__(self, other: Other) -> None:
         self.other = other
         self.lanes: dict[str, ModelLane] = {}
         self.order: list[str] = []
@@ -71,7 +71,7 @@ class Model:
     def fold(self, records: Iterable[RawRecord]) -> None:
         for record in records:
             if not self._belongs(record):
-                self.other(record)
+                self.other(record, None)
 
     def _belongs(self, record: RawRecord) -> bool:
         found = decoded(record)
@@ -185,8 +185,9 @@ class Series:
         self.events: list[object] = []
         self.folder = None if compiled is None else open_folder(CONTRACT, self.other, compiled=compiled)
 
-    def other(self, record: RawRecord) -> None:
+    def other(self, record: RawRecord, known: TradeStreamRecord | None) -> None:
         found = decoded(record)
+        assert known is None or known == found
         if found is None:
             return
         series = self.series[found.instrument]
@@ -203,7 +204,7 @@ class Series:
     def fold(self, batch: Sequence[RawRecord]) -> None:
         if self.folder is None:
             for record in batch:
-                self.other(record)
+                self.other(record, None)
         else:
             self.folder.fold(batch)
 
@@ -282,7 +283,7 @@ ODD: dict[str, dict[str, Any]] = {
 )
 def test_what_is_not_simple_is_handed_over(compiled: bool, record: RawRecord) -> None:
     handed: list[RawRecord] = []
-    opened = open_folder(CONTRACT, handed.append, compiled=compiled)
+    opened = open_folder(CONTRACT, lambda record, known: handed.append(record), compiled=compiled)
     opened.arm(INSTRUMENT, WINDOW)
     opened.fold([record, raw(1, VALID), record._replace(offset=2)])
     assert handed[:2] == [record, record._replace(offset=2)]
@@ -292,7 +293,7 @@ def test_what_is_not_simple_is_handed_over(compiled: bool, record: RawRecord) ->
 @both
 def test_trades_equal_in_the_order_are_handed_over(compiled: bool) -> None:
     handed: list[RawRecord] = []
-    opened = open_folder(CONTRACT, handed.append, compiled=compiled)
+    opened = open_folder(CONTRACT, lambda record, known: handed.append(record), compiled=compiled)
     opened.arm(INSTRUMENT, WINDOW)
     opened.fold([raw(0, VALID), raw(1, make_trade(2)._replace(sequence=1))])
     assert [record.offset for record in handed] == [1]
@@ -301,7 +302,7 @@ def test_trades_equal_in_the_order_are_handed_over(compiled: bool) -> None:
 @both
 def test_what_is_handed_over_finds_the_run_up_to_it(compiled: bool) -> None:
     runs: list[Run | None] = []
-    opened = open_folder(CONTRACT, lambda record: runs.append(opened.take(INSTRUMENT)), compiled=compiled)
+    opened = open_folder(CONTRACT, lambda record, known: runs.append(opened.take(INSTRUMENT)), compiled=compiled)
     opened.arm(INSTRUMENT, WINDOW)
     opened.fold([raw(0, VALID), raw(1, GapMark(INSTRUMENT, None, START)), raw(2, make_trade(2, at=START + 1))])
     assert runs == [Run(fold([VALID]), 0, 0, 1, START)]
@@ -310,7 +311,7 @@ def test_what_is_handed_over_finds_the_run_up_to_it(compiled: bool) -> None:
 
 @both
 def test_an_error_of_the_other_side_ends_the_batch_there(compiled: bool) -> None:
-    def refuse(record: RawRecord) -> None:
+    def refuse(record: RawRecord, _: TradeStreamRecord | None) -> None:
         raise LookupError(record.offset)
 
     opened = open_folder(CONTRACT, refuse, compiled=compiled)
@@ -322,7 +323,7 @@ def test_an_error_of_the_other_side_ends_the_batch_there(compiled: bool) -> None
 
 @both
 def test_only_what_changes_candles_or_time_touches(compiled: bool) -> None:
-    opened = open_folder(CONTRACT, lambda record: None, compiled=compiled)
+    opened = open_folder(CONTRACT, lambda record, known: None, compiled=compiled)
     first, second, third = INSTRUMENTS
     for name in INSTRUMENTS:
         opened.arm(name, WINDOW._replace(last_id=1))
@@ -346,7 +347,7 @@ def test_only_what_changes_candles_or_time_touches(compiled: bool) -> None:
 @both
 def test_an_instrument_is_disarmed_and_armed_again(compiled: bool) -> None:
     handed: list[RawRecord] = []
-    opened = open_folder(CONTRACT, handed.append, compiled=compiled)
+    opened = open_folder(CONTRACT, lambda record, known: handed.append(record), compiled=compiled)
     opened.arm(INSTRUMENT, WINDOW)
     opened.fold([raw(0, VALID)])
     opened.arm(INSTRUMENT, None)
@@ -361,7 +362,7 @@ def test_an_instrument_is_disarmed_and_armed_again(compiled: bool) -> None:
 @both
 def test_thousands_of_instruments_are_told_apart(compiled: bool) -> None:
     handed: list[RawRecord] = []
-    opened = open_folder(CONTRACT, handed.append, compiled=compiled)
+    opened = open_folder(CONTRACT, lambda record, known: handed.append(record), compiled=compiled)
     names = [f"sim:{number}" for number in range(5000)]
     for name in names:
         opened.arm(name, WINDOW._replace(closes_at=NEVER))
@@ -374,8 +375,8 @@ def test_thousands_of_instruments_are_told_apart(compiled: bool) -> None:
 @both
 def test_what_is_no_instrument_is_not_armed(compiled: bool) -> None:
     with pytest.raises(DataValidationError, match="not an instrument id"):
-        open_folder(CONTRACT, lambda record: None, compiled=compiled).arm("BTC", WINDOW)
+        open_folder(CONTRACT, lambda record, known: None, compiled=compiled).arm("BTC", WINDOW)
 
 
 def test_the_plain_folder_is_there_without_the_compiled_one() -> None:
-    assert isinstance(open_folder(CONTRACT, lambda record: None, compiled=False), plain.Folder)
+    assert isinstance(open_folder(CONTRACT, lambda record, known: None, compiled=False), plain.Folder)
