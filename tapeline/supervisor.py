@@ -6,8 +6,8 @@ up what it left. The supervisor itself touches no record: killed, it takes its w
 
 from __future__ import annotations
 
-import threading
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
