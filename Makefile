@@ -38,8 +38,9 @@ integration: $(READY) ## one stage at a time against real servers
 e2e: $(READY) ## the whole way of a tick
 	$(BIN)/pytest tests/e2e
 
+# Faults are mostly waited for, so two files run side by side, each with servers of its own; large files first.
 faults: $(READY) ## every fault the processors must survive, three seeds each: a quarter of an hour
-	TAPELINE_FAULT_SEEDS=3 $(BIN)/pytest tests/faults
+	ls -S tests/faults/test_*.py | TAPELINE_FAULT_SEEDS=3 xargs -P 2 -n 1 $(BIN)/pytest -q
 
 lint: $(READY) ## ruff and mypy, over the code and the tests
 	$(BIN)/ruff check .

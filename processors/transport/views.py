@@ -57,6 +57,8 @@ _DECODERS: dict[int, Callable[[memoryview], Any]] = {
 if (_cramjam := getattr(codec, "cramjam", None)) is not None:
     _UNREADABLE += (_cramjam.DecompressionError,)
 
+_UNREADABLE_SECTION = (*_UNREADABLE, RuntimeError)  # which lz4 raises, and so do many errors of aiokafka
+
 _Records: Any = getattr(fetcher, "MemoryRecords", object)  # an aiokafka without them is refused by `install`
 _Fetcher: Any = getattr(fetcher, "Fetcher", object)
 _PartitionRecords: Any = getattr(fetcher, "PartitionRecords", object)
@@ -348,7 +350,7 @@ def _decompress(number: int, payload: memoryview) -> memoryview:
         raise UnsupportedCodecError(f"unknown compression codec {number}")
     try:
         return memoryview(_DECODERS[number](payload))
-    except (*_UNREADABLE, RuntimeError) as error:  # the latter is lz4's; aiokafka's errors are that, too
+    except _UNREADABLE_SECTION as error:
         raise CorruptRecordException(f"compressed records cannot be read: {error}") from error
 
 
