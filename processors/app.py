@@ -91,7 +91,7 @@ def build_worker(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable
     options = producer_options(
         settings.kafka, "processors", linger_seconds=LINGER_SECONDS, delivery_timeout_seconds=fence.patience
     )
-    producer = Producer(options)
+    producer = Producer(options | {"message.max.bytes": DEAD_LETTERS.max_message_bytes})
     loops = []
     for name, computation in computations.items():
 

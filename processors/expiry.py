@@ -20,10 +20,9 @@ class Extent(NamedTuple):
     end: int
 
 
-_ANOTHER_TOPIC = (
-    "it lost its end, or was deleted and created again. The tables belong to what was there: to begin anew, set another "
-    "processors.application and run `tapeline topics apply`"
-)
+BEGIN_ANEW = "To begin anew, set another processors.application and run `tapeline topics apply`"
+
+_ANOTHER_TOPIC = f"it lost its end, or was deleted and created again. The tables belong to what was there. {BEGIN_ANEW}"
 
 
 class RecordsLost(Exception):

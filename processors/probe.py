@@ -37,6 +37,7 @@ class Probe:
     topic: str
     health: Health
     watchdog: Watchdog
+    recovery_watchdog: Watchdog
     positions: Callable[[list[int]], Mapping[int, Position]]
     clock: Callable[[], float] = time.monotonic
     _shown: set[int] = field(default_factory=set)
@@ -50,15 +51,26 @@ class Probe:
         except KafkaException as error:
             self.health.not_ready("kafka", str(error.args[0]))
             self.watchdog.excuse()
+            self.recovery_watchdog.excuse()
             return
         self.health.ready("kafka")
         self._show_lag(positions)
-        if is_recovering or WAITED_FOR & self.health.reasons().keys():
+        if is_recovering:
+            self.watchdog.excuse()
+            self._check_recovery()
+            return
+        self.recovery_watchdog.excuse()
+        if WAITED_FOR & self.health.reasons().keys():
             self.watchdog.excuse()
         elif stalled := self.watchdog.stalled(positions, self.clock()):
             raise WorkerFailed(
                 f"partitions {stalled} of {self.topic} have records waiting and have not moved: ending to be restarted"
             )
+
+    def _check_recovery(self) -> None:
+        left = remaining(self.app.tables.recovery).total()
+        if self.recovery_watchdog.stalled({0: Position(-left, -left, 0)}, self.clock()):
+            raise WorkerFailed(f"of {left:,} changelog records left to read none has come for long: ending to be restarted")
 
     def _look_at_tables(self) -> bool:
         """Show how far the tables are from complete; whether they are being rebuilt."""

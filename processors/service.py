@@ -21,7 +21,7 @@ from processors.batch import Batch
 from processors.computation import Effects
 from processors.configured import state_topics
 from processors.encoding import encoders
-from processors.expiry import RecordsLost
+from processors.expiry import BEGIN_ANEW, RecordsLost
 from processors.folder import own_folder
 from processors.loop import LoopHooks
 from processors.metrics import BATCH_RECORDS, COMMIT_SECONDS, REPLAYED
@@ -91,10 +91,14 @@ def cluster_id(kafka: dict[str, Any], timeout: float) -> str:
 def _why_ended(app: Any) -> Exception:
     reason = app._crash_reason  # noqa: SLF001 - listed in processors/transport/private.py
     if isinstance(reason, ConsistencyError):
-        return TablesUnusable(app.conf.datadir, f"a changelog is not the one they were written with ({reason})")
+        return TablesUnusable(app.conf.datadir, f"their changelog was deleted, cut or made anew ({_line(reason)})", BEGIN_ANEW)
     if isinstance(reason, TablesUnusable):
         return reason
     return WorkerFailed("the Faust worker ended by itself; the log above says why")
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split()).partition(" Most likely")[0]
 
 
 async def _until(lost: asyncio.Future[None]) -> None:
@@ -105,8 +109,9 @@ async def _probe(settings: Settings, app: Any, health: Health) -> None:
     """Look after the worker every few seconds."""
     group = settings.processors.application
     options = consumer_options(settings.kafka, "processors-probe", group_id=group, without_offset="error")
-    watchdog, consumer = Watchdog(settings.processors.worker.stalled_after_seconds), Consumer(options)
-    probe = Probe(app, TRADES.name, health, watchdog, partial(read_positions, consumer, TRADES.name))
+    patience, consumer = settings.processors.worker.stalled_after_seconds, Consumer(options)
+    positions = partial(read_positions, consumer, TRADES.name)
+    probe = Probe(app, TRADES.name, health, Watchdog(patience), Watchdog(patience), positions)
     try:
         while True:
             await probe.look()

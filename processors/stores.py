@@ -12,6 +12,8 @@ from typing import Any
 import rocksdict
 from faust.stores import STORES, memory, rocksdb
 
+from processors.transport import FAUST_LOGGER
+
 DISK, MEMORY = "tapeline-disk", "tapeline-memory"
 """Schemes of the store URLs that select these stores."""
 
@@ -19,20 +21,22 @@ Changes = Iterable[tuple[bytes, bytes | None]]
 """New values by key, None for deleted ones."""
 
 
+REBUILD = "All of it is in their changelog topics too: once the cause is gone, remove the folder to have them rebuilt"
+
+
 class TablesUnusable(Exception):
     """The stored tables cannot be opened, read or written, or do not belong to their changelogs. One line for the operator."""
 
     exit_code = 1
 
-    def __init__(self, folder: object, reason: object) -> None:
-        super().__init__(
-            f"the tables in {folder} cannot be used: {reason}. "
-            "All of it is in their changelog topics too: once the cause is gone, remove the folder to have them rebuilt"
-        )
+    def __init__(self, folder: object, reason: object, advice: str = REBUILD) -> None:
+        super().__init__(f"the tables in {folder} cannot be used: {reason}. {advice}")
 
 
 class DiskStore(rocksdb.Store):  # type: ignore[misc]  # Faust has no type hints for its callers
     """A database for each partition. All methods raise TablesUnusable."""
+
+    logger = FAUST_LOGGER
 
     def read(self, partition: int, key: bytes) -> bytes | None:
         """A stored value."""
@@ -70,6 +74,8 @@ class DiskStore(rocksdb.Store):  # type: ignore[misc]  # Faust has no type hints
 
 class MemoryStore(memory.Store):  # type: ignore[misc]
     """A dictionary. It keeps no offset, since it is rebuilt at each start."""
+
+    logger = FAUST_LOGGER
 
     def read(self, partition: int, key: bytes) -> bytes | None:
         """A stored value."""

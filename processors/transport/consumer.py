@@ -30,7 +30,7 @@ from mode.utils.futures import notify
 from processors.batch import Batch
 from processors.expiry import Extent, OnExpired, RecordsLost, check_hole
 from processors.transport import FAUST_LOGGER, SCHEME
-from processors.transport.thread import ConsumerThread, Pace, RebalanceListener
+from processors.transport.thread import ConsumerThread, Fetched, Pace, RebalanceListener
 from processors.transport.views import FetchedBatch, PlainBatch
 from runtime import metrics
 from runtime.logs import get_logger
@@ -72,8 +72,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
             while not (self.should_stop or fetcher.should_stop):
-                generation = self.app.consumer_generation_id
-                await self._deliver(generation, *await self._wait_next_records(POLL_TIMEOUT))
+                fetched, active = await self._wait_next_records(POLL_TIMEOUT)
+                if isinstance(fetched, Fetched):
+                    await self._deliver(fetched.generation, fetched, active)
         except (asyncio.CancelledError, ConsumerStoppedError):
             if not self.transport.app.should_stop:
                 raise
@@ -92,9 +93,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def _is_current(self, generation: int) -> bool:
         return bool(self.flow_active) and self.app.consumer_generation_id == generation
 
-    async def _deliver(self, generation: int, records: Mapping[TP, list[Any]] | None, active: set[TP] | None) -> None:
+    async def _deliver(self, generation: int, records: Mapping[TP, list[Any]], active: set[TP] | None) -> None:
         await asyncio.sleep(0)
-        if not records or self.should_stop:
+        if self.should_stop:
             return
         for tp, found in records.items():
             if not self._is_current(generation):

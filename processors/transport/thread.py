@@ -7,7 +7,7 @@ requests; an idle one waits long and is ended by the first record there is, so t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from faust.transport.drivers import aiokafka as driver
@@ -23,6 +23,14 @@ class Pace(NamedTuple):
 
 
 IDLE = Pace(1_500, 1)
+
+
+class Fetched(dict[Any, Any]):
+    """Records by partition, and the group's generation in which they were fetched."""
+
+    def __init__(self, records: Mapping[Any, Any], generation: int) -> None:
+        super().__init__(records)
+        self.generation = generation
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust has no type hints for its callers
@@ -53,8 +61,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         """Send a heartbeat between the regular ones."""
         await self._consumer._coordinator._do_heartbeat()
 
-    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
-        found = await super()._fetch_records(consumer, *args, **kwargs)
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Fetched:
+        # The generation is read in the thread that sets it, when the records are there: a fetch begun in one generation may
+        # end in the next, behind the positions that recovery has sought by then. Nobody would ask for these records again.
+        found = Fetched(await super()._fetch_records(consumer, *args, **kwargs), self.app.consumer_generation_id)
         fetcher, pace = consumer._fetcher, self.consumer.transport.busy if found else IDLE
         fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes = pace
         return found

@@ -39,7 +39,7 @@ class World:
         self.failure: KafkaException | None = None
         consumer = SimpleNamespace(assignment=lambda: {TP(TOPIC, partition) for partition in self.positions})
         self.app: Any = SimpleNamespace(consumer=consumer, rebalancing=False, tables=SimpleNamespace(recovery=self.recovery))
-        self.probe = Probe(self.app, TOPIC, self.health, Watchdog(60), self._answer, lambda: self.now)
+        self.probe = Probe(self.app, TOPIC, self.health, Watchdog(60), Watchdog(60), self._answer, lambda: self.now)
 
     def _answer(self, partitions: list[int]) -> dict[int, Position]:
         if self.failure:
@@ -179,3 +179,14 @@ def test_partition_of_a_table_that_another_worker_has_now_counts_no_longer() -> 
     world.recovery.active_tps.clear()
     world.look(3)
     assert left_to_read("moved") == 0
+
+
+def test_tables_for_which_no_record_comes_end_the_worker() -> None:
+    world = World(p0=STUCK)
+    world.recovery.in_recovery = True
+    changelog(world, "stuck", 0, offset=9, end=50)
+    world.look(0, 30)
+    world.recovery.active_offsets[TP("app-stuck-changelog", 0)] = 10
+    world.look(59, 118)
+    with pytest.raises(WorkerFailed, match="of 39 changelog records left to read none has come"):
+        world.look(119)
