@@ -171,15 +171,14 @@ class CandleSeries:
             newest[name] = max(open_time, newest.get(name, 0))
         if len(newest) < len(self._intervals):
             return nowhere
-        keys = list(newest.items())
-        if any(not self._has_room_for_runs(self.state.open[key].candle) for key in keys):
+        if not self.has_room_for_runs():
             return nowhere
-        return max(newest.values()), min(map(self._close_time, keys))
+        return max(newest.values()), min(map(self._close_time, newest.items()))
 
-    @staticmethod
-    def _has_room_for_runs(candle: Candle) -> bool:
+    def has_room_for_runs(self) -> bool:
+        """Whether every open candle has room for any one run; if not, the window is to be asked for again."""
         most_volume, most_amount = _ROOM_FOR_RUNS
-        return candle.volume < most_volume and candle.amount < most_amount
+        return all(held.candle.volume < most_volume and held.candle.amount < most_amount for held in self.state.open.values())
 
     # trades
 
@@ -294,7 +293,10 @@ class CandleSeries:
         self._dirty.discard(key)
         earlier = self._closed.get(key)
         if earlier is not None and earlier.source_offset >= offset:
-            return []  # closed, perhaps corrected too, by an earlier run whose state was lost with its last writes
+            # Closed, perhaps corrected too, by an earlier run whose state was lost with its last writes. It is told again, or
+            # an UPDATE that this run has just repeated would stay the last word of a compacted topic.
+            kind = CandleEventKind.CLOSE if earlier.revision == 1 else CandleEventKind.CORRECTION
+            return [self._close(key, earlier, kind)]
         gap, complete = self._flags(key)
         return [self._close(key, ClosedCandle(candle, 1, offset, complete, gap), CandleEventKind.CLOSE)]
 

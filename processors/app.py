@@ -40,6 +40,9 @@ ROCKSDB = {"driver": "rocksdict", "write_buffer_size": 8 << 20, "block_cache_siz
 BUFFERED_BATCHES = 4
 """Batches of a partition waiting for an agent before fetching pauses."""
 
+LONGEST_POLL_INTERVAL = 2_000_000
+"""Seconds without a fetch after which the client leaves its group and does not come back; the watchdog sees to that instead."""
+
 LINGER_SECONDS = 0.001
 """How long an output may wait for others: all of a commit are sent together anyway."""
 
@@ -149,6 +152,7 @@ def _faust_app(settings: Settings) -> Any:
         broker_session_timeout=worker.session_timeout_seconds,
         broker_heartbeat_interval=worker.heartbeat_seconds,
         broker_request_timeout=max(90.0, worker.session_timeout_seconds),
+        broker_max_poll_interval=LONGEST_POLL_INTERVAL,
         consumer_group_instance_id=worker.instance_id,
         store=f"{DISK if processors_.store == 'rocksdict' else MEMORY}://",
         datadir=str(Path(processors_.state_dir).expanduser()),

@@ -43,9 +43,10 @@ class Batch:
     """Consecutive records of one partition: what the event of a batched topic carries.
 
     `parts` are Kafka's own record batches as views (`processors.transport.views`), or lists of plain records; iterating over
-    either gives plain records. `generation` is the group's; `previous` the last offset of the batch delivered before it, None
-    for the generation's first; `end` the partition's when the batch was fetched. `readers` is how many agents read it: what
-    they need only once is kept for the others, and the records are let go when the last has read them.
+    either gives plain records. `generation` is the consumer's count of rebalances; `previous` the last offset of the batch
+    delivered before it, None for the generation's first; `end` the partition's when the batch was fetched. `readers` is how
+    many agents read it: what they need only once is kept for the others, and the records are let go when the last has read
+    them.
     """
 
     topic: str

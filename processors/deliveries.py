@@ -8,7 +8,7 @@ the fence lets it through; a duplicate that arises so is told by its version.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -53,9 +53,9 @@ Offsets = dict[tuple[str, int], int]
 
 @dataclass(slots=True)
 class _Round:
-    left: int = 0
+    left: int
     offsets: Offsets = field(default_factory=dict)
-    failed: list[tuple[Message, KafkaError]] = field(default_factory=list)
+    failed: dict[int, KafkaError] = field(default_factory=dict)  # by the message's place in the round
 
 
 class Deliveries:
@@ -72,24 +72,26 @@ class Deliveries:
         Raises Superseded when the partitions have been shared out anew meanwhile, DeliveryFailed where no retry can help.
         """
         offsets: Offsets = {}
-        while messages:
-            await self._fence.passed(generation)
-            done = await self._attempt(messages)
-            for place, offset in done.offsets.items():
-                offsets[place] = max(offset, offsets.get(place, -1))
-            messages = [message for message, _ in done.failed]
-            if done.failed:
-                await self._before_retry(done.failed)
-            else:
-                self._on_failing(None)
+        try:
+            while messages:
+                done = await self._attempt(messages, generation)
+                for place, offset in done.offsets.items():
+                    offsets[place] = max(offset, offsets.get(place, -1))
+                if done.failed:
+                    await self._before_retry(messages, done.failed)
+                messages = to_repeat(messages, done.failed)
+        finally:
+            self._on_failing(None)
         return offsets
 
-    async def _attempt(self, messages: Sequence[Message]) -> _Round:
+    async def _attempt(self, messages: Sequence[Message], generation: int) -> _Round:
         current = _Round(len(messages))
-        for message in messages:
-            while not self._is_produced(message, current):
+        await self._fence.passed(generation)
+        for number, message in enumerate(messages):
+            while not self._is_produced(message, number, current):
                 self._producer.poll(0)
                 await asyncio.sleep(LONGEST_PAUSE)
+                await self._fence.passed(generation)
         pause = FIRST_PAUSE
         self._producer.poll(0)
         while current.left:
@@ -98,16 +100,16 @@ class Deliveries:
             self._producer.poll(0)
         return current
 
-    def _is_produced(self, message: Message, current: _Round) -> bool:
+    def _is_produced(self, message: Message, number: int, current: _Round) -> bool:
         """Give a record to the library; False when its queue is full."""
 
         def report(error: KafkaError | None, delivered: Any) -> None:
             current.left -= 1
             if error is not None:
-                current.failed.append((message, error))
+                current.failed[number] = error
                 return
             place, offset = (message.topic, message.partition), delivered.offset()
-            if offset > current.offsets.get(place, -1):
+            if offset is not None and offset > current.offsets.get(place, -1):  # none: a retry of what was there already
                 current.offsets[place] = offset
 
         try:
@@ -118,12 +120,29 @@ class Deliveries:
             report(error.args[0], None)
         return True
 
-    async def _before_retry(self, failed: Sequence[tuple[Message, KafkaError]]) -> None:
-        message, error = failed[0]
-        text = f"{len(failed)} records not delivered, the first to {message.topic}[{message.partition}]: {error.str()}"
-        if hopeless := [one for one in failed if one[1].fatal() or one[1].code() in _HOPELESS]:
-            message, error = hopeless[0]
-            raise DeliveryFailed(f"{message.topic}[{message.partition}]: {error.str()}")
+    async def _before_retry(self, messages: Sequence[Message], failed: Mapping[int, KafkaError]) -> None:
+        number, error = next(((number, error) for number, error in failed.items() if is_hopeless(error)), (-1, None))
+        if error is not None:
+            raise DeliveryFailed(f"{messages[number].topic}[{messages[number].partition}]: {error.str()}")
+        number, error = next(iter(failed.items()))
+        first = f"{messages[number].topic}[{messages[number].partition}]: {error.str()}"
+        text = f"{len(failed)} records not delivered, the first to {first}"
         log.warning("sending again what was not delivered", error=text)
         self._on_failing(text)
         await asyncio.sleep(RETRY_SECONDS)
+
+
+def to_repeat(messages: Sequence[Message], failed: Collection[int]) -> list[Message]:
+    """What is sent again: the failed ones, and those behind them with the same key, or an older version would come last."""
+    begun: set[tuple[str, int, bytes | None]] = set()
+    found = []
+    for number, message in enumerate(messages) if failed else ():
+        if number in failed or message[:3] in begun:
+            begun.add(message[:3])
+            found.append(message)
+    return found
+
+
+def is_hopeless(error: KafkaError) -> bool:
+    """Whether no retry can help."""
+    return error.fatal() or error.code() in _HOPELESS

@@ -3,7 +3,8 @@
 Without transactions nothing stops the records of a worker that was cut off, or frozen, until others had its partitions. So it
 writes only while the last heartbeat that the group answered is younger than half the session, and no record is tried longer
 than the other half: what it writes reaches the topics before anybody else can have the partitions. Where the heartbeats fail it
-waits; either one succeeds again, or the group has gone on without it.
+waits; either one succeeds again, or the group has gone on without it. (A second worker with the same instance id gets the
+partitions at once. That is a mistake in the settings; versions and recovery by the highest offset bound what it can spoil.)
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Membership(Protocol):
 
     @property
     def generation(self) -> int | None:
-        """The group's generation it belongs to; None while partitions are being shared out."""
+        """A number for each time that partitions were shared out; None while they are being shared out."""
 
     @property
     def heartbeat_at(self) -> float:

@@ -4,7 +4,8 @@ Batches are folded as they come; what they bring about is kept in memory. At eac
 or after every batch), in this order, each step waiting for the broker's acknowledgement:
 1. dead letters of what cannot be taken in;
 2. outputs;
-3. tables, one after the other as the computation lists them: first their changelogs, then their stores;
+3. tables, one after the other as the computation lists them: first their changelogs, then their stores. Deletions come last:
+   what a replay would need is there until everything else is;
 4. the batches, whose offsets Faust commits later.
 Folding goes on while a commit waits; the next commit begins when it is done.
 
@@ -21,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +41,9 @@ from schemas.topics import DEAD_LETTERS
 log = get_logger(__name__)
 
 REGISTRY_RETRY_SECONDS = 1.0
+
+IDLE_SECONDS = 5.0
+"""How long a worker that has nothing to do keeps what it folded for partitions that others have now."""
 
 MOST_BATCHES = 128
 """Batches folded and not committed; beyond them folding waits for the commit, and fetching for folding."""
@@ -155,6 +160,8 @@ class BatchLoop:
         share = self._share_of(batch)
         self._check_follows(share, batch)
         await self._fold(share, batch)
+        if not self._ways.fence.is_current(batch.generation):
+            return  # taken away while the registry was waited for
         if batch.end is not None:
             check_known(batch.topic, batch.partition, share.fold.known, batch.end)
         self._hooks.on_batch(self._name, batch)
@@ -214,7 +221,10 @@ class BatchLoop:
 
     async def _commit_again_and_again(self) -> None:
         while True:
-            await self._arrived.wait()
+            while not self._arrived.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._arrived.wait(), IDLE_SECONDS)
+                self._drop_superseded()
             await asyncio.sleep(self._settings.commit_seconds)
             self._arrived.clear()
             await self.commit()
@@ -232,11 +242,15 @@ class BatchLoop:
         writes = {name: [(share, share.views[name].take()) for share in shares] for name in self._computation.tables}
         try:
             await self._publish(effects, generation)
-            for name, found in writes.items():
-                await self._store(name, found, generation)
+            for is_deleting in (False, True):
+                for name, found in writes.items():
+                    await self._store(name, only(found, is_deleting=is_deleting), generation)
         except Superseded:
             self._drop_superseded()
             return
+        for share in shares:
+            for view in share.views.values():
+                view.landed()
         for event in events:
             await self._stream.ack(event)
         self._hooks.on_commit(time.monotonic() - started)
@@ -270,11 +284,15 @@ class BatchLoop:
             partition = share.batch.partition
             if writes:
                 encoded = ((key.encode(), value) for key, value in writes.items())
-                table.write(partition, encoded, offsets[changelog, partition])
-            share.views[name].landed()
+                table.write(partition, encoded, offsets.get((changelog, partition)))
 
     def _drop_superseded(self) -> None:
         """Let go of what belongs to an earlier generation: it is read again."""
         is_current = self._ways.fence.is_current
         self._pending = [event for event in self._pending if is_current(event.value.generation)]
         self._shares = {number: share for number, share in self._shares.items() if is_current(share.batch.generation)}
+
+
+def only(found: list[tuple[_Share, Writes]], *, is_deleting: bool) -> list[tuple[_Share, Writes]]:
+    """The deletions among these writes, or all but them."""
+    return [(share, {key: value for key, value in writes.items() if (value is None) is is_deleting}) for share, writes in found]

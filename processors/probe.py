@@ -16,7 +16,7 @@ from processors.watchdog import Position, Watchdog
 from runtime import metrics
 from runtime.health import Health
 
-WAITED_FOR = frozenset({"registry", "deliveries", "membership"})
+WAITED_FOR = frozenset({"registry", "deliveries"})
 """Checks of a worker's health whose failing is a known reason why it does not get ahead."""
 
 

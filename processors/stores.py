@@ -47,15 +47,16 @@ class DiskStore(rocksdb.Store):  # type: ignore[misc]  # Faust has no type hints
             raise self._unusable(error) from error
         return value
 
-    def write(self, partition: int, changes: Changes, offset: int) -> None:
-        """Store values together with the offset in the changelog up to which they are complete."""
+    def write(self, partition: int, changes: Changes, offset: int | None) -> None:
+        """Store values together with the offset in the changelog up to which they are complete, None where it is not known."""
         batch = rocksdict.WriteBatch(raw_mode=True)
         for key, value in changes:
             if value is None:
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(self.offset_key, str(offset).encode())
+        if offset is not None:
+            batch.put(self.offset_key, str(offset).encode())
         database = self._db_for_partition(partition)
         try:
             database.write(batch)
@@ -82,7 +83,7 @@ class MemoryStore(memory.Store):  # type: ignore[misc]
         value: bytes | None = self.data.get(key)
         return value
 
-    def write(self, partition: int, changes: Changes, offset: int) -> None:
+    def write(self, partition: int, changes: Changes, offset: int | None) -> None:
         """Store values, and whose they are, so that Faust can forget those of partitions given up."""
         for key, value in changes:
             if value is None:

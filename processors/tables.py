@@ -37,7 +37,7 @@ class StoredTable(faust.Table):  # type: ignore[misc]  # Faust has no type hints
         value: bytes | None = self.data.read(partition, key)
         return value
 
-    def write(self, partition: int, changes: Changes, offset: int) -> None:
+    def write(self, partition: int, changes: Changes, offset: int | None) -> None:
         """Store values with the offset in the changelog up to which they are complete. Raises TablesUnusable."""
         self.data.write(partition, changes, offset)
 

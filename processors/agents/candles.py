@@ -68,7 +68,8 @@ class CandlesFold:
         self._grace = grace
         self._encoders = encoders(compiled=scope.compiled)
         trade_id, mark_id = (scope.codec.schema_id(scope.topic, record_type) for record_type in (Trade, TimeMark))
-        self._folder = open_folder(Contract(trade_id, mark_id, scope.max_skew), self._apply, compiled=scope.compiled)
+        self._contract = Contract(trade_id, mark_id, scope.max_skew)
+        self._folder = open_folder(self._contract, self._apply, compiled=scope.compiled)
         self._series: dict[str, CandleSeries] = {}
         self._touched: dict[str, CandleSeries] = {}
         self._events: list[CandleEvent] = []
@@ -84,7 +85,10 @@ class CandlesFold:
     def take(self) -> Effects:
         """Events since the last commit in order, then the UPDATEs; the state of every instrument that changed is stored."""
         for instrument in self._folder.touched():
-            self._merge_run(instrument, self._series[instrument])
+            series = self._series[instrument]
+            self._merge_run(instrument, series)
+            if not series.has_room_for_runs():
+                self._folder.arm(instrument, series.window())
         for instrument, series in self._touched.items():
             self._events += series.updates()
             if series.changed:
@@ -146,8 +150,7 @@ class CandlesFold:
 
     def _forget_series(self) -> None:
         """Let all series go: everything is stored, and runs begin anew from what is read back."""
-        for instrument in self._series:
-            self._folder.arm(instrument, None)
+        self._folder = open_folder(self._contract, self._apply, compiled=self._scope.compiled)
         self._series.clear()
 
 

@@ -61,8 +61,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     @property
     def generation(self) -> int | None:
-        """The group's generation this worker belongs to; None while partitions are being shared out."""
-        return None if self.app.rebalancing else int(self.app.consumer_generation_id)
+        """How often partitions were shared out as this worker saw it; None while they are being shared out.
+
+        The group's own number does not tell two times of ownership apart: a worker whose instance id another one took over
+        meanwhile may come back to the same number.
+        """
+        return None if self.app.rebalancing else int(self.app.rebalancing_count)
 
     @property
     def heartbeat_at(self) -> float:
@@ -91,7 +95,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return tp.topic in self.transport.readers
 
     def _is_current(self, generation: int) -> bool:
-        return bool(self.flow_active) and self.app.consumer_generation_id == generation
+        return bool(self.flow_active) and self.app.rebalancing_count == generation
 
     async def _deliver(self, generation: int, records: Mapping[TP, list[Any]], active: set[TP] | None) -> None:
         await asyncio.sleep(0)
@@ -193,14 +197,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             None,
             None,
             tp,
-            generation_id=generation,
+            generation_id=self.app.consumer_generation_id,
         )
 
     def ack(self, message: ConsumerMessage) -> bool:
         """Acknowledge a message; a batch of an earlier generation belongs to whoever reads it again."""
         if not isinstance(message, BatchMessage):
             return bool(super().ack(message))
-        if message.acked or message.generation_id != self.app.consumer_generation_id:
+        if message.acked or message.value.generation != self.app.rebalancing_count:
             return False
         message.acked = True
         self._unacked_messages.discard(message)

@@ -26,7 +26,7 @@ IDLE = Pace(1_500, 1)
 
 
 class Fetched(dict[Any, Any]):
-    """Records by partition, and the group's generation in which they were fetched."""
+    """Records by partition, and the generation in which they were fetched, as `BatchConsumer` counts it."""
 
     def __init__(self, records: Mapping[Any, Any], generation: int) -> None:
         super().__init__(records)
@@ -64,7 +64,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Fetched:
         # The generation is read in the thread that sets it, when the records are there: a fetch begun in one generation may
         # end in the next, behind the positions that recovery has sought by then. Nobody would ask for these records again.
-        found = Fetched(await super()._fetch_records(consumer, *args, **kwargs), self.app.consumer_generation_id)
+        found = Fetched(await super()._fetch_records(consumer, *args, **kwargs), self.app.rebalancing_count)
         fetcher, pace = consumer._fetcher, self.consumer.transport.busy if found else IDLE
         fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes = pace
         return found

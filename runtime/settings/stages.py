@@ -149,8 +149,9 @@ class WorkerSettings(Section):
     heartbeat_seconds: Seconds = 3.0
     """How often a worker tells the group that it is there."""
     stalled_after_seconds: Seconds = 120.0
-    """A worker with a lag whose committed offset has not moved for so long ends itself. Time in which it rebuilds tables or
-    waits for the schema registry does not count."""
+    """A worker with a lag whose committed offset has not moved for so long ends itself; so does one that rebuilds tables and
+    has read no record of a changelog for so long. Time in which it waits for the broker, the schema registry or a topic that
+    takes no records does not count."""
     instance_id: Maybe[Text] = None
     """Name by which its group knows a worker that is started again, so that it takes its partitions back at once and the others
     keep theirs. No other worker of the group may have it; `tapeline process --workers` adds the worker's number to it."""

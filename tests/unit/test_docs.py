@@ -126,7 +126,8 @@ def is_setting(key: str) -> bool:
 
 
 def targets() -> set[str]:
-    return set(re.findall(r"^([a-z0-9-]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"^([a-z0-9-]+):(?!=)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    return named | {path.stem.replace("_", "-") for path in ROOT.glob("benchmarks/bench_*.py")}
 
 
 def paths(text: str) -> set[str]:

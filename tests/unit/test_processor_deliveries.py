@@ -75,17 +75,38 @@ def test_round_ends_with_the_highest_offset_of_each_partition() -> None:
 
 
 def test_nothing_to_send_is_done_at_once() -> None:
-    assert send(Producer(), rounds=0) == ({}, [])
+    assert send(Producer(), rounds=0) == ({}, [None])
 
 
 def test_record_that_was_not_delivered_in_time_is_sent_again_and_told() -> None:
     producer = Producer(None, KafkaError(KafkaError._MSG_TIMED_OUT))
     offsets, told = send(producer, b"a", b"b", b"c")
-    assert producer.sent == [b"a", b"b", b"c", b"b"]
-    assert offsets == {("t", 3): 4}
+    assert producer.sent == [b"a", b"b", b"c", b"b", b"c"]
+    assert offsets == {("t", 3): 5}
     assert len(told) == 2
     assert "1 records not delivered, the first to t[3]" in str(told[0])
     assert told[1] is None
+
+
+def test_record_behind_a_failed_one_of_its_key_is_sent_again_too_so_that_the_newest_stays_last() -> None:
+    found = [Message("t", 3, b"k", b"old"), Message("t", 3, b"other", b"x"), Message("t", 3, b"k", b"new")]
+    producer = Producer(KafkaError(KafkaError._MSG_TIMED_OUT))
+    asyncio.run(Deliveries(producer, Fence(), lambda reason: None).send(found, 1))  # type: ignore[arg-type]
+    assert producer.sent == [b"old", b"x", b"new", b"old", b"new"]
+
+
+def test_retry_that_the_broker_knew_already_has_no_offset() -> None:
+    class Known(Delivered):
+        def offset(self) -> Any:
+            return None
+
+    class KnowingProducer(Producer):
+        def poll(self, timeout: float) -> None:
+            for report, _ in self._reports:
+                report(None, Known(0))
+            self._reports = []
+
+    assert send(KnowingProducer(), b"a") == ({}, [None])
 
 
 def test_full_queue_of_the_library_is_waited_for() -> None:
@@ -96,8 +117,8 @@ def test_full_queue_of_the_library_is_waited_for() -> None:
 
 def test_record_that_the_library_refuses_to_take_is_sent_again() -> None:
     producer = Producer(KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)))
-    assert send(producer, b"a", b"b")[0] == {("t", 3): 2}
-    assert producer.sent == [b"b", b"a"]
+    assert send(producer, b"a", b"b")[0] == {("t", 3): 3}
+    assert producer.sent == [b"b", b"a", b"b"]
 
 
 @pytest.mark.parametrize("answer", [KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), KafkaException(KafkaError(KafkaError._FATAL))])
@@ -107,7 +128,8 @@ def test_record_that_can_never_be_delivered_ends_the_round_with_its_place(answer
 
 
 def test_records_are_not_sent_again_once_the_group_has_gone_on() -> None:
-    producer = Producer(KafkaError(KafkaError._MSG_TIMED_OUT))
+    producer, told = Producer(KafkaError(KafkaError._MSG_TIMED_OUT)), list[str | None]()
     with pytest.raises(Superseded):
-        send(producer, b"a", rounds=1)
+        asyncio.run(Deliveries(producer, Fence(1), told.append).send([Message("t", 3, b"k", b"a")], 1))  # type: ignore[arg-type]
     assert producer.sent == [b"a"]
+    assert told[-1] is None, "nothing is failing any more"

@@ -28,7 +28,7 @@ class Consumer(BatchConsumer):
         self.transport = SimpleNamespace(
             readers={PLACE.topic: 1}, has_views=False, on_expired=on_expired, on_lost=self._note_lost
         )
-        self.app = SimpleNamespace(rebalancing=False, consumer_generation_id=1)
+        self.app = SimpleNamespace(rebalancing=False, rebalancing_count=1, consumer_generation_id=7)
         self.log_of_topic, self.flow_active, self.suspend_flow = log, True, asyncio.Event()
         self._read_offset: dict[TP, int | None] = {PLACE: read}
         self._delivered: dict[TP, tuple[int, int]] = {}

@@ -51,7 +51,7 @@ class Recovering(StoredTable):
 
     def __init__(self) -> None:
         self.stored: dict[bytes, bytes | None] = {}
-        self.offsets: dict[int, int] = {}
+        self.offsets: dict[int, int | None] = {}
         self.failures: list[BaseException] = []
         self.on_failure = self.failures.append
 
@@ -62,7 +62,7 @@ class Recovering(StoredTable):
     def read(self, partition: int, key: bytes) -> bytes | None:
         return self.stored.get(key)
 
-    def write(self, partition: int, changes: Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
+    def write(self, partition: int, changes: Iterable[tuple[bytes, bytes | None]], offset: int | None) -> None:
         self.stored.update(changes)
         self.offsets[partition] = offset
 

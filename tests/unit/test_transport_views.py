@@ -112,7 +112,7 @@ def read(
         for one in records:
             batches.append(one)
             found += one if topic == "viewed" else [plain(one)]
-    except (KafkaError, ArithmeticError, AssertionError, ValueError, struct.error) as raised:
+    except (KafkaError, ArithmeticError, AssertionError, SystemError, ValueError, struct.error) as raised:
         error = type(raised)
     return Reading(batches, found, error, records.next_fetch_offset)
 
