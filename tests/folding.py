@@ -63,11 +63,13 @@ class Runner:
         self.fold.fold(batch_of([raw_of(record, self.offset + number) for number, record in enumerate(records)]))
         self.offset += len(records)
 
-    def commit(self) -> Effects:
-        """Take what came of the records since the last commit; store what is to be stored."""
+    def commit(self, *tables: str) -> Effects:
+        """Take what came of the records since the last commit; store what is to be stored, into `tables` or all of them."""
         effects = self.fold.take()
         for name, view in self._views.items():
             for key, value in view.take().items():
+                if tables and name not in tables:
+                    continue
                 if value is None:
                     self.tables[name].pop(key, None)
                 else:

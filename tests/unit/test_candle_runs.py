@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.candle import CandleEvent, CandleEventKind
-from market.candle_series import CandleSeries, ClosedCandle, SeriesState
+from market.candle_series import LARGEST_RUN_VOLUME, CandleSeries, ClosedCandle, SeriesState
 from market.interval import parse_interval
 from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
 from processors.agents import candles
@@ -141,3 +141,28 @@ def test_run_of_trades_is_summed_up_without_the_full_rules(monkeypatch: pytest.M
     assert applied == [0]
     assert (effects.trades, effects.counts["applied"], effects.counts["duplicate"]) == (400, 400, 1)
     assert isinstance(found[0], Trade)
+
+
+@given(streams(), st.integers(1, 60))
+def test_newest_version_is_the_last_word_after_a_crash_between_the_two_tables(
+    records: list[TradeStreamRecord], size: int
+) -> None:
+    runner = Runner(candles.build(ProcessorSettings(intervals=INTERVALS)))
+    runner.take_in(records[:size])
+    outputs = list(runner.commit("closed-candles").outputs)
+    runner.open()
+    runner.offset = 0
+    outputs += runner.batch(records).outputs
+    events = [record for _, record in outputs if isinstance(record, CandleEvent)]
+    last_word = {(event.instrument, event.interval, event.open_time): event.version for event in events}
+    assert last_word == {key: event.version for key, event in newest(events).items()}
+    assert newest(events) == newest(one_by_one(records)[2])
+
+
+def test_candle_that_has_no_room_for_another_run_takes_its_trades_by_the_full_rules() -> None:
+    most = 10**38 - 1
+    runner = Runner(candles.build(ProcessorSettings()))
+    sizes = [most - LARGEST_RUN_VOLUME - 1, 1, LARGEST_RUN_VOLUME - 1, LARGEST_RUN_VOLUME - 1]
+    found = [make_trade(number, at=START + number)._replace(price=1, size=size) for number, size in enumerate(sizes, start=1)]
+    refused = [refusal.reason for trade in found for refusal in runner.batch([trade]).refusals]
+    assert refused == ["too_large"]
