@@ -43,7 +43,7 @@ BUFFERED_BATCHES = 4
 LONGEST_POLL_INTERVAL = 2_000_000
 """Seconds without a fetch after which the client leaves its group and does not come back; the watchdog sees to that instead."""
 
-LINGER_SECONDS = 0.001
+LINGER_SECONDS = 0.0005
 """How long an output may wait for others: all of a commit are sent together anyway."""
 
 STEADY, SWIFT = Pace(10, 100_000), Pace(3, 100_000)

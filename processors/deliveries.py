@@ -8,6 +8,7 @@ the fence lets it through; a duplicate that arises so is told by its version.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -19,8 +20,8 @@ from runtime.logs import get_logger
 
 log = get_logger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.0005, 0.004
-"""Seconds between two looks for delivery reports."""
+PAUSE, LONG_PAUSE, SOON = 0.0007, 0.01, 0.1
+"""Seconds between two looks for delivery reports; the long pause when they do not come soon."""
 
 RETRY_SECONDS = 1.0
 """Pause before records are sent again whose delivery failed."""
@@ -90,13 +91,12 @@ class Deliveries:
         for number, message in enumerate(messages):
             while not self._is_produced(message, number, current):
                 self._producer.poll(0)
-                await asyncio.sleep(LONGEST_PAUSE)
+                await asyncio.sleep(LONG_PAUSE)
                 await self._fence.passed(generation)
-        pause = FIRST_PAUSE
         self._producer.poll(0)
+        produced_at = time.monotonic()
         while current.left:
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            await asyncio.sleep(PAUSE if time.monotonic() - produced_at < SOON else LONG_PAUSE)
             self._producer.poll(0)
         return current
 

@@ -42,6 +42,10 @@ log = get_logger(__name__)
 
 REGISTRY_RETRY_SECONDS = 1.0
 
+PAUSES_PER_COMMIT, LONGEST_PAUSE = 2, 0.5
+"""A worker that catches up has commits that take long: it spends no more than a third of its time on them. One that took long
+because the broker was away says nothing of the next."""
+
 IDLE_SECONDS = 5.0
 """How long a worker that has nothing to do keeps what it folded for partitions that others have now."""
 
@@ -120,6 +124,7 @@ class BatchLoop:
         self._pending: list[Any] = []  # events folded and not acknowledged
         self._arrived, self._room = asyncio.Event(), asyncio.Event()
         self._committing = asyncio.Lock()
+        self._last_commit_seconds = 0.0
         self._stream: Any = None
 
     async def run(self, stream: Any) -> None:
@@ -225,9 +230,14 @@ class BatchLoop:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._arrived.wait(), IDLE_SECONDS)
                 self._drop_superseded()
-            await asyncio.sleep(self._settings.commit_seconds)
+            await asyncio.sleep(self._pause())
             self._arrived.clear()
             await self.commit()
+
+    def _pause(self) -> float:
+        """Seconds to the next commit. For the lowest latency there is none."""
+        at_least = self._settings.commit_seconds
+        return max(at_least, min(PAUSES_PER_COMMIT * self._last_commit_seconds, LONGEST_PAUSE)) if at_least else 0.0
 
     async def _commit(self) -> None:
         started = time.monotonic()
@@ -253,7 +263,8 @@ class BatchLoop:
                 view.landed()
         for event in events:
             await self._stream.ack(event)
-        self._hooks.on_commit(time.monotonic() - started)
+        self._last_commit_seconds = time.monotonic() - started
+        self._hooks.on_commit(self._last_commit_seconds)
         for share, brought in effects:
             self._hooks.on_effects(self._name, share.batch.topic, brought)
 

@@ -47,6 +47,7 @@ def producer_options(
         "acks": "all",
         "compression.type": "lz4",
         "linger.ms": linger_seconds * 1000,
+        "socket.nagle.disable": True,  # what lingers has lingered already
         "queue.buffering.max.kbytes": max(1, queue_bytes // 1024),
         "queue.buffering.max.messages": 0,  # no limit of its own: bytes are what memory is made of
         "delivery.timeout.ms": round(delivery_timeout_seconds * 1000),

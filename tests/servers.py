@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tapeline.embedded import Addresses, EmbeddedError, EmbeddedStack
+from tapeline.embedded import Addresses, EmbeddedError, EmbeddedStack, kafka
 
 __all__ = ["Addresses", "servers", "throwaway_stack"]
 
@@ -41,9 +41,13 @@ def servers() -> Iterator[Addresses]:
 
 
 @contextmanager
-def throwaway_stack(names: Iterable[str] | None = None) -> Iterator[EmbeddedStack]:
-    """An embedded stack of one's own, for tests that kill, freeze or break servers; all of it is gone afterwards."""
+def throwaway_stack(names: Iterable[str] | None = None, *, broker: str = "") -> Iterator[EmbeddedStack]:
+    """An embedded stack of one's own, for tests that kill, freeze or break servers; all of it is gone afterwards.
+
+    `broker` are settings of Kafka's that win over those of the stack.
+    """
     folder = Path(tempfile.mkdtemp(prefix="tapeline-test-"))  # pytest's own folders are closed to PostgreSQL's user
+    (folder / kafka.ADDED_SETTINGS).write_text(broker, encoding="utf-8")
     try:
         with EmbeddedStack(folder, names, durable=False) as stack:
             yield stack

@@ -22,6 +22,9 @@ NEEDS: tuple[str, ...] = ()
 MAVEN: tuple[str, ...] = ("org.apache.kafka:kafka_2.13:4.1.1", "org.slf4j:slf4j-simple:1.7.36")
 STOP_SIGNAL: signal.Signals = signal.SIGTERM
 
+ADDED_SETTINGS = "kafka.properties"
+"""File in the data folder with settings of one's own, which win; {host}, {port} and {controller} stand for the addresses."""
+
 # The broker's session is short because a killed broker may come back only when its last session is over.
 _SETTINGS = """\
 process.roles=broker,controller
@@ -98,7 +101,11 @@ def address(site: Site) -> str:
 def _write_settings(site: Site) -> Path:
     path = site.home / "server.properties"
     ports = {"port": site.ports["kafka"], "controller": site.ports["kafka-controller"]}
-    path.write_text(_SETTINGS.format(host=HOST, **ports))
+    added = site.home.parent / ADDED_SETTINGS
+    text = _SETTINGS + (
+        added.read_text(encoding="utf-8") if added.exists() else ""
+    )  # of two lines with one key the last counts
+    path.write_text(text.format(host=HOST, **ports), encoding="utf-8")
     return path
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tapeline.embedded import EmbeddedStack, kafka
+from tapeline.embedded import EmbeddedStack
 from tests.cluster import Cluster
-from tests.faults.proxy import Line, with_second_listener
+from tests.faults.proxy import Line, second_listener
 from tests.faults.rig import Rig, Worker
 from tests.servers import Addresses, throwaway_stack
 
@@ -80,12 +80,10 @@ def line() -> Iterator[Line]:
 @pytest.fixture(scope="session")
 def shared(line: Line, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     """Servers that may be killed; who kills one starts it again."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kafka, "_SETTINGS", with_second_listener(kafka._SETTINGS, line) + ACCESS_RULES)
-        with throwaway_stack(["kafka", "registry"]) as stack:
-            shared = Shared(stack, tmp_path_factory.mktemp("faults"))
-            yield shared
-            shared.spoil()
+    with throwaway_stack(["kafka", "registry"], broker=second_listener(line) + ACCESS_RULES) as stack:
+        shared = Shared(stack, tmp_path_factory.mktemp("faults"))
+        yield shared
+        shared.spoil()
 
 
 @pytest.fixture

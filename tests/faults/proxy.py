@@ -133,14 +133,10 @@ def _abort(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-def with_second_listener(settings: str, line: Line) -> str:
-    """The broker's settings with a port that only the line leads to."""
-    added = {
-        "listeners=": f",DISTURBED://127.0.0.1:{line.target}",
-        "advertised.listeners=": f",DISTURBED://127.0.0.1:{line.port}",
-        "listener.security.protocol.map=": ",DISTURBED:PLAINTEXT",
-    }
-    return "".join(
-        next((text + more + "\n" for key, more in added.items() if text.startswith(key)), text + "\n")
-        for text in settings.splitlines()
+def second_listener(line: Line) -> str:
+    """Settings of a broker with a port besides its own that only the line leads to."""
+    return (
+        f"listeners=PLAINTEXT://{{host}}:{{port}},CONTROLLER://{{host}}:{{controller}},DISTURBED://127.0.0.1:{line.target}\n"
+        f"advertised.listeners=PLAINTEXT://{{host}}:{{port}},DISTURBED://127.0.0.1:{line.port}\n"
+        "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,DISTURBED:PLAINTEXT\n"
     )

@@ -61,6 +61,14 @@ def test_kafka_listens_on_loopback_only_and_creates_no_topics_by_itself(site: Si
     assert settings["log.dirs"] == "data"
 
 
+def test_settings_of_ones_own_win_over_those_of_the_stack(site: Site) -> None:
+    (site.home.parent / kafka.ADDED_SETTINGS).write_text("min.insync.replicas=2\nsocket.address={host}:{port}\n")
+    kafka.command(site)
+    settings = dict(line.split("=", 1) for line in (site.home / "server.properties").read_text().splitlines())
+    assert (settings["min.insync.replicas"], settings["socket.address"]) == ("2", "127.0.0.1:21001")
+    (site.home.parent / kafka.ADDED_SETTINGS).unlink()
+
+
 def test_the_registry_keeps_its_schemas_in_kafka(site: Site) -> None:
     program = site.cache / "apicurio-registry-3.0.9"
     program.mkdir(parents=True)
