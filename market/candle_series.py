@@ -126,8 +126,7 @@ class CandleSeries:
 
     def updates(self) -> list[CandleEvent]:
         """UPDATE events of the open candles that changed since they were last asked for, oldest candle first."""
-        dirty, self._dirty = self._dirty, set()
-        keys = sorted(dirty, key=itemgetter(1)) if len(dirty) > 1 else dirty
+        keys, self._dirty = sorted(self._dirty, key=itemgetter(1)), set()
         return [self._open_event(key, CandleEventKind.UPDATE) for key in keys if key in self.state.open]
 
     # runs

@@ -45,8 +45,6 @@ class KnownGaps:
 
     def touches(self, begin: int, end: int) -> bool:
         """Whether trades may be missing within these times."""
-        if not self.known:  # nearly always
-            return begin < self.floor
         return begin < self.floor or any(not gap.healed and gap.begin < end and gap.end > begin for gap in self.known)
 
     def forget(self, before: int) -> None:

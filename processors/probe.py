@@ -45,7 +45,7 @@ class Probe:
     async def look(self) -> None:
         """Look once. Raises WorkerFailed when a partition is stalled."""
         mine = sorted(tp.partition for tp in self.app.consumer.assignment() if tp.topic == self.topic)
-        is_recovering = self._look_at_tables()
+        left, is_recovering = self._look_at_tables(), self.app.tables.recovery.in_recovery
         try:
             positions = await asyncio.to_thread(self.positions, mine)
         except KafkaException as error:
@@ -57,7 +57,7 @@ class Probe:
         self._show_lag(positions)
         if is_recovering:
             self.watchdog.excuse()
-            self._check_recovery()
+            self._check_recovery(left)
             return
         self.recovery_watchdog.excuse()
         if WAITED_FOR & self.health.reasons().keys():
@@ -67,13 +67,12 @@ class Probe:
                 f"partitions {stalled} of {self.topic} have records waiting and have not moved: ending to be restarted"
             )
 
-    def _check_recovery(self) -> None:
-        left = remaining(self.app.tables.recovery).total()
+    def _check_recovery(self, left: int) -> None:
         if self.recovery_watchdog.stalled({0: Position(-left, -left, 0)}, self.clock()):
             raise WorkerFailed(f"of {left:,} changelog records left to read none has come for long: ending to be restarted")
 
-    def _look_at_tables(self) -> bool:
-        """Show how far the tables are from complete; whether they are being rebuilt."""
+    def _look_at_tables(self) -> int:
+        """Show how far the tables are from complete: so many changelog records are left to read."""
         recovery = self.app.tables.recovery
         left = remaining(recovery)
         for table, count in left.items():
@@ -84,7 +83,7 @@ class Probe:
             self.health.not_ready("tables", f"{total:,} changelog records left to read")
         else:
             self.health.not_ready("tables", "partitions are being shared out or their tables rebuilt")
-        return bool(recovery.in_recovery)
+        return left.total()
 
     def _show_lag(self, positions: Mapping[int, Position]) -> None:
         for partition in self._shown - positions.keys():

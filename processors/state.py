@@ -20,7 +20,7 @@ from market.candle_series import ClosedCandle, OpenCandle, SeriesState
 from market.gaps import Gap, KnownGaps
 from market.price_change import PriceState
 from market.seen_trades import SeenTrades
-from processors.encoding import Encoders, encoders
+from processors.encoding import Encoders, encoders, plain
 from processors.state_schemas import CLOSED_CANDLE, PRICE_STATE, SERIES_STATE
 
 VERSION = 2
@@ -79,9 +79,7 @@ def decode_closed(data: bytes) -> ClosedCandle:
 def encode_price(state: PriceState) -> bytes:
     """Bytes of an instrument's price state."""
     time, sequence = state.order or (None, None)
-    buffer = BytesIO()
-    fastavro.schemaless_writer(
-        buffer,
+    body = plain.encode_state(
         PRICE_STATE,
         {
             "order_time": time,
@@ -95,7 +93,7 @@ def encode_price(state: PriceState) -> bytes:
             "pending": state.pending,
         },
     )
-    return _head(state.applied_offset) + buffer.getvalue()
+    return _head(state.applied_offset) + body
 
 
 def decode_price(data: bytes | None) -> PriceState:

@@ -35,6 +35,18 @@ def split_frame(data: bytes) -> tuple[int, bytes]:
     return schema_id, data[_HEADER.size :]
 
 
+def encode_body(record: Record) -> bytes:
+    """The Avro body of a record, without its frame. Raises DataValidationError when a value does not fit its field."""
+    buffer = BytesIO()
+    try:
+        fastavro.schemaless_writer(buffer, reader_schema(type(record)), record._asdict())
+    except DataValidationError:
+        raise
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise DataValidationError("unencodable", f"{type(record).__name__} does not fit its schema: {error}") from error
+    return buffer.getvalue()
+
+
 class SchemaNotLearnt(Exception):
     """A value names a schema that the registry was not asked for yet."""
 
@@ -69,17 +81,8 @@ class Codec:
         Raises DataValidationError when a value does not fit its field, KeyError when the topic does not carry this record.
         """
         record_type = type(record)
-        if (encoder := self._encoders.get(record_type)) is not None:
-            return _HEADER.pack(_MAGIC, self._ids[topic, record_type]) + encoder(record)
-        buffer = BytesIO()
-        buffer.write(_HEADER.pack(_MAGIC, self._ids[topic, record_type]))
-        try:
-            fastavro.schemaless_writer(buffer, reader_schema(record_type), record._asdict())
-        except DataValidationError:
-            raise
-        except (TypeError, ValueError, OverflowError, AttributeError) as error:
-            raise DataValidationError("unencodable", f"{record_type.__name__} does not fit its schema: {error}") from error
-        return buffer.getvalue()
+        header = _HEADER.pack(_MAGIC, self._ids[topic, record_type])
+        return header + self._encoders.get(record_type, encode_body)(record)
 
     def decode(self, data: bytes | None) -> Record:
         """Read a framed value of any of our record types.

@@ -41,43 +41,34 @@ cdef struct Output:
     unsigned char first[FIRST_CAPACITY]
 
 
-def encode_candle(event):
-    """As `plain.encode_candle`."""
+ctypedef int (*Put)(Output*, object) except -1
+
+
+cdef object encoded(Put put, value, str plain_name):
     cdef Output out
     begin(&out)
     try:
-        put_event(&out, event)
+        put(&out, value)
         return PyBytes_FromStringAndSize(<const char*>out.data, out.size)
     except Exception:  # whatever is not as it was expected
-        return plain.encode_candle(event)
+        return getattr(plain, plain_name)(value)
     finally:
         end(&out)
+
+
+def encode_candle(event):
+    """As `plain.encode_candle`."""
+    return encoded(put_event, event, "encode_candle")
 
 
 def encode_series(state):
     """As `plain.encode_series`."""
-    cdef Output out
-    begin(&out)
-    try:
-        put_series(&out, state)
-        return PyBytes_FromStringAndSize(<const char*>out.data, out.size)
-    except Exception:  # whatever is not as it was expected
-        return plain.encode_series(state)
-    finally:
-        end(&out)
+    return encoded(put_series, state, "encode_series")
 
 
 def encode_closed(closed):
     """As `plain.encode_closed`."""
-    cdef Output out
-    begin(&out)
-    try:
-        put_closed(&out, closed)
-        return PyBytes_FromStringAndSize(<const char*>out.data, out.size)
-    except Exception:  # whatever is not as it was expected
-        return plain.encode_closed(closed)
-    finally:
-        end(&out)
+    return encoded(put_closed, closed, "encode_closed")
 
 
 # records

@@ -11,22 +11,18 @@ from fastavro.types import Schema
 from market.candle import Candle, CandleEvent
 from market.candle_series import ClosedCandle, SeriesState
 from processors.state_schemas import CLOSED_CANDLE, SERIES_STATE
-from schemas.codec import Codec
-from schemas.topics import CANDLES
-
-_CODEC = Codec({(CANDLES.name, CandleEvent): 0}, lambda schema_id: None)
-_HEADER_SIZE = 5
+from schemas.codec import encode_body
 
 
 def encode_candle(event: CandleEvent) -> bytes:
     """Avro body of a candle event, as a codec frames it. Raises DataValidationError when a value does not fit its field."""
-    return _CODEC.encode(CANDLES.name, event)[_HEADER_SIZE:]
+    return encode_body(event)
 
 
 def encode_series(state: SeriesState) -> bytes:
     """Avro body of an instrument's candle state, without the offset it reflects. Raises as fastavro does."""
     seen = state.seen
-    return _body(
+    return encode_state(
         SERIES_STATE,
         {
             "latest": state.latest,
@@ -49,10 +45,11 @@ def encode_series(state: SeriesState) -> bytes:
 
 def encode_closed(closed: ClosedCandle) -> bytes:
     """Avro body of a closed candle, without the offset it reflects. Raises as fastavro does."""
-    return _body(CLOSED_CANDLE, {**closed._asdict(), "candle": _candle(closed.candle)})
+    return encode_state(CLOSED_CANDLE, {**closed._asdict(), "candle": _candle(closed.candle)})
 
 
-def _body(schema: Schema, values: dict[str, Any]) -> bytes:
+def encode_state(schema: Schema, values: dict[str, Any]) -> bytes:
+    """Avro body of any stored state. Raises as fastavro does."""
     buffer = BytesIO()
     fastavro.schemaless_writer(buffer, schema, values)
     return buffer.getvalue()

@@ -59,10 +59,8 @@ _DECODERS: dict[int, Callable[[memoryview], Any]] = {
 if (_cramjam := getattr(codec, "cramjam", None)) is not None:
     _UNREADABLE += (_cramjam.DecompressionError,)
 
-_UNREADABLE_SECTION: tuple[type[Exception], ...] = (
-    *_UNREADABLE,
-    RuntimeError,
-)  # which lz4 raises, and so do many errors of aiokafka
+# lz4's own error is a RuntimeError; so are many errors of aiokafka, which must pass where its reader is asked.
+_UNREADABLE_SECTION: tuple[type[Exception], ...] = (*_UNREADABLE, RuntimeError)
 
 _Records: Any = getattr(fetcher, "MemoryRecords", object)  # an aiokafka without them is refused by `install`
 _Fetcher: Any = getattr(fetcher, "Fetcher", object)

@@ -102,10 +102,9 @@ def _write_settings(site: Site) -> Path:
     path = site.home / "server.properties"
     ports = {"port": site.ports["kafka"], "controller": site.ports["kafka-controller"]}
     added = site.home.parent / ADDED_SETTINGS
-    text = _SETTINGS + (
-        added.read_text(encoding="utf-8") if added.exists() else ""
-    )  # of two lines with one key the last counts
-    path.write_text(text.format(host=HOST, **ports), encoding="utf-8")
+    more = added.read_text(encoding="utf-8") if added.exists() else ""
+    # Of two lines with one key the last counts.
+    path.write_text((_SETTINGS + more).format(host=HOST, **ports), encoding="utf-8")
     return path
 
 
