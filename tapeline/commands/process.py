@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from runtime import lifecycle, logs
+from runtime.memory import keep_freed_memory
 from runtime.settings import Settings
 from tapeline.options import ConfigOption, SetOption, read_settings
 
@@ -41,6 +42,7 @@ def process(
 def _work(settings: Settings, worker: int | None) -> None:
     from processors import service  # here: Faust takes a second to import, which the other commands need not wait for
 
+    keep_freed_memory()
     fields = {} if worker is None else {"worker": worker}
     logs.configure("processors", settings.observability.log_level, settings.observability.log_format, fields=fields)
     code = lifecycle.run(lambda stop: service.run(settings, stop, worker or 0))
