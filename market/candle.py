@@ -55,10 +55,9 @@ class Candle(NamedTuple):
         """Volume-weighted average price: amount / volume, half-even at scale 12."""
         return vwap(self.amount, self.volume)
 
-    @property
-    def fits_the_wire(self) -> bool:
-        """Whether the sums still have a place in the wire's decimals."""
-        return fits(self.volume) and fits(self.amount, AMOUNT_PRECISION)
+    def has_room_for(self, other: Candle) -> bool:
+        """Whether the sums of both together still have a place in the wire's decimals."""
+        return fits(self.volume + other.volume) and fits(self.amount + other.amount, AMOUNT_PRECISION)
 
 
 def candle_of(trade: Trade) -> Candle:

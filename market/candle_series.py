@@ -66,6 +66,14 @@ class ClosedCandle(NamedTuple):
     gap: bool
 
 
+class _Stretch(NamedTuple):
+    """What of a `Window` follows from the open candles alone."""
+
+    begin: int
+    end: int
+    closes_at: int
+
+
 @dataclass(slots=True)
 class SeriesState:
     """What an instrument's candles remember between records.
@@ -104,7 +112,9 @@ class CandleSeries:
         self.changed = False
         self._closed = closed
         self._intervals = intervals
+        self._longest = max(interval.micros for interval in intervals)
         self._observes_all = [*state.observed_from] == [interval.name for interval in intervals]
+        self._stretch: _Stretch | None = None
         self._watermark = Watermark(state.latest, grace)
         self._source = source
         self._horizon = horizon
@@ -134,17 +144,8 @@ class CandleSeries:
     def window(self) -> Window:
         """What the next records must be to do nothing but merge into the open candles."""
         state, seen = self.state, self.state.seen
-        begin, end = self._held_by_all_open()
-        closes_at = min(map(self._close_time, state.open), default=None)
-        return Window(
-            applied_offset=state.applied_offset,
-            last_id=seen.last,
-            floor_id=max(seen.floor, seen.holes[-1][1] if seen.holes else -1),
-            begin=begin,
-            end=end,
-            closes_at=NEVER if closes_at is None else closes_at + self._watermark.grace,
-            latest=state.latest,
-        )
+        floor_id = max(seen.floor, seen.holes[-1][1]) if seen.holes else seen.floor
+        return Window(state.applied_offset, seen.last, floor_id, *self._open_stretch(), state.latest)
 
     def merge_run(self, run: Run) -> None:
         """Take in a run of the last window given, as `apply` would take in its records one by one."""
@@ -153,12 +154,19 @@ class CandleSeries:
         if run.candle is not None:
             state.latest_trade = max(state.latest_trade, run.candle.last.event_time)
             for key in self._keys_at(run.candle.first.event_time):
-                merged = merge(state.open[key].candle, run.candle)
-                state.open[key] = OpenCandle(merged, run.source_offset)
+                self._set_open(key, merge(state.open[key].candle, run.candle), run.source_offset)
                 self._dirty.add(key)
             self.changed = True
         if self._watermark.advance(run.latest):
             state.latest, self.changed = run.latest, True
+
+    def _open_stretch(self) -> _Stretch:
+        if self._stretch is None:
+            closes_at = min(map(self._close_time, self.state.open), default=None)
+            self._stretch = _Stretch(
+                *self._held_by_all_open(), NEVER if closes_at is None else closes_at + self._watermark.grace
+            )
+        return self._stretch
 
     def _held_by_all_open(self) -> tuple[int, int]:
         """The stretch of time (end exclusive) that the newest open candle of every interval holds; empty if there is none."""
@@ -170,14 +178,13 @@ class CandleSeries:
             newest[name] = max(open_time, newest.get(name, 0))
         if len(newest) < len(self._intervals):
             return nowhere
-        if not self.has_room_for_runs():
+        if not all(_has_room_for_runs(held.candle) for held in self.state.open.values()):
             return nowhere
         return max(newest.values()), min(map(self._close_time, newest.items()))
 
-    def has_room_for_runs(self) -> bool:
-        """Whether every open candle has room for any one run; if not, the window is to be asked for again."""
-        most_volume, most_amount = _ROOM_FOR_RUNS
-        return all(held.candle.volume < most_volume and held.candle.amount < most_amount for held in self.state.open.values())
+    def window_holds(self) -> bool:
+        """Whether the window last given goes on as the runs since then left it; if not, it is to be asked for again."""
+        return self._stretch is not None
 
     # trades
 
@@ -205,7 +212,7 @@ class CandleSeries:
 
     def _has_room_for(self, addition: Candle, keys: Sequence[CandleKey]) -> bool:
         candles = (self._candle_at(key) for key in keys)
-        return all(candle is None or merge(candle, addition).fits_the_wire for candle in candles)
+        return all(candle is None or candle.has_room_for(addition) for candle in candles)
 
     def _candle_at(self, key: CandleKey) -> Candle | None:
         holder = self.state.open.get(key) or (self._closed.get(key) if self._is_past(key) else None)
@@ -216,11 +223,16 @@ class CandleSeries:
             return self._correct(key, addition, offset)
         before = self.state.open.get(key)
         if before is None:
-            self.state.open[key] = OpenCandle(addition, offset)
+            self._set_open(key, addition, offset)
             return [self._open_event(key, CandleEventKind.NEW)]
-        self.state.open[key] = OpenCandle(merge(before.candle, addition), offset)
+        self._set_open(key, merge(before.candle, addition), offset)
         self._dirty.add(key)
         return []
+
+    def _set_open(self, key: CandleKey, candle: Candle, offset: int) -> None:
+        if key not in self.state.open or not _has_room_for_runs(candle):
+            self._stretch = None
+        self.state.open[key] = OpenCandle(candle, offset)
 
     def _correct(self, key: CandleKey, addition: Candle, offset: int) -> list[CandleEvent]:
         before = self._closed.get(key)
@@ -281,14 +293,16 @@ class CandleSeries:
         if not self._watermark.advance(time):
             return []
         self.state.latest = time
+        if time < self._open_stretch().closes_at:
+            return []
         past = sorted((key for key in self.state.open if self._is_past(key)), key=lambda key: key[1])
         events = [event for key in past for event in self._close_open(key, offset)]
-        if past:
-            self._forget_beyond_the_horizon()
+        self._forget_beyond_the_horizon()
         return events
 
     def _close_open(self, key: CandleKey, offset: int) -> list[CandleEvent]:
         candle = self.state.open.pop(key).candle
+        self._stretch = None
         self._dirty.discard(key)
         earlier = self._closed.get(key)
         if earlier is not None and earlier.source_offset >= offset:
@@ -320,9 +334,11 @@ class CandleSeries:
     def _forget_beyond_the_horizon(self) -> None:
         """Drop what no trade can touch any more: those that come are too late."""
         limit = self._watermark.time - self._horizon
-        self.state.gaps.forget(limit - max(interval.micros for interval in self._intervals))
+        self.state.gaps.forget(limit - self._longest)
         for name, (oldest, newest) in list(self.state.closed.items()):
             interval, open_time = parse_interval(name), oldest
+            if interval.close_time(open_time) > limit:
+                continue
             while open_time <= newest and interval.close_time(open_time) <= limit:
                 self._closed.pop((name, open_time), None)
                 open_time += interval.micros
@@ -390,3 +406,8 @@ class CandleSeries:
             partition,
             offset,
         )
+
+
+def _has_room_for_runs(candle: Candle) -> bool:
+    most_volume, most_amount = _ROOM_FOR_RUNS
+    return candle.volume < most_volume and candle.amount < most_amount

@@ -87,7 +87,7 @@ class CandlesFold:
         for instrument in self._folder.touched():
             series = self._series[instrument]
             self._merge_run(instrument, series)
-            if not series.has_room_for_runs():
+            if not series.window_holds():
                 self._folder.arm(instrument, series.window())
         for instrument, series in self._touched.items():
             self._events += series.updates()

@@ -50,10 +50,44 @@ _topics: set[str] = set()
 _new_tuple: Any = tuple.__new__  # of a class of named tuples, in half the time that the class takes: there are many records
 
 _UNREADABLE: tuple[type[Exception], ...] = (EOFError, OSError, ValueError, struct.error, zlib.error)
+
+
+class _Lz4:
+    """Decompresses lz4 frames one after the other. Not for use by several threads.
+
+    A context of its own for each frame, as `lz4.frame.decompress` has it, and a buffer too small at first, would take twice as
+    long as the decompression itself.
+    """
+
+    def __init__(self) -> None:
+        self._context = lz4.frame.create_decompression_context()
+        self._room = 1 << 16
+
+    def __call__(self, payload: memoryview) -> bytes:
+        """The frame's content. Raises RuntimeError for what is no frame, EOFError when it does not end."""
+        try:
+            data, read, is_whole = lz4.frame.decompress_chunk(self._context, payload, max_length=self._room)
+            if is_whole:
+                return data
+            parts = [data]
+            while not is_whole:
+                payload = payload[read:]
+                data, read, is_whole = lz4.frame.decompress_chunk(self._context, payload, max_length=self._room)
+                if not data and not read:
+                    raise EOFError("the lz4 frame does not end")
+                parts.append(data)
+        except (RuntimeError, EOFError):
+            self._context = lz4.frame.create_decompression_context()  # the old one would go on with this frame
+            raise
+        whole = b"".join(parts)
+        self._room = max(self._room, len(whole))
+        return whole
+
+
 _DECODERS: dict[int, Callable[[memoryview], Any]] = {
     1: codec.gzip_decode,
     2: codec.snappy_decode,
-    3: lz4.frame.decompress,  # a quarter of the time that aiokafka's own takes
+    3: _Lz4(),  # a fifth of the time that aiokafka's own takes
     4: codec.zstd_decode,
 }
 if (_cramjam := getattr(codec, "cramjam", None)) is not None:
