@@ -112,7 +112,8 @@ class CandleSeries:
         self.changed = False
         self._closed = closed
         self._intervals = intervals
-        self._longest = max(interval.micros for interval in intervals)
+        names = {interval.name for interval in intervals}.union((name for name, _ in state.open), state.closed)
+        self._lengths = {name: parse_interval(name).micros for name in names}
         self._observes_all = [*state.observed_from] == [interval.name for interval in intervals]
         self._stretch: _Stretch | None = None
         self._watermark = Watermark(state.latest, grace)
@@ -162,25 +163,22 @@ class CandleSeries:
 
     def _open_stretch(self) -> _Stretch:
         if self._stretch is None:
-            closes_at = min(map(self._close_time, self.state.open), default=None)
-            self._stretch = _Stretch(
-                *self._held_by_all_open(), NEVER if closes_at is None else closes_at + self._watermark.grace
-            )
+            self._stretch = self._find_stretch()
         return self._stretch
 
-    def _held_by_all_open(self) -> tuple[int, int]:
-        """The stretch of time (end exclusive) that the newest open candle of every interval holds; empty if there is none."""
-        nowhere = 0, 0
-        if not self._observes_all:
-            return nowhere
+    def _find_stretch(self) -> _Stretch:
+        """All of it is held by the newest open candle of every interval; it is empty if one has none, or no room for runs."""
         newest: dict[str, int] = {}
-        for name, open_time in self.state.open:
+        closes_at = NEVER
+        has_room = True
+        for key, held in self.state.open.items():
+            name, open_time = key
             newest[name] = max(open_time, newest.get(name, 0))
-        if len(newest) < len(self._intervals):
-            return nowhere
-        if not all(_has_room_for_runs(held.candle) for held in self.state.open.values()):
-            return nowhere
-        return max(newest.values()), min(map(self._close_time, newest.items()))
+            closes_at = min(closes_at, self._close_time(key) + self._watermark.grace)
+            has_room = has_room and _has_room_for_runs(held.candle)
+        if not (has_room and self._observes_all and len(newest) >= len(self._intervals)):
+            return _Stretch(0, 0, closes_at)
+        return _Stretch(max(newest.values()), min(map(self._close_time, newest.items())), closes_at)
 
     def window_holds(self) -> bool:
         """Whether the window last given goes on as the runs since then left it; if not, it is to be asked for again."""
@@ -209,6 +207,7 @@ class CandleSeries:
             before = state.observed_from
             state.observed_from = {interval.name: before.get(interval.name, time) for interval in self._intervals}
             self._observes_all = True
+            self._stretch = None
 
     def _has_room_for(self, addition: Candle, keys: Sequence[CandleKey]) -> bool:
         candles = (self._candle_at(key) for key in keys)
@@ -334,14 +333,14 @@ class CandleSeries:
     def _forget_beyond_the_horizon(self) -> None:
         """Drop what no trade can touch any more: those that come are too late."""
         limit = self._watermark.time - self._horizon
-        self.state.gaps.forget(limit - self._longest)
+        self.state.gaps.forget(limit - max(self._lengths.values()))
         for name, (oldest, newest) in list(self.state.closed.items()):
-            interval, open_time = parse_interval(name), oldest
-            if interval.close_time(open_time) > limit:
+            length, open_time = self._lengths[name], oldest
+            if open_time + length > limit:
                 continue
-            while open_time <= newest and interval.close_time(open_time) <= limit:
+            while open_time <= newest and open_time + length <= limit:
                 self._closed.pop((name, open_time), None)
-                open_time += interval.micros
+                open_time += length
             if open_time <= newest:
                 self.state.closed[name] = open_time, newest
             else:
@@ -358,7 +357,7 @@ class CandleSeries:
                 yield interval.name, open_time
 
     def _close_time(self, key: CandleKey) -> int:
-        return parse_interval(key[0]).close_time(key[1])
+        return key[1] + self._lengths[key[0]]
 
     def _is_past(self, key: CandleKey) -> bool:
         return self._close_time(key) <= self._watermark.time

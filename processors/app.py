@@ -37,6 +37,9 @@ LARGEST_BATCH = 500
 ROCKSDB = {"driver": "rocksdict", "write_buffer_size": 8 << 20, "block_cache_size": 16 << 20, "bloom_filter_size": 10}
 """Options of each partition's database of each table; Faust's own would let a worker's caches grow to gigabytes."""
 
+LARGEST_FETCH = 640 << 10
+"""Bytes of a partition fetched at once; a larger batch comes alone. Twice as much saves 5 % of the CPU and costs 20 MB."""
+
 BUFFERED_BATCHES = 4
 """Batches of a partition waiting for an agent before fetching pauses."""
 
@@ -163,6 +166,7 @@ def _faust_app(settings: Settings) -> Any:
         topic_disable_leader=True,
         stream_wait_empty=False,  # waits without limit on a hung event; stopping is bounded by the service
         broker_max_poll_records=LARGEST_BATCH,
+        consumer_max_fetch_size=LARGEST_FETCH,
         stream_buffer_maxsize=BUFFERED_BATCHES,
         web_enabled=False,  # unauthenticated, and serves table data
         autodiscover=False,

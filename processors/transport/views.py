@@ -66,6 +66,7 @@ class _Lz4:
     def __call__(self, payload: memoryview) -> bytes:
         """The frame's content. Raises RuntimeError for what is no frame, EOFError when it does not end."""
         try:
+            data: bytes
             data, read, is_whole = lz4.frame.decompress_chunk(self._context, payload, max_length=self._room)
             if is_whole:
                 return data
