@@ -16,8 +16,9 @@ from processors.computation import Computation
 from processors.configured import load_computations
 from processors.deliveries import Deliveries
 from processors.fence import Fence
-from processors.loop import BatchLoop, LoopHooks, LoopSettings, Ways
+from processors.loop import BatchLoop
 from processors.stores import DISK, MEMORY
+from processors.surroundings import LoopHooks, LoopSettings, Ways
 from processors.tables import StoredTable
 from processors.transport import SCHEME, views
 from processors.transport.consumer import Transport

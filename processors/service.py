@@ -23,10 +23,10 @@ from processors.configured import state_topics
 from processors.encoding import encoders
 from processors.expiry import BEGIN_ANEW, RecordsLost
 from processors.folder import own_folder
-from processors.loop import LoopHooks
 from processors.metrics import BATCH_RECORDS, COMMIT_SECONDS, REPLAYED
 from processors.probe import Probe, WorkerFailed
 from processors.stores import TablesUnusable
+from processors.surroundings import LoopHooks
 from processors.watchdog import Watchdog, read_positions
 from runtime import metrics
 from runtime.health import Health, keep_beating, serving

@@ -77,29 +77,37 @@ def is_newer(value: bytes | None, before: bytes | None) -> bool:
 class TableView:
     """One partition's values as the computation sees them.
 
-    What it put since the last commit lies over what is on its way to the store, and that over the store.
+    What it put since the last commit lies over what earlier commits have for the store, and that over the store.
     """
 
     def __init__(self, read: Callable[[bytes], bytes | None]) -> None:
         self._read = read
         self._put: dict[str, bytes | None] = {}
-        self._leaving: dict[str, bytes | None] = {}
+        self._sealed: list[dict[str, bytes | None]] = []  # of each commit, the oldest first
 
     def get(self, key: str) -> bytes | None:
         """The value of a key."""
-        if key in self._put:
-            return self._put[key]
-        return self._leaving[key] if key in self._leaving else self._read(key.encode())
+        for values in (self._put, *reversed(self._sealed)):
+            if key in values:
+                return values[key]
+        return self._read(key.encode())
 
     def put(self, key: str, value: bytes | None) -> None:
         """Set a value, None deletes it."""
         self._put[key] = value
 
-    def take(self) -> Writes:
-        """What was put since the last time. It stays visible until `landed`; the commit before must have landed."""
-        self._leaving, self._put = self._put, {}
-        return self._leaving
+    def seal(self) -> None:
+        """What was put since the last time belongs to one commit. It stays visible until `landed`."""
+        self._sealed.append(self._put)
+        self._put = {}
 
-    def landed(self) -> None:
-        """What was taken is in the store now."""
-        self._leaving = {}
+    def sealed(self, commits: int) -> Writes:
+        """What so many commits, the oldest ones, put in all."""
+        found: dict[str, bytes | None] = {}
+        for values in self._sealed[:commits]:
+            found |= values
+        return found
+
+    def landed(self, commits: int) -> None:
+        """What so many commits put, the oldest ones, is in the store now."""
+        del self._sealed[:commits]

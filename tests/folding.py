@@ -67,12 +67,13 @@ class Runner:
         """Take what came of the records since the last commit; store what is to be stored, into `tables` or all of them."""
         effects = self.fold.take()
         for name, view in self._views.items():
-            for key, value in view.take().items():
+            view.seal()
+            for key, value in view.sealed(1).items():
                 if tables and name not in tables:
                     continue
                 if value is None:
                     self.tables[name].pop(key, None)
                 else:
                     self.tables[name][key] = value
-            view.landed()
+            view.landed(1)
         return effects

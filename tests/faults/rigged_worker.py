@@ -46,8 +46,8 @@ def set_wrong(seconds: float) -> None:
 
 def die_at(point: str, passes: int) -> None:
     """Have the process killed when it has passed a point of the commit protocol so often."""
+    from processors.commits import Commits
     from processors.deliveries import Deliveries
-    from processors.loop import BatchLoop
 
     numbers = count()
 
@@ -58,18 +58,18 @@ def die_at(point: str, passes: int) -> None:
     def is_changelog(_: Any, messages: Any, *__: Any) -> bool:
         return any(message.topic.endswith("-changelog") for message in messages)
 
-    def has_outputs(_: Any, effects: Any, *__: Any) -> bool:
-        return any(brought.outputs for _, brought in effects)
+    def has_outputs(_: Any, commit: Any) -> bool:
+        return any(brought.outputs for _, brought in commit.effects)
 
     def has_writes(_: Any, __: Any, found: Any, *___: Any) -> bool:
         return any(writes for _, writes in found)
 
     if point == "outputs-acknowledged":
-        _after(BatchLoop, "_publish", has_outputs, passed)
+        _after(Commits, "_send_effects", has_outputs, passed)
     elif point == "changelog-acknowledged":
         _after(Deliveries, "send", is_changelog, passed)
     elif point == "store-written":
-        _after(BatchLoop, "_store", has_writes, passed)
+        _after(Commits, "_write", has_writes, passed)
     else:
         sys.exit(f"no such point: {point}; there are {', '.join(POINTS)}")
 

@@ -14,12 +14,14 @@ from market.candle_series import SeriesState
 from market.trade import TimeMark
 from processors.agents import candles
 from processors.batch import Batch, RawRecord
+from processors.commits import MOST_BATCHES
 from processors.computation import Effects
 from processors.deliveries import Message, Offsets
 from processors.expiry import RecordsLost
 from processors.fence import Superseded
-from processors.loop import BatchLoop, BatchMissing, LoopHooks, LoopSettings, Ways
-from processors.state import encode_series
+from processors.loop import BatchLoop, BatchMissing
+from processors.state import encode_series, reflected_offset
+from processors.surroundings import LoopHooks, LoopSettings, Ways
 from runtime.settings import ProcessorSettings
 from schemas.codec import Codec
 from schemas.records import schema_text
@@ -38,14 +40,15 @@ class World:
         self.codec = codec
         self.tables = {name: Table(self, name) for name in ("closed-candles", "candles")}
 
-    def loop(self, *, commit_seconds: float = 0.0) -> BatchLoop:
-        ways = Ways(self.codec, 4, Deliveries(self), Fence(self), lambda: START)  # type: ignore[arg-type]  # has what is asked of it
+    def loop(self, deliveries: Deliveries | None = None) -> BatchLoop:
+        """A loop that commits by itself only in the end."""
+        ways = Ways(self.codec, 4, deliveries or Deliveries(self), Fence(self), lambda: START)  # type: ignore[arg-type]  # suffices
         return BatchLoop(
             "candles",
             candles.build(ProcessorSettings()),
             self.tables,  # type: ignore[arg-type]  # has what is asked of it
             ways,
-            LoopSettings(commit_seconds, MAX_SKEW, compiled=True),
+            LoopSettings(60.0, MAX_SKEW, compiled=True),
             LoopHooks(
                 on_batch=lambda name, batch: self.counted.append(batch),
                 on_effects=self._note,
@@ -135,7 +138,7 @@ def run(world: World, batches: Sequence[Batch]) -> list[int]:
     """Acknowledged offsets."""
     stream = Stream(world, batches)
     try:
-        asyncio.run(world.loop(commit_seconds=60).run(stream))
+        asyncio.run(world.loop().run(stream))
     except BatchMissing:
         assert world.failures
     return stream.acknowledged
@@ -188,9 +191,9 @@ def test_nothing_is_acknowledged_once_a_batch_is_missing(batches: Sequence[Batch
 def test_what_the_group_took_away_before_it_was_committed_is_neither_stored_nor_acknowledged() -> None:
     async def main() -> None:
         world = World()
-        loop = world.loop(commit_seconds=60)
+        loop = world.loop()
         stream = Stream(world, [batch(3, 5)])
-        loop._stream = stream
+        loop._commits._stream = stream
         async for event in stream.events():
             await loop._take_in(event)
         world.generation = None
@@ -213,31 +216,35 @@ def test_group_that_takes_partitions_away_during_a_commit_ends_it_before_the_sto
             return offsets
 
     world = World()
-    loop = world.loop(commit_seconds=60)
-    loop._ways = Ways(world.codec, 4, Fickle(world), Fence(world), lambda: START)  # type: ignore[arg-type]
+    loop = world.loop(Fickle(world))
     stream = Stream(world, [batch(3, 5)])
     asyncio.run(loop.run(stream))
     assert world.steps == ["to md.candles", "to candles changelog"]
     assert (stream.acknowledged, world.tables["candles"].stored, world.failures) == ([], {}, [])
 
 
-def test_folding_goes_on_while_a_commit_waits() -> None:
-    class Slow(Deliveries):
-        waiting = asyncio.Event()
-        goes_on = asyncio.Event()
+class Slow(Deliveries):
+    """A broker that takes the records of one topic only when it is told to."""
 
-        async def send(self, messages: Sequence[Message], generation: int) -> Offsets:
+    def __init__(self, world: World, topic: str) -> None:
+        super().__init__(world)
+        self.waiting, self.goes_on = asyncio.Event(), asyncio.Event()
+        self._topic = topic
+
+    async def send(self, messages: Sequence[Message], generation: int) -> Offsets:
+        if messages and messages[0].topic == self._topic:
             self.waiting.set()
             await self.goes_on.wait()
-            return await super().send(messages, generation)
+        return await super().send(messages, generation)
 
+
+def test_folding_goes_on_while_a_commit_waits() -> None:
     async def main() -> None:
         world = World()
-        loop = world.loop(commit_seconds=60)
-        slow = Slow(world)
-        loop._ways = Ways(world.codec, 4, slow, Fence(world), lambda: START)  # type: ignore[arg-type]
+        slow = Slow(world, "md.candles")
+        loop = world.loop(slow)
         stream = Stream(world, [batch(0, 5), batch(6, 8, previous=5)])
-        loop._stream = stream
+        loop._commits._stream = stream
         events = [event async for event in stream.events()]
         await loop._take_in(events[0])
         committing = asyncio.create_task(loop.commit())
@@ -249,6 +256,51 @@ def test_folding_goes_on_while_a_commit_waits() -> None:
         assert stream.acknowledged == [5]
         await loop.commit()
         assert stream.acknowledged == [5, 8]
+
+    asyncio.run(main())
+
+
+def test_results_are_published_while_tables_wait_and_stored_together_afterwards() -> None:
+    async def main() -> None:
+        world = World()
+        slow = Slow(world, "candles changelog")
+        loop = world.loop(slow)
+        stream = Stream(world, [batch(0, 5), batch(6, 8, previous=5), batch(9, 9, previous=8)])
+        loop._commits._stream = stream
+        first, *others = [event async for event in stream.events()]
+        await loop._take_in(first)
+        storing = asyncio.create_task(loop.commit())
+        await slow.waiting.wait()
+        for event in others:
+            await loop._take_in(event)
+            await loop._commits._publish()
+        assert world.steps == ["to md.candles"] * 3
+        slow.goes_on.set()
+        await storing
+        await loop.commit()
+        stored = ["to candles changelog", "candles stored", "acknowledged"]
+        assert world.steps[3:] == [*stored, "2 outputs told", *stored, "1 outputs told", "acknowledged", "1 outputs told"]
+        assert reflected_offset(world.tables["candles"].stored[0, INSTRUMENT.encode()]) == 9
+
+    asyncio.run(main())
+
+
+def test_no_more_batches_are_taken_in_than_there_is_room_for() -> None:
+    async def main() -> None:
+        world = World()
+        slow = Slow(world, "md.candles")
+        batches = [batch(number, number, previous=number - 1 if number else None) for number in range(MOST_BATCHES + 3)]
+        stream = Stream(world, batches)
+        loop = world.loop(slow)
+        running = asyncio.create_task(loop.run(stream))
+        while len(world.counted) < MOST_BATCHES:
+            await asyncio.sleep(0)
+        committing = asyncio.create_task(loop.commit())
+        await slow.waiting.wait()
+        assert (len(world.counted), stream.acknowledged) == (MOST_BATCHES, [])
+        slow.goes_on.set()
+        await asyncio.gather(running, committing)
+        assert stream.acknowledged == [*range(MOST_BATCHES + 3)]
 
     asyncio.run(main())
 
@@ -279,7 +331,7 @@ def test_tables_that_know_more_than_the_topic_has_end_the_worker(known: int, is_
         found = batch(3, 3)
         found.end = 20
         stream = Stream(world, [found])
-        running = asyncio.create_task(world.loop(commit_seconds=60).run(stream))
+        running = asyncio.create_task(world.loop().run(stream))
         if is_lost:
             while not world.failures:
                 await asyncio.sleep(0)

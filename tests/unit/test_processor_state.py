@@ -89,4 +89,5 @@ def test_closed_candles_read_through_and_collect_what_is_written() -> None:
     view["1m", START + MINUTE] = candle
     assert view.pop(key) == candle
     assert view.get(key) is None
-    assert table.take() == {f"{INSTRUMENT}|1m|{START + MINUTE}": encode_closed(candle), f"{INSTRUMENT}|1m|{START}": None}
+    table.seal()
+    assert table.sealed(1) == {f"{INSTRUMENT}|1m|{START + MINUTE}": encode_closed(candle), f"{INSTRUMENT}|1m|{START}": None}

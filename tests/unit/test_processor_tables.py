@@ -21,14 +21,30 @@ def test_view_shows_what_was_put_over_what_is_on_its_way_over_the_store() -> Non
     view = TableView(stored.get)
     view.put("b", b"2")
     view.put("c", None)
-    assert dict(view.take()) == {"b": b"2", "c": None}
+    view.seal()
+    assert dict(view.sealed(1)) == {"b": b"2", "c": None}
     view.put("b", b"3")
     assert [view.get(key) for key in ("a", "b", "c", "d")] == [b"1", b"3", None, None]
     stored[b"b"] = b"2"
     del stored[b"c"]
-    view.landed()
+    view.landed(1)
     assert [view.get(key) for key in ("a", "b", "c")] == [b"1", b"3", None]
-    assert dict(view.take()) == {"b": b"3"}
+    view.seal()
+    assert dict(view.sealed(1)) == {"b": b"3"}
+
+
+def test_several_commits_are_stored_together_and_later_ones_stay_visible() -> None:
+    view = TableView({b"a": b"0"}.get)
+    for value_of_a in (b"1", None, b"3"):
+        view.put("a", value_of_a)
+        view.put(f"with {value_of_a!r}", b"x")
+        view.seal()
+    assert dict(view.sealed(2)) == {"a": None, "with b'1'": b"x", "with None": b"x"}
+    assert dict(view.sealed(3))["a"] == view.get("a") == b"3"
+    view.landed(2)
+    assert dict(view.sealed(1)) == {"a": b"3", "with b'3'": b"x"}
+    view.landed(1)
+    assert view.get("a") == b"0"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,219 @@
+"""Commits: what becomes of batches after they were folded, and what is acknowledged before what.
+
+A commit has two stages, each of which waits for the broker's acknowledgement of every step:
+1. publishing: dead letters of what cannot be taken in, then outputs;
+2. storing: tables, one after the other as the computation lists them, first their changelogs, then their stores. Deletions come
+   last: what a replay would need is there until everything else is. Then the batches are acknowledged, whose offsets Faust
+   commits later.
+While one commit is stored the next ones are published; what they have for the tables is stored together afterwards. So results
+wait for no table, and a table is never ahead of what is published.
+
+A crash between two steps repeats the records since the last that was stored, perhaps cut otherwise. Dead letters are written
+again. So are outputs whose table writes did not arrive, each the same record as before, but for the UPDATEs of candles: one
+tells of a candle and commit, so others may come out, told apart by their versions. What the tables have already is skipped by
+offset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from processors.batch import Batch
+from processors.computation import Effects, Fold
+from processors.deliveries import Message
+from processors.fence import Superseded
+from processors.outputs import dead_letter, message_of
+from processors.surroundings import LoopHooks, Ways
+from processors.tables import StoredTable, TableView, Writes
+from schemas.topics import DEAD_LETTERS
+
+PAUSES_PER_COMMIT, LONGEST_PAUSE = 2, 0.5
+"""A worker that catches up has commits that take long: it spends no more than a third of its time on them. One that took long
+because the broker was away says nothing of the next."""
+
+STORE_SECONDS = 0.1
+"""Least time from storing to storing, for those who publish more often."""
+
+MOST_BATCHES = 512
+"""Batches folded and not acknowledged; beyond them folding waits, and fetching for folding."""
+
+
+@dataclass(eq=False, slots=True)
+class Share:
+    """One partition in one generation of the group."""
+
+    batch: Batch
+    fold: Fold
+    views: Mapping[str, TableView]
+    last: int | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Commit:
+    generation: int
+    events: list[Any]
+    effects: list[tuple[Share, Effects]]
+    began: float = field(default_factory=time.monotonic)
+    is_published: bool = False
+
+
+class Commits:
+    """Commits the batches of one computation, in the order they were folded."""
+
+    def __init__(
+        self, name: str, tables: Mapping[str, StoredTable], ways: Ways, commit_seconds: float, hooks: LoopHooks
+    ) -> None:
+        self._name = name
+        self._tables = tables  # in the order they are written
+        self._ways = ways
+        self._commit_seconds = commit_seconds
+        self._hooks = hooks
+        self._folded: list[tuple[Any, Share]] = []
+        self._begun: list[_Commit] = []
+        self._has_folded, self._has_published, self._has_room = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._publishing, self._storing = asyncio.Lock(), asyncio.Lock()
+        self._stream: Any = None
+        self._seconds = {"publish": 0.0, "store": 0.0}  # that the last of each took
+
+    async def run(self, stream: Any) -> None:
+        """Commit what is added, at the configured pace, until cancelled; `stream` is told what is acknowledged."""
+        self._stream = stream
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._publish_again_and_again())
+            tasks.create_task(self._store_again_and_again())
+
+    def add(self, event: Any, share: Share) -> None:
+        """The batch of an event was folded into a share."""
+        self._folded.append((event, share))
+        self._has_folded.set()
+
+    async def room(self) -> None:
+        """Return once another batch may be folded."""
+        while len(self._folded) + sum(len(commit.events) for commit in self._begun) >= MOST_BATCHES:
+            self._has_room.clear()
+            await self._has_room.wait()
+
+    async def finish(self) -> None:
+        """Publish and store all that was added; returns when that is done, or superseded."""
+        await self._hooks.guard(self._publish())
+        await self._hooks.guard(self._store())
+
+    def drop_superseded(self) -> None:
+        """Let go of what belongs to an earlier generation: it is read again."""
+        is_current = self._ways.fence.is_current
+        self._folded = [(event, share) for event, share in self._folded if is_current(event.value.generation)]
+        self._begun = [commit for commit in self._begun if is_current(commit.generation)]
+        self._has_room.set()
+
+    async def _publish_again_and_again(self) -> None:
+        while True:
+            await self._has_folded.wait()
+            await asyncio.sleep(self._pause())
+            self._has_folded.clear()
+            await self._hooks.guard(self._publish())
+
+    def _pause(self) -> float:
+        """Seconds to the next commit. For the lowest latency there is none."""
+        at_least = self._commit_seconds
+        return max(at_least, min(PAUSES_PER_COMMIT * sum(self._seconds.values()), LONGEST_PAUSE)) if at_least else 0.0
+
+    async def _store_again_and_again(self) -> None:
+        began = 0.0
+        while True:
+            await self._has_published.wait()
+            await asyncio.sleep(began + STORE_SECONDS - time.monotonic())
+            self._has_published.clear()
+            began = time.monotonic()
+            await self._hooks.guard(self._store())
+
+    async def _publish(self) -> None:
+        async with self._publishing:
+            self.drop_superseded()
+            folded, self._folded = self._folded, []
+            if not folded:
+                return
+            shares = dict.fromkeys(share for _, share in folded)
+            commit = _Commit(
+                folded[0][0].value.generation, [event for event, _ in folded], [(share, share.fold.take()) for share in shares]
+            )
+            for share in shares:
+                for view in share.views.values():
+                    view.seal()
+            self._begun.append(commit)
+            with suppress(Superseded):
+                await self._send_effects(commit)
+                commit.is_published = True
+                self._has_published.set()
+                self._seconds["publish"] = time.monotonic() - commit.began
+
+    async def _send_effects(self, commit: _Commit) -> None:
+        now = self._ways.clock()
+        letters = [
+            (DEAD_LETTERS, dead_letter(share.batch.topic, share.batch.partition, refusal, now))
+            for share, brought in commit.effects
+            for refusal in brought.refusals
+        ]
+        outputs = [output for _, brought in commit.effects for output in brought.outputs]
+        for records in (letters, outputs):
+            messages = [message_of(*record, self._ways.codec, self._ways.partitions) for record in records]
+            await self._ways.deliveries.send(messages, commit.generation)
+
+    async def _store(self) -> None:
+        async with self._storing:
+            began = time.monotonic()
+            self.drop_superseded()
+            commits = [commit for commit in self._begun if commit.is_published]
+            if not commits:
+                return
+            counts = Counter(share for commit in commits for share, _ in commit.effects)
+            try:
+                for is_deleting in (False, True):
+                    for name in self._tables:
+                        found = [(share, share.views[name].sealed(count)) for share, count in counts.items()]
+                        await self._write(name, only(found, is_deleting=is_deleting), commits[0].generation)
+            except Superseded:
+                self.drop_superseded()
+                return
+            for share, count in counts.items():
+                for view in share.views.values():
+                    view.landed(count)
+            await self._acknowledge(commits)
+            self._seconds["store"] = time.monotonic() - began
+
+    async def _acknowledge(self, commits: list[_Commit]) -> None:
+        self._begun = [commit for commit in self._begun if commit not in commits]
+        self._has_room.set()
+        for commit in commits:
+            for event in commit.events:
+                await self._stream.ack(event)
+            self._hooks.on_commit(time.monotonic() - commit.began)
+            for share, brought in commit.effects:
+                self._hooks.on_effects(self._name, share.batch.topic, brought)
+
+    async def _write(self, name: str, found: list[tuple[Share, Writes]], generation: int) -> None:
+        """Write one table: into its changelog, then into its store."""
+        table = self._tables[name]
+        changelog = table.changelog_topic_name
+        messages = [
+            Message(changelog, share.batch.partition, key.encode(), value)
+            for share, writes in found
+            for key, value in writes.items()
+        ]
+        offsets = await self._ways.deliveries.send(messages, generation)
+        self._ways.fence.check(generation)
+        for share, writes in found:
+            partition = share.batch.partition
+            if writes:
+                encoded = ((key.encode(), value) for key, value in writes.items())
+                table.write(partition, encoded, offsets.get((changelog, partition)))
+
+
+def only(found: list[tuple[Share, Writes]], *, is_deleting: bool) -> list[tuple[Share, Writes]]:
+    """The deletions among these writes, or all but them."""
+    return [(share, {key: value for key, value in writes.items() if (value is None) is is_deleting}) for share, writes in found]

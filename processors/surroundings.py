@@ -1,0 +1,60 @@
+"""What a loop is given: its ways to the broker, its settings, and whom it tells what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from processors.batch import Batch
+from processors.computation import Effects
+from processors.deliveries import Deliveries
+from processors.expiry import RecordsLost
+from processors.fence import Fence
+from schemas.codec import Codec
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How the loops of a worker reach the broker."""
+
+    codec: Codec
+    partitions: int
+    deliveries: Deliveries
+    fence: Fence
+    clock: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """`commit_seconds`: time between commits, 0 commits after every batch. `compiled`: use compiled code where there is any."""
+
+    commit_seconds: float
+    max_skew: int
+    compiled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoopHooks:
+    """What a loop tells the worker. `on_failure` must end the process at once, `on_lost` in order.
+
+    `on_batch` and `on_effects` get the loop's name first, `on_effects` the source topic next.
+    """
+
+    on_batch: Callable[[str, Batch], None]
+    on_effects: Callable[[str, str, Effects], None]
+    on_commit: Callable[[float], None]
+    on_waiting: Callable[[str | None], None]
+    on_failure: Callable[[BaseException], None]
+    on_lost: Callable[[RecordsLost], None]
+
+    async def guard(self, step: Awaitable[None]) -> None:
+        """Await a step. No exception of it may go unseen: Faust would take the batch for done."""
+        try:
+            await step
+        except RecordsLost as lost:
+            self.on_lost(lost)
+            await asyncio.Event().wait()  # the worker is ending in order; nothing more is processed here
+        except Exception as error:  # whatever it is, the batch must not count as done
+            self.on_failure(error)
+            raise
