@@ -33,9 +33,9 @@ from processors.surroundings import LoopHooks, Ways
 from processors.tables import StoredTable, TableView, Writes
 from schemas.topics import DEAD_LETTERS
 
-PAUSES_PER_COMMIT, LONGEST_PAUSE = 2, 0.5
-"""A worker that catches up has commits that take long: it spends no more than a third of its time on them. One that took long
-because the broker was away says nothing of the next."""
+SHARE_OF_TIME, LONGEST_PERIOD = 1 / 3, 0.75
+"""A worker that catches up has commits that take long: it spends no more than this share of its time on them, and has one in
+that period (seconds) nevertheless. One that took long because the broker was away says nothing of the next."""
 
 STORE_SECONDS = 0.1
 """Least time from storing to storing, for those who publish more often."""
@@ -112,16 +112,18 @@ class Commits:
         self._has_room.set()
 
     async def _publish_again_and_again(self) -> None:
+        began = 0.0
         while True:
             await self._has_folded.wait()
-            await asyncio.sleep(self._pause())
+            await asyncio.sleep(began + self._period() - time.monotonic())
             self._has_folded.clear()
+            began = time.monotonic()
             await self._hooks.guard(self._publish())
 
-    def _pause(self) -> float:
-        """Seconds to the next commit. For the lowest latency there is none."""
+    def _period(self) -> float:
+        """Seconds from commit to commit. For the lowest latency there is no pause between them."""
         at_least = self._commit_seconds
-        return max(at_least, min(PAUSES_PER_COMMIT * sum(self._seconds.values()), LONGEST_PAUSE)) if at_least else 0.0
+        return max(at_least, min(sum(self._seconds.values()) / SHARE_OF_TIME, LONGEST_PERIOD)) if at_least else 0.0
 
     async def _store_again_and_again(self) -> None:
         began = 0.0
