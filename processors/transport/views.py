@@ -44,6 +44,8 @@ _PREFIX = struct.Struct(">8xi4xb")
 _CODEC, _APPEND_TIME = 0x07, 0x08
 _BEFORE_LENGTH_COUNTS = 12
 _FORMAT = 2
+_LEAST_ROOM, _MOST_ROOM = 1 << 16, 1 << 20
+"""Bytes that lz4 is expected to decompress to; what takes more comes in pieces."""
 
 _topics: set[str] = set()
 
@@ -61,7 +63,7 @@ class _Lz4:
 
     def __init__(self) -> None:
         self._context = lz4.frame.create_decompression_context()
-        self._room = 1 << 16
+        self._room = _LEAST_ROOM
 
     def __call__(self, payload: memoryview) -> bytes:
         """The frame's content. Raises RuntimeError for what is no frame, EOFError when it does not end."""
@@ -81,7 +83,7 @@ class _Lz4:
             self._context = lz4.frame.create_decompression_context()  # the old one would go on with this frame
             raise
         whole = b"".join(parts)
-        self._room = max(self._room, len(whole))
+        self._room = min(max(self._room, len(whole)), _MOST_ROOM)
         return whole
 
 

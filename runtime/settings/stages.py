@@ -182,8 +182,9 @@ class ProcessorSettings(Section):
     grace_seconds: Annotated[float, Field(ge=0)] = 2.0
     """How long after its end, in event time, a candle waits for late trades before it closes."""
     commit_interval_seconds: Annotated[float, Field(ge=0, le=10)] = 0.1
-    """How often results are published and stored: an open candle is told once in that time however many trades it had. 0 is
-    for the lowest latency: after every batch read, at the cost of more records and processor time."""
+    """How often results are published: an open candle is told once in that time however many trades it had. 0 is for the lowest
+    latency: as soon as the results before were acknowledged, at the cost of more records and processor time. The tables behind
+    them are stored at most ten times a second."""
     compiled: Literal["auto", "off"] = "auto"
     """Fold by compiled code where it was built; off takes the plain Python of the same results, about ten times slower."""
     price_changes: PriceChangeSettings = Field(default_factory=PriceChangeSettings)

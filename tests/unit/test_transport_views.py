@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import lz4.frame
 import pytest
 from aiokafka.codec import snappy_encode
 from aiokafka.consumer import fetcher
@@ -224,6 +226,29 @@ def test_old_message_formats_are_read_record_by_record(version: int, codec: str)
     assert [(one.start, one.next_offset) for one in found.batches] == [(1, 2), (2, 3), (3, 4)]
     assert [record.value for one in found.batches for record in one] == [b"no key", None, b""]
     assert found.batches[0].max_timestamp == (990 if version else views.NO_TIMESTAMP)
+
+
+def lz4_section(section: bytes) -> bytes:
+    """A batch whose compressed bytes are these; its header does not matter to them."""
+    data = batch(codec="lz4")[:HEADER_SIZE] + section
+    return mended(data[:8] + struct.pack(">i", len(data) - 12) + data[12:])
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 3_000_000])
+def test_sections_of_any_size_are_decompressed_one_after_the_other(size: int) -> None:
+    plain = bytes(index * index % 251 for index in range(size))
+    for content in (plain, b"short"):
+        view = RecordBatchView(memoryview(lz4_section(lz4.frame.compress(content))), 0)
+        assert bytes(view.section) == content
+
+
+def test_lz4_frame_that_breaks_off_is_refused_and_the_next_one_read() -> None:
+    frame = lz4.frame.compress(random.Random(1).randbytes(200_000))
+    for broken in (frame[: len(frame) // 2], frame[:-1], b"no frame", b""):
+        with pytest.raises(CorruptRecordException):
+            _ = RecordBatchView(memoryview(lz4_section(broken)), 0).section
+        again = RecordBatchView(memoryview(lz4_section(frame)), 0)
+        assert len(again.section) == 200_000
 
 
 @pytest.mark.parametrize("codec", CODECS)
