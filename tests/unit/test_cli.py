@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from types import SimpleNamespace
 
 import pytest
@@ -22,7 +23,7 @@ def test_only_the_wanted_file_is_imported_where_there_is_one(
     def module(name: str) -> SimpleNamespace:
         return SimpleNamespace(register=lambda app: registered.append(name.removeprefix("tapeline.commands.")))
 
-    monkeypatch.setattr(cli.importlib, "import_module", module)
+    monkeypatch.setattr(importlib, "import_module", module)
     cli.build(wanted)
     everything = ["demo", "gateway", "ingest", "parse", "process", "replay", "sink", "stack", "topics"]
     assert registered == (names or everything)
