@@ -112,8 +112,9 @@ class CandleSeries:
         self.changed = False
         self._closed = closed
         self._intervals = intervals
-        names = {interval.name for interval in intervals}.union((name for name, _ in state.open), state.closed)
-        self._lengths = {name: parse_interval(name).micros for name in names}
+        self._names = {interval.name for interval in intervals}
+        known = self._names.union((name for name, _ in state.open), state.closed)
+        self._lengths = {name: parse_interval(name).micros for name in known}
         self._observes_all = [*state.observed_from] == [interval.name for interval in intervals]
         self._stretch: _Stretch | None = None
         self._watermark = Watermark(state.latest, grace)
@@ -173,10 +174,11 @@ class CandleSeries:
         has_room = True
         for key, held in self.state.open.items():
             name, open_time = key
-            newest[name] = max(open_time, newest.get(name, 0))
+            if name in self._names:  # it is no longer, where the configuration has changed
+                newest[name] = max(open_time, newest.get(name, 0))
             closes_at = min(closes_at, self._close_time(key) + self._watermark.grace)
             has_room = has_room and _has_room_for_runs(held.candle)
-        if not (has_room and self._observes_all and len(newest) >= len(self._intervals)):
+        if not (has_room and self._observes_all and len(newest) == len(self._names)):
             return _Stretch(0, 0, closes_at)
         return _Stretch(max(newest.values()), min(map(self._close_time, newest.items())), closes_at)
 

@@ -19,9 +19,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from processors.batch import Batch
@@ -42,6 +43,9 @@ STORE_SECONDS = 0.1
 
 MOST_BATCHES = 512
 """Batches folded and not acknowledged; beyond them folding waits, and fetching for folding."""
+
+MOST_COMMITS = 64
+"""Commits begun and not acknowledged; beyond them publishing waits, and what comes meanwhile becomes one commit."""
 
 
 @dataclass(eq=False, slots=True)
@@ -75,7 +79,7 @@ class Commits:
         self._commit_seconds = commit_seconds
         self._hooks = hooks
         self._folded: list[tuple[Any, Share]] = []
-        self._begun: list[_Commit] = []
+        self._begun: list[_Commit] = []  # until acknowledged; the oldest first, as the layers of their shares' views
         self._has_folded, self._has_published, self._has_room = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._publishing, self._storing = asyncio.Lock(), asyncio.Lock()
         self._stream: Any = None
@@ -95,7 +99,10 @@ class Commits:
 
     async def room(self) -> None:
         """Return once another batch may be folded."""
-        while len(self._folded) + sum(len(commit.events) for commit in self._begun) >= MOST_BATCHES:
+        await self._until(lambda: len(self._folded) + sum(len(commit.events) for commit in self._begun) < MOST_BATCHES)
+
+    async def _until(self, has_room: Callable[[], bool]) -> None:
+        while not has_room():
             self._has_room.clear()
             await self._has_room.wait()
 
@@ -116,6 +123,7 @@ class Commits:
         while True:
             await self._has_folded.wait()
             await asyncio.sleep(began + self._period() - time.monotonic())
+            await self._until(lambda: len(self._begun) < MOST_COMMITS)
             self._has_folded.clear()
             began = time.monotonic()
             await self._hooks.guard(self._publish())
@@ -170,9 +178,10 @@ class Commits:
         async with self._storing:
             began = time.monotonic()
             self.drop_superseded()
-            commits = [commit for commit in self._begun if commit.is_published]
+            commits = list(takewhile(lambda commit: commit.is_published, self._begun))
             if not commits:
                 return
+            # Nothing may be left out before them: each has one layer of its shares' views, and those are taken from the oldest.
             counts = Counter(share for commit in commits for share, _ in commit.effects)
             try:
                 for is_deleting in (False, True):
@@ -180,7 +189,6 @@ class Commits:
                         found = [(share, share.views[name].sealed(count)) for share, count in counts.items()]
                         await self._write(name, only(found, is_deleting=is_deleting), commits[0].generation)
             except Superseded:
-                self.drop_superseded()
                 return
             for share, count in counts.items():
                 for view in share.views.values():

@@ -66,6 +66,7 @@ class Deliveries:
         self._producer = producer
         self._fence = fence
         self._on_failing = on_failing
+        self._failing: set[object] = set()  # of several sends under way
 
     async def send(self, messages: Sequence[Message], generation: int) -> Offsets:
         """Send records for a generation and return when the broker has acknowledged all of them, however long it takes.
@@ -73,16 +74,20 @@ class Deliveries:
         Raises Superseded when the partitions have been shared out anew meanwhile, DeliveryFailed where no retry can help.
         """
         offsets: Offsets = {}
+        this = object()
         try:
             while messages:
                 done = await self._attempt(messages, generation)
                 for place, offset in done.offsets.items():
                     offsets[place] = max(offset, offsets.get(place, -1))
                 if done.failed:
+                    self._failing.add(this)
                     await self._before_retry(messages, done.failed)
                 messages = to_repeat(messages, done.failed)
         finally:
-            self._on_failing(None)
+            self._failing.discard(this)
+            if not self._failing:
+                self._on_failing(None)
         return offsets
 
     async def _attempt(self, messages: Sequence[Message], generation: int) -> _Round:

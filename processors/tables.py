@@ -1,7 +1,7 @@
 """Faust tables of bytes, written one partition at a time and only with what the broker has in their changelog.
 
 Faust itself puts a value into its store at once and sends the changelog record some time later, so after a crash the store
-may be ahead of the changelog for good. Here the changelog comes first: `processors.loop` has its records acknowledged, then
+may be ahead of the changelog for good. Here the changelog comes first: `processors.commits` has its records acknowledged, then
 values and changelog offset go into the store in one step. A store is never ahead, and a rebuilt one lacks nothing.
 
 Recovery keeps the value that reflects the highest source offset, whatever came last: a worker that was cut off may still

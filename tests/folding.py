@@ -41,14 +41,14 @@ class Runner:
     def __init__(self, computation: Computation, *, compiled: bool = True) -> None:
         self.tables: dict[str, dict[str, bytes]] = {name: {} for name in computation.tables}
         self.offset = 0
-        self._computation = computation
+        self.computation = computation
         self._compiled = compiled
         self.open()
 
     def open(self) -> None:
         """Begin (anew) with what is stored, as after a crash."""
         self._views = {name: self._view(name) for name in self.tables}
-        self.fold = self._computation.open(Scope("md.trades", 3, self._views, CODEC, MAX_SKEW, self._compiled))
+        self.fold = self.computation.open(Scope("md.trades", 3, self._views, CODEC, MAX_SKEW, self._compiled))
 
     def _view(self, name: str) -> TableView:
         return TableView(lambda key: self.tables[name].get(key.decode()))

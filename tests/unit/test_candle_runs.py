@@ -159,6 +159,20 @@ def test_newest_version_is_the_last_word_after_a_crash_between_the_two_tables(
     assert newest(events) == newest(one_by_one(records)[2])
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_interval_taken_out_of_the_settings_does_not_stand_in_for_another(compiled: bool) -> None:
+    runner = Runner(candles.build(ProcessorSettings(intervals=("1m", "5m"))), compiled=compiled)
+    runner.batch([make_trade(1), make_trade(2)])
+    runner.computation = candles.build(ProcessorSettings(intervals=("1m",)))
+    runner.open()
+    runner.batch([make_trade(3), TimeMark(INSTRUMENT, START + MINUTE + 10_000_000)])  # closes 1m, not 5m
+    told = runner.batch([make_trade(4, at=START + MINUTE + 15_000_000), make_trade(5, at=START + MINUTE + 15_000_000)])
+    assert [event.kind for _, event in told.outputs if isinstance(event, CandleEvent)] == [
+        CandleEventKind.NEW,
+        CandleEventKind.UPDATE,
+    ]
+
+
 def test_candle_that_has_no_room_for_another_run_takes_its_trades_by_the_full_rules() -> None:
     most = 10**38 - 1
     runner = Runner(candles.build(ProcessorSettings()))

@@ -133,3 +133,19 @@ def test_records_are_not_sent_again_once_the_group_has_gone_on() -> None:
         asyncio.run(Deliveries(producer, Fence(1), told.append).send([Message("t", 3, b"k", b"a")], 1))  # type: ignore[arg-type]
     assert producer.sent == [b"a"]
     assert told[-1] is None, "nothing is failing any more"
+
+
+def test_sends_that_succeed_do_not_hide_another_one_that_fails() -> None:
+    async def main() -> None:
+        producer, told = Producer(KafkaError(KafkaError._MSG_TIMED_OUT)), list[str | None]()
+        deliveries = Deliveries(producer, Fence(), told.append)  # type: ignore[arg-type]
+        failing = asyncio.create_task(deliveries.send([Message("t", 3, b"k", b"a")], 1))
+        while not told:
+            await asyncio.sleep(0)
+        await deliveries.send([Message("t", 3, b"k", b"b")], 1)
+        await deliveries.send([], 1)
+        assert None not in told
+        await failing
+        assert told[-1] is None
+
+    asyncio.run(main())

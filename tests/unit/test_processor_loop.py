@@ -12,6 +12,7 @@ import pytest
 
 from market.candle_series import SeriesState
 from market.trade import TimeMark
+from processors import commits
 from processors.agents import candles
 from processors.batch import Batch, RawRecord
 from processors.commits import MOST_BATCHES
@@ -40,15 +41,15 @@ class World:
         self.codec = codec
         self.tables = {name: Table(self, name) for name in ("closed-candles", "candles")}
 
-    def loop(self, deliveries: Deliveries | None = None) -> BatchLoop:
-        """A loop that commits by itself only in the end."""
+    def loop(self, deliveries: Deliveries | None = None, *, commit_seconds: float = 1e9) -> BatchLoop:
+        """A loop; by default it commits by itself only in the end."""
         ways = Ways(self.codec, 4, deliveries or Deliveries(self), Fence(self), lambda: START)  # type: ignore[arg-type]  # suffices
         return BatchLoop(
             "candles",
             candles.build(ProcessorSettings()),
             self.tables,  # type: ignore[arg-type]  # has what is asked of it
             ways,
-            LoopSettings(60.0, MAX_SKEW, compiled=True),
+            LoopSettings(commit_seconds, MAX_SKEW, compiled=True),
             LoopHooks(
                 on_batch=lambda name, batch: self.counted.append(batch),
                 on_effects=self._note,
@@ -281,6 +282,49 @@ def test_results_are_published_while_tables_wait_and_stored_together_afterwards(
         stored = ["to candles changelog", "candles stored", "acknowledged"]
         assert world.steps[3:] == [*stored, "2 outputs told", *stored, "1 outputs told", "acknowledged", "1 outputs told"]
         assert reflected_offset(world.tables["candles"].stored[0, INSTRUMENT.encode()]) == 9
+
+    asyncio.run(main())
+
+
+def test_nothing_is_stored_past_a_commit_whose_publishing_was_given_up() -> None:
+    async def main() -> None:
+        world = World()
+        slow = Slow(world, "md.candles")
+        loop = world.loop(slow)
+        stream = Stream(world, [batch(0, 5), batch(6, 8, previous=5)])
+        loop._commits._stream = stream
+        first, second = [event async for event in stream.events()]
+        await loop._take_in(first)
+        draining = asyncio.create_task(loop.commit())
+        await slow.waiting.wait()
+        draining.cancel()
+        await asyncio.wait([draining])
+        slow.goes_on.set()
+        await loop._take_in(second)
+        await loop.commit()
+        assert (world.steps, stream.acknowledged) == (["to md.candles"], [])
+
+    asyncio.run(main())
+
+
+def test_commits_that_cannot_be_stored_are_few_and_the_last_one_takes_in_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits, "MOST_COMMITS", 2)
+
+    async def main() -> None:
+        world = World()
+        slow = Slow(world, "candles changelog")
+        loop = world.loop(slow, commit_seconds=0.0)
+        stream = Stream(world, [batch(number, number, previous=number - 1 if number else None) for number in range(9)])
+        running = asyncio.create_task(loop._commits.run(stream))
+        async for event in stream.events():
+            await loop._take_in(event)
+            await asyncio.sleep(0.01)
+        await slow.waiting.wait()
+        assert [len(commit.events) for commit in loop._commits._begun] == [1, 1]
+        slow.goes_on.set()
+        await loop.commit()
+        assert stream.acknowledged == [*range(9)]
+        running.cancel()
 
     asyncio.run(main())
 
