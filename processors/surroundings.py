@@ -27,7 +27,7 @@ class Ways:
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """`commit_seconds`: time between commits, 0 commits after every batch. `compiled`: use compiled code where there is any."""
+    """`commit_seconds`: from commit to commit, 0 for no pause between. `compiled`: use compiled code where there is any."""
 
     commit_seconds: float
     max_skew: int

@@ -152,6 +152,19 @@ def kill(process: psutil.Process) -> None:
     _wait(left, _KILL_GRACE)
 
 
+def send(process: psutil.Process, number: signal.Signals) -> None:
+    """Send a signal to a server and to what it started, which may end by itself meanwhile.
+
+    Raises:
+        psutil.NoSuchProcess: the server itself has ended.
+
+    """
+    descendants = process.children(recursive=True)
+    process.send_signal(number)
+    for member in descendants:
+        _signal(member, number)
+
+
 def tree(process: psutil.Process) -> list[psutil.Process]:
     """A process and all its descendants."""
     with contextlib.suppress(psutil.NoSuchProcess):

@@ -103,5 +103,4 @@ class EmbeddedStack:
         self._signal(server, signal.SIGCONT)
 
     def _signal(self, server: str, number: signal.Signals) -> None:
-        for member in _process.tree(self._launcher.process(server)):
-            member.send_signal(number)
+        _process.send(self._launcher.process(server), number)
