@@ -338,8 +338,6 @@ class CandleSeries:
         self.state.gaps.forget(limit - max(self._lengths.values()))
         for name, (oldest, newest) in list(self.state.closed.items()):
             length, open_time = self._lengths[name], oldest
-            if open_time + length > limit:
-                continue
             while open_time <= newest and open_time + length <= limit:
                 self._closed.pop((name, open_time), None)
                 open_time += length

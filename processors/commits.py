@@ -183,10 +183,12 @@ class Commits:
                 return
             # Nothing may be left out before them: each has one layer of its shares' views, and those are taken from the oldest.
             counts = Counter(share for commit in commits for share, _ in commit.effects)
+            writes = {
+                name: [(share, share.views[name].sealed(count)) for share, count in counts.items()] for name in self._tables
+            }
             try:
                 for is_deleting in (False, True):
-                    for name in self._tables:
-                        found = [(share, share.views[name].sealed(count)) for share, count in counts.items()]
+                    for name, found in writes.items():
                         await self._write(name, only(found, is_deleting=is_deleting), commits[0].generation)
             except Superseded:
                 return

@@ -42,7 +42,7 @@ def _tapeline(
 def build(wanted: str | None = None) -> typer.Typer:
     """The command line: each file of `commands` registers its own.
 
-    All of them, or only that of the name wanted: what the others import costs a worker 15 MB and part of a second.
+    All of them, or only that of the name wanted: what the others import costs a worker 12 MB and part of a second.
     """
     names = [module.name for module in pkgutil.iter_modules(commands.__path__)]
     for name in [wanted] if wanted in names else names:

@@ -67,18 +67,14 @@ class _Lz4:
 
     def __call__(self, payload: memoryview) -> bytes:
         """The frame's content. Raises RuntimeError for what is no frame, EOFError when it does not end."""
+        parts, is_whole = list[bytes](), False
         try:
-            data: bytes
-            data, read, is_whole = lz4.frame.decompress_chunk(self._context, payload, max_length=self._room)
-            if is_whole:
-                return data
-            parts = [data]
             while not is_whole:
-                payload = payload[read:]
                 data, read, is_whole = lz4.frame.decompress_chunk(self._context, payload, max_length=self._room)
-                if not data and not read:
+                if not (data or read or is_whole):
                     raise EOFError("the lz4 frame does not end")
                 parts.append(data)
+                payload = payload[read:]
         except (RuntimeError, EOFError):
             self._context = lz4.frame.create_decompression_context()  # the old one would go on with this frame
             raise
@@ -90,7 +86,7 @@ class _Lz4:
 _DECODERS: dict[int, Callable[[memoryview], Any]] = {
     1: codec.gzip_decode,
     2: codec.snappy_decode,
-    3: _Lz4(),  # a fifth of the time that aiokafka's own takes
+    3: _Lz4(),  # a quarter of the time that aiokafka's own takes, or less
     4: codec.zstd_decode,
 }
 if (_cramjam := getattr(codec, "cramjam", None)) is not None:

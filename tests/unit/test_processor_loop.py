@@ -239,13 +239,18 @@ class Slow(Deliveries):
         return await super().send(messages, generation)
 
 
+def waiting_for(topic: str, *batches: Batch) -> tuple[World, Slow, BatchLoop, Stream]:
+    """A loop to be driven by hand, whose broker holds the records of a topic back."""
+    world = World()
+    slow = Slow(world, topic)
+    loop, stream = world.loop(slow), Stream(world, batches)
+    loop._commits._stream = stream
+    return world, slow, loop, stream
+
+
 def test_folding_goes_on_while_a_commit_waits() -> None:
     async def main() -> None:
-        world = World()
-        slow = Slow(world, "md.candles")
-        loop = world.loop(slow)
-        stream = Stream(world, [batch(0, 5), batch(6, 8, previous=5)])
-        loop._commits._stream = stream
+        _, slow, loop, stream = waiting_for("md.candles", batch(0, 5), batch(6, 8, previous=5))
         events = [event async for event in stream.events()]
         await loop._take_in(events[0])
         committing = asyncio.create_task(loop.commit())
@@ -263,11 +268,9 @@ def test_folding_goes_on_while_a_commit_waits() -> None:
 
 def test_results_are_published_while_tables_wait_and_stored_together_afterwards() -> None:
     async def main() -> None:
-        world = World()
-        slow = Slow(world, "candles changelog")
-        loop = world.loop(slow)
-        stream = Stream(world, [batch(0, 5), batch(6, 8, previous=5), batch(9, 9, previous=8)])
-        loop._commits._stream = stream
+        world, slow, loop, stream = waiting_for(
+            "candles changelog", batch(0, 5), batch(6, 8, previous=5), batch(9, 9, previous=8)
+        )
         first, *others = [event async for event in stream.events()]
         await loop._take_in(first)
         storing = asyncio.create_task(loop.commit())
@@ -288,11 +291,7 @@ def test_results_are_published_while_tables_wait_and_stored_together_afterwards(
 
 def test_nothing_is_stored_past_a_commit_whose_publishing_was_given_up() -> None:
     async def main() -> None:
-        world = World()
-        slow = Slow(world, "md.candles")
-        loop = world.loop(slow)
-        stream = Stream(world, [batch(0, 5), batch(6, 8, previous=5)])
-        loop._commits._stream = stream
+        world, slow, loop, stream = waiting_for("md.candles", batch(0, 5), batch(6, 8, previous=5))
         first, second = [event async for event in stream.events()]
         await loop._take_in(first)
         draining = asyncio.create_task(loop.commit())
