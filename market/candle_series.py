@@ -28,8 +28,8 @@ from market.watermark import Watermark
 HORIZON = 24 * 3_600 * 1_000_000
 """How far behind the watermark (microseconds) a late trade still corrects its candle."""
 
-LARGEST_RUN_VOLUME, LARGEST_RUN_AMOUNT = 2**100, 2**127
-"""Sums that no run reaches (scales 12 and 24): who sums up runs holds them in 128 bits."""
+LARGEST_RUN_VOLUME, LARGEST_RUN_AMOUNT = 2**100, 2**126
+"""Sums that no run reaches (scales 12 and 24): who sums up runs holds them, and the sum of two, in 128 bits."""
 
 _ROOM_FOR_RUNS: tuple[int, int] = 10**PRECISION - LARGEST_RUN_VOLUME, 10**AMOUNT_PRECISION - LARGEST_RUN_AMOUNT
 
@@ -186,6 +186,20 @@ class CandleSeries:
         """Whether the window last given goes on as the runs since then left it; if not, it is to be asked for again."""
         return self._stretch is not None
 
+    # kept elsewhere
+
+    def hand_over(self) -> tuple[bool, set[CandleKey]]:
+        """Leave the state to somebody else: tells whether it changed since it was stored, and whose UPDATEs are due."""
+        changed, dirty = self.changed, self._dirty
+        self.changed, self._dirty = False, set()
+        return changed, dirty
+
+    def take_back(self, changed: bool, dirty: set[CandleKey]) -> None:
+        """Go on with the state as it was left there."""
+        self.changed, self._dirty = changed, dirty
+        self._watermark = Watermark(self.state.latest, self._watermark.grace)
+        self._stretch = None
+
     # trades
 
     def _apply_trade(self, trade: Trade, offset: int) -> tuple[Outcome, list[CandleEvent]]:
@@ -261,12 +275,12 @@ class CandleSeries:
 
     def _take_gap(self, begin: int, end: int, offset: int, *, healed: bool = False) -> list[CandleEvent] | None:
         """Corrections of closed candles; None when the gap says nothing new."""
-        before = {key: self._has_gap(key) for key in self.state.open}
+        before = {key: self.has_gap(key) for key in self.state.open}
         if not (self.state.gaps.heal(begin, end) if healed else self.state.gaps.tell(begin, end)):
             return None
         self.changed = True
         for key, had_gap in before.items():
-            if self._has_gap(key) != had_gap:
+            if self.has_gap(key) != had_gap:
                 self.state.open[key] = self.state.open[key]._replace(source_offset=offset)
                 self._dirty.add(key)
         return self._reflag_closed(begin, end, offset)
@@ -324,12 +338,13 @@ class CandleSeries:
 
     def _flags(self, key: CandleKey) -> tuple[bool, bool]:
         """(gap, complete) of a closed candle."""
-        gap = self._has_gap(key)
+        gap = self.has_gap(key)
         name, open_time = key
         observed = name in self.state.observed_from and self.state.observed_from[name] < open_time
         return gap, observed and not gap
 
-    def _has_gap(self, key: CandleKey) -> bool:
+    def has_gap(self, key: CandleKey) -> bool:
+        """Whether trades of a candle may be missing."""
         return self.state.gaps.touches(key[1], self._close_time(key))
 
     def _forget_beyond_the_horizon(self) -> None:
@@ -364,7 +379,7 @@ class CandleSeries:
 
     def _open_event(self, key: CandleKey, kind: CandleEventKind) -> CandleEvent:
         held = self.state.open[key]
-        return self._event(key, held.candle, kind, 0, held.source_offset, complete=False, gap=self._has_gap(key))
+        return self._event(key, held.candle, kind, 0, held.source_offset, complete=False, gap=self.has_gap(key))
 
     def _event(
         self,

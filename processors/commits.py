@@ -27,9 +27,8 @@ from typing import Any
 
 from processors.batch import Batch
 from processors.computation import Effects, Fold
-from processors.deliveries import Message
 from processors.fence import Superseded
-from processors.outputs import dead_letter, message_of
+from processors.outputs import Message, dead_letter, message_of
 from processors.surroundings import LoopHooks, Ways
 from processors.tables import StoredTable, TableView, Writes
 from schemas.topics import DEAD_LETTERS
@@ -165,13 +164,17 @@ class Commits:
     async def _send_effects(self, commit: _Commit) -> None:
         now = self._ways.clock()
         letters = [
-            (DEAD_LETTERS, dead_letter(share.batch.topic, share.batch.partition, refusal, now))
+            message_of(
+                DEAD_LETTERS,
+                dead_letter(share.batch.topic, share.batch.partition, refusal, now),
+                self._ways.codec,
+                self._ways.partitions,
+            )
             for share, brought in commit.effects
             for refusal in brought.refusals
         ]
         outputs = [output for _, brought in commit.effects for output in brought.outputs]
-        for records in (letters, outputs):
-            messages = [message_of(*record, self._ways.codec, self._ways.partitions) for record in records]
+        for messages in (letters, outputs):
             await self._ways.deliveries.send(messages, commit.generation)
 
     async def _store(self) -> None:

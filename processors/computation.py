@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from market.candle import CandleEventKind
 from processors.batch import Batch, Refusal
+from processors.outputs import Message
 from schemas.codec import Codec
-from schemas.records import Record
 from schemas.topics import Topic
 
 
@@ -27,23 +28,30 @@ class Table(Protocol):
 class Effects:
     """What was brought about since the last commit, besides what was put into tables.
 
-    `trades` counts the trades read, repeated ones too; `counts` says what became of the records.
+    `trades` counts the trades read, repeated ones too; `counts` says what became of the records. `candles` counts the candle
+    events among the outputs by interval and kind; `received_at` is the latest receive time in them, 0 if there are none.
     """
 
-    outputs: list[tuple[Topic, Record]] = field(default_factory=list)
+    outputs: list[Message] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     trades: int = 0
+    candles: Counter[tuple[str, CandleEventKind]] = field(default_factory=Counter)
+    received_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What one partition's fold works with. `compiled`: use compiled code where it was built."""
+    """What one partition's fold works with.
+
+    `partitions` is the configured count of topics partitioned by instrument. `compiled`: use compiled code where it was built.
+    """
 
     topic: str
     partition: int
     tables: Mapping[str, Table]
     codec: Codec
+    partitions: int
     max_skew: int
     compiled: bool = True
 

@@ -11,11 +11,12 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from processors.fence import Fence
+from processors.outputs import Message
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -37,15 +38,6 @@ _HOPELESS = {
 
 class DeliveryFailed(Exception):
     """A record can never be delivered as it is."""
-
-
-class Message(NamedTuple):
-    """A record on its way out."""
-
-    topic: str
-    partition: int
-    key: bytes | None
-    value: bytes | None
 
 
 Offsets = dict[tuple[str, int], int]

@@ -105,7 +105,8 @@ class BatchLoop:
 
         views = {name: view(table) for name, table in self._tables.items()}
         settings = self._settings
-        scope = Scope(batch.topic, batch.partition, views, self._ways.codec, settings.max_skew, settings.compiled)
+        ways = self._ways
+        scope = Scope(batch.topic, batch.partition, views, ways.codec, ways.partitions, settings.max_skew, settings.compiled)
         return Share(batch, self._computation.open(scope), views)
 
     @staticmethod

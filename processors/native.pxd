@@ -10,6 +10,7 @@ cdef extern from *:
     #include <string.h>
     typedef __int128 tapeline_i128;
     #define TAPELINE_LARGEST ((tapeline_i128)(~(unsigned __int128)0 >> 1))
+    #define TAPELINE_AMPLE ((tapeline_i128)1 << 126)
     #define TAPELINE_TEN_TO_38 ((tapeline_i128)10000000000000000000ULL * (tapeline_i128)10000000000000000000ULL)
 
     static inline unsigned long long tapeline_word(const unsigned char *p)
@@ -36,4 +37,5 @@ cdef extern from *:
     int leading_zeros "__builtin_clzll"(u64) noexcept nogil  # of a number above zero
     ctypedef long long i128 "tapeline_i128"
     i128 LARGEST "TAPELINE_LARGEST"  # of 128 bits with a sign
+    i128 AMPLE "TAPELINE_AMPLE"  # half of that: two numbers below it can be added
     i128 TEN_TO_38 "TAPELINE_TEN_TO_38"

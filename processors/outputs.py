@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from market.dead_letter import DeadLetter, fit
 from processors.batch import Refusal
-from processors.deliveries import Message
 from schemas.codec import Codec
 from schemas.partitioning import partition_of
 from schemas.records import Record
 from schemas.topics import Topic
+
+
+class Message(NamedTuple):
+    """A record on its way out."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
 
 
 def message_of(topic: Topic, record: Record, codec: Codec, partitions: int) -> Message:

@@ -182,10 +182,9 @@ def count_batch(batch: Batch) -> None:
 
 def count(source: str, effects: Effects) -> None:
     """Count what records of a source topic brought about."""
-    for name, number in Counter(topic.name for topic, _ in effects.outputs).items():
+    for name, number in Counter(message.topic for message in effects.outputs).items():
         metrics.RECORDS_OUT.labels(name).inc(number)
-    candles = [record for _, record in effects.outputs if isinstance(record, CandleEvent)]
-    for (interval, kind), number in Counter((candle.interval, candle.kind) for candle in candles).items():
+    for (interval, kind), number in effects.candles.items():
         metrics.CANDLES_PROCESSED.labels(interval, kind.value).inc(number)
     for refusal in effects.refusals:
         metrics.DEAD_LETTERS.labels(source, refusal.reason).inc()
@@ -193,9 +192,8 @@ def count(source: str, effects: Effects) -> None:
         metrics.DUPLICATES.labels(source).inc(duplicates)
     if replayed := effects.counts[Outcome.REPLAYED.value]:
         REPLAYED.labels(source).inc(replayed)
-    if candles:
-        received = max(candle.received_at for candle in candles)
-        metrics.observe_latency(metrics.Hop.RECEIVE_TO_PROCESS, (_now() - received) / 1e6)
+    if effects.received_at:
+        metrics.observe_latency(metrics.Hop.RECEIVE_TO_PROCESS, (_now() - effects.received_at) / 1e6)
 
 
 def _end_process(error: BaseException) -> NoReturn:

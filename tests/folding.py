@@ -1,6 +1,7 @@
 """Computations over plain dictionaries: records in, effects and stored values out, with no broker."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from market.trade import GapMark, TimeMark, TradeStreamRecord
 from processors.batch import Batch, RawRecord
@@ -35,6 +36,11 @@ def batch_of(raw: Sequence[RawRecord], partition: int = 3, *, generation: int = 
     return Batch("md.trades", partition, [raw], first, last, generation, previous)
 
 
+def told(*effects: Effects) -> list[Any]:
+    """The records that are to be published, in order."""
+    return [CODEC.decode(message.value) for one in effects for message in one.outputs]
+
+
 class Runner:
     """Folds batches of one partition and stores what comes of them, as the loop does at each commit."""
 
@@ -48,7 +54,7 @@ class Runner:
     def open(self) -> None:
         """Begin (anew) with what is stored, as after a crash."""
         self._views = {name: self._view(name) for name in self.tables}
-        self.fold = self.computation.open(Scope("md.trades", 3, self._views, CODEC, MAX_SKEW, self._compiled))
+        self.fold = self.computation.open(Scope("md.trades", 3, self._views, CODEC, 4, MAX_SKEW, self._compiled))
 
     def _view(self, name: str) -> TableView:
         return TableView(lambda key: self.tables[name].get(key.decode()))

@@ -10,7 +10,7 @@ from processors.agents import candles, price_changes
 from runtime.settings import ProcessorSettings
 from tests.builders import MINUTE, START, make_trade
 from tests.cluster import Cluster, Service
-from tests.folding import Runner
+from tests.folding import Runner, told
 
 Start = Callable[..., Service]
 
@@ -45,11 +45,11 @@ def stream(seed: int, count: int) -> list[TradeStreamRecord]:
 
 def model(records: list[TradeStreamRecord]) -> tuple[dict[str, CandleEvent], list[tuple[str, int, int]]]:
     """What the computations make of the records when nothing goes wrong: candles by key, price changes in order."""
-    told = Runner(candles.build(ProcessorSettings()), compiled=False).batch(records)
+    effects = Runner(candles.build(ProcessorSettings()), compiled=False).batch(records)
     changes = Runner(price_changes.build(ProcessorSettings())).batch(records)
     return (
-        latest([event for _, event in told.outputs if isinstance(event, CandleEvent)]),
-        sorted(change_of(event) for _, event in changes.outputs if isinstance(event, PriceChangedEvent)),
+        latest(told(effects)),
+        sorted(change_of(event) for event in told(changes)),
     )
 
 

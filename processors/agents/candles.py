@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from market.candle import CandleEvent
-from market.candle_series import CandleSeries, Outcome
+from market.candle_series import HORIZON, CandleSeries, Outcome
 from market.errors import DataValidationError
 from market.interval import Interval, parse_interval
 from market.trade import TimeMark, Trade, TradeStreamRecord
@@ -13,10 +13,12 @@ from processors.batch import Batch, RawRecord, Refusal, decode_record
 from processors.closed_candles import ClosedCandles
 from processors.computation import Effects, Scope
 from processors.encoding import encoders
+from processors.outputs import Message, message_of
 from processors.runs import open_folder
-from processors.runs.protocol import Contract
+from processors.runs.protocol import Contract, Keeping, SeriesFolder
 from processors.state import decode_series, encode_series
 from runtime.settings import ProcessorSettings
+from schemas.partitioning import partition_of
 from schemas.topics import CANDLES, TRADES, Topic
 
 OPEN = "candles"
@@ -67,14 +69,29 @@ class CandlesFold:
         self._intervals = intervals
         self._grace = grace
         self._encoders = encoders(compiled=scope.compiled)
-        trade_id, mark_id = (scope.codec.schema_id(scope.topic, record_type) for record_type in (Trade, TimeMark))
-        self._contract = Contract(trade_id, mark_id, scope.max_skew)
-        self._folder = open_folder(self._contract, self._apply, compiled=scope.compiled)
         self._series: dict[str, CandleSeries] = {}
         self._touched: dict[str, CandleSeries] = {}
-        self._events: list[CandleEvent] = []
+        self._outputs: list[Message] = []
         self._effects = Effects()
         self._batch: Batch | None = None
+        self._folder = self._open_folder()
+
+    def _open_folder(self) -> SeriesFolder:
+        scope = self._scope
+        trade_id, mark_id = (scope.codec.schema_id(scope.topic, record_type) for record_type in (Trade, TimeMark))
+        keeping = Keeping(
+            self._intervals,
+            self._grace,
+            HORIZON,
+            (scope.topic, scope.partition),
+            CANDLES.name,
+            scope.codec.schema_id(CANDLES.name, CandleEvent),
+            lambda instrument: partition_of(instrument, CANDLES.partitions(scope.partitions)),
+            self._outputs,
+            scope.tables[OPEN],
+            scope.tables[CLOSED],
+        )
+        return open_folder(Contract(trade_id, mark_id, scope.max_skew), self._apply, keeping, compiled=scope.compiled)
 
     def fold(self, batch: Batch) -> None:
         """Take in a batch. Raises SchemaNotLearnt."""
@@ -88,16 +105,18 @@ class CandlesFold:
             series = self._series[instrument]
             self._merge_run(instrument, series)
             if not series.window_holds():
-                self._folder.arm(instrument, series.window())
+                self._arm(instrument, series)
         for instrument, series in self._touched.items():
-            self._events += series.updates()
+            self._tell(series.updates())
             if series.changed:
                 self._scope.tables[OPEN].put(instrument, encode_series(series.state, self._encoders))
                 series.changed = False
         self._touched.clear()
+        self._folder.store()
+        self._add_counts()
         effects, self._effects = self._effects, Effects()
-        effects.outputs, self._events = [(CANDLES, event) for event in self._events], []
-        self._add_counts(effects)
+        effects.outputs += self._outputs
+        self._outputs.clear()
         if len(self._series) > MOST_SERIES:
             self._forget_series()
         return effects
@@ -109,16 +128,24 @@ class CandlesFold:
         except DataValidationError as error:
             self._refuse(Refusal(raw, error.reason, str(error), error.field))
             return
-        series = self._series.get(record.instrument) or self._open_series(record.instrument)
-        self._merge_run(record.instrument, series)
+        instrument = record.instrument
+        series = self._series.get(instrument) or self._open_series(instrument)
+        if not self._folder.release(series):
+            self._merge_run(instrument, series)
         outcome, events = series.apply(record, raw.offset)
-        self._events += events
+        self._tell(events)
         self._effects.counts[outcome.value] += 1
         self._effects.trades += isinstance(record, Trade)
         if outcome in _REFUSED:
             self._refuse(Refusal(raw, outcome.value, _REFUSED[outcome]))
-        self._touched[record.instrument] = series
-        self._folder.arm(record.instrument, series.window())
+        self._arm(instrument, series)
+
+    def _arm(self, instrument: str, series: CandleSeries) -> None:
+        if self._folder.keep(series):
+            self._touched.pop(instrument, None)
+        else:
+            self._touched[instrument] = series
+            self._folder.arm(instrument, series.window())
 
     def _open_series(self, instrument: str) -> CandleSeries:
         state = decode_series(self._scope.tables[OPEN].get(instrument))
@@ -142,15 +169,23 @@ class CandlesFold:
         if self._batch is not None and self._batch.refuses_first(refusal):
             self._effects.refusals.append(refusal)
 
-    def _add_counts(self, effects: Effects) -> None:
-        counts = self._folder.take_counts()
+    def _tell(self, events: Iterable[CandleEvent]) -> None:
+        for event in events:
+            self._outputs.append(message_of(CANDLES, event, self._scope.codec, self._scope.partitions))
+            self._effects.candles[event.interval, event.kind] += 1
+            self._effects.received_at = max(self._effects.received_at, event.received_at)
+
+    def _add_counts(self) -> None:
+        counts, effects = self._folder.take_counts(), self._effects
         effects.trades += counts.trades
         for outcome in (Outcome.APPLIED, Outcome.UNCHANGED, Outcome.DUPLICATE, Outcome.REPLAYED):
             effects.counts[outcome.value] += getattr(counts, outcome.value)
+        effects.candles += counts.told
+        effects.received_at = max(effects.received_at, counts.received_at)
 
     def _forget_series(self) -> None:
-        """Let all series go: everything is stored, and runs begin anew from what is read back."""
-        self._folder = open_folder(self._contract, self._apply, compiled=self._scope.compiled)
+        """Let all series go: everything is stored, and they are read back as they are needed."""
+        self._folder = self._open_folder()
         self._series.clear()
 
 

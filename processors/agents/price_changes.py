@@ -10,6 +10,7 @@ from market.price_change import PriceChanges, Threshold, Throttle
 from market.trade import GapMark, Trade
 from processors.batch import Batch, Refusal, SourceRecord
 from processors.computation import Effects, Scope
+from processors.outputs import message_of
 from processors.state import decode_price, encode_price
 from runtime.settings import ProcessorSettings
 from schemas.topics import PRICE_CHANGES, TRADES, Topic
@@ -78,7 +79,7 @@ class PriceChangesFold:
             self._refuse(batch, Refusal(raw, error.reason, str(error), error.field))
             return
         if event is not None:
-            self._effects.outputs.append((PRICE_CHANGES, event))
+            self._effects.outputs.append(message_of(PRICE_CHANGES, event, self._scope.codec, self._scope.partitions))
 
     def _of(self, instrument: str) -> PriceChanges:
         changes = self._changes.get(instrument)

@@ -6,14 +6,23 @@ Whatever is not quite that (a number beyond 128 bits or its field, a subclass, a
 `processors.encoding.plain`, which encodes it or says what is wrong with it.
 """
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.tuple cimport PyTuple_GET_ITEM
 from cpython.unicode cimport PyUnicode_CheckExact
-from libc.string cimport memcpy
 
-from processors.native cimport LARGEST, TEN_TO_38, i64, i128, leading_zeros, put_word, u64
+from processors.encoding.writing cimport (
+    LONGEST_NUMBER,
+    Output,
+    begin,
+    end,
+    reserve,
+    whole,
+    write_byte,
+    write_bytes,
+    write_decimal,
+    write_varint,
+)
+from processors.native cimport LARGEST, TEN_TO_38, i64, i128
 
 from market.candle import Candle, CandleEvent, CandleEventKind, TradePoint
 from market.candle_series import ClosedCandle, OpenCandle, SeriesState
@@ -23,22 +32,12 @@ from processors.encoding import plain
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
 
-cdef enum:
-    LONGEST_NUMBER = 24  # of all that `put_long` and `put_figure` write
-    FIRST_CAPACITY = 2048
-
 cdef object NEW, UPDATE, CLOSE, CORRECTION
 NEW, UPDATE, CLOSE, CORRECTION = CandleEventKind
 
 
 class Unusual(Exception):
     """Not what this module encodes."""
-
-
-cdef struct Output:
-    unsigned char* data  # `first`, or more on the heap
-    Py_ssize_t size, capacity
-    unsigned char first[FIRST_CAPACITY]
 
 
 ctypedef int (*Put)(Output*, object) except -1
@@ -49,7 +48,7 @@ cdef object encoded(Put put, value, str plain_name):
     begin(&out)
     try:
         put(&out, value)
-        return PyBytes_FromStringAndSize(<const char*>out.data, out.size)
+        return whole(&out)
     except Exception:  # whatever is not as it was expected
         return getattr(plain, plain_name)(value)
     finally:
@@ -69,6 +68,39 @@ def encode_series(state):
 def encode_closed(closed):
     """As `plain.encode_closed`."""
     return encoded(put_closed, closed, "encode_closed")
+
+
+# parts of the candle state, for those who write the rest of it themselves
+
+
+def encode_text(str text):
+    """A string."""
+    return part(put_text, text)
+
+
+def encode_times(dict times):
+    """A map of times."""
+    return part(put_times, times)
+
+
+def encode_ids(seen):
+    """What is remembered of trade ids, but for the last one."""
+    return part(put_ids, seen)
+
+
+def encode_gaps(gaps):
+    """Known gaps."""
+    return part(put_known_gaps, gaps)
+
+
+cdef bytes part(Put put, value):
+    cdef Output out
+    begin(&out)
+    try:
+        put(&out, value)
+        return whole(&out)
+    finally:
+        end(&out)
 
 
 # records
@@ -103,19 +135,25 @@ cdef int put_event(Output* out, event) except -1:
 
 cdef int put_series(Output* out, state) except -1:
     expect(state, SeriesState)
-    seen, gaps = state.seen, state.gaps
     put_long(out, state.latest)
     put_long(out, state.latest_trade)
     put_times(out, state.observed_from)
-    put_long(out, seen.last)
-    put_long(out, seen.floor)
-    put_ranges(out, seen.holes)
-    put_longs(out, seen.hashes)
+    put_long(out, state.seen.last)
+    put_ids(out, state.seen)
     put_open(out, state.open)
     put_named_ranges(out, state.closed)
+    return put_known_gaps(out, state.gaps)
+
+
+cdef int put_ids(Output* out, seen) except -1:
+    put_long(out, seen.floor)
+    put_ranges(out, seen.holes)
+    return put_longs(out, seen.hashes)
+
+
+cdef int put_known_gaps(Output* out, gaps) except -1:
     put_gaps(out, gaps.known)
-    put_long(out, gaps.floor)
-    return 0
+    return put_long(out, gaps.floor)
 
 
 cdef int put_closed(Output* out, closed) except -1:
@@ -162,7 +200,7 @@ cdef int put_open(Output* out, dict held) except -1:
     return put_end(out, len(held))
 
 
-cdef int put_times(Output* out, dict times) except -1:
+cdef int put_times(Output* out, times) except -1:
     put_count(out, len(times))
     for name, time in times.items():
         put_text(out, name)
@@ -250,8 +288,7 @@ cdef inline int put_bool(Output* out, object value) except -1:
     if value is not True and value is not False:
         raise Unusual
     reserve(out, 1)
-    out.data[out.size] = value is True
-    out.size += 1
+    write_byte(out, value is True)
     return 0
 
 
@@ -278,8 +315,7 @@ cdef inline int put_text(Output* out, object text) except -1:
     data = PyUnicode_AsUTF8AndSize(text, &size)
     reserve(out, size + LONGEST_NUMBER)
     write_varint(out, size)
-    memcpy(out.data + out.size, data, size)
-    out.size += size
+    write_bytes(out, data, size)
     return 0
 
 
@@ -308,75 +344,10 @@ cdef inline int put_decimal(Output* out, object value, i128 limit) except -1:
     reserve(out, LONGEST_NUMBER)
     small = PyLong_AsLongLongAndOverflow(value, &overflow)
     if not overflow:
-        write_small(out, small)
+        write_decimal(out, small)
         return 0
     wide = value  # OverflowError beyond 128 bits
     if wide >= limit or wide <= -limit:
         raise Unusual
-    write_wide(out, wide)
+    write_decimal(out, wide)
     return 0
-
-
-# bytes
-
-
-cdef inline void begin(Output* out) noexcept:
-    out.data, out.size, out.capacity = out.first, 0, FIRST_CAPACITY
-
-
-cdef inline void end(Output* out) noexcept:
-    if out.data != out.first:
-        PyMem_Free(out.data)
-
-
-cdef inline int reserve(Output* out, Py_ssize_t more) except -1:
-    return 0 if out.capacity - out.size >= more else grow(out, more)
-
-
-cdef int grow(Output* out, Py_ssize_t more) except -1:
-    cdef Py_ssize_t capacity = 2 * out.capacity + more
-    cdef unsigned char* data = <unsigned char*>PyMem_Malloc(capacity)
-    if not data:
-        raise MemoryError
-    memcpy(data, out.data, out.size)
-    end(out)
-    out.data, out.capacity = data, capacity
-    return 0
-
-
-cdef inline void write_varint(Output* out, i64 value) noexcept:
-    cdef u64 rest = (<u64>value << 1) ^ <u64>(value >> 63)
-    cdef unsigned char* p = out.data + out.size
-    while rest > 127:
-        p[0] = rest & 127 | 128
-        p += 1
-        rest >>= 7
-    p[0] = <unsigned char>rest
-    out.size = p + 1 - out.data
-
-
-cdef inline int bits_of(u64 magnitude) noexcept:
-    return 64 - leading_zeros(magnitude) if magnitude else 0
-
-
-cdef inline void write_small(Output* out, i64 value) noexcept:
-    """As many bytes as its magnitude needs with a sign bit before it; a longer number has a sign of its own before it."""
-    cdef u64 magnitude = 0 - <u64>value if value < 0 else <u64>value
-    cdef int length = bits_of(magnitude) // 8 + 1
-    if length > 8:
-        write_wide(out, value)
-        return
-    out.data[out.size] = <unsigned char>(2 * length)
-    put_word(out.data + out.size + 1, <u64>value << (64 - 8 * length))
-    out.size += 1 + length
-
-
-cdef inline void write_wide(Output* out, i128 value) noexcept:
-    cdef i128 magnitude = -value if value < 0 else value
-    cdef u64 high = <u64>(magnitude >> 64)
-    cdef int bits = 64 + bits_of(high) if high else bits_of(<u64>magnitude)
-    cdef int length = bits // 8 + 1, i
-    out.data[out.size] = <unsigned char>(2 * length)
-    for i in range(length):
-        out.data[out.size + 1 + i] = <unsigned char>(value >> (8 * (length - 1 - i)))
-    out.size += 1 + length

@@ -7,16 +7,16 @@ from functools import cache
 from importlib import import_module
 
 from processors.runs import plain
-from processors.runs.protocol import Contract, Other, RunFolder
+from processors.runs.protocol import Contract, Keeping, Other, SeriesFolder
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
 
-MakeFolder = Callable[[Contract, Other], RunFolder]
+MakeFolder = Callable[[Contract, Other, Keeping | None], SeriesFolder]
 
 
-def open_folder(contract: Contract, other: Other, *, compiled: bool = True) -> RunFolder:
-    """A folder for one partition that hands to `other` what belongs to no run.
+def open_folder(contract: Contract, other: Other, keeping: Keeping | None = None, *, compiled: bool = True) -> SeriesFolder:
+    """A folder for one partition that hands to `other` what belongs to no run. The compiled one keeps series, given `keeping`.
 
     Without `compiled`, or where that folder was not built, it is the plain one; the log tells so once.
     """
@@ -24,7 +24,7 @@ def open_folder(contract: Contract, other: Other, *, compiled: bool = True) -> R
     if make is None:
         _tell_that_runs_are_plain("not built" if compiled else "switched off")
         return plain.Folder(contract, other)
-    return make(contract, other)
+    return make(contract, other, keeping)
 
 
 @cache

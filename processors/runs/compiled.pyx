@@ -14,13 +14,14 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromSt
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdlib cimport calloc, free
 
-from processors.native cimport LARGEST, cp, i64, i128, u64
-from processors.runs.lanes cimport ID_ROOM, LONGEST_NAME, Lane, Point, empty_run, hash_of, merge_trade, spell
+from processors.native cimport AMPLE, cp, i64, i128, u64
+from processors.runs.keeping cimport Keeper, candle_of, forget
+from processors.runs.lanes cimport LONGEST_NAME, Lane, empty_run, hash_of, spell
 from processors.runs.reading cimport is_same, read_length, read_nullable, read_varint, skip_headers
 from processors.runs.records cimport Body, Mark, Rules, limit_after, read_mark, read_trade
+from processors.runs.sums cimport ID_ROOM, merge_trade
 
-from market.candle import Candle, TradePoint
-from market.candle_series import LARGEST_RUN_VOLUME
+from market.candle_series import LARGEST_RUN_AMOUNT, LARGEST_RUN_VOLUME
 from market.instrument import check_instrument
 from market.run import Run
 from market.trade import TimeMark, Trade
@@ -31,36 +32,11 @@ cdef enum:
     HEADER_SIZE = 5  # magic byte and schema id
     NOTHING, TRADE, MARK  # what was decoded of the latest record
 
-assert ID_ROOM == LONGEST_POINT_ID
+assert ID_ROOM == LONGEST_POINT_ID and LARGEST_RUN_AMOUNT == AMPLE
 
 cdef i128 volume_limit = LARGEST_RUN_VOLUME
 cdef object new_tuple = tuple.__new__
 cdef tuple sides = ("buy", "sell")
-
-
-cdef inline object text_of(Point* point):
-    return PyUnicode_DecodeASCII(<const char*>point.id, point.id_length, NULL)
-
-
-cdef inline object point_of(Point* point):
-    return new_tuple(TradePoint, (point.time, point.sequence, point.price, text_of(point)))
-
-
-cdef object candle_of(Lane* lane):
-    return new_tuple(
-        Candle,
-        (
-            point_of(&lane.first),
-            point_of(&lane.last),
-            lane.high,
-            lane.low,
-            lane.volume,
-            lane.amount,
-            lane.taker_buy if lane.sides_known else None,
-            lane.trade_count,
-            lane.received_at,
-        ),
-    )
 
 
 cdef inline object optional_time(i64 time):
@@ -93,9 +69,10 @@ cdef inline object bytes_of(cp p, i64 length):
 
 @cython.final
 cdef class Folder:
-    """See `processors.runs.protocol.RunFolder`."""
+    """See `processors.runs.protocol.SeriesFolder`."""
 
     cdef object other
+    cdef Keeper keeper  # None where no series is kept
     cdef int decoded
     cdef Body body
     cdef Mark mark
@@ -109,8 +86,9 @@ cdef class Folder:
     cdef Rules rules
     cdef i64 trades, applied, unchanged, duplicate, replayed
 
-    def __cinit__(self, contract, other):
+    def __cinit__(self, contract, other, keeping=None):
         self.other = other
+        self.keeper = None if keeping is None else Keeper(keeping)
         self.names = []
         self.trade_schema, self.mark_schema = contract.trade_id, contract.mark_id
         self.rules = Rules(BEGIN_OF_TIMES, END_OF_TIMES, min(contract.max_skew, END_OF_TIMES))
@@ -123,7 +101,9 @@ cdef class Folder:
         cdef u64 i
         if self.table:
             for i in range(self.mask + 1):
-                free(self.table[i])
+                if self.table[i] != NULL:
+                    forget(self.table[i])
+                    free(self.table[i])
             free(self.table)
 
     def fold(self, records):
@@ -141,14 +121,11 @@ cdef class Folder:
             PyBuffer_Release(&buffer)
 
     def arm(self, instrument, window):
-        cdef Lane* lane
-        cdef bytes name = instrument.encode()
-        lane = self.find(<cp>PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
+        cdef Lane* lane = self.lane_of(instrument, window is not None)
         if lane == NULL:
-            if window is None:
-                return
-            lane = self.add(check_instrument(instrument), name)
+            return
         self.untouch(lane)
+        forget(lane)
         lane.armed = False
         if window is not None:
             applied_offset, last_id, floor_id, begin, end, closes_at, latest = window
@@ -158,12 +135,11 @@ cdef class Folder:
             empty_run(lane)
 
     def take(self, instrument):
-        cdef bytes name = instrument.encode()
-        cdef Lane* lane = self.find(<cp>PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
+        cdef Lane* lane = self.lane_of(instrument, False)
         if lane == NULL or not lane.armed or lane.applied_offset == lane.armed_offset:
             return None
         self.untouch(lane)
-        candle = None if lane.trade_count == 0 else candle_of(lane)
+        candle = None if lane.run.trade_count == 0 else candle_of(&lane.run)
         run = new_tuple(Run, (candle, lane.source_offset, lane.applied_offset, lane.last_id, lane.latest))
         empty_run(lane)
         return run
@@ -172,16 +148,61 @@ cdef class Folder:
         cdef list found = []
         cdef Lane* lane = self.oldest
         while lane != NULL:
-            found.append(self.names[lane.index])
+            if lane.kept == NULL:
+                found.append(self.names[lane.index])
             lane = lane.after
         return found
+
+    def keep(self, series):
+        cdef Lane* lane
+        if self.keeper is None:
+            return False
+        lane = self.lane_of(series.instrument, True)
+        self.untouch(lane)
+        forget(lane)
+        window = series.window()
+        lane.applied_offset, lane.last_id, lane.floor_id, lane.latest = window[0], window[1], window[2], window[6]
+        empty_run(lane)
+        lane.armed = self.keeper.keep(lane, series.instrument, series)
+        if lane.armed and self.keeper.is_due(lane):
+            self.touch(lane)
+        return lane.armed
+
+    def release(self, series):
+        cdef Lane* lane = self.lane_of(series.instrument, False)
+        if lane == NULL or lane.kept == NULL:
+            return False
+        self.keeper.release(lane, series)
+        self.untouch(lane)
+        lane.armed = False
+        return True
+
+    def store(self):
+        cdef Lane* lane = self.oldest
+        cdef Lane* after
+        while lane != NULL:
+            after = lane.after
+            if lane.kept != NULL:
+                self.keeper.store(lane)
+                self.untouch(lane)
+            lane = after
 
     def take_counts(self):
         counts = RunCounts(self.trades, self.applied, self.unchanged, self.duplicate, self.replayed)
         self.trades = self.applied = self.unchanged = self.duplicate = self.replayed = 0
+        if self.keeper is not None:
+            self.keeper.add_counts(counts)
         return counts
 
     # instruments
+
+    cdef Lane* lane_of(self, instrument, bint is_wanted) except? NULL:
+        """The lane of an instrument; made when there is none and one is wanted, else NULL."""
+        cdef bytes name = instrument.encode()
+        cdef Lane* lane = self.find(<cp>PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
+        if lane == NULL and is_wanted:
+            lane = self.add(check_instrument(instrument), name)
+        return lane
 
     cdef inline Lane* find(self, cp name, i64 length) noexcept:
         cdef u64 hashed, place
@@ -262,7 +283,7 @@ cdef class Folder:
             return False
         return self.one(
             offset, timestamp, <cp>PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), <cp>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value)
-        )
+        ) or self.kept_takes(offset)
 
     cdef int walk(self, cp p, Py_ssize_t length, view) except -1:
         """Every record of a section from the view's start on."""
@@ -272,7 +293,7 @@ cdef class Folder:
         cdef i64 base = view.base_offset, start = view.start, next_offset = view.next_offset, left = view.count
         cdef i64 first_timestamp = view.first_timestamp, append_timestamp = view.max_timestamp
         cdef bint is_append_time = view.is_append_time
-        cdef i64 size, key_size, value_size, offset_delta, timestamp_delta, timestamp, last_delta = -1
+        cdef i64 size, key_size, value_size, offset_delta, timestamp_delta, timestamp, offset, last_delta = -1
         while left > 0:
             left -= 1
             if not read_length(&p, end, &size) or size < 1:
@@ -299,9 +320,10 @@ cdef class Folder:
                 timestamp = append_timestamp
             else:
                 timestamp = <i64>(<u64>first_timestamp + <u64>timestamp_delta)
-            if not self.one(base + offset_delta, timestamp, key, key_size, value, value_size):
+            offset = base + offset_delta
+            if not self.one(offset, timestamp, key, key_size, value, value_size) and not self.kept_takes(offset):
                 self.other(
-                    new_tuple(RawRecord, (base + offset_delta, timestamp, bytes_of(key, key_size), bytes_of(value, value_size))),
+                    new_tuple(RawRecord, (offset, timestamp, bytes_of(key, key_size), bytes_of(value, value_size))),
                     self.decoded_record(),
                 )
         if p != end:
@@ -358,14 +380,14 @@ cdef class Folder:
             body.event_time < lane.begin
             or body.event_time >= lane.end
             or body.event_time >= lane.closes_at
-            or body.size >= volume_limit - lane.volume
-            or body.amount > LARGEST - lane.amount
+            or body.size >= volume_limit - lane.run.volume
+            or body.amount >= AMPLE - lane.run.amount
         ):
             self.body = body
             return False
         if lane.floor_id < body.number <= lane.last_id:
             self.duplicate += 1
-        elif body.number == lane.last_id + 1 and merge_trade(lane, &body):
+        elif body.number == lane.last_id + 1 and merge_trade(&lane.run, &body):
             lane.last_id = body.number
             lane.source_offset = offset
             if body.event_time > lane.latest:
@@ -377,6 +399,20 @@ cdef class Folder:
             return False
         lane.applied_offset = offset
         self.trades += 1
+        return True
+
+    cdef bint kept_takes(self, i64 offset) except -1:
+        """Take in what `one` has just decoded and refused, where its series is kept and it is simple; else False."""
+        if self.decoded == NOTHING or self.lane.kept == NULL:
+            return False
+        if self.decoded == TRADE:
+            if not self.keeper.trade(self.lane, offset, &self.body):
+                return False
+            self.trades += 1
+        elif not self.keeper.mark(self.lane, offset, self.mark.time):
+            return False
+        self.applied += 1
+        self.touch(self.lane)
         return True
 
     cdef object decoded_record(self):

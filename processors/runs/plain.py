@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable
 
 from market.candle import Candle, TradePoint
-from market.candle_series import LARGEST_RUN_AMOUNT, LARGEST_RUN_VOLUME
+from market.candle_series import LARGEST_RUN_AMOUNT, LARGEST_RUN_VOLUME, CandleSeries
 from market.instrument import check_instrument
 from market.run import Run, Window
 from processors.batch import RawRecord
@@ -137,7 +137,7 @@ class Lane:
 
 
 class Folder:
-    """See `processors.runs.protocol.RunFolder`."""
+    """See `processors.runs.protocol.SeriesFolder`."""
 
     def __init__(self, contract: Contract, other: Other) -> None:
         self._contract = contract
@@ -186,6 +186,17 @@ class Folder:
         run = lane.run()
         lane.empty()
         return run
+
+    def keep(self, series: CandleSeries) -> bool:
+        """It keeps none: what opens and closes candles is for the full rules."""
+        return False
+
+    def release(self, series: CandleSeries) -> bool:
+        """See `keep`."""
+        return False
+
+    def store(self) -> None:
+        """See `keep`."""
 
     def touched(self) -> list[str]:
         """Instruments whose runs hold trades or moved their latest time, in the order they were first touched."""

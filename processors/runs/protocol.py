@@ -7,16 +7,22 @@ the full rules, and arms the instrument with the window that follows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiokafka.errors import CorruptRecordException
 
+from market.candle import CandleEventKind
+from market.candle_series import CandleSeries
+from market.interval import Interval
 from market.quality import EARLIEST, LATEST
 from market.run import Run, Window
 from market.trade import TimeMark, Trade
 from processors.batch import RawRecord
+from processors.computation import Table
+from processors.outputs import Message
 
 LONGEST_POINT_ID = 24
 """Most characters, all ASCII, that the first and last trade id of a trade in a run may have."""
@@ -45,19 +51,46 @@ class Contract:
     max_skew: int
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What a folder must know to keep whole series (`market.candle_series`).
+
+    `grace` and `horizon` in microseconds; `source` is the topic and partition whose records it folds. Candle events are
+    appended to `outputs`: for `topic`, framed with `schema_id`, in the partition that `partition_of` has for an instrument.
+    What is to be stored is put into the tables.
+    """
+
+    intervals: Sequence[Interval]
+    grace: int
+    horizon: int
+    source: tuple[str, int]
+    topic: str
+    schema_id: int
+    partition_of: Callable[[str], int]
+    outputs: list[Message]
+    open_table: Table
+    closed_table: Table
+
+
 @dataclass(slots=True)
 class RunCounts:
-    """What became of the records of runs. `trades` counts every trade among them, duplicates and replays too."""
+    """What became of the records that were not handed over.
+
+    `trades` counts every trade among them, duplicates and replays too. `told` counts the candle events of kept series by
+    interval and kind, `received_at` is the latest receive time in those.
+    """
 
     trades: int = 0
     applied: int = 0
     unchanged: int = 0
     duplicate: int = 0
     replayed: int = 0
+    told: Counter[tuple[str, CandleEventKind]] = field(default_factory=Counter)
+    received_at: int = 0
 
 
 class RunFolder(Protocol):
-    """Sums up runs; made by `processors.runs.open_folder(contract, other)`."""
+    """Sums up runs."""
 
     def fold(self, records: Iterable[RawRecord]) -> None:
         """Take in consecutive records: a `RecordBatchView` (`processors.transport.views`), or plain records.
@@ -76,10 +109,30 @@ class RunFolder(Protocol):
         """End the run and begin the next with the window continued; None when nothing but replays belonged to it."""
 
     def touched(self) -> list[str]:
-        """Instruments whose runs hold trades or moved their latest time, in the order they were first touched."""
+        """Instruments not kept whose runs hold trades or moved their latest time, in the order they were first touched."""
 
     def take_counts(self) -> RunCounts:
         """Counts since the last call."""
+
+
+class SeriesFolder(RunFolder, Protocol):
+    """A folder that may keep whole series; made by `processors.runs.open_folder(contract, other, keeping)`.
+
+    What becomes of a series that is kept, and when, is what would become of it by the full rules: which one is kept is only a
+    matter of speed.
+    """
+
+    def keep(self, series: CandleSeries) -> bool:
+        """Take over a whole series; False, and nothing done, where it is not simple or this folder keeps none.
+
+        It is told of and stored by `store` then, and not to be used before it was released.
+        """
+
+    def release(self, series: CandleSeries) -> bool:
+        """Give a series back with all that was done to it; False when it is not kept here. It has to be armed anew."""
+
+    def store(self) -> None:
+        """Tell the UPDATEs that are due of all kept series, and put the states that changed into their table."""
 
 
 class CorruptRecords(CorruptRecordException):  # type: ignore[misc]  # aiokafka has no type hints for its callers

@@ -14,7 +14,7 @@ from processors.agents import candles
 from processors.state import decode_closed, decode_series
 from runtime.settings import ProcessorSettings
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
-from tests.folding import Runner
+from tests.folding import Runner, told
 
 OTHER = "sim:OTHER-USD"
 NEW = CandleEventKind.NEW
@@ -70,7 +70,7 @@ def one_by_one(records: list[TradeStreamRecord]) -> tuple[dict[str, SeriesState]
     return states, {(name, *key): candle for name, found in closed.items() for key, candle in found.items()}, events
 
 
-def told(runner: Runner, records: list[TradeStreamRecord], sizes: list[int], crashes: list[bool]) -> list[CandleEvent]:
+def events_of(runner: Runner, records: list[TradeStreamRecord], sizes: list[int], crashes: list[bool]) -> list[CandleEvent]:
     """Events of a run over the records in batches of these sizes; a crash after a batch loses what was not committed."""
     events: list[CandleEvent] = []
     committed = begin = step = 0
@@ -84,9 +84,9 @@ def told(runner: Runner, records: list[TradeStreamRecord], sizes: list[int], cra
             runner.open()
             begin = committed
         elif step % 2:
-            events += [record for _, record in runner.commit().outputs if isinstance(record, CandleEvent)]
+            events += told(runner.commit())
             committed = begin
-    return events + [record for _, record in runner.commit().outputs if isinstance(record, CandleEvent)]
+    return events + told(runner.commit())
 
 
 @pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "plain"])
@@ -94,7 +94,7 @@ def told(runner: Runner, records: list[TradeStreamRecord], sizes: list[int], cra
 def test_runs_change_nothing(compiled: bool, records: list[TradeStreamRecord], sizes: list[int], crashes: list[bool]) -> None:
     settings = ProcessorSettings(intervals=INTERVALS)
     runner = Runner(candles.build(settings), compiled=compiled)
-    events = told(runner, records, sizes, crashes)
+    events = events_of(runner, records, sizes, crashes)
     states, closed, every = one_by_one(records)
     by_version = {(event.instrument, event.interval, event.open_time, event.version): event for event in every}
     for event in events:
@@ -149,11 +149,10 @@ def test_newest_version_is_the_last_word_after_a_crash_between_the_two_tables(
 ) -> None:
     runner = Runner(candles.build(ProcessorSettings(intervals=INTERVALS)))
     runner.take_in(records[:size])
-    outputs = list(runner.commit("closed-candles").outputs)
+    events = told(runner.commit("closed-candles"))
     runner.open()
     runner.offset = 0
-    outputs += runner.batch(records).outputs
-    events = [record for _, record in outputs if isinstance(record, CandleEvent)]
+    events += told(runner.batch(records))
     last_word = {(event.instrument, event.interval, event.open_time): event.version for event in events}
     assert last_word == {key: event.version for key, event in newest(events).items()}
     assert newest(events) == newest(one_by_one(records)[2])
@@ -166,8 +165,8 @@ def test_interval_taken_out_of_the_settings_does_not_stand_in_for_another(compil
     runner.computation = candles.build(ProcessorSettings(intervals=("1m",)))
     runner.open()
     runner.batch([make_trade(3), TimeMark(INSTRUMENT, START + MINUTE + 10_000_000)])  # closes 1m, not 5m
-    told = runner.batch([make_trade(4, at=START + MINUTE + 15_000_000), make_trade(5, at=START + MINUTE + 15_000_000)])
-    assert [event.kind for _, event in told.outputs if isinstance(event, CandleEvent)] == [
+    effects = runner.batch([make_trade(4, at=START + MINUTE + 15_000_000), make_trade(5, at=START + MINUTE + 15_000_000)])
+    assert [event.kind for event in told(effects)] == [
         CandleEventKind.NEW,
         CandleEventKind.UPDATE,
     ]

@@ -11,19 +11,14 @@ from market.dead_letter import LARGEST_ORIGINAL
 from market.trade import GapMark, TimeMark, Trade
 from processors.agents import candles, price_changes
 from processors.batch import RawRecord, Refusal
-from processors.computation import Effects
 from processors.outputs import dead_letter
 from runtime.settings import ProcessorSettings
 from schemas.records import Record
 from schemas.topics import CANDLES, PRICE_CHANGES
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade, trades
-from tests.folding import CODEC, MAX_SKEW, Runner, batch_of, raw_of
+from tests.folding import CODEC, MAX_SKEW, Runner, batch_of, raw_of, told
 
 SETTINGS = ProcessorSettings()
-
-
-def told(*effects: Effects) -> list[Any]:
-    return [record for one in effects for _, record in one.outputs]
 
 
 @given(trades(), st.integers(1, 10))
@@ -43,7 +38,7 @@ def test_instruments_of_one_batch_do_not_mix() -> None:
     runner = Runner(candles.build(SETTINGS))
     effects = runner.batch([make_trade(1, price=5), make_trade(1, price=7, instrument="binance:ETH-USDT")])
     assert {event.instrument: event.open // 10**12 for event in told(effects)} == {INSTRUMENT: 5, "binance:ETH-USDT": 7}
-    assert effects.outputs[0][0] is CANDLES
+    assert effects.outputs[0].topic == CANDLES.name
     assert {event.source_partition for event in told(effects)} == {3}
 
 
@@ -74,7 +69,7 @@ def test_price_changes_skip_gap_marks_and_tell_after_the_period() -> None:
     )
     later = runner.batch([TimeMark(INSTRUMENT, START + 200_000)])
     assert [event.new_price // 10**12 for event in told(effects, later)] == [101, 103]
-    assert {topic for topic, _ in (*effects.outputs, *later.outputs)} == {PRICE_CHANGES}
+    assert {message.topic for message in (*effects.outputs, *later.outputs)} == {PRICE_CHANGES.name}
 
 
 def test_closed_candles_are_written_before_the_state_that_gates_replays() -> None:

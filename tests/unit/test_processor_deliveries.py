@@ -8,8 +8,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from processors import deliveries
-from processors.deliveries import Deliveries, DeliveryFailed, Message
+from processors.deliveries import Deliveries, DeliveryFailed
 from processors.fence import Superseded
+from processors.outputs import Message
 
 Report = Callable[[KafkaError | None, Any], None]
 

@@ -17,10 +17,11 @@ from processors.agents import candles
 from processors.batch import Batch, RawRecord
 from processors.commits import MOST_BATCHES
 from processors.computation import Effects
-from processors.deliveries import Message, Offsets
+from processors.deliveries import Offsets
 from processors.expiry import RecordsLost
 from processors.fence import Superseded
 from processors.loop import BatchLoop, BatchMissing
+from processors.outputs import Message
 from processors.state import encode_series, reflected_offset
 from processors.surroundings import LoopHooks, LoopSettings, Ways
 from runtime.settings import ProcessorSettings

@@ -1,0 +1,206 @@
+"""Series kept in compiled code: the same candles, bytes, states and counts as by the full rules, whatever comes."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from market.candle import CandleEventKind
+from market.candle_series import HORIZON, CandleSeries
+from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
+from processors.agents import candles
+from processors.computation import Effects
+from processors.state import decode_closed, decode_series
+from runtime.settings import ProcessorSettings
+from tests.builders import INSTRUMENT, MINUTE, START, make_trade
+from tests.folding import Runner, told
+from tests.run_streams import needs_compiled, unhurried
+
+OTHER = "sim:OTHER-USD"
+HOUR = 60 * MINUTE
+SECOND = MINUTE // 60
+ALL = ProcessorSettings().model_copy(update={"intervals": ("1m", "5m", "1h", "4h", "1d")})
+NEW, UPDATE, CLOSE = CandleEventKind.NEW, CandleEventKind.UPDATE, CandleEventKind.CLOSE
+
+pytestmark = needs_compiled
+
+STEPS = [0, 0, 1, SECOND, 3 * SECOND, 20 * SECOND, MINUTE, 7 * MINUTE, 5 * HOUR, 25 * HOUR]
+ODD: list[dict[str, Any]] = [
+    {"trade_id": "opaque"},
+    {"first_trade_id": "x" * 30},
+    {"last_trade_id": "é"},
+    {"size": 2**126, "price": 1},
+    {"size": 2**99, "price": 1},
+    {"size": 2**60, "price": 2**65},
+    {"price": 0},
+    {"sequence": 1},
+    {"side": None},
+    {"exchange_time": None},
+]
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[TradeStreamRecord]:
+    """Mostly trades in order, over minutes and days, in two instruments; whatever is not simple among them."""
+    found: list[TradeStreamRecord] = []
+    time, ids = START, {INSTRUMENT: 0, OTHER: 0}
+    for _ in range(draw(st.integers(1, 50))):
+        instrument = draw(st.sampled_from([INSTRUMENT, INSTRUMENT, INSTRUMENT, OTHER]))
+        time += draw(st.sampled_from(STEPS))
+        kind = draw(st.sampled_from(["trade"] * 12 + ["late"] * 3 + ["again", "skip", "odd", "mark", "gap", "heal", "old gap"]))
+        ids[instrument] += 3 if kind == "skip" else 1
+        trade = make_trade(
+            ids[instrument],
+            at=time - (draw(st.sampled_from([1, SECOND, 3 * SECOND, 70 * SECOND, 6 * HOUR])) if kind == "late" else 0),
+            price=draw(st.integers(1, 50)),
+            size=draw(st.integers(1, 9)),
+            side=draw(st.sampled_from(["buy", "sell"])),
+            received_at=time,
+            instrument=instrument,
+        )
+        match kind:
+            case "again":
+                found += [trade, trade]
+            case "odd":
+                found.append(trade._replace(**draw(st.sampled_from(ODD))))
+            case "mark":
+                found.append(TimeMark(instrument, time))
+            case "gap" | "heal":
+                found.append(GapMark(instrument, time - 5 * SECOND, time, healed=kind == "heal"))
+            case "old gap":
+                found.append(GapMark(instrument, time - HOUR, time - HOUR + 1))
+            case _:
+                found.append(trade)
+    return found
+
+
+def by_candle(effects: Sequence[Effects]) -> dict[bytes | None, list[tuple[int, bytes | None]]]:
+    """Messages of each candle, in order."""
+    found = defaultdict(list)
+    for one in effects:
+        for message in one.outputs:
+            assert message.topic == "md.candles"
+            found[message.key].append((message.partition, message.value))
+    return found
+
+
+def outcome(effects: Effects) -> tuple[Any, ...]:
+    refused = [(refusal.raw.offset, refusal.reason) for refusal in effects.refusals]
+    return +effects.counts, effects.trades, +effects.candles, effects.received_at, refused
+
+
+@unhurried
+@given(streams(), st.lists(st.integers(1, 12), min_size=1, max_size=6), st.sets(st.integers(0, 12)))
+def test_kept_series_tell_and_store_what_the_full_rules_say(
+    records: list[TradeStreamRecord], sizes: list[int], crashes: set[int]
+) -> None:
+    kept, plain = (Runner(candles.build(ALL), compiled=compiled) for compiled in (True, False))
+    begin = step = 0
+    effects: list[tuple[Effects, Effects]] = []
+    while begin < len(records):
+        size = sizes[step % len(sizes)]
+        for runner in (kept, plain):
+            runner.offset = begin
+        effects.append((kept.batch(records[begin : begin + size]), plain.batch(records[begin : begin + size])))
+        if step in crashes:
+            for runner in (kept, plain):
+                runner.open()
+        begin, step = begin + size, step + 1
+    assert [outcome(one) for one, _ in effects] == [outcome(other) for _, other in effects]
+    assert by_candle([one for one, _ in effects]) == by_candle([other for _, other in effects])
+    assert kept.tables["closed-candles"] == plain.tables["closed-candles"]
+    states = [{name: decode_series(data) for name, data in runner.tables["candles"].items()} for runner in (kept, plain)]
+    assert states[0] == states[1]
+
+
+@pytest.fixture
+def applied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Offsets of the records that went by the full rules."""
+    found: list[int] = []
+    apply = CandleSeries.apply
+
+    def noting(series: CandleSeries, record: TradeStreamRecord, offset: int) -> Any:
+        found.append(offset)
+        return apply(series, record, offset)
+
+    monkeypatch.setattr(CandleSeries, "apply", noting)
+    return found
+
+
+def test_candles_open_and_close_without_the_full_rules(applied: list[int]) -> None:
+    runner = Runner(candles.build(ALL))
+    found = [make_trade(number, at=START + number * 30 * SECOND) for number in range(1, 1200)]
+    found[500] = found[500]._replace(exchange_time=found[500].event_time - SECOND)
+    effects = runner.batch([*found, TimeMark(INSTRUMENT, START + 1500 * MINUTE)])
+    assert applied == [0]
+    assert {(event.interval, event.kind) for event in told(effects)} == {
+        (interval, kind) for interval in ALL.intervals for kind in (NEW, CLOSE)
+    }
+
+
+def test_trade_before_the_newest_candle_but_within_the_grace_needs_no_full_rules(applied: list[int]) -> None:
+    runner = Runner(candles.build(ALL))
+    runner.batch([make_trade(1, at=START + 59 * SECOND), make_trade(2, at=START + 60 * SECOND)])
+    effects = runner.batch([make_trade(3, at=START + 59 * SECOND + 1)])
+    assert applied == [0]
+    assert {(event.interval, event.kind, event.trade_count) for event in told(effects)} == {
+        ("1m", UPDATE, 2),
+        *((interval, UPDATE, 3) for interval in ALL.intervals[1:]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("record", "size"),
+    [
+        pytest.param(make_trade(3, at=START + 59 * SECOND), 1, id="a trade of a closed candle"),
+        pytest.param(make_trade(4, at=START + 3 * MINUTE), 1, id="a trade behind a hole"),
+        pytest.param(GapMark(INSTRUMENT, START, START + 1), 1, id="a gap"),
+    ],
+)
+def test_series_is_kept_again_after_a_record_that_is_not_simple(
+    applied: list[int], record: TradeStreamRecord, size: int
+) -> None:
+    runner = Runner(candles.build(ALL))
+    runner.batch([make_trade(1), make_trade(2, at=START + 2 * MINUTE)])
+    runner.batch([record])
+    number = 5 if isinstance(record, Trade) and record.trade_id == "4" else 4 if isinstance(record, Trade) else 3
+    runner.batch([make_trade(number + step, at=START + 3 * MINUTE + step) for step in range(5)])
+    assert applied[:2] == [0, 2]
+    assert len(applied) <= 3  # the gap leaves opening candles to the full rules
+
+
+def test_candles_beyond_the_horizon_are_deleted(applied: list[int]) -> None:
+    runner = Runner(candles.build(ProcessorSettings()))
+    runner.batch([make_trade(1), make_trade(2, at=START + MINUTE), make_trade(3, at=START + 3 * MINUTE)])
+    before = sorted(runner.tables["closed-candles"])
+    runner.batch([make_trade(4, at=START + HORIZON + 2 * MINUTE + 2 * SECOND)])
+    assert applied == [0]
+    assert [key for key in before if key not in runner.tables["closed-candles"]] == before[:2]
+
+
+def test_interval_no_longer_configured_closes_and_opens_no_more(applied: list[int]) -> None:
+    runner = Runner(candles.build(ProcessorSettings(intervals=("5m", "1m"))))
+    runner.batch([make_trade(1), make_trade(2, at=START + 1)])
+    runner.computation = candles.build(ProcessorSettings(intervals=("1m",)))
+    runner.open()
+    runner.batch([make_trade(3, at=START + 2)])  # by the full rules, which tidy up what is observed from when
+    applied.clear()
+    events = told(runner.batch([make_trade(4, at=START + 3), make_trade(5, at=START + 6 * MINUTE)]))
+    assert applied == []
+    assert sorted((event.interval, event.kind) for event in events) == [("1m", CLOSE), ("1m", NEW), ("5m", CLOSE)]
+    assert {event.complete for event in events} == {False}
+    assert {decode_closed(data).candle.trade_count for data in runner.tables["closed-candles"].values()} == {2, 4}
+
+
+def test_candle_closed_by_a_run_whose_state_was_lost_is_told_again(applied: list[int]) -> None:
+    runner = Runner(candles.build(ProcessorSettings()))
+    runner.batch([make_trade(1), make_trade(2, at=START + 1)])
+    runner.take_in([make_trade(3, at=START + 2 * MINUTE)])
+    first = told(runner.commit("closed-candles"))
+    runner.open()
+    runner.offset = 2
+    again = told(runner.batch([make_trade(3, at=START + 2 * MINUTE), make_trade(4, at=START + 4 * MINUTE)]))
+    assert next(event for event in again if event.kind is CLOSE) == next(event for event in first if event.kind is CLOSE)
