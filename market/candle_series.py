@@ -146,8 +146,7 @@ class CandleSeries:
     def window(self) -> Window:
         """What the next records must be to do nothing but merge into the open candles."""
         state, seen = self.state, self.state.seen
-        floor_id = max(seen.floor, seen.holes[-1][1]) if seen.holes else seen.floor
-        return Window(state.applied_offset, seen.last, floor_id, *self._open_stretch(), state.latest)
+        return Window(state.applied_offset, seen.last, seen.without_holes_above, *self._open_stretch(), state.latest)
 
     def merge_run(self, run: Run) -> None:
         """Take in a run of the last window given, as `apply` would take in its records one by one."""

@@ -36,6 +36,11 @@ class SeenTrades:
     holes: list[tuple[int, int]] = field(default_factory=list)
     hashes: list[int] = field(default_factory=list)
 
+    @property
+    def without_holes_above(self) -> int:
+        """Of the numeric ids above this one, up to the last, none is missing."""
+        return max(self.floor, self.holes[-1][1]) if self.holes else self.floor
+
     def add(self, trade_id: str) -> Verdict:
         """Remember an id and say whether it was new."""
         if trade_id.isascii() and trade_id.isdigit() and len(trade_id) <= 18:

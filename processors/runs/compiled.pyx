@@ -160,9 +160,6 @@ cdef class Folder:
         lane = self.lane_of(series.instrument, True)
         self.untouch(lane)
         forget(lane)
-        window = series.window()
-        lane.applied_offset, lane.last_id, lane.floor_id, lane.latest = window[0], window[1], window[2], window[6]
-        empty_run(lane)
         lane.armed = self.keeper.keep(lane, series.instrument, series)
         if lane.armed and self.keeper.is_due(lane):
             self.touch(lane)

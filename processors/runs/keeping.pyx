@@ -98,7 +98,7 @@ cdef class Keeper:
     # to and from Python
 
     cdef bint keep(self, Lane* lane, instrument, series) except -1:
-        """Take over a series, of whose records the lane has none yet. False, and nothing done, when it is not simple."""
+        """Take over a series. False, and nothing done, when it is not simple."""
         cdef Kept kept
         cdef OpenCandle* held
         state = series.state
@@ -116,6 +116,9 @@ cdef class Keeper:
             held = find_open(&kept.series, self.numbers[name], open_time)
             held.dirty = True
         kept_by_lane(lane, kept)
+        lane.applied_offset, lane.latest = state.applied_offset, state.latest
+        lane.last_id, lane.floor_id = state.seen.last, state.seen.without_holes_above
+        empty_run(lane)
         self.set_stretch(lane, &kept.series)
         return True
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,8 +113,11 @@ def test_kept_series_tell_and_store_what_the_full_rules_say(
     assert [outcome(one) for one, _ in effects] == [outcome(other) for _, other in effects]
     assert by_candle([one for one, _ in effects]) == by_candle([other for _, other in effects])
     assert kept.tables["closed-candles"] == plain.tables["closed-candles"]
-    states = [{name: decode_series(data) for name, data in runner.tables["candles"].items()} for runner in (kept, plain)]
-    assert states[0] == states[1]
+    assert kept.tables["candles"].keys() == plain.tables["candles"].keys()
+    for name, data in kept.tables["candles"].items():
+        found, expected = decode_series(data), decode_series(plain.tables["candles"][name])
+        assert found.applied_offset >= expected.applied_offset  # of a duplicate or replay at the end it is free to know
+        assert replace(found, applied_offset=0) == replace(expected, applied_offset=0)
 
 
 @pytest.fixture
