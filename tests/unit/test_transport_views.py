@@ -273,6 +273,18 @@ def test_a_last_batch_shorter_than_its_header_is_an_error(length: int) -> None:
         assert read("viewed", data + following, crc=False).error is CorruptRecordException
 
 
+@pytest.mark.parametrize("instruction", [True, False])
+@given(content=st.binary(max_size=100), damage=st.integers(1, 255), data=st.data())
+def test_a_checksum_tells_any_damage(instruction: bool, content: bytes, damage: int, data: st.DataObject) -> None:
+    damaged = bytearray(batch([(1_000, b"key", content, [])], base=4))
+    with pytest.MonkeyPatch.context() as patch:
+        if not instruction:
+            patch.setattr(views, "_is_intact", views._is_intact_by_tables)
+        assert read("viewed", batch() + damaged).error is None
+        damaged[data.draw(st.integers(17, len(damaged) - 1))] ^= damage
+        assert read("viewed", batch() + damaged).error is CorruptRecordException
+
+
 def test_records_that_the_count_leaves_out_are_an_error() -> None:
     data = mended(batch()[:57] + struct.pack(">i", 0) + batch()[HEADER_SIZE:])
     assert read("plain", data).error is read("viewed", data).error is CorruptRecordException
