@@ -19,17 +19,15 @@ from __future__ import annotations
 
 import inspect
 import struct
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-import lz4.frame
-from aiokafka import codec
 from aiokafka.consumer import fetcher
-from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from processors.batch import RawRecord
+from processors.transport.codecs import UNREADABLE, decompress
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -37,63 +35,27 @@ log = get_logger(__name__)
 NO_TIMESTAMP = -1
 """Kafka's mark of a record that has none, and of a batch that has no records."""
 
-_HEADER = struct.Struct(">q13xhiqq14xi")
-"""Of a batch of format 2: base offset, attributes, last offset delta, first and maximum timestamp, record count."""
-_PREFIX = struct.Struct(">8xi4xb")
-"""Of a batch of any format: how many bytes follow its first twelve, and its format."""
+_HEADER = struct.Struct(">qi9xhiqq14xi")
+"""Of a batch of format 2: base offset, length, attributes, last offset delta, first and maximum timestamp, record count."""
+_LENGTH = struct.Struct(">8xi")
+"""Of a batch of any format: how many bytes follow its first twelve."""
 _CODEC, _APPEND_TIME = 0x07, 0x08
 _BEFORE_LENGTH_COUNTS = 12
-_FORMAT = 2
-_LEAST_ROOM, _MOST_ROOM = 1 << 16, 1 << 20
-"""Bytes that lz4 is expected to decompress to; what takes more comes in pieces."""
+_LEAST_LENGTH = _HEADER.size - _BEFORE_LENGTH_COUNTS
+
+
+def _is_intact_by_tables(data: memoryview, begin: int, end: int) -> bool:
+    return bool(DefaultRecordBatch(data[begin:end]).validate_crc())
+
+
+try:
+    from processors.transport.checksum import is_intact as _is_intact
+except ImportError:  # not built, or the processor has no instruction for it
+    _is_intact = _is_intact_by_tables
 
 _topics: set[str] = set()
 
 _new_tuple: Any = tuple.__new__  # of a class of named tuples, in half the time that the class takes: there are many records
-
-_UNREADABLE: tuple[type[Exception], ...] = (EOFError, OSError, ValueError, struct.error, zlib.error)
-
-
-class _Lz4:
-    """Decompresses lz4 frames one after the other. Not for use by several threads.
-
-    A context of its own for each frame, as `lz4.frame.decompress` has it, and a buffer too small at first, would take twice as
-    long as the decompression itself.
-    """
-
-    def __init__(self) -> None:
-        self._context = lz4.frame.create_decompression_context()
-        self._room = _LEAST_ROOM
-
-    def __call__(self, payload: memoryview) -> bytes:
-        """The frame's content. Raises RuntimeError for what is no frame, EOFError when it does not end."""
-        parts, is_whole = list[bytes](), False
-        try:
-            while not is_whole:
-                data, read, is_whole = lz4.frame.decompress_chunk(self._context, payload, max_length=self._room)
-                if not (data or read or is_whole):
-                    raise EOFError("the lz4 frame does not end")
-                parts.append(data)
-                payload = payload[read:]
-        except (RuntimeError, EOFError):
-            self._context = lz4.frame.create_decompression_context()  # the old one would go on with this frame
-            raise
-        whole = b"".join(parts)
-        self._room = min(max(self._room, len(whole)), _MOST_ROOM)
-        return whole
-
-
-_DECODERS: dict[int, Callable[[memoryview], Any]] = {
-    1: codec.gzip_decode,
-    2: codec.snappy_decode,
-    3: _Lz4(),  # a quarter of the time that aiokafka's own takes, or less
-    4: codec.zstd_decode,
-}
-if (_cramjam := getattr(codec, "cramjam", None)) is not None:
-    _UNREADABLE += (_cramjam.DecompressionError,)
-
-# lz4's own error is a RuntimeError; so are many errors of aiokafka, which must pass where its reader is asked.
-_UNREADABLE_SECTION: tuple[type[Exception], ...] = (*_UNREADABLE, RuntimeError)
 
 _Records: Any = getattr(fetcher, "MemoryRecords", object)  # an aiokafka without them is refused by `install`
 _Fetcher: Any = getattr(fetcher, "Fetcher", object)
@@ -165,33 +127,41 @@ class RecordBatchView:
 
     `base_offset` is that of the first record the batch was written with, `count` how many it holds, wanted or not. Times are
     in milliseconds: every record's own is `first_timestamp` and a delta, or `max_timestamp` where `is_append_time`.
-    `raw` is the batch with its header.
+    The batch lies at `begin` in `data`. Raises CorruptRecordException when it is too short for its header.
     """
 
     __slots__ = (
-        "_attributes",
-        "_section",
+        "_begin",
+        "_codec",
+        "_data",
+        "_end",
         "base_offset",
         "count",
         "first_timestamp",
         "is_append_time",
         "max_timestamp",
         "next_offset",
-        "raw",
         "start",
     )
 
-    def __init__(self, raw: memoryview, start: int) -> None:
+    def __init__(self, data: memoryview, start: int, begin: int = 0) -> None:
         base: int
         last_delta: int
-        base, attributes, last_delta, self.first_timestamp, self.max_timestamp, self.count = _HEADER.unpack_from(raw)
+        try:
+            header = _HEADER.unpack_from(data, begin)
+        except struct.error as error:
+            raise CorruptRecordException(f"a response ends {len(data) - begin} bytes into a header") from error
+        base, length, attributes, last_delta, self.first_timestamp, self.max_timestamp, self.count = header
+        if length < _LEAST_LENGTH:
+            raise CorruptRecordException(f"the batch at offset {base} is shorter than its header")
         self.base_offset = base
         self.next_offset = base + last_delta + 1
-        self.is_append_time = bool(attributes & _APPEND_TIME)
+        self.is_append_time = attributes & _APPEND_TIME != 0
         self.start = start
-        self.raw = raw
-        self._attributes = attributes
-        self._section: memoryview | None = None
+        self._codec = attributes & _CODEC
+        self._data = data
+        self._begin = begin
+        self._end = begin + _BEFORE_LENGTH_COUNTS + length
 
     @property
     def last_offset(self) -> int:
@@ -199,14 +169,18 @@ class RecordBatchView:
         return self.next_offset - 1
 
     @property
-    def section(self) -> memoryview:
-        """The plain bytes of its records, decompressed at first use.
+    def raw(self) -> memoryview:
+        """The batch with its header."""
+        return self._data[self._begin : self._end]
+
+    @property
+    def section(self) -> bytes | memoryview:
+        """The plain bytes of its records, decompressed at each use and not kept: memory still in the cache serves the next.
 
         Raises CorruptRecordException when they cannot be decompressed, UnsupportedCodecError when it is not known how to.
         """
-        if self._section is None:
-            self._section = _decompress(self._attributes & _CODEC, self.raw[_HEADER.size :])
-        return self._section
+        payload = self._data[self._begin + _HEADER.size : self._end]
+        return decompress(self._codec, payload) if self._codec else payload
 
     def __iter__(self) -> Iterator[RawRecord]:
         """Records from `start` on, through aiokafka's reader. Raises as `section`, and CorruptRecordException."""
@@ -215,7 +189,7 @@ class RecordBatchView:
             for record in DefaultRecordBatch(self.raw):
                 if record.offset >= start:
                     yield _new_tuple(RawRecord, (record.offset, record.timestamp, record.key, record.value))
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             raise CorruptRecordException(f"batch at offset {self.base_offset}: {error}") from error
 
 
@@ -289,18 +263,39 @@ class _KeptRecords:
         self.size_in_bytes = records.size_in_bytes
 
 
-class _BatchOfOne:
-    """What aiokafka takes for a batch that holds one record, and for this record as well. The names are aiokafka's."""
+class _BatchesOfOne:
+    """Walks a response as aiokafka's `MemoryRecords` does, and stands in for the batch it is at, and for its one record too.
 
-    __slots__ = ("_batch", "is_control_batch", "next_offset", "offset", "validate_crc", "view")
+    aiokafka holds one batch at a time, so it may be the same object. The names are aiokafka's.
+    """
 
-    def __init__(self, batch: Any, view: RecordBatchView) -> None:
-        self._batch = batch
-        self.view = view
+    __slots__ = ("_batch", "_data", "_next_batch", "_position", "has_next", "is_control_batch", "next_offset", "offset", "view")
+
+    def __init__(self, records: _KeptRecords) -> None:
+        self._data = memoryview(records.data)
+        self._position = 0
+        self._next_batch = records.next_batch
+        self.has_next = records.has_next
+
+    def next_batch(self) -> Any:
+        """The next batch, one that looks like one record; as it is where its format is older."""
+        begin = self._position
+        batch = self._batch = self._next_batch()
+        if type(batch) is not DefaultRecordBatch:
+            (length,) = _LENGTH.unpack_from(self._data, begin)
+            self._position = begin + _BEFORE_LENGTH_COUNTS + length
+            return batch
+        self.view = view = RecordBatchView(self._data, 0, begin)
+        self._position = view._end
         self.next_offset = view.next_offset
         self.offset = view.next_offset - 1
         self.is_control_batch = batch.is_control_batch
-        self.validate_crc = batch.validate_crc
+        return self
+
+    def validate_crc(self) -> bool:
+        """Whether the batch came undamaged."""
+        view = self.view
+        return _is_intact(view._data, view._begin, view._end)
 
     @property
     def base_offset(self) -> int:
@@ -314,36 +309,13 @@ class _BatchOfOne:
     def is_transactional(self) -> bool:
         return bool(self._batch.is_transactional)
 
-    def __iter__(self) -> Iterator[_BatchOfOne]:
-        return iter((self,) if self.view.count or len(self.view.raw) > _HEADER.size else ())
+    def __iter__(self) -> Iterator[_BatchesOfOne]:
+        view = self.view
+        return iter((self,) if view.count or view._end - view._begin > _HEADER.size else ())
 
     def __next__(self) -> Any:
         """The record of a control batch, which tells how a transaction ended."""
         return next(self._batch)
-
-
-class _BatchesOfOne:
-    """Walks a response as aiokafka's `MemoryRecords` does, and knows where in it each batch lies."""
-
-    __slots__ = ("_data", "_next_batch", "_position", "has_next")
-
-    def __init__(self, records: _KeptRecords) -> None:
-        self._data = memoryview(records.data)
-        self._position = 0
-        self._next_batch = records.next_batch
-        self.has_next = records.has_next
-
-    def next_batch(self) -> Any:
-        """The next batch, one that looks like one record; as it is where its format is older."""
-        begin = self._position
-        batch = self._next_batch()
-        length, version = _PREFIX.unpack_from(self._data, begin)
-        self._position = end = begin + _BEFORE_LENGTH_COUNTS + length
-        if version < _FORMAT:
-            return batch
-        if end - begin < _HEADER.size:
-            raise CorruptRecordException(f"a batch of {end - begin} bytes is shorter than its header")
-        return _BatchOfOne(batch, RecordBatchView(self._data[begin:end], 0))
 
 
 class _PartitionViews(_PartitionRecords):  # type: ignore[misc]  # aiokafka has no type hints for its callers
@@ -363,9 +335,10 @@ class _PartitionViews(_PartitionRecords):  # type: ignore[misc]  # aiokafka has 
     def _consumer_record(self, tp: Any, record: Any) -> FetchedBatch:
         begin = self._begin
         self._begin = record.offset + 1
-        if type(record) is _BatchOfOne:
-            record.view.start = begin
-            return record.view
+        if record is self._records:
+            view: RecordBatchView = record.view
+            view.start = begin
+            return view
         return PlainBatch(begin, record.offset + 1, [_raw_record(record)])
 
 
@@ -377,17 +350,6 @@ def _partition_records(tp: Any, records: _KeptRecords, *rest: Any) -> Any:
 def _raw_record(record: Any) -> RawRecord:
     timestamp = NO_TIMESTAMP if record.timestamp is None else record.timestamp
     return RawRecord(record.offset, timestamp, record.key, record.value)
-
-
-def _decompress(number: int, payload: memoryview) -> memoryview:
-    if number == 0:
-        return payload
-    if number not in _DECODERS:
-        raise UnsupportedCodecError(f"unknown compression codec {number}")
-    try:
-        return memoryview(_DECODERS[number](payload))
-    except _UNREADABLE_SECTION as error:
-        raise CorruptRecordException(f"compressed records cannot be read: {error}") from error
 
 
 def _name(owner: Any, name: str) -> str:

@@ -150,7 +150,7 @@ def test_a_view_holds_the_records_of_its_batch(codec: str, attributes: int) -> N
 def test_a_section_is_the_plain_bytes_of_the_records(codec: str) -> None:
     view = RecordBatchView(memoryview(batch(codec=codec)), 0)
     assert bytes(view.section) == batch()[HEADER_SIZE:]
-    assert view.section is view.section
+    assert view.section == view.section
     assert bytes(view.raw) == batch(codec=codec)
     assert list(view) == list(view)
 
@@ -264,6 +264,25 @@ def test_damage_gives_what_it_gives_without_views(codec: str, data: st.DataObjec
 def test_a_length_no_batch_can_have_is_an_error(length: int) -> None:
     data = batch()[:8] + struct.pack(">i", length) + batch()[12:] + batch(base=4)
     assert read("viewed", data, crc=False).error is CorruptRecordException
+
+
+@pytest.mark.parametrize("length", [14, 48])
+def test_a_last_batch_shorter_than_its_header_is_an_error(length: int) -> None:
+    data = batch()[:8] + struct.pack(">i", length) + batch()[12 : 12 + length]
+    for following in (b"", batch(base=4)):
+        assert read("viewed", data + following, crc=False).error is CorruptRecordException
+
+
+@pytest.mark.parametrize("instruction", [True, False])
+@given(content=st.binary(max_size=100), damage=st.integers(1, 255), data=st.data())
+def test_a_checksum_tells_any_damage(instruction: bool, content: bytes, damage: int, data: st.DataObject) -> None:
+    damaged = bytearray(batch([(1_000, b"key", content, [])], base=4))
+    with pytest.MonkeyPatch.context() as patch:
+        if not instruction:
+            patch.setattr(views, "_is_intact", views._is_intact_by_tables)
+        assert read("viewed", batch() + damaged).error is None
+        damaged[data.draw(st.integers(17, len(damaged) - 1))] ^= damage
+        assert read("viewed", batch() + damaged).error is CorruptRecordException
 
 
 def test_records_that_the_count_leaves_out_are_an_error() -> None:
