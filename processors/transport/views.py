@@ -21,6 +21,7 @@ import inspect
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
 import lz4.frame
@@ -29,7 +30,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from processors.batch import RawRecord
+from processors.batch import RawRecord, Row
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -49,7 +50,7 @@ _LEAST_ROOM, _MOST_ROOM = 1 << 16, 1 << 20
 
 _topics: set[str] = set()
 
-_new_tuple: Any = tuple.__new__  # of a class of named tuples, in half the time that the class takes: there are many records
+_raw_record_of_row: Any = partial(tuple.__new__, RawRecord)  # in half the time that the class takes: there are many records
 
 _UNREADABLE: tuple[type[Exception], ...] = (EOFError, OSError, ValueError, struct.error, zlib.error)
 
@@ -209,12 +210,20 @@ class RecordBatchView:
         return self._section
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """Records from `start` on, through aiokafka's reader. Raises as `section`, and CorruptRecordException."""
+        """Records from `start` on. Raises as `rows`."""
+        return map(_raw_record_of_row, self.rows())
+
+    def rows(self) -> Iterator[Row]:
+        """Records from `start` on as plain tuples: to name their fields takes half as long as to read them.
+
+        They come through aiokafka's reader. Raises as `section`, and CorruptRecordException.
+        """
         start = self.start
         try:
             for record in DefaultRecordBatch(self.raw):
-                if record.offset >= start:
-                    yield _new_tuple(RawRecord, (record.offset, record.timestamp, record.key, record.value))
+                offset = record.offset
+                if offset >= start:
+                    yield offset, record.timestamp, record.key, record.value
         except _UNREADABLE as error:
             raise CorruptRecordException(f"batch at offset {self.base_offset}: {error}") from error
 
