@@ -123,7 +123,10 @@ def _is_optional_time(value: bytes, at: int) -> bool:
     """Whether null or a time we believe stands at `at`, and nothing behind it. Raises ValueError, IndexError, struct.error."""
     if not value[at]:
         return len(value) == at + 1
-    return value[at] == 2 and len(value) == at + 9 and _time(*_ONE_TIME.unpack_from(value, at + 1)) > 0
+    if value[at] != 2 or len(value) != at + 9:
+        return False
+    low, middle, high = _ONE_TIME.unpack_from(value, at + 1)
+    return low in LOW_BITS and middle in MIDDLE_BITS and (high in time_bases or _learn_base(high) > 0)
 
 
 def _time(low: int, middle: int, high: int) -> int:

@@ -26,6 +26,7 @@ _highs: dict[bytes, int] = {}
 _high_bits = _highs.get
 """By what follows the two low bytes of a number: what it stands for; None where it is to be learnt."""
 
+_RETRIED_EVERY = 16
 _ENDINGS = [b"%02d" % number for number in range(100)]
 _from_bytes = int.from_bytes
 
@@ -57,7 +58,7 @@ class TradeReader:
 
     def __init__(self, prefix: bytes) -> None:
         self._prefix = prefix
-        self._layouts: dict[int, _Layout] = {}
+        self._layouts: dict[int, _Layout | None] = {}  # None: the last one looked at was too rare
         self._number = 0
         self._expected = self._beginning = b""
 
@@ -109,10 +110,11 @@ class TradeReader:
 
     def learn(self, value: bytes, number: int) -> None:
         """Remember how this trade is laid out, which is valid, and its number."""
+        size = len(value)
+        if number % _RETRIED_EVERY and size in self._layouts and self._layouts[size] is None:
+            return  # some feeds have nothing but rare ones, and to look takes a third of the time to read
         self._expect(number + 1)
-        layout = _layout_of(value, len(self._prefix))
-        if layout is not None:
-            self._layouts[len(value)] = layout
+        self._layouts[size] = _layout_of(value, len(self._prefix))
 
     def _expect(self, number: int) -> None:
         """Have this be the number of the next trade; it is read only with three digits or more."""

@@ -247,7 +247,8 @@ class Folder:
         if offset <= lane.applied_offset:
             counts.replayed += 1
         elif lane.takes(body, offset):
-            self._touch(lane)
+            if not lane.is_touched:
+                self._touch(lane)
             counts.applied += 1
         elif lane.holds(body):
             lane.applied_offset = offset
