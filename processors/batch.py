@@ -12,6 +12,9 @@ from market.trade import TradeStreamRecord
 from schemas.checks import check_carried
 from schemas.codec import Codec
 
+Row = tuple[int, int, bytes | None, bytes | None]
+"""The fields of a `RawRecord`, without their names."""
+
 
 class RawRecord(NamedTuple):
     """A record as it lies in its topic."""

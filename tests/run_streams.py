@@ -104,6 +104,8 @@ def folder(compiled: bool) -> Callable[[Other], RunFolder]:
     return lambda other: open_folder(CONTRACT, other, compiled=compiled)
 
 
+LAST_NUMBERS = st.sampled_from([0, 95, 8_190, 999_995, 10**9, 10**18 - 5])
+"""The trade id before all others; an id has as many bytes as digits, a sequence one more from time to time."""
 NUMBERS = st.one_of(st.just(1), st.integers(-5, 3), st.integers(0, 2 * 10**18))
 """How far a trade's id is from the last one."""
 FIGURES = st.one_of(st.integers(1, 10**6).map(lambda value: value * ONE), st.integers(1, 10**38 - 1), st.integers(-1, 1))
@@ -115,7 +117,8 @@ IDS = st.one_of(st.text("0123456789", max_size=26), st.text(max_size=4), st.just
 @st.composite
 def streams(draw: st.DrawFn, *, damaged: bool) -> list[RawRecord]:
     """Records of several instruments; most would belong to a run, if all went well."""
-    offset, time, numbers, found = 0, START, dict.fromkeys(INSTRUMENTS, 0), list[RawRecord]()
+    offset, time, numbers, found = 0, START, dict.fromkeys(INSTRUMENTS, draw(LAST_NUMBERS)), list[RawRecord]()
+    delay = draw(st.sampled_from([None, 3_000]))
     for _ in range(draw(st.integers(1, 25))):
         offset = max(0, offset + draw(st.sampled_from([1, 1, 1, 1, 2, -3])))
         name = draw(st.sampled_from(INSTRUMENTS))
@@ -129,6 +132,8 @@ def streams(draw: st.DrawFn, *, damaged: bool) -> list[RawRecord]:
             trade = (
                 draw(odd_trades(name, numbers[name], time)) if kind == "odd trade" else next_trade(draw, name, numbers, time)
             )
+            if delay is not None and kind != "odd trade":
+                trade = trade._replace(received_at=time + delay, published_at=time + 2 * delay)
             record = raw(offset, trade)
             if damaged and kind == "damaged":
                 record = draw(damage(record))

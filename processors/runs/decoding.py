@@ -17,21 +17,23 @@ _LONGEST_VARINT = 7 * 10
 _LONGEST_NUMBER = 2 * 18
 """Length byte of the longest trade id that is a number: Avro writes twice the length."""
 
-_FIGURE_LIMITS = tuple(min(1 << (4 * n - 1), 10**PRECISION) if n and n % 2 == 0 else 0 for n in range(33))
+FIGURE_LIMITS = tuple(min(1 << (4 * n - 1), 10**PRECISION) if n and n % 2 == 0 else 0 for n in range(33))
 """By the length byte of a decimal: what a positive one stays below. There is no limit for what is longer than 128 bits."""
 
-_TWO_TIMES = struct.Struct("4B5s3B5s")
+_TWO_TIMES = struct.Struct("<BHHIHHI")
 """Union index, exchange time, receive time. A time we believe takes eight bytes, seven bits in each, the lowest first."""
 
-_ONE_TIME = struct.Struct("3B5s")
-_LOW_BITS = 128 + (128 << 7) + (128 << 14)
-"""What the continuation bits of the three low bytes add up to."""
+_ONE_TIME = struct.Struct("<HHI")
 
-_HIGH_BYTES = 5
+LOW_BITS = {a | b << 8: (a & 127 | (b & 127) << 7) >> 1 for a in range(128, 256, 2) for b in range(128, 256)}
+"""By the two low bytes of a longer number that is not negative, as one integer: what they stand for, 13 bits."""
+
+MIDDLE_BITS = {a | b << 8: (a & 127 | (b & 127) << 7) << 13 for a in range(128, 256) for b in range(128, 256)}
+"""The same for the two bytes that follow, 14 bits."""
+
 _MOST_BASES = 4096
-_bases: dict[bytes, int] = {}
-"""By the five high bytes of a time what they stand for, less the continuation bits of the low ones."""
-
+time_bases: dict[int, int] = {}
+"""By the four high bytes of a time what they stand for, about four minutes of times; all of them are times we believe."""
 
 _from_bytes = int.from_bytes
 
@@ -39,7 +41,7 @@ Body = tuple[int, int, int, int, int, int | None, int, int, bytes, bytes, int]
 """A trade, checked but for its place in the window; a class of its own would cost half a microsecond to make.
 
 Number of its id, event time, price, size, amount, side (0 for buy, 2 for sell, None where unknown), sequence, receive time,
-first and last trade id, trade count.
+first and last trade id with their size before them, trade count.
 """
 
 
@@ -61,13 +63,13 @@ def read_trade(value: bytes, at: int, limit: int, skew: int) -> Body | None:
         size = value[p]
         end = p + 1 + (size >> 1)
         price = _from_bytes(value[p + 1 : end])
-        if not 0 < price < _FIGURE_LIMITS[size]:
+        if not 0 < price < FIGURE_LIMITS[size]:
             return None
         size = value[end]
         p = end + 1 + (size >> 1)
         quantity = _from_bytes(value[end + 1 : p])
         amount = price * quantity
-        if not 0 < quantity < _FIGURE_LIMITS[size] or amount >= LARGEST_RUN_AMOUNT:
+        if not 0 < quantity < FIGURE_LIMITS[size] or amount >= LARGEST_RUN_AMOUNT:
             return None
 
         side = None
@@ -79,12 +81,12 @@ def read_trade(value: bytes, at: int, limit: int, skew: int) -> Body | None:
         p += 1
 
         if value[p]:
-            index, a, b, c, high, d, e, f, high_2 = _TWO_TIMES.unpack_from(value, p)
+            index, low, middle, high, low_2, middle_2, high_2 = _TWO_TIMES.unpack_from(value, p)
             p += 17
-            if index != 2 or not a & b & c & d & e & f & 128 or (a | d) & 1:
+            if index != 2:
                 return None
-            event_time = _bases[high] + (a + (b << 7) + (c << 14) >> 1)
-            received_at = _bases[high_2] + (d + (e << 7) + (f << 14) >> 1)
+            event_time = _time(low, middle, high)
+            received_at = _time(low_2, middle_2, high_2)
             if event_time > received_at + skew:
                 return None
         else:
@@ -94,7 +96,7 @@ def read_trade(value: bytes, at: int, limit: int, skew: int) -> Body | None:
             return None
 
         if value.startswith(ids, p):
-            first_id = last_id = text
+            first_id = last_id = value[at : at + 1 + len(text)]
             p += len(ids)
         else:
             first_id, p = _read_point_id(value, p)
@@ -104,8 +106,6 @@ def read_trade(value: bytes, at: int, limit: int, skew: int) -> Body | None:
         if not 1 <= count <= _LONGEST_COUNT or not _is_optional_time(value, p):
             return None
         return int(text), event_time, price, quantity, amount, side, sequence, received_at, first_id, last_id, count
-    except KeyError as unknown:  # the high bytes of a time
-        return read_trade(value, at, limit, skew) if _learn_base(unknown.args[0]) else None
     except (IndexError, ValueError, struct.error):
         return None
 
@@ -120,32 +120,34 @@ def read_mark(value: bytes, at: int, limit: int) -> int | None:
 
 
 def _is_optional_time(value: bytes, at: int) -> bool:
-    """Whether null or a time we believe stands at `at`, and nothing behind it."""
+    """Whether null or a time we believe stands at `at`, and nothing behind it. Raises ValueError, IndexError, struct.error."""
     if not value[at]:
         return len(value) == at + 1
-    high = value[at + 4 :]
-    if value[at] != 2 or len(high) != _HIGH_BYTES or not (high in _bases or _learn_base(high)):
+    if value[at] != 2 or len(value) != at + 9:
         return False
-    return value[at + 1] & 129 == 128 and value[at + 2] & value[at + 3] & 128 != 0
+    low, middle, high = _ONE_TIME.unpack_from(value, at + 1)
+    return low in LOW_BITS and middle in MIDDLE_BITS and (high in time_bases or _learn_base(high) > 0)
 
 
-def _time(a: int, b: int, c: int, high: bytes) -> int:
-    """A time from its three low bytes and the other five. Raises ValueError when it is none we believe."""
-    if not a & b & c & 128 or a & 1 or not (high in _bases or _learn_base(high)):
+def _time(low: int, middle: int, high: int) -> int:
+    """A time from its eight bytes. Raises ValueError when it is none we believe."""
+    try:
+        base = time_bases.get(high) or _learn_base(high)
+        return base + MIDDLE_BITS[middle] + LOW_BITS[low]
+    except KeyError:
+        raise ValueError("no time we believe") from None
+
+
+def _learn_base(high: int) -> int:
+    """Remember what the four high bytes of a time stand for. Raises ValueError when it is not believed."""
+    a, b, c, d = high.to_bytes(4, "little")
+    base = (a & 127 | (b & 127) << 7 | (c & 127) << 14 | d << 21) << 27
+    if not a & b & c & ~d & 128 or not BEGIN_OF_TIMES <= base < END_OF_TIMES:
         raise ValueError("no time we believe")
-    return _bases[high] + (a + (b << 7) + (c << 14) >> 1)
-
-
-def _learn_base(high: bytes) -> bool:
-    """Remember what the five high bytes of a time stand for, about a second of times; False when it is not believed."""
-    a, b, c, d, e = high
-    base = (a & 127 | (b & 127) << 7 | (c & 127) << 14 | (d & 127) << 21 | e << 28) << 20
-    if not a & b & c & d & ~e & 128 or not BEGIN_OF_TIMES <= base < END_OF_TIMES:
-        return False
-    if len(_bases) >= _MOST_BASES:
-        _bases.clear()
-    _bases[high] = base - (_LOW_BITS >> 1)
-    return True
+    if len(time_bases) >= _MOST_BASES:
+        time_bases.clear()
+    time_bases[high] = base
+    return base
 
 
 def _read_varint(value: bytes, at: int) -> tuple[int, int]:
@@ -167,7 +169,7 @@ def _read_point_id(value: bytes, at: int) -> tuple[bytes, int]:
     """An id that a run holds, and where it ends. Raises ValueError, IndexError."""
     size = value[at]
     end = at + 1 + (size >> 1)
-    text = value[at + 1 : end]
-    if not size or size & 1 or size > 2 * LONGEST_POINT_ID or not text.isascii():
+    sized = value[at:end]
+    if not size or size & 1 or size > 2 * LONGEST_POINT_ID or not sized.isascii():
         raise ValueError("no id of a run")
-    return text, end
+    return sized, end

@@ -2,20 +2,22 @@
 
 It draws the same line between what belongs to a run and what is handed over as `processors.runs.compiled`: what it takes in
 is proven simple by its bytes alone, all else goes to `other`. It is written for speed: what follows from an instrument or a
-window is worked out when it is armed.
+window is worked out when it is armed, and trades are read by the layout of those before (`processors.runs.layouts`).
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
 
 from market.candle import Candle, TradePoint
 from market.candle_series import LARGEST_RUN_AMOUNT, LARGEST_RUN_VOLUME, CandleSeries
 from market.instrument import check_instrument
 from market.run import Run, Window
-from processors.batch import RawRecord
+from processors.batch import RawRecord, Row
 from processors.runs.decoding import Body, read_mark, read_trade
+from processors.runs.layouts import TradeReader
 from processors.runs.protocol import Contract, Other, RunCounts
 
 _HEADER = struct.Struct(">bI")
@@ -46,6 +48,8 @@ class Lane:
         "low",
         "mark_prefix",
         "prefix_size",
+        "read",
+        "reader",
         "received_at",
         "sides_known",
         "source_offset",
@@ -62,6 +66,8 @@ class Lane:
         self.trade_prefix = _HEADER.pack(0, contract.trade_id) + spelled
         self.mark_prefix = _HEADER.pack(0, contract.mark_id) + spelled
         self.prefix_size = len(self.trade_prefix)
+        self.reader = TradeReader(self.trade_prefix)
+        self.read = self.reader.read
 
     def arm(self, window: Window) -> None:
         """Begin a run."""
@@ -77,31 +83,35 @@ class Lane:
         self.sides_known = True
         self.is_touched = False
 
-    def takes(self, body: Body) -> bool:
-        """Add a trade to the run. False, and nothing changed, when there is no room or its place in the order is in doubt."""
-        _, time, price, size, amount, side, sequence, received_at, first_id, last_id, count = body
-        place = time, sequence
-        volume = self.volume + size
-        total = self.amount + amount
-        if volume >= LARGEST_RUN_VOLUME or total >= LARGEST_RUN_AMOUNT:
+    def takes(self, body: Body, offset: int) -> bool:
+        """Add the trade that follows the last one.
+
+        False, and nothing changed, when the trade is another, there is no room, or its place in the order is in doubt.
+        """
+        number, time, price, size, amount, side, sequence, received_at, first_id, last_id, count = body
+        if number != self.last_number + 1 or offset <= self.applied_offset or not self.begin <= time < self.end:
             return False
+        volume = self.volume + size
+        amount += self.amount
+        if volume >= LARGEST_RUN_VOLUME or amount >= LARGEST_RUN_AMOUNT:
+            return False
+        place = time, sequence
         if not self.trade_count:
             self.first = self.last = place
             self.first_id, self.last_id = first_id, last_id
             self.first_price = self.last_price = self.high = self.low = price
-        else:
-            if place > self.last:
-                self.last, self.last_price, self.last_id = place, price, last_id
-            elif place < self.first:
-                self.first, self.first_price, self.first_id = place, price, first_id
-            elif place in (self.first, self.last):
-                return False
-            if price > self.high:
-                self.high = price
-            elif price < self.low:
-                self.low = price
+        elif place > self.last:
+            self.last, self.last_price, self.last_id = place, price, last_id
+        elif place < self.first:
+            self.first, self.first_price, self.first_id = place, price, first_id
+        elif place in (self.first, self.last):
+            return False
+        if price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
         self.volume = volume
-        self.amount = total
+        self.amount = amount
         if side == 0:
             self.taker_buy += size
         elif side is None:
@@ -111,11 +121,18 @@ class Lane:
             self.received_at = received_at
         if time > self.latest:
             self.latest = time
+        self.last_number = number
+        self.applied_offset = self.source_offset = offset
         return True
 
-    def has_room_for(self, body: Body) -> bool:
-        """Whether the run could hold the trade, too."""
-        return self.volume + body[3] < LARGEST_RUN_VOLUME and self.amount + body[4] < LARGEST_RUN_AMOUNT
+    def holds(self, body: Body) -> bool:
+        """Whether it is a duplicate: a trade with an id of those before, which the run could hold."""
+        return (
+            self.floor_id < body[0] <= self.last_number
+            and self.begin <= body[1] < self.end
+            and self.volume + body[3] < LARGEST_RUN_VOLUME
+            and self.amount + body[4] < LARGEST_RUN_AMOUNT
+        )
 
     def run(self) -> Run:
         """The run so far."""
@@ -124,8 +141,8 @@ class Lane:
 
     def _candle(self) -> Candle:
         return Candle(
-            TradePoint(*self.first, self.first_price, self.first_id.decode()),
-            TradePoint(*self.last, self.last_price, self.last_id.decode()),
+            TradePoint(*self.first, self.first_price, self.first_id[1:].decode()),
+            TradePoint(*self.last, self.last_price, self.last_id[1:].decode()),
             self.high,
             self.low,
             self.volume,
@@ -134,6 +151,14 @@ class Lane:
             self.trade_count,
             self.received_at,
         )
+
+
+@runtime_checkable
+class _HasRows(Protocol):
+    """A `RecordBatchView`."""
+
+    def rows(self) -> Iterable[Row]:
+        """Its records as plain tuples."""
 
 
 class Folder:
@@ -147,23 +172,44 @@ class Folder:
         self._counts = RunCounts()
 
     def fold(self, records: Iterable[RawRecord]) -> None:
-        """Take in consecutive records."""
+        """Take in consecutive records. What nearly all of them are, the next trade of an instrument, is counted at the end."""
         lanes, other, skew = self._lanes, self._other, self._contract.max_skew
-        for raw in records:
-            offset, timestamp_ms, key, value = raw
-            lane = lanes.get(key)
-            if lane is None or value is None:
-                other(raw, None)
-            elif value.startswith(lane.trade_prefix):
-                body = read_trade(value, lane.prefix_size, timestamp_ms * 1000 + skew, skew)
-                if body is None or not self._take_trade(lane, offset, body):
-                    other(raw, None)
-            elif not value.startswith(lane.mark_prefix):
-                other(raw, None)
-            else:
-                time = read_mark(value, lane.prefix_size, timestamp_ms * 1000 + skew)
-                if time is None or not self._take_mark(lane, offset, time):
-                    other(raw, None)
+        appended_at, limit, taken = 0, skew, 0
+        rows: Iterable[Row] = records.rows() if isinstance(records, _HasRows) else records
+        try:
+            for row in rows:
+                offset, timestamp_ms, key, value = row
+                lane = lanes.get(key)
+                if lane is None or value is None:
+                    other(RawRecord(*row), None)
+                    continue
+                if timestamp_ms != appended_at:
+                    appended_at, limit = timestamp_ms, timestamp_ms * 1000 + skew
+                body = lane.read(value, limit, skew)
+                if body is not None and lane.takes(body, offset):
+                    taken += 1
+                    if not lane.is_touched:
+                        self._touch(lane)
+                elif not self._take_otherwise(lane, offset, limit, value, body):
+                    other(RawRecord(*row), None)
+        finally:
+            self._counts.trades += taken
+            self._counts.applied += taken
+
+    def _take_otherwise(self, lane: Lane, offset: int, limit: int, value: bytes, body: Body | None) -> bool:
+        """Take in a record that is not the next trade, or is read field by field; False when it does not belong to the run."""
+        if body is not None:
+            return self._take_trade(lane, offset, body)
+        if value.startswith(lane.trade_prefix):
+            body = read_trade(value, lane.prefix_size, limit, self._contract.max_skew)
+            if body is None:
+                return False
+            lane.reader.learn(value, body[0])
+            return self._take_trade(lane, offset, body)
+        if not value.startswith(lane.mark_prefix):
+            return False
+        time = read_mark(value, lane.prefix_size, limit)
+        return time is not None and self._take_mark(lane, offset, time)
 
     def arm(self, instrument: str, window: Window | None) -> None:
         """Begin a run with this window; None hands all further records of the instrument to `other`."""
@@ -208,24 +254,19 @@ class Folder:
         return counts
 
     def _take_trade(self, lane: Lane, offset: int, body: Body) -> bool:
+        counts = self._counts
         if offset <= lane.applied_offset:
-            self._counts.replayed += 1
-        elif not lane.begin <= body[1] < lane.end:
-            return False
-        elif body[0] == lane.last_number + 1:
-            if not lane.takes(body):
-                return False
-            lane.last_number += 1
-            lane.applied_offset = lane.source_offset = offset
+            counts.replayed += 1
+        elif lane.takes(body, offset):
             if not lane.is_touched:
                 self._touch(lane)
-            self._counts.applied += 1
-        else:
-            if not lane.floor_id < body[0] <= lane.last_number or not lane.has_room_for(body):
-                return False
+            counts.applied += 1
+        elif lane.holds(body):
             lane.applied_offset = offset
-            self._counts.duplicate += 1
-        self._counts.trades += 1
+            counts.duplicate += 1
+        else:
+            return False
+        counts.trades += 1
         return True
 
     def _touch(self, lane: Lane) -> None:

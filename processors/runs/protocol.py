@@ -27,10 +27,13 @@ from processors.outputs import Message
 LONGEST_POINT_ID = 24
 """Most characters, all ASCII, that the first and last trade id of a trade in a run may have."""
 
-_SECOND = 2**20
-BEGIN_OF_TIMES = -(-EARLIEST // _SECOND) * _SECOND
-END_OF_TIMES = LATEST // _SECOND * _SECOND
-"""Times in a run are at or after the one and before the other: those believed, but for a second that takes longer to tell."""
+_BLOCK = 2**27
+BEGIN_OF_TIMES = -(-EARLIEST // _BLOCK) * _BLOCK
+END_OF_TIMES = LATEST // _BLOCK * _BLOCK
+"""Times in a run are at or after the one and before the other: those believed, but for minutes that take longer to tell.
+
+Both are where the four high bytes change of the eight that Avro writes.
+"""
 
 Other = Callable[[RawRecord, Trade | TimeMark | None], None]
 """Takes a record that belongs to no run: of an instrument not armed, outside of its window, or not valid.

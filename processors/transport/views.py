@@ -20,13 +20,14 @@ from __future__ import annotations
 import inspect
 import struct
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any, Protocol
 
 from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch
 
-from processors.batch import RawRecord
+from processors.batch import RawRecord, Row
 from processors.transport.codecs import UNREADABLE, decompress
 from runtime.logs import get_logger
 
@@ -55,7 +56,7 @@ except ImportError:  # not built, or the processor has no instruction for it
 
 _topics: set[str] = set()
 
-_new_tuple: Any = tuple.__new__  # of a class of named tuples, in half the time that the class takes: there are many records
+_raw_record_of_row: Any = partial(tuple.__new__, RawRecord)  # in half the time that the class takes: there are many records
 
 _Records: Any = getattr(fetcher, "MemoryRecords", object)  # an aiokafka without them is refused by `install`
 _Fetcher: Any = getattr(fetcher, "Fetcher", object)
@@ -183,12 +184,20 @@ class RecordBatchView:
         return decompress(self._codec, payload) if self._codec else payload
 
     def __iter__(self) -> Iterator[RawRecord]:
-        """Records from `start` on, through aiokafka's reader. Raises as `section`, and CorruptRecordException."""
+        """Records from `start` on. Raises as `rows`."""
+        return map(_raw_record_of_row, self.rows())
+
+    def rows(self) -> Iterator[Row]:
+        """Records from `start` on as plain tuples: to name their fields takes half as long as to read them.
+
+        They come through aiokafka's reader. Raises as `section`, and CorruptRecordException.
+        """
         start = self.start
         try:
             for record in DefaultRecordBatch(self.raw):
-                if record.offset >= start:
-                    yield _new_tuple(RawRecord, (record.offset, record.timestamp, record.key, record.value))
+                offset = record.offset
+                if offset >= start:
+                    yield offset, record.timestamp, record.key, record.value
         except UNREADABLE as error:
             raise CorruptRecordException(f"batch at offset {self.base_offset}: {error}") from error
 
