@@ -36,7 +36,7 @@ class Book:
         self.fault: str | None = None
         self.last_sequence: int | None = None
         self.exchange_time: int | None = None
-        self._rules = rules
+        self.rules = rules
         self._from_snapshot = False
         self._kept: deque[Depth] = deque(maxlen=_MOST_KEPT)
 
@@ -56,8 +56,8 @@ class Book:
         if depth.kind is DepthKind.SNAPSHOT:
             return self._take_snapshot(depth)
         if self.state is not BookState.LIVE:
-            if self._rules.fetched:
-                self._rules.step(depth, _NO_SEQUENCE, False)  # raises for what could not be applied later
+            if self.rules.fetched:
+                self.rules.step(depth, _NO_SEQUENCE, False)  # raises for what could not be applied later
                 self._kept.append(depth)
             return self._told(depth, depth.bids, depth.asks)
         return self._take_delta(depth)
@@ -65,7 +65,7 @@ class Book:
     # snapshots
 
     def _take_snapshot(self, depth: Depth) -> Depth | None:
-        if self._rules.is_numbered and depth.last_sequence is None:
+        if self.rules.is_numbered and depth.last_sequence is None:
             raise DataValidationError(
                 "missing_field", "last_sequence: the snapshot does not say where it is", field="last_sequence"
             )
@@ -82,7 +82,7 @@ class Book:
         return told._replace(last_sequence=self.last_sequence, exchange_time=self.exchange_time)
 
     def _is_overtaken(self, depth: Depth) -> bool:
-        if not self._rules.fetched or self.state is not BookState.LIVE:
+        if not self.rules.fetched or self.state is not BookState.LIVE:
             return False
         return (depth.last_sequence or _NO_SEQUENCE) < (self.last_sequence or _NO_SEQUENCE)
 
@@ -97,12 +97,12 @@ class Book:
     # deltas
 
     def _take_delta(self, depth: Depth) -> Depth | None:
-        step = self._rules.step(depth, _NO_SEQUENCE if self.last_sequence is None else self.last_sequence, self._from_snapshot)
+        step = self.rules.step(depth, _NO_SEQUENCE if self.last_sequence is None else self.last_sequence, self._from_snapshot)
         if step is Step.OLD:
             return None
         if step is Step.MISSED:
             self._lose(f"{_numbers(depth)} does not follow {self.last_sequence}")
-            if self._rules.fetched:
+            if self.rules.fetched:
                 self._kept.append(depth)
             return self._told(depth, depth.bids, depth.asks)
         for level in depth.bids:
@@ -121,11 +121,11 @@ class Book:
         self._from_snapshot = from_snapshot
 
     def _trim(self) -> tuple[list[Level], list[Level]]:
-        most = self._rules.max_levels
+        most = self.rules.max_levels
         return ([], []) if most is None else (self.bids.trim(most), self.asks.trim(most))
 
     def _check(self, depth: Depth) -> None:
-        rules = self._rules
+        rules = self.rules
         if rules.checksum is None or depth.checksum is None:
             return
         ours = rules.checksum(self.bids.best(rules.checked_levels), self.asks.best(rules.checked_levels))

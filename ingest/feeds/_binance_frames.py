@@ -13,8 +13,10 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import UNKNOWN_CHANNEL, Listings, Parsed
+from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Listings, Parsed
+from ingest.feeds._binance_depth import DEPTH_CHANNEL, FUTURES_BOOKS, SPOT_BOOKS, DepthMessage, delta_of, snapshot_of
 from ingest.symbols import split_symbol
+from market.book_rules import BookRules
 from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE, parse_decimal, parse_positive
 from market.errors import DataValidationError
 from market.instrument import check_instrument
@@ -33,7 +35,7 @@ _QUOTE_ASSETS = (
     *("BIDR", "IDRT", "BKRW", "BVND", "GYEN"),
 )
 _NOT_CARRIED = re.compile(
-    r"(depth|rpiDepth|markPrice|miniTicker|avgPrice|forceOrder|compositeIndex|ticker_(1h|4h|1d))[\w@]*", re.ASCII
+    r"(depth\d|rpiDepth|markPrice|miniTicker|avgPrice|forceOrder|compositeIndex|ticker_(1h|4h|1d))[\w@]*", re.ASCII
 )
 _OFF_BOOK = ("INSURANCE_FUND", "ADL", "NA")
 _FIRST_NAME = len(b'{"stream":"')
@@ -166,11 +168,13 @@ class BinanceParser:
         self._listings = listings
         self._max_skew = max_clock_skew
         self._streams: dict[bytes, _Stream] = {}
+        self._booked: set[str] = set()  # instruments of the diff streams
         self._readers: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any, _Stream, int], Parsed]]] = {
             "trade": (msgspec.json.Decoder(_Combined[_TradeMessage]), self._trade),
             "aggTrade": (msgspec.json.Decoder(_Combined[_AggTradeMessage]), self._agg_trade),
             "bookTicker": (msgspec.json.Decoder(_Combined[_BookTickerMessage]), self._book_ticker),
             "ticker": (msgspec.json.Decoder(_Combined[_TickerMessage]), self._ticker),
+            "depth": (msgspec.json.Decoder(_Combined[DepthMessage]), self._depth),
             "kline_": (msgspec.json.Decoder(_Combined[_KlineMessage]), self._kline),
         }
 
@@ -179,11 +183,15 @@ class BinanceParser:
         """Futures leave the ids of off-book trades out of the raw trades, but not out of the aggregates' own ids."""
         return ("trade", "aggTrade") if self._market == SPOT else ("aggTrade",)
 
+    def book_rules(self, _channel: str) -> BookRules:
+        """See `ingest.feed.BookParser.book_rules`."""
+        return FUTURES_BOOKS if self._market == FUTURES else SPOT_BOOKS
+
     def parse(self, frame: bytes, received_at: int) -> Parsed:
         """Read one frame; see `ingest.feed.Parser.parse`."""
         stream = self._streams.get(frame[_FIRST_NAME : frame.find(b'"', _FIRST_NAME)])
         if stream is None:
-            found = self._resolve(frame)
+            found = self._resolve(frame, received_at)
             if isinstance(found, Parsed):
                 return found
             stream = found
@@ -200,21 +208,21 @@ class BinanceParser:
             channel = (decode(_ENVELOPE, frame).stream or "").partition("@")[2]
         except DataValidationError:
             return UNKNOWN_CHANNEL
-        known = channel in self._readers or KLINE_CHANNEL.fullmatch(channel) or _NOT_CARRIED.fullmatch(channel)
+        known = _reader_name(channel) in self._readers or _NOT_CARRIED.fullmatch(channel)
         return channel if known else UNKNOWN_CHANNEL
 
     # streams
 
-    def _resolve(self, frame: bytes) -> _Stream | Parsed:
+    def _resolve(self, frame: bytes, received_at: int) -> _Stream | Parsed:
         envelope = decode(_ENVELOPE, frame)
         if envelope.stream is None:
-            return _answer(envelope)
+            return _answer(envelope) or self._fetched_book(frame, received_at)
         symbol, _, channel = envelope.stream.partition("@")
         self._learn_market(frame)
         if _NOT_CARRIED.fullmatch(channel):
             stream = _Stream(channel, symbol, "", _SKIPPED, None)
         else:
-            reader = self._readers.get("kline_" if KLINE_CHANNEL.fullmatch(channel) else channel)
+            reader = self._readers.get(_reader_name(channel))
             if reader is None:
                 raise DataValidationError("unknown_stream", f"stream: {envelope.stream!r:.80} is not known", field="stream")
             stream = _Stream(channel, symbol.upper(), self._instrument(symbol.upper()), *reader)
@@ -230,11 +238,7 @@ class BinanceParser:
             raise DataValidationError(
                 "unknown_market", f"nothing shows yet whether {symbol:.40} is of {SPOT} or {FUTURES}", field="stream"
             )
-        listed = self._listings.get(self._market, {}).get(symbol)
-        if listed is not None:
-            return listed
-        pair, _, delivery = symbol.partition("_")
-        return instrument_of(self._market, *split_symbol(pair, _QUOTE_ASSETS), delivery)
+        return instrument_of_symbol(self._market, symbol, self._listings)
 
     # messages
 
@@ -312,6 +316,17 @@ class BinanceParser:
         )
         return Parsed(stream.channel, (check_quote(quote, max_skew=self._max_skew),))
 
+    def _depth(self, message: DepthMessage, stream: _Stream, received_at: int) -> Parsed:
+        self._booked.add(stream.instrument)
+        return Parsed(stream.channel, (delta_of(message, stream.instrument, received_at, self._max_skew),))
+
+    def _fetched_book(self, frame: bytes, received_at: int) -> Parsed:
+        """An order book that a recorder asked for and wrote among the frames: of the line's only book."""
+        if len(self._booked) != 1:
+            return Parsed(FETCHED_BOOK, ())
+        (instrument,) = self._booked
+        return Parsed(FETCHED_BOOK, (snapshot_of(frame, instrument, received_at, self._max_skew),))
+
     def _kline(self, message: _KlineMessage, stream: _Stream, received_at: int) -> Parsed:
         k = message.k
         if stream.channel != f"kline_{k.i}":
@@ -355,13 +370,13 @@ def _amount(text: str, field: str) -> int:
     return parse_decimal(text, field=field, scale=AMOUNT_SCALE, precision=AMOUNT_PRECISION)
 
 
-def _answer(envelope: _Envelope) -> Parsed:
-    """A frame outside the streams: our own requests' answers, and the order book that recorders fetch by REST."""
+def _answer(envelope: _Envelope) -> Parsed | None:
+    """A frame outside the streams: an answer to a request of ours; None for an order book fetched by REST."""
     if envelope.error is not None or envelope.code is not None:
         said = envelope.error if envelope.error is not None else f"{envelope.code} {envelope.msg}"
         raise DataValidationError("venue_error", f"the venue refuses a request: {said!s:.200}")
     if envelope.last_update_id is not None:
-        return Parsed("depth snapshot", ())
+        return None
     if envelope.id is not None:
         return Parsed("reply", ())
     raise DataValidationError("missing_field", "stream: the frame does not have it", field="stream")
@@ -379,6 +394,22 @@ def _market_shown_by(message: _Evidence) -> str | None:
     if message.e == "24hrTicker":
         return SPOT if "x" in has else FUTURES
     return None
+
+
+def _reader_name(channel: str) -> str:
+    """The kind of frames of a channel."""
+    if KLINE_CHANNEL.fullmatch(channel):
+        return "kline_"
+    return "depth" if DEPTH_CHANNEL.fullmatch(channel) else channel
+
+
+def instrument_of_symbol(market: str, symbol: str, listings: Listings) -> str:
+    """The instrument of a symbol such as BTCUSDT, by the listings or by its form. Raises DataValidationError."""
+    listed = listings.get(market, {}).get(symbol)
+    if listed is not None:
+        return listed
+    pair, _, delivery = symbol.partition("_")
+    return instrument_of(market, *split_symbol(pair, _QUOTE_ASSETS), delivery)
 
 
 def instrument_of(market: str, base: str, quote: str, delivery: str) -> str:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Listings, Parser, Route, Subscription
-from ingest.feeds._binance_frames import FUTURES, KLINE_CHANNEL, SPOT, BinanceParser, instrument_of
+from ingest.feed import FETCHED_BOOK, Listings, Parsed, Parser, Route, Subscription
+from ingest.feeds._binance_depth import snapshot_of
+from ingest.feeds._binance_frames import FUTURES, KLINE_CHANNEL, SPOT, BinanceParser, instrument_of, instrument_of_symbol
 from market.errors import DataValidationError, SubscriptionError
 from market.instrument import code_of, venue_of
 
@@ -121,6 +122,17 @@ class Binance:
             except DataValidationError:
                 continue  # a symbol outside our alphabet: frames of it are refused by name
         return found
+
+    def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
+        """See `ingest.feed.AnsweringVenue.answered`; the order book of `depth`."""
+        market, parts = self.market_of(url), urlsplit(url)
+        if market is None or not parts.path.endswith("/depth"):
+            return None
+        symbols = parse_qs(parts.query).get("symbol", [])
+        if len(symbols) != 1:
+            raise DataValidationError("missing_field", "symbol: the request does not name it", field="symbol")
+        instrument = instrument_of_symbol(market, symbols[0], listings)
+        return Parsed(FETCHED_BOOK, (snapshot_of(answer, instrument, received_at, max_clock_skew),))
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""

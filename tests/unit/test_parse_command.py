@@ -88,9 +88,9 @@ def test_repeated_trade_is_counted_once_and_said(tmp_path: Path) -> None:
 
 
 def test_counts_go_to_standard_error(tmp_path: Path) -> None:
-    path = recording(tmp_path, trade_frame(1), b"?", trade_frame(2, p="x"), combined("btcusdt@depth", {}))
+    path = recording(tmp_path, trade_frame(1), b"?", trade_frame(2, p="x"), combined("btcusdt@miniTicker", {}))
     assert tapeline("binance", path).stderr.splitlines() == [
-        "frames 4; records 1 (trade 1); ignored 1 (depth 1); rejected 2 (malformed_json 1, not_a_decimal 1)"
+        "frames 4; records 1 (trade 1); ignored 1 (miniTicker 1); rejected 2 (malformed_json 1, not_a_decimal 1)"
     ]
 
 

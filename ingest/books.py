@@ -1,0 +1,61 @@
+"""The order books of one feed: the messages of its depth channels become records that say whether the book can be trusted.
+
+One channel tells of the book of an instrument. A snapshot that was asked for beside the streams belongs to that channel's
+book; one that comes before the channel does is kept for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ingest.feed import Subscription
+from market.book import Book
+from market.book_rules import BookRules
+from market.depth import Depth
+
+
+@dataclass(slots=True)
+class Followed:
+    """The book of an instrument, with the stream and the line that tell of it; no line while that is down."""
+
+    stream: Subscription
+    line: str | None
+    book: Book
+
+
+class Books:
+    """The books by instrument."""
+
+    def __init__(self) -> None:
+        self._followed: dict[str, Followed] = {}
+        self._early: dict[str, Depth] = {}
+
+    def of(self, instrument: str) -> Followed | None:
+        """The book of an instrument, None while no stream tells of it."""
+        return self._followed.get(instrument)
+
+    def follow(self, stream: Subscription, line: str, rules: BookRules) -> Depth | None:
+        """Begin the book that a stream tells of; what is to be told of a snapshot that was waiting for it."""
+        followed = self._followed[stream.instrument] = Followed(stream, line, Book(rules))
+        early = self._early.pop(stream.instrument, None)
+        return None if early is None else followed.book.apply(early)
+
+    def take(self, depth: Depth) -> Depth | None:
+        """Take a message in, as `market.book.Book.apply`; a snapshot of an instrument that no stream tells of yet is kept."""
+        followed = self._followed.get(depth.instrument)
+        if followed is not None:
+            return followed.book.apply(depth)
+        self._early[depth.instrument] = depth
+        return None
+
+    def lost(self, streams: Iterable[Subscription]) -> None:
+        """These streams are down. A book goes on where the venue's numbers would show what was missed; others begin anew."""
+        for stream in streams:
+            followed = self._followed.get(stream.instrument)
+            if followed is None or followed.stream != stream:
+                continue
+            if followed.book.rules.fetched:
+                followed.line = None
+            else:
+                del self._followed[stream.instrument]
