@@ -13,8 +13,9 @@ import msgspec
 
 from ingest.decoding import decode
 from ingest.feeds._levels import levels_of
+from ingest.feeds._records import Maker
 from market.book_rules import BookRules, by_previous, by_range
-from market.depth import Depth, DepthKind, check_depth
+from market.depth import Depth, DepthKind
 
 DEPTH_CHANNEL = re.compile(r"depth(@\d{1,4}ms)?", re.ASCII)
 
@@ -51,34 +52,14 @@ _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
 def delta_of(message: DepthMessage, instrument: str, received_at: int, max_skew: int) -> Depth:
     """The delta that a message is. Raises DataValidationError."""
     time = message.E if message.T is None else message.T
-    depth = Depth(
-        instrument=instrument,
-        kind=DepthKind.DELTA,
-        bids=levels_of(message.b, "bids"),
-        asks=levels_of(message.a, "asks"),
-        first_sequence=message.U,
-        last_sequence=message.u,
-        previous_sequence=message.pu,
-        checksum=None,
-        exchange_time=time * 1000,
-        received_at=received_at,
-    )
-    return check_depth(depth, max_skew=max_skew)
+    bids, asks = levels_of(message.b, "bids"), levels_of(message.a, "asks")
+    maker = Maker(instrument, received_at, max_skew)
+    return maker.depth(DepthKind.DELTA, bids, asks, time * 1000, first=message.U, last=message.u, previous=message.pu)
 
 
 def snapshot_of(answer: bytes, instrument: str, received_at: int, max_skew: int) -> Depth:
     """The book that a REST answer holds. Raises DataValidationError."""
     message = decode(_SNAPSHOT, answer)
-    depth = Depth(
-        instrument=instrument,
-        kind=DepthKind.SNAPSHOT,
-        bids=levels_of(message.bids, "bids"),
-        asks=levels_of(message.asks, "asks"),
-        first_sequence=None,
-        last_sequence=message.last_update_id,
-        previous_sequence=None,
-        checksum=None,
-        exchange_time=None if message.T is None else message.T * 1000,
-        received_at=received_at,
-    )
-    return check_depth(depth, max_skew=max_skew)
+    bids, asks = levels_of(message.bids, "bids"), levels_of(message.asks, "asks")
+    time = None if message.T is None else message.T * 1000
+    return Maker(instrument, received_at, max_skew).depth(DepthKind.SNAPSHOT, bids, asks, time, last=message.last_update_id)

@@ -7,7 +7,7 @@ candles take them. Fields keep the venue's names, of one letter and of both case
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -15,13 +15,12 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Listings, Parsed
 from ingest.feeds._binance_depth import DEPTH_CHANNEL, FUTURES_BOOKS, SPOT_BOOKS, DepthMessage, delta_of, snapshot_of
+from ingest.feeds._records import Maker, amount_of
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules
-from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE, parse_decimal, parse_positive
+from market.decimals import parse_decimal, parse_positive
 from market.errors import DataValidationError
 from market.instrument import check_instrument
-from market.quote import Kline, Quote
-from market.stated import check_kline, check_quote
 from market.trade import Trade, check_trade
 
 SPOT, FUTURES = "spot", "usdm"
@@ -278,43 +277,40 @@ class BinanceParser:
         )
         return Parsed(stream.channel, (check_trade(trade, max_skew=self._max_skew),))
 
+    def _maker(self, stream: _Stream, received_at: int) -> Maker:
+        return Maker(stream.instrument, received_at, self._max_skew)
+
     def _book_ticker(self, message: _BookTickerMessage, stream: _Stream, received_at: int) -> Parsed:
-        quote = Quote(
-            instrument=stream.instrument,
-            channel=stream.channel,
+        quote = self._maker(stream, received_at).quote(
+            stream.channel,
+            None if message.T is None else message.T * 1000,
             sequence=message.u,
-            bid=_price(message.b, "bid"),
-            bid_size=_price(message.B, "bid_size"),
-            ask=_price(message.a, "ask"),
-            ask_size=_price(message.A, "ask_size"),
-            **_NO_DAY,
-            exchange_time=None if message.T is None else message.T * 1000,
-            received_at=received_at,
+            bid=message.b,
+            bid_size=message.B,
+            ask=message.a,
+            ask_size=message.A,
         )
-        return Parsed(stream.channel, (check_quote(quote, max_skew=self._max_skew),))
+        return Parsed(stream.channel, (quote,))
 
     def _ticker(self, message: _TickerMessage, stream: _Stream, received_at: int) -> Parsed:
-        quote = Quote(
-            instrument=stream.instrument,
-            channel=stream.channel,
-            sequence=None,
-            bid=_price(message.b, "bid"),
-            bid_size=_price(message.B, "bid_size"),
-            ask=_price(message.a, "ask"),
-            ask_size=_price(message.A, "ask_size"),
-            last=_price(message.c, "last"),
-            last_size=_price(message.Q, "last_size"),
-            open_24h=_price(message.o, "open_24h"),
-            high_24h=_price(message.h, "high_24h"),
-            low_24h=_price(message.l, "low_24h"),
-            volume_24h=parse_decimal(message.v, field="volume_24h"),
-            amount_24h=_amount(message.q, "amount_24h"),
-            change_24h=parse_decimal(message.p, field="change_24h"),
-            change_percent_24h=parse_decimal(message.P, field="change_percent_24h"),
-            exchange_time=message.E * 1000,
-            received_at=received_at,
+        quote = self._maker(stream, received_at).quote(
+            stream.channel,
+            message.E * 1000,
+            bid=message.b,
+            bid_size=message.B,
+            ask=message.a,
+            ask_size=message.A,
+            last=message.c,
+            last_size=message.Q,
+            open_24h=message.o,
+            high_24h=message.h,
+            low_24h=message.l,
+            volume_24h=message.v,
+            amount_24h=message.q,
+            change_24h=message.p,
+            change_percent_24h=message.P,
         )
-        return Parsed(stream.channel, (check_quote(quote, max_skew=self._max_skew),))
+        return Parsed(stream.channel, (quote,))
 
     def _depth(self, message: DepthMessage, stream: _Stream, received_at: int) -> Parsed:
         self._booked.add(stream.instrument)
@@ -331,43 +327,20 @@ class BinanceParser:
         k = message.k
         if stream.channel != f"kline_{k.i}":
             raise DataValidationError("wrong_interval", f"i: {k.i!r:.20} in the stream {stream.channel}", field="i")
-        kline = Kline(
-            instrument=stream.instrument,
-            interval=k.i,
-            open_time=k.t * 1000,
-            open=parse_positive(k.o, field="open"),
-            high=parse_positive(k.h, field="high"),
-            low=parse_positive(k.l, field="low"),
-            close=parse_positive(k.c, field="close"),
+        kline = self._maker(stream, received_at).kline(
+            k.i,
+            k.t * 1000,
+            {"open": k.o, "high": k.h, "low": k.l, "close": k.c},
+            is_closed=k.x,
+            exchange_time=message.E * 1000,
             volume=parse_decimal(k.v, field="volume"),
-            amount=_amount(k.q, "amount"),
+            amount=amount_of(k.q, "amount"),
             trade_count=k.n,
             taker_buy_volume=parse_decimal(k.V, field="taker_buy_volume"),
             first_trade_id=None if k.f < 0 else str(k.f),
             last_trade_id=None if k.L < 0 else str(k.L),
-            is_closed=k.x,
-            exchange_time=message.E * 1000,
-            received_at=received_at,
         )
-        return Parsed(stream.channel, (check_kline(kline, max_skew=self._max_skew),))
-
-
-_NO_DAY: Mapping[str, None] = dict.fromkeys(
-    (
-        *("last", "last_size", "open_24h", "high_24h", "low_24h"),
-        *("volume_24h", "amount_24h", "change_24h", "change_percent_24h"),
-    )
-)
-
-
-def _price(text: str | None, field: str) -> int | None:
-    """A price or size; the venue writes zero where there is none."""
-    unscaled = None if text is None else parse_decimal(text, field=field)
-    return unscaled or None
-
-
-def _amount(text: str, field: str) -> int:
-    return parse_decimal(text, field=field, scale=AMOUNT_SCALE, precision=AMOUNT_PRECISION)
+        return Parsed(stream.channel, (kline,))
 
 
 def _answer(envelope: _Envelope) -> Parsed | None:
