@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ingest.feed import Subscription
 from market.book import Book
 from market.book_rules import BookRules
-from market.depth import Depth
+from market.depth import BookState, Depth
 
 
 @dataclass(slots=True)
@@ -34,6 +34,10 @@ class Books:
     def of(self, instrument: str) -> Followed | None:
         """The book of an instrument, None while no stream tells of it."""
         return self._followed.get(instrument)
+
+    def unsynced(self) -> list[Followed]:
+        """Books that need a snapshot: fetched where their rules say so, else by subscribing again."""
+        return [followed for followed in self._followed.values() if followed.book.state is not BookState.LIVE]
 
     def follow(self, stream: Subscription, line: str, rules: BookRules) -> Depth | None:
         """Begin the book that a stream tells of; what is to be told of a snapshot that was waiting for it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from ingest.books import Books
+from ingest.books import Books, Followed
 from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, BookParser, Counts, Parsed, Parser, Subscription
 from ingest.marks import Marks
 from market.dead_letter import DeadLetter
@@ -70,6 +70,10 @@ class Session:
         """Microseconds since market data last came on this line (since it was restored, if none came yet)."""
         last = self._lines[name].last_data
         return 0 if last is None else at - last
+
+    def unsynced(self) -> list[Followed]:
+        """Books that need a snapshot; see `ingest.books.Books.unsynced`."""
+        return self._books.unsynced()
 
     # events
 

@@ -137,11 +137,13 @@ class Book:
         self._kept.clear()
 
     def _told(self, depth: Depth, bids: Iterable[Level], asks: Iterable[Level]) -> Depth:
-        return depth._replace(bids=_without_texts(bids), asks=_without_texts(asks), state=self.state)
+        if self.rules.checksum is not None:
+            bids, asks = _without_texts(bids), _without_texts(asks)
+        return depth._replace(bids=tuple(bids), asks=tuple(asks), state=self.state)
 
 
-def _without_texts(levels: Iterable[Level]) -> tuple[Level, ...]:
-    return tuple(Level(level.price, level.size) if level.text is not None else level for level in levels)
+def _without_texts(levels: Iterable[Level]) -> Iterable[Level]:
+    return (Level(level.price, level.size) for level in levels)
 
 
 def _numbers(depth: Depth) -> str:

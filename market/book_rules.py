@@ -4,7 +4,8 @@ A rule says of a delta whether it is the next one, an old one, or whether one wa
 
 | rule | venues | the next delta |
 |---|---|---|
-| `unnumbered` | Kraken v1, Bitget v1, OKX of 2022 | any; a checksum tells whether the book is right |
+| `unnumbered` | Kraken v1, Bitget v1 | any; a checksum tells whether the book is right |
+| `by_previous_if_named` | OKX | names the last one as the one before it (prevSeqId); any where it names none, as before 2023 |
 | `by_range` | Binance spot, Gate.io | covers the update after the last one: U ≤ last + 1 ≤ u |
 | `by_previous` | Binance futures | names the last one as the one before it (pu) |
 | `by_one` | Bybit v5 | has the next number |
@@ -67,6 +68,15 @@ def by_previous(depth: Depth, last: int, from_snapshot: bool) -> Step:
     return Step.OLD if until <= last else Step.MISSED
 
 
+def by_previous_if_named(depth: Depth, last: int, _from_snapshot: bool) -> Step:
+    """The delta names the number of the one before it, where it has numbers at all.
+
+    OKX, "Order book channel", "Sequence ID": after maintenance the numbers begin anew, in a message that still names the last
+    one before it; a message without changes has the number of the one before it.
+    """
+    return Step.NEXT if depth.last_sequence is None or depth.previous_sequence == last else Step.MISSED
+
+
 def by_one(depth: Depth, last: int, _from_snapshot: bool) -> Step:
     """Each message has a number, one more than the one before it (Bybit v5 `orderbook`, field `u`)."""
     number = _given(depth.last_sequence, "last_sequence")
@@ -93,8 +103,8 @@ class BookRules:
 
     @property
     def is_numbered(self) -> bool:
-        """Whether the messages carry sequences."""
-        return self.step is not unnumbered
+        """Whether every message carries its sequence."""
+        return self.step not in (unnumbered, by_previous_if_named)
 
 
 def _given(sequence: int | None, field: str) -> int:

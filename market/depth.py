@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from market.decimals import PRECISION
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.quality import MAX_CLOCK_SKEW, check_not_negative, check_positive, check_time, check_whole
+
+_LIMIT = 10**PRECISION
 
 
 class DepthKind(StrEnum):
@@ -74,9 +77,10 @@ def check_depth(depth: Depth, *, max_skew: int = MAX_CLOCK_SKEW) -> Depth:
     """
     check_instrument(depth.instrument)
     for field, levels in (("bids", depth.bids), ("asks", depth.asks)):
-        for level in levels:
-            check_positive(level.price, field=field)
-            check_not_negative(level.size, field=field)
+        for price, size, _ in levels:
+            if not (0 < price < _LIMIT and 0 <= size < _LIMIT):
+                check_positive(price, field=field)
+                check_not_negative(size, field=field)
     for field in ("first_sequence", "last_sequence", "previous_sequence", "checksum"):
         number = getattr(depth, field)
         if number is not None:

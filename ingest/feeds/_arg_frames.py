@@ -45,13 +45,18 @@ class Message(msgspec.Struct):
     msg: str | None = None
 
 
-class BookMessage(msgspec.Struct):
-    """A message about a book, with the checksum of the book after it."""
+class BookMessage(msgspec.Struct, rename="camel"):
+    """A message about a book, with the checksum of the book after it, or its number and that of the message before it.
+
+    Servers that number their messages write a checksum of zero, which is none.
+    """
 
     bids: list[list[str]]
     asks: list[list[str]]
     ts: str
-    checksum: int
+    checksum: int | None = None
+    seq_id: int | None = None
+    prev_seq_id: int | None = None
 
 
 _MESSAGE = msgspec.json.Decoder(Message)
@@ -141,16 +146,22 @@ def read_books(message: Message, maker: Maker, text_of: Callable[[str, str], str
         raise DataValidationError(
             "unknown_action", f"action: {message.action!r:.40} is no snapshot and no update", field="action"
         )
-    return [
-        maker.depth(
-            kind,
-            levels_of(book.bids, "bids", text_of),
-            levels_of(book.asks, "asks", text_of),
-            micros_of_millis(book.ts, "exchange_time"),
-            checksum=book.checksum,
-        )
-        for book in rows(_BOOKS, message)
-    ]
+    return [_book(book, kind, maker, text_of) for book in rows(_BOOKS, message)]
+
+
+def _book(book: BookMessage, kind: DepthKind, maker: Maker, text_of: Callable[[str, str], str]) -> Depth:
+    is_numbered = book.seq_id is not None
+    if not is_numbered and book.checksum is None:
+        raise DataValidationError("missing_field", "checksum: nothing shows whether a message was missed", field="checksum")
+    return maker.depth(
+        kind,
+        levels_of(book.bids, "bids", text_of),
+        levels_of(book.asks, "asks", text_of),
+        micros_of_millis(book.ts, "exchange_time"),
+        last=book.seq_id,
+        previous=book.prev_seq_id if kind is DepthKind.DELTA else None,
+        checksum=(book.checksum or None) if is_numbered else book.checksum,
+    )
 
 
 def _answer(message: Message) -> Parsed:

@@ -21,7 +21,7 @@ from ingest.feeds._interleaved import LEVELS, checksum, text_of
 from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
 from ingest.feeds._sides import side_of
 from ingest.feeds._subscriptions import Offer
-from market.book_rules import BookRules
+from market.book_rules import BookRules, by_previous_if_named
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 from schemas.records import Record
@@ -38,7 +38,7 @@ _INTERVALS = {
 }
 _NOT_CARRIED = re.compile(r"(books5|bbo-tbt|books50?-l2-tbt|trades-all|candle\w+|[a-z-]+)", re.ASCII)
 _DELIVERY = re.compile(r"\d{6}", re.ASCII)
-_BOOK_RULES = BookRules(checksum=checksum, checked_levels=LEVELS)
+_BOOK_RULES = BookRules(by_previous_if_named, checksum=checksum, checked_levels=LEVELS)
 _OFFER = Offer(
     "okx",
     re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP|-\d{6})?", re.ASCII),
@@ -93,7 +93,10 @@ class OkxParser(ArgParser):
     """See `ingest.feed.BookParser`."""
 
     def book_rules(self, _channel: str) -> BookRules:
-        """Snapshot and deltas come in the stream; each has the checksum of the 25 best levels (docs: "Order book channel")."""
+        """Snapshot and deltas come in the stream (docs: "Order book channel").
+
+        Each has the checksum of the 25 best levels, or, as of 2023, names the message before it.
+        """
         return _BOOK_RULES
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.book import Book
-from market.book_rules import BookRules, SequenceRule, by_one, by_previous, by_range, unnumbered
+from market.book_rules import BookRules, SequenceRule, by_one, by_previous, by_previous_if_named, by_range, unnumbered
 from market.book_side import BookSide
 from market.book_top import check_book_top, imbalance, microprice, spread, top_of
 from market.decimals import ONE
@@ -200,6 +200,11 @@ def test_snapshot_of_the_stream_always_counts() -> None:
         (by_one, delta(None, 101), LIVE),
         (by_one, delta(None, 100), None),
         (by_one, delta(None, 102), GAP),
+        (by_previous_if_named, delta(None, 105, 100), LIVE),
+        (by_previous_if_named, delta(None, 3, 100), LIVE),
+        (by_previous_if_named, delta(None, 100, 100), LIVE),
+        (by_previous_if_named, delta(None, 105, 104), GAP),
+        (by_previous_if_named, delta(), LIVE),
         (unnumbered, delta(), LIVE),
     ],
 )

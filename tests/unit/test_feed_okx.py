@@ -123,6 +123,15 @@ def test_book_message_keeps_the_texts_for_its_checksum() -> None:
     assert parser.book_rules("books").checked_levels == 25
 
 
+def test_book_message_of_today_names_the_one_before_it_and_has_no_checksum() -> None:
+    numbers = {"seqId": 123457, "prevSeqId": 123456, "checksum": 0}
+    depth = only(frame("books", SUMMED | numbers, action="update"))
+    assert (depth.last_sequence, depth.previous_sequence, depth.checksum) == (123457, 123456, None)
+    snapshot = only(frame("books", SUMMED | numbers | {"prevSeqId": -1}, action="snapshot"))
+    assert (snapshot.last_sequence, snapshot.previous_sequence) == (123457, None)
+    assert only(frame("books", SUMMED | {"checksum": 0}, action="update")).checksum == 0
+
+
 @pytest.mark.parametrize(("row", "amount", "closed"), [(("7",), None, False), (("7", "8.5", "1"), 85 * 10**23, True)])
 def test_candle_with_and_without_its_amount(row: tuple[str, ...], amount: int | None, closed: bool) -> None:
     kline = only(frame("candle1H", ["1652457600000", "2", "4", "1", "3", "5", *row]))
@@ -154,7 +163,7 @@ def test_answers_are_replies() -> None:
         (frame("trades", TRADE | {"px": "0"}), "not_positive", "price"),
         (frame("trades", TRADE, inst="BTC-USD-220514-22000-C"), "unknown_symbol", "symbol"),
         (frame("books", SUMMED), "unknown_action", "action"),
-        (frame("books", BOOK | {"ts": "1652459225464"}, action="update"), "missing_field", "[0].checksum"),
+        (frame("books", BOOK | {"ts": "1652459225464"}, action="update"), "missing_field", "checksum"),
         (
             frame("books", {**BOOK, "asks": [["1"]], "ts": "1652459225464", "checksum": 1}, action="update"),
             "missing_field",

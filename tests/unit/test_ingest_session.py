@@ -98,7 +98,9 @@ def books(records: list[Record]) -> list[tuple[DepthKind, BookState]]:
 def test_book_waits_for_its_snapshot_and_tells_the_whole_book_then(session: Session) -> None:
     records = session.received(LINE, depth_frame(11, 12, bid="2"), NOW)
     assert (states(records), books(records)) == ([(DEPTH.channel, FeedState.RESYNC)], [(DepthKind.DELTA, BookState.SYNCING)])
+    assert [followed.stream for followed in session.unsynced()] == [DEPTH]
     records = session.answered(book(10), NOW)
+    assert session.unsynced() == []
     assert (states(records), books(records)) == ([(DEPTH.channel, FeedState.LIVE)], [(DepthKind.SNAPSHOT, BookState.LIVE)])
     (whole,) = without_states(records)
     assert isinstance(whole, Depth)
