@@ -39,16 +39,26 @@ class Books:
         """Books that need a snapshot: fetched where their rules say so, else by subscribing again."""
         return [followed for followed in self._followed.values() if followed.book.state is not BookState.LIVE]
 
-    def follow(self, stream: Subscription, line: str, rules: BookRules) -> Depth | None:
-        """Begin the book that a stream tells of; what is to be told of a snapshot that was waiting for it."""
-        followed = self._followed[stream.instrument] = Followed(stream, line, Book(rules))
+    def attach(self, stream: Subscription, line: str, rules: BookRules) -> Depth | None:
+        """Let a stream tell of its instrument's book: begin it, or go on with it after the stream was down.
+
+        What is to be told of a snapshot that was waiting for the stream, None where none was.
+        """
+        followed = self._followed.get(stream.instrument)
+        if followed is None or followed.stream != stream:
+            followed = self._followed[stream.instrument] = Followed(stream, line, Book(rules))
+        followed.line = line
         early = self._early.pop(stream.instrument, None)
         return None if early is None else followed.book.apply(early)
 
     def take(self, depth: Depth) -> Depth | None:
-        """Take a message in, as `market.book.Book.apply`; a snapshot of an instrument that no stream tells of yet is kept."""
+        """Take a message of an attached stream in, as `market.book.Book.apply`."""
+        return self._followed[depth.instrument].book.apply(depth)
+
+    def take_fetched(self, depth: Depth) -> Depth | None:
+        """Take a snapshot in that was asked for; where no stream is attached it is kept for the stream."""
         followed = self._followed.get(depth.instrument)
-        if followed is not None:
+        if followed is not None and followed.line is not None:
             return followed.book.apply(depth)
         self._early[depth.instrument] = depth
         return None

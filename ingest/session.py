@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ingest.books import Books, Followed
 from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, BookParser, Counts, Parsed, Parser, Subscription
 from ingest.marks import Marks
+from market.book_rules import BookRules
 from market.dead_letter import DeadLetter
 from market.depth import BookState, Depth
 from market.errors import DataValidationError
@@ -197,22 +198,18 @@ class Session:
     def _depth(self, line: _Line, stream: Subscription, depth: Depth, at: int) -> list[Record]:
         """A message about a book, by the first channel that told of it: two would have sequences of their own."""
         followed = self._books.of(depth.instrument)
-        if followed is None:
-            if not isinstance(line.parser, BookParser):
-                raise DataValidationError("unknown_book_rules", f"nothing says how books of {stream.channel} are kept")
-            early = self._books.follow(stream, line.name, line.parser.book_rules(stream.channel))
-            told = self._booked(line, stream, early, at) if early is not None else []
-            return told + self._booked(line, stream, self._books.take(depth), at)
-        if followed.line is None and followed.stream == stream:
-            followed.line = line.name
-        if (followed.line, followed.stream) != (line.name, stream):
+        told: list[Record] = []
+        if followed is None or followed.line is None:
+            early = self._books.attach(stream, line.name, _book_rules(line.parser, stream.channel))
+            told = [] if early is None else self._booked(line, stream, early, at)
+        elif (followed.line, followed.stream) != (line.name, stream):
             self.counts.ignored[f"{stream.channel} beside {followed.stream.channel}"] += 1
             return []
-        return self._booked(line, stream, self._books.take(depth), at)
+        return told + self._booked(line, stream, self._books.take(depth), at)
 
     def _fetched_book(self, depth: Depth, at: int) -> list[Record]:
         followed = self._books.of(depth.instrument)
-        told = self._books.take(depth)
+        told = self._books.take_fetched(depth)
         if followed is None or followed.line is None:
             return []
         return self._booked(self._lines[followed.line], followed.stream, told, at)
@@ -252,3 +249,9 @@ class Session:
                 line.states[stream] = state
                 told.append(FeedStatus(self.venue, stream.channel, stream.instrument, state, reason, at))
         return told
+
+
+def _book_rules(parser: Parser, channel: str) -> BookRules:
+    if not isinstance(parser, BookParser):
+        raise DataValidationError("unknown_book_rules", f"nothing says how books of {channel} are kept")
+    return parser.book_rules(channel)

@@ -152,6 +152,25 @@ def test_book_goes_on_after_its_line_was_down_if_nothing_was_missed(session: Ses
     assert states(records) == [(DEPTH.channel, FeedState(state.value))]
 
 
+def test_other_channel_may_tell_of_a_book_whose_channel_is_down(session: Session) -> None:
+    session.received(LINE, depth_frame(11, 12), NOW)
+    session.lost(LINE, NOW, "closed")
+    session.restored(LINE, NOW)
+    records = session.received(LINE, depth_frame(11, 12, channel="depth"), NOW)
+    assert (states(records), books(records)) == ([("depth", FeedState.RESYNC)], [(DepthKind.DELTA, BookState.SYNCING)])
+
+
+def test_snapshot_that_comes_while_the_line_is_down_is_kept_for_it(session: Session) -> None:
+    session.answered(book(10), NOW)
+    session.received(LINE, depth_frame(11, 12), NOW)
+    session.lost(LINE, NOW, "closed")
+    assert session.answered(book(20), NOW) == []
+    session.restored(LINE, NOW)
+    records = session.received(LINE, depth_frame(19, 22), NOW)
+    assert books(records) == [(DepthKind.SNAPSHOT, BookState.LIVE), (DepthKind.DELTA, BookState.LIVE)]
+    assert session.unsynced() == []
+
+
 def test_book_that_was_unsubscribed_is_left_out(session: Session) -> None:
     session.received(LINE, depth_frame(11, 12), NOW)
     session.unsubscribed(LINE, [DEPTH], NOW)
