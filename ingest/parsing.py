@@ -50,8 +50,11 @@ _SOURCE = ("md.trades", 0)
 
 
 def as_plain(kind: str, record: Record) -> dict[str, Any]:
-    """A record as what JSON can hold."""
-    return {"kind": kind} | {name: _plain(name, value) for name, value in record._asdict().items() if name != "published_at"}
+    """A record as what JSON can hold; what a message about a book is (SNAPSHOT, DELTA) stands under `message`."""
+    fields = {name: _plain(name, value) for name, value in record._asdict().items() if name != "published_at"}
+    if "kind" in fields:
+        fields["message"] = fields.pop("kind")
+    return {"kind": kind} | fields
 
 
 def _plain(name: str, value: Any) -> Any:

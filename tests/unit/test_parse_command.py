@@ -87,6 +87,12 @@ def test_repeated_trade_is_counted_once_and_said(tmp_path: Path) -> None:
     assert "not in candles 1 (duplicate 1)" in result.stderr
 
 
+def test_messages_about_books_are_printed_with_the_state_of_the_book(tmp_path: Path) -> None:
+    message = {"E": NOW // 1000, "s": "BTCUSDT", "U": 5, "u": 6, "b": [["61.50", "1.5"]], "a": []}
+    (line,) = lines(tapeline("binance", recording(tmp_path, combined("btcusdt@depth", message)), "--kind", "depth"))
+    assert (line["kind"], line["message"], line["state"], line["bids"]) == ("depth", "DELTA", "SYNCING", [["61.5", "1.5"]])
+
+
 def test_counts_go_to_standard_error(tmp_path: Path) -> None:
     path = recording(tmp_path, trade_frame(1), b"?", trade_frame(2, p="x"), combined("btcusdt@miniTicker", {}))
     assert tapeline("binance", path).stderr.splitlines() == [
