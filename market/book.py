@@ -22,7 +22,9 @@ from market.book_side import BookSide
 from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 
-_MOST_KEPT = 10_000
+MOST_KEPT = 1_000
+"""Deltas kept for a snapshot that is being fetched: at ten a second a minute and a half. Beyond it the oldest are forgotten."""
+
 _NO_SEQUENCE = -1
 
 
@@ -38,7 +40,7 @@ class Book:
         self.exchange_time: int | None = None
         self.rules = rules
         self._from_snapshot = False
-        self._kept: deque[Depth] = deque(maxlen=_MOST_KEPT)
+        self._kept: deque[Depth] = deque(maxlen=MOST_KEPT)
 
     @property
     def is_crossed(self) -> bool:
@@ -87,7 +89,7 @@ class Book:
         return (depth.last_sequence or _NO_SEQUENCE) < (self.last_sequence or _NO_SEQUENCE)
 
     def _apply_kept(self) -> None:
-        kept, self._kept = self._kept, deque(maxlen=_MOST_KEPT)
+        kept, self._kept = self._kept, deque(maxlen=MOST_KEPT)
         for number, delta in enumerate(kept):
             self._take_delta(delta)
             if self.state is not BookState.LIVE:

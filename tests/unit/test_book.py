@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.book import Book
+from market.book import MOST_KEPT, Book
 from market.book_rules import BookRules, SequenceRule, by_one, by_previous, by_previous_if_named, by_range, unnumbered
 from market.book_side import BookSide
 from market.book_top import check_book_top, imbalance, microprice, spread, top_of
@@ -165,6 +165,18 @@ def test_fetched_snapshot_that_the_kept_deltas_do_not_follow_is_a_gap_until_a_ne
     assert told is not None
     assert (told.state, told.last_sequence, book.last_sequence) == (LIVE, 35, 35)
     assert sides(book)[0] == {9: 9, 2: 1, 3: 1}
+
+
+def test_deltas_kept_for_a_snapshot_are_bounded_and_those_forgotten_make_a_gap() -> None:
+    book = Book(BookRules(by_range, fetched=True))
+    for number in range(1, MOST_KEPT + 3):
+        book.apply(delta(number, number, bids=[(number % 30 + 1, number % 7)]))
+    told = book.apply(snapshot(at=1))
+    assert told is not None
+    assert (told.state, book.fault) == (GAP, "3…3 does not follow 1")
+    told = book.apply(snapshot(at=2))
+    assert told is not None
+    assert (told.state, book.last_sequence) == (LIVE, MOST_KEPT + 2)
 
 
 def test_fetched_snapshot_that_the_book_has_overtaken_is_refused() -> None:
