@@ -1,5 +1,7 @@
 """The order books of one feed: the messages of its depth channels become records that say whether the book can be trusted.
 
+Who begins to read in the middle needs a snapshot before deltas are of use, so each book is told whole once a minute.
+
 One channel tells of the book of an instrument. A snapshot that was asked for beside the streams belongs to that channel's
 book; one that comes before the channel does is kept for it.
 """
@@ -12,7 +14,10 @@ from dataclasses import dataclass
 from ingest.feed import Subscription
 from market.book import Book
 from market.book_rules import BookRules
-from market.depth import BookState, Depth
+from market.depth import BookState, Depth, DepthKind
+
+WHOLE_EVERY = 60_000_000
+"""Microseconds of receive time after which a book is told whole again."""
 
 
 @dataclass(slots=True)
@@ -22,6 +27,7 @@ class Followed:
     stream: Subscription
     line: str | None
     book: Book
+    told_whole_at: int = 0
 
 
 class Books:
@@ -39,29 +45,29 @@ class Books:
         """Books that need a snapshot: fetched where their rules say so, else by subscribing again."""
         return [followed for followed in self._followed.values() if followed.book.state is not BookState.LIVE]
 
-    def attach(self, stream: Subscription, line: str, rules: BookRules) -> Depth | None:
+    def attach(self, stream: Subscription, line: str, rules: BookRules) -> list[Depth]:
         """Let a stream tell of its instrument's book: begin it, or go on with it after the stream was down.
 
-        What is to be told of a snapshot that was waiting for the stream, None where none was.
+        What is to be told of a snapshot that was waiting for the stream.
         """
         followed = self._followed.get(stream.instrument)
         if followed is None or followed.stream != stream:
             followed = self._followed[stream.instrument] = Followed(stream, line, Book(rules))
         followed.line = line
         early = self._early.pop(stream.instrument, None)
-        return None if early is None else followed.book.apply(early)
+        return [] if early is None else self._told(followed, early)
 
-    def take(self, depth: Depth) -> Depth | None:
-        """Take a message of an attached stream in, as `market.book.Book.apply`."""
-        return self._followed[depth.instrument].book.apply(depth)
+    def take(self, depth: Depth) -> list[Depth]:
+        """Take a message of an attached stream in; what it is to be told as, nothing where it is old."""
+        return self._told(self._followed[depth.instrument], depth)
 
-    def take_fetched(self, depth: Depth) -> Depth | None:
+    def take_fetched(self, depth: Depth) -> list[Depth]:
         """Take a snapshot in that was asked for; where no stream is attached it is kept for the stream."""
         followed = self._followed.get(depth.instrument)
         if followed is not None and followed.line is not None:
-            return followed.book.apply(depth)
+            return self._told(followed, depth)
         self._early[depth.instrument] = depth
-        return None
+        return []
 
     def lost(self, streams: Iterable[Subscription]) -> None:
         """These streams are down. A book goes on where the venue's numbers would show what was missed; others begin anew."""
@@ -73,3 +79,14 @@ class Books:
                 followed.line = None
             else:
                 del self._followed[stream.instrument]
+
+    def _told(self, followed: Followed, depth: Depth) -> list[Depth]:
+        told = followed.book.apply(depth)
+        if told is None:
+            return []
+        if told.kind is DepthKind.SNAPSHOT:
+            followed.told_whole_at = told.received_at
+        elif told.state is BookState.LIVE and told.received_at - followed.told_whole_at >= WHOLE_EVERY:
+            followed.told_whole_at = told.received_at
+            return [told, followed.book.whole(depth)]
+        return [told]

@@ -198,31 +198,37 @@ class Session:
     def _depth(self, line: _Line, stream: Subscription, depth: Depth, at: int) -> list[Record]:
         """A message about a book, by the first channel that told of it: two would have sequences of their own."""
         followed = self._books.of(depth.instrument)
-        told: list[Record] = []
+        early: list[Depth] = []
         if followed is None or followed.line is None:
             early = self._books.attach(stream, line.name, _book_rules(line.parser, stream.channel))
-            told = [] if early is None else self._booked(line, stream, early, at)
         elif (followed.line, followed.stream) != (line.name, stream):
             self.counts.ignored[f"{stream.channel} beside {followed.stream.channel}"] += 1
             return []
-        return told + self._booked(line, stream, self._books.take(depth), at)
+        return self._booked(line, stream, early, at) + self._booked(line, stream, self._taken(stream, depth), at)
+
+    def _taken(self, stream: Subscription, depth: Depth) -> list[Depth]:
+        told = self._books.take(depth)
+        if not told:
+            self.counts.ignored[f"{stream.channel}, old"] += 1
+        return told
 
     def _fetched_book(self, depth: Depth, at: int) -> list[Record]:
-        followed = self._books.of(depth.instrument)
         told = self._books.take_fetched(depth)
+        followed = self._books.of(depth.instrument)
         if followed is None or followed.line is None:
             return []
         return self._booked(self._lines[followed.line], followed.stream, told, at)
 
-    def _booked(self, line: _Line, stream: Subscription, told: Depth | None, at: int) -> list[Record]:
+    def _booked(self, line: _Line, stream: Subscription, told: Iterable[Depth], at: int) -> list[Record]:
         """What a book made of a message, after its state where that has changed."""
         followed = self._books.of(stream.instrument)
-        if told is None or followed is None:
-            self.counts.ignored[f"{stream.channel}, old"] += 1
-            return []
-        self.counts.records[Depth] += 1
-        reason = followed.book.fault or _BOOK_REASON[told.state]
-        return [*self._tell(line, [stream], _OF_BOOK[told.state], reason, at), told]
+        records: list[Record] = []
+        for depth in told:
+            reason = (followed.book.fault if followed else None) or _BOOK_REASON[depth.state]
+            records += self._tell(line, [stream], _OF_BOOK[depth.state], reason, at)
+            records.append(depth)
+            self.counts.records[Depth] += 1
+        return records
 
     def _doubt(self, line: _Line, refused: str) -> None:
         """A refused frame may have been a trade. Ids without holes would show that one is missing; others cannot."""

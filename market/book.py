@@ -64,6 +64,16 @@ class Book:
             return self._told(depth, depth.bids, depth.asks)
         return self._take_delta(depth)
 
+    def whole(self, depth: Depth) -> Depth:
+        """The whole book as it is after a message was taken in, as a snapshot."""
+        return self._told(depth, self.bids, self.asks)._replace(
+            kind=DepthKind.SNAPSHOT,
+            first_sequence=None,
+            last_sequence=self.last_sequence,
+            previous_sequence=None,
+            exchange_time=self.exchange_time,
+        )
+
     # snapshots
 
     def _take_snapshot(self, depth: Depth) -> Depth | None:
@@ -80,8 +90,7 @@ class Book:
         self._advance(depth, from_snapshot=True)
         self._check(depth)
         self._apply_kept()
-        told = self._told(depth, list(self.bids), list(self.asks))
-        return told._replace(last_sequence=self.last_sequence, exchange_time=self.exchange_time)
+        return self.whole(depth)
 
     def _is_overtaken(self, depth: Depth) -> bool:
         if not self.rules.fetched or self.state is not BookState.LIVE:

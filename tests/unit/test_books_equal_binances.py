@@ -8,7 +8,7 @@ import pytest
 
 from market.book import Book
 from market.book_rules import BookRules
-from market.depth import BookState, Depth
+from market.depth import BookState, Depth, DepthKind
 from market.quote import Quote
 from schemas.records import Record
 from tests.counted import show
@@ -31,7 +31,10 @@ def tops(records: Iterable[Record], instrument: str) -> list[tuple[int, Top]]:
             book.apply(record)
             bid, ask = book.bids.top, book.asks.top
             top = (*(bid[:2] if bid else (None, None)), *(ask[:2] if ask else (None, None)))
-            found.append((record.last_sequence or 0, top))
+            if found and found[-1][0] == record.last_sequence:
+                assert found[-1][1] == top  # told whole once more
+            else:
+                found.append((record.last_sequence or 0, top))
     return found
 
 
@@ -43,7 +46,7 @@ def told(records: Iterable[Record], instrument: str) -> dict[int, Top]:
 def test_book_of_the_sample_has_the_top_that_the_venue_told(capsys: pytest.CaptureFixture[str]) -> None:
     records = played_files(*SAMPLE)
     states = [record.state for record in records if isinstance(record, Depth)]
-    assert states == [BookState.SYNCING] * 3 + [BookState.LIVE] * (6_496 - 3)
+    assert states == [BookState.SYNCING] * 3 + [BookState.LIVE] * (6_496 - 3 + 10)
     tickers = told(records, "binance:BTC-USDT")
     numbers = sorted(tickers)
     same_id, compared, different = 0, 0, set()
@@ -57,6 +60,16 @@ def test_book_of_the_sample_has_the_top_that_the_venue_told(capsys: pytest.Captu
             assert tickers[sequence] == top
     show(capsys, f"binance spot: {compared} tops, {same_id} of them with a bookTicker's own id; different: {sorted(different)}")
     assert (compared, same_id, different) == (6_493, 1_072, BETWEEN_TICKERS)
+
+
+def test_who_begins_to_read_in_the_middle_has_the_book_with_the_next_snapshot() -> None:
+    records = played_files(*SAMPLE)
+    wholes = [
+        number for number, record in enumerate(records) if isinstance(record, Depth) and record.kind is DepthKind.SNAPSHOT
+    ]
+    assert len(wholes) == 11
+    from_the_start, from_the_middle = tops(records, "binance:BTC-USDT"), tops(records[wholes[7] :], "binance:BTC-USDT")
+    assert from_the_middle == from_the_start[-len(from_the_middle) :]
 
 
 @pytest.mark.parametrize(

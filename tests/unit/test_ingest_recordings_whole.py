@@ -76,7 +76,7 @@ def test_frames_of_the_sample_are_all_accounted_for(sample: tuple[Playback, list
     assert counts.frames == 41_249 + 58_325
     assert counts.received == {"bookTicker": 73_174, "trade": 19_904, "depth@100ms": 6_495, "depth snapshot": 1}
     assert counts.ignored == {}
-    assert counts.records[Depth] == 6_495 + 1
+    assert counts.records[Depth] == 6_495 + 1 + 10  # each message, the snapshot, and the book told whole each minute
     assert counts.rejected == {}
 
 

@@ -109,6 +109,18 @@ def test_book_waits_for_its_snapshot_and_tells_the_whole_book_then(session: Sess
     assert (states(records), books(records)) == ([], [(DepthKind.DELTA, BookState.LIVE)])
 
 
+def test_book_is_told_whole_each_minute(session: Session) -> None:
+    session.answered(book(10), NOW)
+    session.received(LINE, depth_frame(11, 12, bid="2"), NOW)
+    session.received(LINE, depth_frame(13, 14, bid="3"), NOW + 59 * SECOND)
+    records = session.received(LINE, depth_frame(15, 16, bid="4"), NOW + 60 * SECOND)
+    assert books(records) == [(DepthKind.DELTA, BookState.LIVE), (DepthKind.SNAPSHOT, BookState.LIVE)]
+    whole = records[-1]
+    assert isinstance(whole, Depth)
+    assert ([level.price // ONE for level in whole.bids], whole.last_sequence, whole.first_sequence) == ([4, 3, 2], 16, None)
+    assert books(session.received(LINE, depth_frame(17, 18), NOW + 61 * SECOND)) == [(DepthKind.DELTA, BookState.LIVE)]
+
+
 def test_snapshot_that_comes_before_the_stream_is_kept_for_it(session: Session) -> None:
     assert session.answered(book(10), NOW) == []
     records = session.received(LINE, depth_frame(11, 12), NOW)
