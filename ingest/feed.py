@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from ingest.recorded import Item
+from market.book_rules import BookRules
 from schemas.records import Record
 
 
@@ -113,6 +114,10 @@ UNKNOWN_CHANNEL = "unknown"
 """Of a frame that does not show its channel."""
 
 
+FETCHED_BOOK = "depth snapshot"
+"""Of an order book that was asked for beside the streams."""
+
+
 class Parser(Protocol):
     """Reads the frames of one line. Pure: the same frame and time give the same result."""
 
@@ -125,6 +130,14 @@ class Parser(Protocol):
 
     def channel_of(self, frame: bytes) -> str:
         """Channel of a frame that `parse` refused, as far as it can be read, else UNKNOWN_CHANNEL."""
+
+
+@runtime_checkable
+class BookParser(Parser, Protocol):
+    """A parser whose frames tell of order books."""
+
+    def book_rules(self, channel: str) -> BookRules:
+        """How the books that this channel tells of are kept."""
 
 
 Listings = Mapping[str, Mapping[str, str]]
@@ -193,6 +206,14 @@ class ListeningVenue(Venue, Protocol):
 
     def symbol_of(self, instrument: str) -> str:
         """The venue's own word for an instrument."""
+
+
+@runtime_checkable
+class AnsweringVenue(Venue, Protocol):
+    """A venue that tells by REST, too, what its streams tell."""
+
+    def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
+        """The records of a REST answer, None when it is none that is carried. Raises DataValidationError as `Parser.parse`."""
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from market.candle import CandleEvent
 from market.candle_series import CandleKey, CandleSeries, ClosedCandle, Outcome, SeriesState
 from market.dead_letter import DeadLetter
 from market.decimals import AMOUNT_SCALE, format_decimal
+from market.depth import Depth
 from market.feed_status import FeedStatus
 from market.interval import Interval
 from market.quote import Kline, Quote
@@ -27,6 +28,7 @@ KINDS: Mapping[str, type[Record]] = {
     "trade": Trade,
     "quote": Quote,
     "kline": Kline,
+    "depth": Depth,
     "time_mark": TimeMark,
     "gap_mark": GapMark,
     "feed_status": FeedStatus,
@@ -43,12 +45,16 @@ _PRICES = frozenset(
     )
 )
 _AMOUNTS = frozenset(("amount", "amount_24h"))
+_SIDES = frozenset(("bids", "asks"))
 _SOURCE = ("md.trades", 0)
 
 
 def as_plain(kind: str, record: Record) -> dict[str, Any]:
-    """A record as what JSON can hold."""
-    return {"kind": kind} | {name: _plain(name, value) for name, value in record._asdict().items() if name != "published_at"}
+    """A record as what JSON can hold; what a message about a book is (SNAPSHOT, DELTA) stands under `message`."""
+    fields = {name: _plain(name, value) for name, value in record._asdict().items() if name != "published_at"}
+    if "kind" in fields:
+        fields["message"] = fields.pop("kind")
+    return {"kind": kind} | fields
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -58,6 +64,8 @@ def _plain(name: str, value: Any) -> Any:
         return format_decimal(value)
     if name in _AMOUNTS:
         return format_decimal(value, AMOUNT_SCALE)
+    if name in _SIDES:
+        return [[format_decimal(level.price), format_decimal(level.size)] for level in value]
     return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
 
 

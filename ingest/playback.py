@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from ingest.feed import Venue
+from ingest.feed import AnsweringVenue, Venue
 from ingest.recorded import Answer, Closed, Ended, Frame, Item, Opened, Skipped
 from ingest.session import Session
 from market.errors import DataValidationError
@@ -75,12 +75,16 @@ class Playback:
     def _answer(self, answer: Answer) -> list[Record]:
         self.skipped[f"REST {_last_part(answer.url)}"] += 1
         market = self._venue.market_of(answer.url)
-        if market is not None:
-            try:
-                self._listings.setdefault(market, {}).update(self._venue.listed(answer.url, answer.body))
-            except DataValidationError as error:
-                return [self.session.refuse(_SOURCE, answer.body, error, answer.at)]
-        return []
+        if market is None:
+            return []
+        try:
+            self._listings.setdefault(market, {}).update(self._venue.listed(answer.url, answer.body))
+            if not isinstance(self._venue, AnsweringVenue):
+                return []
+            parsed = self._venue.answered(answer.url, answer.body, answer.at, self._listings, self._max_clock_skew)
+            return [] if parsed is None else self.session.answered(parsed, answer.at)
+        except DataValidationError as error:
+            return [self.session.refuse(_SOURCE, answer.body, error, answer.at)]
 
     def _add_line(self, name: str, market: str | None) -> None:
         self.session.add_line(name, self._venue.parser(market, self._listings, self._max_clock_skew))

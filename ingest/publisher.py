@@ -18,6 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ingest.clock import Clock, SystemClock
 from market.dead_letter import DeadLetter, fit
+from market.depth import Depth
 from market.errors import DataPublishError, DataValidationError
 from market.feed_status import FeedStatus
 from market.quote import Kline, Quote
@@ -27,7 +28,7 @@ from runtime.logs import get_logger
 from schemas.codec import Codec
 from schemas.partitioning import partition_of
 from schemas.records import Record
-from schemas.topics import DEAD_LETTERS, KLINES, QUOTES, STATUS, TRADES, Topic
+from schemas.topics import DEAD_LETTERS, DEPTH, KLINES, QUOTES, STATUS, TRADES, Topic
 
 log = get_logger(__name__)
 
@@ -37,6 +38,7 @@ TOPIC_OF: Mapping[type[Record], Topic] = {
     GapMark: TRADES,
     Quote: QUOTES,
     Kline: KLINES,
+    Depth: DEPTH,
     FeedStatus: STATUS,
     DeadLetter: DEAD_LETTERS,
 }

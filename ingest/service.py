@@ -16,11 +16,13 @@ from ingest.recorded import Frame, RecordingError
 from ingest.recordings import read_recordings
 from ingest.replay import ReplayFeed
 from ingest.shift import lag_of_speed, lag_to_close_a_minute
+from market.depth import Depth
 from runtime.health import Health, keep_beating, serving
 from runtime.kafka import admin_options, check_broker, producer_options, registry_options
 from runtime.logs import get_logger
 from runtime.settings import Settings
 from schemas.contract import open_contract
+from schemas.depth_encoding import encode_depth
 
 log = get_logger(__name__)
 
@@ -88,6 +90,7 @@ def open_publisher(settings: Settings, health: Health) -> Publisher:
     topics = list(dict.fromkeys(TOPIC_OF.values()))
     partitions = settings.topics.partitions
     codec = open_contract(admin_options(settings.kafka, "ingest"), registry_options(settings.registry), partitions, topics)
+    codec.encode_with(Depth, encode_depth)
     queue = settings.ingest.publisher
     options = producer_options(
         settings.kafka,

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from ingest.feed import UNKNOWN_CHANNEL, Counts, Parser, Subscription
+from ingest.books import Books, Followed
+from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, BookParser, Counts, Parsed, Parser, Subscription
 from ingest.marks import Marks
+from market.book_rules import BookRules
 from market.dead_letter import DeadLetter
+from market.depth import BookState, Depth
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
 from market.trade import GapMark, Trade
@@ -21,10 +24,13 @@ from schemas.records import Record
 STAGE = "ingest"
 
 _UNSUBSCRIBED = "unsubscribed"
+_BOOK_REASON = {BookState.SYNCING: "the book waits for its snapshot", BookState.LIVE: "the book is whole", BookState.GAP: ""}
+_OF_BOOK = {BookState.SYNCING: FeedState.RESYNC, BookState.LIVE: FeedState.LIVE, BookState.GAP: FeedState.GAP}
 
 
 @dataclass(slots=True)
 class _Line:
+    name: str
     parser: Parser
     states: dict[Subscription, FeedState] = field(default_factory=dict)
     traded: set[str] = field(default_factory=set)
@@ -40,6 +46,7 @@ class Session:
         self._heartbeats = frozenset(heartbeats)
         self._lines: dict[str, _Line] = {}
         self._marks = Marks()
+        self._books = Books()
         self._muted: set[Subscription] = set()
         self._trade_channels: dict[str, str] = {}  # one an instrument: a second one would count its trades twice
 
@@ -47,7 +54,7 @@ class Session:
         """Make a line known, or give it another parser; its streams keep what is known of them."""
         known = self._lines.get(name)
         if known is None:
-            self._lines[name] = _Line(parser)
+            self._lines[name] = _Line(name, parser)
         else:
             known.parser = parser
 
@@ -64,6 +71,10 @@ class Session:
         """Microseconds since market data last came on this line (since it was restored, if none came yet)."""
         last = self._lines[name].last_data
         return 0 if last is None else at - last
+
+    def unsynced(self) -> list[Followed]:
+        """Books that need a snapshot; see `ingest.books.Books.unsynced`."""
+        return self._books.unsynced()
 
     # events
 
@@ -87,20 +98,17 @@ class Session:
         records: list[Record] = [*self._marks.advance(at)]
         self.counts.frames += 1
         try:
-            parsed = line.parser.parse(frame, at)
+            records += self._read(line, frame, at)
         except DataValidationError as error:
             channel = line.parser.channel_of(frame)
             self._doubt(line, channel)
             records.append(self.refuse(channel, frame, error, at))
-            return records
-        self.counts.received[parsed.name] += 1
-        if parsed.name not in self._heartbeats:
-            line.last_data = at
-        if not parsed.records:
-            self.counts.ignored[parsed.name] += 1
-        for record in parsed.records:
-            records += self._accepted(line, parsed.name, record, at)
         return records
+
+    def answered(self, parsed: Parsed, at: int) -> list[Record]:
+        """A REST request was answered. Only order books are taken in: of anything else the streams tell by themselves."""
+        depths = [record for record in parsed.records if isinstance(record, Depth)]
+        return [record for depth in depths for record in self._fetched_book(depth, at)]
 
     def tick(self, at: int) -> list[Record]:
         """Time passed without a frame."""
@@ -111,6 +119,7 @@ class Session:
         line = self._lines[name]
         line.last_data = None
         self._marks.lost(line.traded)
+        self._books.lost(stream for stream in line.states)
         return self._tell(line, list(line.states), state, reason, at)
 
     def ended(self, name: str, at: int, reason: str) -> list[Record]:
@@ -147,6 +156,7 @@ class Session:
             if self._trade_channels.get(stream.instrument) == stream.channel:
                 del self._trade_channels[stream.instrument]
                 self._marks.lost([stream.instrument])
+            self._books.lost([stream])
 
     def unmute(self, subscriptions: Iterable[Subscription]) -> None:
         """Take in these streams again."""
@@ -154,11 +164,22 @@ class Session:
 
     # records
 
+    def _read(self, line: _Line, frame: bytes, at: int) -> list[Record]:
+        parsed = line.parser.parse(frame, at)
+        self.counts.received[parsed.name] += 1
+        if parsed.name not in self._heartbeats:
+            line.last_data = at
+        if not parsed.records:
+            self.counts.ignored[parsed.name] += 1
+        return [told for record in parsed.records for told in self._accepted(line, parsed.name, record, at)]
+
     def _accepted(self, line: _Line, channel: str, record: Record, at: int) -> list[Record]:
         stream = Subscription(record.instrument, channel)  # type: ignore[union-attr]  # parsers give no dead letters
         if stream in self._muted:
             self.counts.ignored[channel] += 1
             return self._tell(line, [stream], FeedState.DOWN, _UNSUBSCRIBED, at)
+        if isinstance(record, Depth):
+            return self._fetched_book(record, at) if channel == FETCHED_BOOK else self._depth(line, stream, record, at)
         if isinstance(record, Trade) and self._trade_channels.setdefault(record.instrument, channel) != channel:
             self.counts.ignored[f"{channel} beside {self._trade_channels[record.instrument]}"] += 1
             return []
@@ -172,6 +193,41 @@ class Session:
             records += gaps
         self.counts.records[type(record)] += 1
         records.append(record)
+        return records
+
+    def _depth(self, line: _Line, stream: Subscription, depth: Depth, at: int) -> list[Record]:
+        """A message about a book, by the first channel that told of it: two would have sequences of their own."""
+        followed = self._books.of(depth.instrument)
+        early: list[Depth] = []
+        if followed is None or followed.line is None:
+            early = self._books.attach(stream, line.name, _book_rules(line.parser, stream.channel))
+        elif (followed.line, followed.stream) != (line.name, stream):
+            self.counts.ignored[f"{stream.channel} beside {followed.stream.channel}"] += 1
+            return []
+        return self._booked(line, stream, early, at) + self._booked(line, stream, self._taken(stream, depth), at)
+
+    def _taken(self, stream: Subscription, depth: Depth) -> list[Depth]:
+        told = self._books.take(depth)
+        if not told:
+            self.counts.ignored[f"{stream.channel}, old"] += 1
+        return told
+
+    def _fetched_book(self, depth: Depth, at: int) -> list[Record]:
+        told = self._books.take_fetched(depth)
+        followed = self._books.of(depth.instrument)
+        if followed is None or followed.line is None:
+            return []
+        return self._booked(self._lines[followed.line], followed.stream, told, at)
+
+    def _booked(self, line: _Line, stream: Subscription, told: Iterable[Depth], at: int) -> list[Record]:
+        """What a book made of a message, after its state where that has changed."""
+        followed = self._books.of(stream.instrument)
+        records: list[Record] = []
+        for depth in told:
+            reason = (followed.book.fault if followed else None) or _BOOK_REASON[depth.state]
+            records += self._tell(line, [stream], _OF_BOOK[depth.state], reason, at)
+            records.append(depth)
+            self.counts.records[Depth] += 1
         return records
 
     def _doubt(self, line: _Line, refused: str) -> None:
@@ -199,3 +255,9 @@ class Session:
                 line.states[stream] = state
                 told.append(FeedStatus(self.venue, stream.channel, stream.instrument, state, reason, at))
         return told
+
+
+def _book_rules(parser: Parser, channel: str) -> BookRules:
+    if not isinstance(parser, BookParser):
+        raise DataValidationError("unknown_book_rules", f"nothing says how books of {channel} are kept")
+    return parser.book_rules(channel)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from market.dead_letter import DeadLetter
+from market.depth import Depth
 from market.feed_status import FeedStatus
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
@@ -40,8 +41,16 @@ class Shift(NamedTuple):
             return record._replace(time=record.time + self.event)
         if isinstance(record, GapMark):
             return record._replace(begin=self._time(record.begin), end=record.end + self.event)
+        if isinstance(record, Depth):
+            return record._replace(
+                first_sequence=self._sequence(record.first_sequence),
+                last_sequence=self._sequence(record.last_sequence),
+                previous_sequence=self._sequence(record.previous_sequence),
+                exchange_time=self._time(record.exchange_time),
+                received_at=now,
+            )
         if isinstance(record, Quote):
-            sequence = None if record.sequence is None else record.sequence + self.ids
+            sequence = self._sequence(record.sequence)
             return record._replace(sequence=sequence, exchange_time=self._time(record.exchange_time), received_at=now)
         if isinstance(record, Kline):
             return record._replace(
@@ -57,6 +66,9 @@ class Shift(NamedTuple):
 
     def _time(self, time: int | None) -> int | None:
         return None if time is None else time + self.event
+
+    def _sequence(self, sequence: int | None) -> int | None:
+        return None if sequence is None else sequence + self.ids
 
     def _id(self, trade_id: str) -> str:
         if trade_id.isascii() and trade_id.isdecimal():

@@ -34,7 +34,10 @@ class Quote(NamedTuple):
 
 
 class Kline(NamedTuple):
-    """A candle computed by the venue itself. Units as in `market.candle.Candle`; trade ids as text, None where not given."""
+    """A candle computed by the venue itself. Units as in `market.candle.Candle`; trade ids as text; None where not given.
+
+    `volume` is in the base currency; a venue may tell the amount alone.
+    """
 
     instrument: str
     interval: str
@@ -43,7 +46,7 @@ class Kline(NamedTuple):
     high: int
     low: int
     close: int
-    volume: int
+    volume: int | None
     amount: int | None
     trade_count: int | None
     taker_buy_volume: int | None

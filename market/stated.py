@@ -53,7 +53,7 @@ def check_kline(kline: Kline, *, max_skew: int = MAX_CLOCK_SKEW) -> Kline:
         check_positive(getattr(kline, field), field=field)
     if kline.low > kline.high:
         raise DataValidationError("inconsistent", f"low: {kline.low} is above high {kline.high}", field="low")
-    check_not_negative(kline.volume, field="volume")
+    _not_negative_where_given(kline, "volume")
     _not_negative_where_given(kline, "amount", AMOUNT_PRECISION)
     _not_negative_where_given(kline, "taker_buy_volume")
     _check_trades_of(kline)

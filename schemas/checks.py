@@ -6,7 +6,9 @@ reads topics to keep or to serve what they hold asks here first.
 
 from __future__ import annotations
 
+from market.book_top import BookTop, check_book_top
 from market.candle import CandleEvent
+from market.depth import Depth, check_depth
 from market.derived import check_candle, check_price_change
 from market.errors import DataValidationError
 from market.feed_status import FeedStatus, check_status
@@ -48,6 +50,10 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
             check_quote(record, max_skew=max_skew)
         case Kline():
             check_kline(record, max_skew=max_skew)
+        case Depth():
+            check_depth(record, max_skew=max_skew)
+        case BookTop():
+            check_book_top(record)
         case CandleEvent():
             check_candle(record)
         case PriceChangedEvent():

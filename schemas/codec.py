@@ -16,7 +16,7 @@ import fastavro
 from fastavro.types import Schema
 
 from market.errors import DataValidationError
-from schemas.records import ENUM_FIELDS, Record, parse, reader_schema, record_type_of
+from schemas.records import READ_AS, WRITTEN_AS, Record, parse, reader_schema, record_type_of
 
 _HEADER = struct.Struct(">bI")
 _MAGIC = 0
@@ -38,8 +38,11 @@ def split_frame(data: bytes) -> tuple[int, bytes]:
 def encode_body(record: Record) -> bytes:
     """The Avro body of a record, without its frame. Raises DataValidationError when a value does not fit its field."""
     buffer = BytesIO()
+    values = record._asdict()
     try:
-        fastavro.schemaless_writer(buffer, reader_schema(type(record)), record._asdict())
+        for name, convert in WRITTEN_AS.get(type(record), {}).items():
+            values[name] = convert(values[name])
+        fastavro.schemaless_writer(buffer, reader_schema(type(record)), values)
     except DataValidationError:
         raise
     except (TypeError, ValueError, OverflowError, AttributeError) as error:
@@ -129,7 +132,7 @@ class Codec:
             raise DataValidationError("undecodable", f"the bytes are no {record_type.__name__}: {error!r}") from error
         if buffer.tell() != len(body):
             raise DataValidationError("undecodable", f"{len(body) - buffer.tell()} bytes follow the {record_type.__name__}")
-        for name, convert in ENUM_FIELDS.get(record_type, {}).items():
+        for name, convert in READ_AS.get(record_type, {}).items():
             values[name] = convert(values[name])
         return record_type(**values)
 

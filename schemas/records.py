@@ -7,7 +7,7 @@ microseconds: the codec's schemas carry a logical type of our own in place of `d
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -17,16 +17,20 @@ import fastavro.read
 import fastavro.write
 from fastavro.types import Schema
 
+from market.book_top import BookTop
 from market.candle import CandleEvent, CandleEventKind
 from market.dead_letter import DeadLetter
 from market.decimals import AMOUNT_PRECISION
+from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
 from market.price_change import PriceChangedEvent
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
 
-Record = Trade | TimeMark | GapMark | Quote | Kline | CandleEvent | PriceChangedEvent | FeedStatus | DeadLetter
+Record = (
+    Trade | TimeMark | GapMark | Quote | Kline | Depth | BookTop | CandleEvent | PriceChangedEvent | FeedStatus | DeadLetter
+)
 
 RECORD_FILES: Mapping[type[Record], str] = {
     Trade: "trade",
@@ -34,16 +38,36 @@ RECORD_FILES: Mapping[type[Record], str] = {
     GapMark: "gap_mark",
     Quote: "quote",
     Kline: "kline",
+    Depth: "depth",
+    BookTop: "book_top",
     CandleEvent: "candle",
     PriceChangedEvent: "price_changed",
     FeedStatus: "feed_status",
     DeadLetter: "dead_letter",
 }
 
-ENUM_FIELDS: Mapping[type[Record], Mapping[str, Callable[[str], Any]]] = {
+
+def _levels(values: Iterable[Mapping[str, int]]) -> tuple[Level, ...]:
+    return tuple(Level(value["price"], value["size"]) for value in values)
+
+
+def _plain_levels(levels: Iterable[Level]) -> list[dict[str, int]]:
+    return [{"price": level.price, "size": level.size} for level in levels]
+
+
+READ_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
+    Depth: {"kind": DepthKind, "bids": _levels, "asks": _levels, "state": BookState},
+    BookTop: {"state": BookState, "bids": _levels, "asks": _levels},
     CandleEvent: {"kind": CandleEventKind},
     FeedStatus: {"state": FeedState},
 }
+"""Fields that are more than what Avro reads, and how they are made of it."""
+
+WRITTEN_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
+    Depth: {"bids": _plain_levels, "asks": _plain_levels},
+    BookTop: {"bids": _plain_levels, "asks": _plain_levels},
+}
+"""Fields that Avro does not write as they are, and what it writes of them."""
 
 _UNSCALED = "tapeline-unscaled"
 

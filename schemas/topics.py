@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from market.book_top import BookTop
 from market.candle import CandleEvent
 from market.dead_letter import DeadLetter
+from market.depth import Depth
 from market.feed_status import FeedStatus
 from market.price_change import PriceChangedEvent
 from market.quote import Kline, Quote
@@ -86,6 +88,8 @@ TRADES = Topic(
 )
 QUOTES = Topic("md.quotes", (Quote,), _instrument, "What venues say about prices: book tops and tickers", 2 * _DAY)
 KLINES = Topic("md.klines", (Kline,), _instrument, "Candles computed by the venues", 7 * _DAY)
+DEPTH = Topic("md.depth", (Depth,), _instrument, "Order books as snapshots and deltas, with their state", 6 * _HOUR)
+BOOKS = Topic("md.books", (BookTop,), _instrument, "Best levels of the order books, spread, imbalance, microprice", 6 * _HOUR)
 STATUS = Topic("md.status", (FeedStatus,), _status_key, "State of every stream", -1, by_instrument=False, compacted=True)
 CANDLES = Topic(
     "md.candles",
@@ -121,5 +125,5 @@ def changelog(application: str, table: str) -> Topic:
 
 
 TOPICS: Mapping[str, Topic] = {
-    topic.name: topic for topic in (TRADES, QUOTES, KLINES, STATUS, CANDLES, PRICE_CHANGES, DEAD_LETTERS)
+    topic.name: topic for topic in (TRADES, QUOTES, KLINES, DEPTH, BOOKS, STATUS, CANDLES, PRICE_CHANGES, DEAD_LETTERS)
 }

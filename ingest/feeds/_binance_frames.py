@@ -7,19 +7,20 @@ candles take them. Fields keep the venue's names, of one letter and of both case
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import UNKNOWN_CHANNEL, Listings, Parsed
+from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Listings, Parsed
+from ingest.feeds._binance_depth import DEPTH_CHANNEL, FUTURES_BOOKS, SPOT_BOOKS, DepthMessage, delta_of, snapshot_of
+from ingest.feeds._records import Maker, amount_of
 from ingest.symbols import split_symbol
-from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE, parse_decimal, parse_positive
+from market.book_rules import BookRules
+from market.decimals import parse_decimal, parse_positive
 from market.errors import DataValidationError
 from market.instrument import check_instrument
-from market.quote import Kline, Quote
-from market.stated import check_kline, check_quote
 from market.trade import Trade, check_trade
 
 SPOT, FUTURES = "spot", "usdm"
@@ -33,7 +34,7 @@ _QUOTE_ASSETS = (
     *("BIDR", "IDRT", "BKRW", "BVND", "GYEN"),
 )
 _NOT_CARRIED = re.compile(
-    r"(depth|rpiDepth|markPrice|miniTicker|avgPrice|forceOrder|compositeIndex|ticker_(1h|4h|1d))[\w@]*", re.ASCII
+    r"(depth\d|rpiDepth|markPrice|miniTicker|avgPrice|forceOrder|compositeIndex|ticker_(1h|4h|1d))[\w@]*", re.ASCII
 )
 _OFF_BOOK = ("INSURANCE_FUND", "ADL", "NA")
 _FIRST_NAME = len(b'{"stream":"')
@@ -166,11 +167,13 @@ class BinanceParser:
         self._listings = listings
         self._max_skew = max_clock_skew
         self._streams: dict[bytes, _Stream] = {}
+        self._booked: set[str] = set()  # instruments of the diff streams
         self._readers: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any, _Stream, int], Parsed]]] = {
             "trade": (msgspec.json.Decoder(_Combined[_TradeMessage]), self._trade),
             "aggTrade": (msgspec.json.Decoder(_Combined[_AggTradeMessage]), self._agg_trade),
             "bookTicker": (msgspec.json.Decoder(_Combined[_BookTickerMessage]), self._book_ticker),
             "ticker": (msgspec.json.Decoder(_Combined[_TickerMessage]), self._ticker),
+            "depth": (msgspec.json.Decoder(_Combined[DepthMessage]), self._depth),
             "kline_": (msgspec.json.Decoder(_Combined[_KlineMessage]), self._kline),
         }
 
@@ -179,11 +182,15 @@ class BinanceParser:
         """Futures leave the ids of off-book trades out of the raw trades, but not out of the aggregates' own ids."""
         return ("trade", "aggTrade") if self._market == SPOT else ("aggTrade",)
 
+    def book_rules(self, _channel: str) -> BookRules:
+        """See `ingest.feed.BookParser.book_rules`."""
+        return FUTURES_BOOKS if self._market == FUTURES else SPOT_BOOKS
+
     def parse(self, frame: bytes, received_at: int) -> Parsed:
         """Read one frame; see `ingest.feed.Parser.parse`."""
         stream = self._streams.get(frame[_FIRST_NAME : frame.find(b'"', _FIRST_NAME)])
         if stream is None:
-            found = self._resolve(frame)
+            found = self._resolve(frame, received_at)
             if isinstance(found, Parsed):
                 return found
             stream = found
@@ -200,21 +207,21 @@ class BinanceParser:
             channel = (decode(_ENVELOPE, frame).stream or "").partition("@")[2]
         except DataValidationError:
             return UNKNOWN_CHANNEL
-        known = channel in self._readers or KLINE_CHANNEL.fullmatch(channel) or _NOT_CARRIED.fullmatch(channel)
+        known = _reader_name(channel) in self._readers or _NOT_CARRIED.fullmatch(channel)
         return channel if known else UNKNOWN_CHANNEL
 
     # streams
 
-    def _resolve(self, frame: bytes) -> _Stream | Parsed:
+    def _resolve(self, frame: bytes, received_at: int) -> _Stream | Parsed:
         envelope = decode(_ENVELOPE, frame)
         if envelope.stream is None:
-            return _answer(envelope)
+            return _answer(envelope) or self._fetched_book(frame, received_at)
         symbol, _, channel = envelope.stream.partition("@")
         self._learn_market(frame)
         if _NOT_CARRIED.fullmatch(channel):
             stream = _Stream(channel, symbol, "", _SKIPPED, None)
         else:
-            reader = self._readers.get("kline_" if KLINE_CHANNEL.fullmatch(channel) else channel)
+            reader = self._readers.get(_reader_name(channel))
             if reader is None:
                 raise DataValidationError("unknown_stream", f"stream: {envelope.stream!r:.80} is not known", field="stream")
             stream = _Stream(channel, symbol.upper(), self._instrument(symbol.upper()), *reader)
@@ -230,11 +237,7 @@ class BinanceParser:
             raise DataValidationError(
                 "unknown_market", f"nothing shows yet whether {symbol:.40} is of {SPOT} or {FUTURES}", field="stream"
             )
-        listed = self._listings.get(self._market, {}).get(symbol)
-        if listed is not None:
-            return listed
-        pair, _, delivery = symbol.partition("_")
-        return instrument_of(self._market, *split_symbol(pair, _QUOTE_ASSETS), delivery)
+        return instrument_of_symbol(self._market, symbol, self._listings)
 
     # messages
 
@@ -274,94 +277,79 @@ class BinanceParser:
         )
         return Parsed(stream.channel, (check_trade(trade, max_skew=self._max_skew),))
 
+    def _maker(self, stream: _Stream, received_at: int) -> Maker:
+        return Maker(stream.instrument, received_at, self._max_skew)
+
     def _book_ticker(self, message: _BookTickerMessage, stream: _Stream, received_at: int) -> Parsed:
-        quote = Quote(
-            instrument=stream.instrument,
-            channel=stream.channel,
+        quote = self._maker(stream, received_at).quote(
+            stream.channel,
+            None if message.T is None else message.T * 1000,
             sequence=message.u,
-            bid=_price(message.b, "bid"),
-            bid_size=_price(message.B, "bid_size"),
-            ask=_price(message.a, "ask"),
-            ask_size=_price(message.A, "ask_size"),
-            **_NO_DAY,
-            exchange_time=None if message.T is None else message.T * 1000,
-            received_at=received_at,
+            bid=message.b,
+            bid_size=message.B,
+            ask=message.a,
+            ask_size=message.A,
         )
-        return Parsed(stream.channel, (check_quote(quote, max_skew=self._max_skew),))
+        return Parsed(stream.channel, (quote,))
 
     def _ticker(self, message: _TickerMessage, stream: _Stream, received_at: int) -> Parsed:
-        quote = Quote(
-            instrument=stream.instrument,
-            channel=stream.channel,
-            sequence=None,
-            bid=_price(message.b, "bid"),
-            bid_size=_price(message.B, "bid_size"),
-            ask=_price(message.a, "ask"),
-            ask_size=_price(message.A, "ask_size"),
-            last=_price(message.c, "last"),
-            last_size=_price(message.Q, "last_size"),
-            open_24h=_price(message.o, "open_24h"),
-            high_24h=_price(message.h, "high_24h"),
-            low_24h=_price(message.l, "low_24h"),
-            volume_24h=parse_decimal(message.v, field="volume_24h"),
-            amount_24h=_amount(message.q, "amount_24h"),
-            change_24h=parse_decimal(message.p, field="change_24h"),
-            change_percent_24h=parse_decimal(message.P, field="change_percent_24h"),
-            exchange_time=message.E * 1000,
-            received_at=received_at,
+        quote = self._maker(stream, received_at).quote(
+            stream.channel,
+            message.E * 1000,
+            bid=message.b,
+            bid_size=message.B,
+            ask=message.a,
+            ask_size=message.A,
+            last=message.c,
+            last_size=message.Q,
+            open_24h=message.o,
+            high_24h=message.h,
+            low_24h=message.l,
+            volume_24h=message.v,
+            amount_24h=message.q,
+            change_24h=message.p,
+            change_percent_24h=message.P,
         )
-        return Parsed(stream.channel, (check_quote(quote, max_skew=self._max_skew),))
+        return Parsed(stream.channel, (quote,))
+
+    def _depth(self, message: DepthMessage, stream: _Stream, received_at: int) -> Parsed:
+        self._booked.add(stream.instrument)
+        return Parsed(stream.channel, (delta_of(message, stream.instrument, received_at, self._max_skew),))
+
+    def _fetched_book(self, frame: bytes, received_at: int) -> Parsed:
+        """An order book that a recorder asked for and wrote among the frames: of the line's only book."""
+        if len(self._booked) != 1:
+            return Parsed(FETCHED_BOOK, ())
+        (instrument,) = self._booked
+        return Parsed(FETCHED_BOOK, (snapshot_of(frame, instrument, received_at, self._max_skew),))
 
     def _kline(self, message: _KlineMessage, stream: _Stream, received_at: int) -> Parsed:
         k = message.k
         if stream.channel != f"kline_{k.i}":
             raise DataValidationError("wrong_interval", f"i: {k.i!r:.20} in the stream {stream.channel}", field="i")
-        kline = Kline(
-            instrument=stream.instrument,
-            interval=k.i,
-            open_time=k.t * 1000,
-            open=parse_positive(k.o, field="open"),
-            high=parse_positive(k.h, field="high"),
-            low=parse_positive(k.l, field="low"),
-            close=parse_positive(k.c, field="close"),
+        kline = self._maker(stream, received_at).kline(
+            k.i,
+            k.t * 1000,
+            {"open": k.o, "high": k.h, "low": k.l, "close": k.c},
+            is_closed=k.x,
+            exchange_time=message.E * 1000,
             volume=parse_decimal(k.v, field="volume"),
-            amount=_amount(k.q, "amount"),
+            amount=amount_of(k.q, "amount"),
             trade_count=k.n,
             taker_buy_volume=parse_decimal(k.V, field="taker_buy_volume"),
             first_trade_id=None if k.f < 0 else str(k.f),
             last_trade_id=None if k.L < 0 else str(k.L),
-            is_closed=k.x,
-            exchange_time=message.E * 1000,
-            received_at=received_at,
         )
-        return Parsed(stream.channel, (check_kline(kline, max_skew=self._max_skew),))
+        return Parsed(stream.channel, (kline,))
 
 
-_NO_DAY: Mapping[str, None] = dict.fromkeys(
-    (
-        *("last", "last_size", "open_24h", "high_24h", "low_24h"),
-        *("volume_24h", "amount_24h", "change_24h", "change_percent_24h"),
-    )
-)
-
-
-def _price(text: str | None, field: str) -> int | None:
-    """A price or size; the venue writes zero where there is none."""
-    unscaled = None if text is None else parse_decimal(text, field=field)
-    return unscaled or None
-
-
-def _amount(text: str, field: str) -> int:
-    return parse_decimal(text, field=field, scale=AMOUNT_SCALE, precision=AMOUNT_PRECISION)
-
-
-def _answer(envelope: _Envelope) -> Parsed:
-    """A frame outside the streams: our own requests' answers, and the order book that recorders fetch by REST."""
+def _answer(envelope: _Envelope) -> Parsed | None:
+    """A frame outside the streams: an answer to a request of ours; None for an order book fetched by REST."""
     if envelope.error is not None or envelope.code is not None:
         said = envelope.error if envelope.error is not None else f"{envelope.code} {envelope.msg}"
         raise DataValidationError("venue_error", f"the venue refuses a request: {said!s:.200}")
     if envelope.last_update_id is not None:
-        return Parsed("depth snapshot", ())
+        return None
     if envelope.id is not None:
         return Parsed("reply", ())
     raise DataValidationError("missing_field", "stream: the frame does not have it", field="stream")
@@ -379,6 +367,22 @@ def _market_shown_by(message: _Evidence) -> str | None:
     if message.e == "24hrTicker":
         return SPOT if "x" in has else FUTURES
     return None
+
+
+def _reader_name(channel: str) -> str:
+    """The kind of frames of a channel."""
+    if KLINE_CHANNEL.fullmatch(channel):
+        return "kline_"
+    return "depth" if DEPTH_CHANNEL.fullmatch(channel) else channel
+
+
+def instrument_of_symbol(market: str, symbol: str, listings: Listings) -> str:
+    """The instrument of a symbol such as BTCUSDT, by the listings or by its form. Raises DataValidationError."""
+    listed = listings.get(market, {}).get(symbol)
+    if listed is not None:
+        return listed
+    pair, _, delivery = symbol.partition("_")
+    return instrument_of(market, *split_symbol(pair, _QUOTE_ASSETS), delivery)
 
 
 def instrument_of(market: str, base: str, quote: str, delivery: str) -> str:

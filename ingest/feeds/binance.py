@@ -9,22 +9,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Listings, Parser, Route, Subscription
-from ingest.feeds._binance_frames import FUTURES, KLINE_CHANNEL, SPOT, BinanceParser, instrument_of
-from market.errors import DataValidationError, SubscriptionError
-from market.instrument import code_of, venue_of
+from ingest.feed import FETCHED_BOOK, Listings, Parsed, Parser, Route, Subscription
+from ingest.feeds._binance_depth import snapshot_of
+from ingest.feeds._binance_frames import FUTURES, KLINE_CHANNEL, SPOT, BinanceParser, instrument_of, instrument_of_symbol
+from ingest.feeds._subscriptions import Offer
+from market.errors import DataValidationError
+from market.instrument import code_of
 
 _ADDRESSES = {SPOT: "wss://stream.binance.com:9443", FUTURES: "wss://fstream.binance.com"}
 _PUBLIC_CHANNELS = ("trade", "bookTicker")  # of futures; the others are served at /market
 _STREAMS_PER_CONNECTION = 200
 _STREAMS_PER_MESSAGE = 100
 
-_CODE = re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP|-\d{6})?", re.ASCII)
+
+_CHANNELS = ("trade", "aggTrade", "bookTicker", "ticker", "kline_1m")
+_OFFER = Offer(
+    "binance",
+    re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP|-\d{6})?", re.ASCII),
+    "binance:BTC-USDT, binance:BTC-USDT-PERP or binance:BTC-USDT-260925",
+    _CHANNELS,
+    lambda channel: channel in _CHANNELS or KLINE_CHANNEL.fullmatch(channel) is not None,
+    ("trade", "aggTrade"),
+)
 
 
 class _Listing(msgspec.Struct):
@@ -51,24 +62,11 @@ class Binance:
     markets = (SPOT, FUTURES)
     streams_per_connection = _STREAMS_PER_CONNECTION
     heartbeats = ("reply",)
-    channels = ("trade", "aggTrade", "bookTicker", "ticker", "kline_1m")
     default_channels = ("trade", "bookTicker", "ticker", "kline_1m")
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
         """See `ingest.feed.Venue.check`."""
-        trade_channel: dict[str, str] = {}
-        for instrument, channel in subscriptions:
-            if venue_of(instrument) != self.name or not _CODE.fullmatch(code_of(instrument)):
-                raise SubscriptionError(
-                    f"{instrument!r:.80} is no instrument of {self.name}: "
-                    "write binance:BTC-USDT, binance:BTC-USDT-PERP or binance:BTC-USDT-260925"
-                )
-            if channel not in self.channels and not KLINE_CHANNEL.fullmatch(channel):
-                raise SubscriptionError(
-                    f"{channel!r:.40} is no channel of {self.name}: there are {', '.join(self.channels)} and further klines"
-                )
-            if channel in ("trade", "aggTrade") and trade_channel.setdefault(instrument, channel) != channel:
-                raise SubscriptionError(f"{instrument} has both trade and aggTrade, which would count its trades twice")
+        _OFFER.check(subscriptions)
 
     def route(self, subscription: Subscription, base_url: str | None) -> Route:
         """See `ingest.feed.Venue.route`."""
@@ -121,6 +119,17 @@ class Binance:
             except DataValidationError:
                 continue  # a symbol outside our alphabet: frames of it are refused by name
         return found
+
+    def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
+        """See `ingest.feed.AnsweringVenue.answered`; the order book of `depth`."""
+        market, parts = self.market_of(url), urlsplit(url)
+        if market is None or not parts.path.endswith("/depth"):
+            return None
+        symbols = parse_qs(parts.query).get("symbol", [])
+        if len(symbols) != 1:
+            raise DataValidationError("missing_field", "symbol: the request does not name it", field="symbol")
+        instrument = instrument_of_symbol(market, symbols[0], listings)
+        return Parsed(FETCHED_BOOK, (snapshot_of(answer, instrument, received_at, max_clock_skew),))
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""

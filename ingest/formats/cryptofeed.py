@@ -1,6 +1,6 @@
 """Recordings of cryptofeed: text lines of REST answers, connections, frames sent and frames received.
 
-A file holds one connection; frames before a connection is named belong to a nameless line.
+A file holds one connection. It is nameless: the URL does not tell it from other connections to the same server.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ingest.recorded import NAMELESS, Answer, Frame, Item, Opened, Skipped, bad_line, micros_of_seconds
+from ingest.recorded import NAMELESS, Answer, Frame, Item, Opened, Skipped, bad_line, line_by_line, micros_of_seconds
 
 _TIME = rb"(\d{9,11}(?:\.\d+)?)"
 _RECEIVED = re.compile(_TIME + rb": (.*)", re.DOTALL)
@@ -25,23 +25,16 @@ def recognises(line: bytes) -> bool:
 
 def read(lines: Iterable[bytes]) -> Iterator[Item]:
     """See `ingest.formats.Format`."""
-    at, name = 0, NAMELESS
-    for line in lines:
-        item = _item(line, at, name)
-        at = item.at
-        if isinstance(item, Opened):
-            name = item.line
-        yield item
+    return line_by_line(lines, _item)
 
 
-def _item(line: bytes, at: int, name: str) -> Item:
+def _item(line: bytes, at: int) -> Item:
     if match := _RECEIVED.fullmatch(line):
-        return Frame(micros_of_seconds(match[1]), name, match[2])
+        return Frame(micros_of_seconds(match[1]), NAMELESS, match[2])
     if match := _SENT.fullmatch(line):
         return Skipped(micros_of_seconds(match[1]), "sent")
     if match := _OPENED.fullmatch(line):
-        url = match[1].decode(errors="replace")
-        return Opened(micros_of_seconds(match[2]), url, url)
+        return Opened(micros_of_seconds(match[2]), NAMELESS, match[1].decode(errors="replace"))
     if match := _ANSWERED.fullmatch(line):
         return Answer(micros_of_seconds(match[2]), match[1].decode(errors="replace"), match[3])
     return Skipped(at, "configuration") if line.startswith(_CONFIGURATION) else bad_line(line, at)

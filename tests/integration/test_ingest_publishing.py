@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ingest.recordings import read_recordings
+from market.depth import Depth
 from market.feed_status import FeedState, FeedStatus
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
@@ -18,7 +19,12 @@ from tapeline.embedded import EmbeddedStack
 from tests.cluster import ROOT, Cluster, Service, wait_for
 from tests.ingest_parts import FUTURES, SAMPLE, SPOT, played
 
-TOPICS = {Trade: "md.trades", TimeMark: "md.trades", GapMark: "md.trades", Quote: "md.quotes", Kline: "md.klines"}
+TOPICS = {
+    **dict.fromkeys((Trade, TimeMark, GapMark), "md.trades"),
+    Quote: "md.quotes",
+    Kline: "md.klines",
+    Depth: "md.depth",
+}
 SIMULATED = {"feeds": {"sim": {"feed": "simulated", "symbols": ["sim:A-USD"], "options": {"rate": 200}}}}
 
 
@@ -46,7 +52,7 @@ def test_replay_publishes_every_record_in_order_on_its_partition(cluster: Cluste
         assert all(one.partition == partition_of(one.record.instrument, partitions) for one in stored)
         assert all(one.key == one.record.instrument.encode() for one in stored)
         assert all(one.record.published_at for one in stored)
-    assert "frames 1800; records 859 (kline 69, quote 697, trade 93)" in replay.text().splitlines()[-1]
+    assert "frames 1800; records 1800 (depth 941, kline 69, quote 697, trade 93)" in replay.text().splitlines()[-1]
 
 
 def test_replay_ends_with_a_time_mark_and_the_state_of_every_stream(cluster: Cluster, start: Callable[..., Service]) -> None:
@@ -60,8 +66,9 @@ def test_replay_ends_with_a_time_mark_and_the_state_of_every_stream(cluster: Clu
     told: dict[tuple[str, str], list[FeedState]] = {}
     for state in states:
         told.setdefault((state.channel, state.instrument), []).append(state.state)
-    assert {channel for channel, _ in told} == {"aggTrade", "bookTicker", "kline_1m"}
-    assert {tuple(found) for found in told.values()} == {(FeedState.LIVE, FeedState.DOWN)}
+    assert {channel for channel, _ in told} == {"aggTrade", "bookTicker", "kline_1m", "depth@100ms"}
+    for (channel, _), found in told.items():
+        assert found == [FeedState.RESYNC if channel == "depth@100ms" else FeedState.LIVE, FeedState.DOWN]
     assert {state.reason for state in states if state.state is FeedState.DOWN} == {"the recording ends"}
 
 

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market.book_top import BookTop
+from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
 from market.price_change import PriceChangedEvent
@@ -28,6 +30,9 @@ CODEC = Codec(IDS, lambda _id: None)
 STATUS = FeedStatus("binance", "trade", INSTRUMENT, FeedState.LIVE, "", START)
 KLINE = Kline(INSTRUMENT, "1m", START, 10, 12, 9, 11, 0, None, None, None, None, None, False, None, START)
 CHANGE = PriceChangedEvent(INSTRUMENT, 100, 110, 10, 10**13, 3, True, None, START, "md.trades", 2, 70)
+LEVELS = ((Level(99, 1),), (Level(101, 3),))
+DEPTH = Depth(INSTRUMENT, DepthKind.DELTA, *LEVELS, 1, 2, 0, None, None, START)
+TOP = BookTop(INSTRUMENT, BookState.LIVE, *LEVELS, 2, -(5 * 10**11), 100, False, 2, None, START, "md.depth", 2, 70)
 AHEAD = make_trade(at=START + 6_000_000, received_at=START)
 SOUND: list[tuple[str, Record]] = [
     ("md.trades", make_trade()),
@@ -35,6 +40,8 @@ SOUND: list[tuple[str, Record]] = [
     ("md.trades", GapMark(INSTRUMENT, None, START)),
     ("md.quotes", make_quote(bid=1)),
     ("md.klines", KLINE),
+    ("md.depth", DEPTH),
+    ("md.books", TOP),
     ("md.status", STATUS),
     ("md.candles", make_candle()),
     ("md.price-changes", CHANGE),
@@ -76,6 +83,15 @@ def test_no_topic_carries_what_belongs_to_another(topic: str, record: Record) ->
         ("md.trades", GapMark(INSTRUMENT, None, START, published_at=2**62), "published_at"),
         ("md.quotes", make_quote(bid=-1), "bid"),
         ("md.klines", KLINE._replace(high=8), "low"),
+        ("md.depth", DEPTH._replace(bids=(Level(0, 1),)), "bids"),
+        ("md.depth", DEPTH._replace(first_sequence=3), "first_sequence"),
+        ("md.books", TOP._replace(asks=(Level(101, 0),)), "asks"),
+        ("md.books", TOP._replace(bids=(Level(98, 1), Level(99, 1))), "bids"),
+        ("md.books", TOP._replace(spread=1), "spread"),
+        ("md.books", TOP._replace(imbalance=None), "imbalance"),
+        ("md.books", TOP._replace(microprice=99), "microprice"),
+        ("md.books", TOP._replace(is_crossed=True), "is_crossed"),
+        ("md.books", TOP._replace(sequence=2**63), "sequence"),
         ("md.status", STATUS._replace(instrument="nonsense"), "instrument"),
         ("md.status", STATUS._replace(channel=""), "channel"),
         ("md.status", STATUS._replace(venue="v" * 1000), "venue"),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market.depth import Level
 from market.errors import DataValidationError
 from market.trade import TimeMark, Trade
 from schemas.codec import Codec, SchemaNotLearnt
@@ -40,12 +41,18 @@ def _strategy(kind: type[Record], name: str, hint: Any) -> st.SearchStrategy[Any
     return _of_schema(fields[name], hint)
 
 
+def _levels() -> st.SearchStrategy[Level]:
+    return st.builds(Level, WIDE, WIDE, st.none())
+
+
 def _of_schema(node: Any, hint: Any) -> st.SearchStrategy[Any]:
     if isinstance(node, list):
         return st.none() | _of_schema(node[1], next(arg for arg in get_args(hint) if arg is not type(None)))
     if isinstance(node, dict):
         if node.get("logicalType") == "decimal":
             return st.integers(-(10 ** node["precision"]) + 1, 10 ** node["precision"] - 1)
+        if node["type"] == "array":
+            return st.lists(_levels(), max_size=4).map(tuple)
         if node["type"] == "enum":
             return st.sampled_from(list(hint) if isinstance(hint, EnumType) else node["symbols"])
         node = node["type"]

@@ -13,6 +13,7 @@ from ingest.recorded import Answer
 from ingest.recordings import read_recordings
 from ingest.symbols import split_symbol
 from market.decimals import ONE
+from market.depth import Depth, DepthKind, Level
 from market.errors import DataValidationError, SubscriptionError
 from market.quote import Kline, Quote
 from market.trade import Trade
@@ -76,6 +77,17 @@ KLINE: dict[str, Any] = {
     "Q": "5500",
     "B": "0",
 }
+DEPTH = {
+    "e": "depthUpdate",
+    "E": NOW // 1000,
+    "s": "BTCUSDT",
+    "U": 157,
+    "u": 160,
+    "b": [["61.50", "1.5"], ["61.40", "0.000"]],
+    "a": [["61.60", "100"]],
+}
+FUTURES_DEPTH = DEPTH | {"T": NOW // 1000 - 3, "pu": 149}
+BOOK = b'{"lastUpdateId":158,"bids":[["61.50","2"]],"asks":[["61.60","1"]]}'
 ENDLESS = 10**4298
 """About the longest number that JSON may bring; its microseconds have more digits than Python agrees to print."""
 KLINE_MESSAGE = {"e": "kline", "E": NOW // 1000 + 60_000, "s": "BTCUSDT", "k": KLINE}
@@ -173,7 +185,8 @@ def test_kline_of_a_minute_without_trades_has_no_trade_ids() -> None:
 
 
 @pytest.mark.parametrize(
-    "channel", ["depth", "depth@100ms", "depth20@100ms", "markPrice@1s", "forceOrder", "miniTicker", "avgPrice", "ticker_1h"]
+    "channel",
+    ["depth20", "depth20@100ms", "rpiDepth@500ms", "markPrice@1s", "forceOrder", "miniTicker", "avgPrice", "ticker_1h"],
 )
 def test_known_stream_that_is_not_carried_is_ignored_by_name(channel: str) -> None:
     assert parse(combined(f"btcusdt@{channel}", {"e": "any", "s": "BTCUSDT"})) == Parsed(channel, ())
@@ -192,8 +205,54 @@ def test_answer_to_a_request_is_a_reply() -> None:
     assert parse(b'{"result":null,"id":3}') == Parsed("reply", ())
 
 
-def test_order_book_that_a_recorder_fetched_is_ignored_by_name() -> None:
-    assert parse(b'{"lastUpdateId":5,"bids":[],"asks":[]}') == Parsed("depth snapshot", ())
+@pytest.mark.parametrize("channel", ["depth", "depth@100ms", "depth@500ms"])
+def test_depth_becomes_a_delta_of_the_book(channel: str) -> None:
+    parsed = parse(combined(f"btcusdt@{channel}", DEPTH))
+    assert parsed.name == channel
+    assert only(parsed) == Depth(
+        instrument="binance:BTC-USDT",
+        kind=DepthKind.DELTA,
+        bids=(Level(61 * ONE + ONE // 2, ONE + ONE // 2), Level(61 * ONE + 4 * ONE // 10, 0)),
+        asks=(Level(61 * ONE + 6 * ONE // 10, 100 * ONE),),
+        first_sequence=157,
+        last_sequence=160,
+        previous_sequence=None,
+        checksum=None,
+        exchange_time=NOW,
+        received_at=NOW,
+    )
+
+
+def test_depth_of_futures_names_the_update_before_and_has_the_time_of_the_book() -> None:
+    depth = only(parse(combined("btcusdt@depth", FUTURES_DEPTH), market="usdm"))
+    assert (depth.instrument, depth.previous_sequence, depth.exchange_time) == ("binance:BTC-USDT-PERP", 149, NOW - 3000)
+
+
+def test_order_book_that_a_recorder_fetched_belongs_to_the_only_book_of_its_line() -> None:
+    reader = parser()
+    assert reader.parse(BOOK, NOW) == Parsed("depth snapshot", ())
+    reader.parse(combined("btcusdt@depth", DEPTH), NOW)
+    depth = only(reader.parse(BOOK, NOW))
+    assert (depth.kind, depth.instrument, depth.last_sequence) == (DepthKind.SNAPSHOT, "binance:BTC-USDT", 158)
+    assert (depth.first_sequence, depth.exchange_time) == (None, None)
+    reader.parse(combined("ethusdt@depth", DEPTH | {"s": "ETHUSDT"}), NOW)
+    assert reader.parse(BOOK, NOW) == Parsed("depth snapshot", ())
+
+
+@pytest.mark.parametrize(
+    ("url", "instrument"),
+    [
+        ("https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000", "binance:BTC-USDT"),
+        ("https://fapi.binance.com/fapi/v1/depth?symbol=BTCUSDT", "binance:BTC-USDT-PERP"),
+    ],
+)
+def test_order_book_of_a_request_is_of_the_symbol_asked_for(url: str, instrument: str) -> None:
+    parsed = VENUE.answered(url, BOOK, NOW, {}, 5_000_000)
+    assert parsed is not None
+    assert only(parsed).instrument == instrument
+    assert VENUE.answered(url.replace("depth", "trades"), BOOK, NOW, {}, 5_000_000) is None
+    with pytest.raises(DataValidationError, match="does not name it"):
+        VENUE.answered(url.partition("?")[0], BOOK, NOW, {}, 5_000_000)
 
 
 def test_frame_with_other_spacing_is_read_the_same() -> None:
@@ -226,7 +285,7 @@ def test_what_a_frame_showed_holds_for_later_ones() -> None:
     with pytest.raises(DataValidationError, match="nothing shows yet") as caught:
         reader.parse(kline, NOW * 2)
     assert caught.value.reason == "unknown_market"
-    reader.parse(combined("btcusdt@depth@100ms", {"e": "depthUpdate", "U": 1, "u": 2, "pu": 0}), NOW)
+    reader.parse(combined("btcusdt@depth@100ms", FUTURES_DEPTH), NOW)
     assert only(reader.parse(kline, NOW * 2)).instrument == "binance:BTC-USDT-PERP"
 
 
@@ -318,6 +377,11 @@ def test_symbol_with_two_readings_is_an_error_that_lists_them() -> None:
         (combined("btcusdt@kline_7m", KLINE_MESSAGE), "unknown_stream", "stream"),
         (combined("btcusdt@rumour", {}), "unknown_stream", "stream"),
         (combined("btcusdt", {}), "unknown_stream", "stream"),
+        (combined("btcusdt@depth", DEPTH | {"b": [["0", "1"]]}), "not_positive", "bids"),
+        (combined("btcusdt@depth", DEPTH | {"a": [["1", "-1"]]}), "negative", "asks"),
+        (combined("btcusdt@depth", DEPTH | {"a": [["1"]]}), "wrong_type", "data.a[0]"),
+        (combined("btcusdt@depth", DEPTH | {"U": 161}), "inconsistent", "first_sequence"),
+        (combined("btcusdt@depth", {}), "missing_field", "data.E"),
         (b'{"error":{"code":2,"msg":"Invalid request"},"id":1}', "venue_error", None),
         (b'{"code":3,"msg":"Invalid JSON"}', "venue_error", None),
     ],
@@ -391,8 +455,10 @@ def test_any_json_is_parsed_or_refused(value: Any, market: str | None) -> None:
 
 
 @given(
-    st.sampled_from(["btcusdt@trade", "btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@ticker", "btcusdt@kline_1m"]),
-    st.sampled_from([AGG_TRADE, BOOK_TICKER, TICKER, KLINE_MESSAGE, json.loads(trade_frame())["data"]]),
+    st.sampled_from(
+        ["btcusdt@trade", "btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@ticker", "btcusdt@kline_1m", "btcusdt@depth"]
+    ),
+    st.sampled_from([DEPTH, FUTURES_DEPTH, AGG_TRADE, BOOK_TICKER, TICKER, KLINE_MESSAGE, json.loads(trade_frame())["data"]]),
     st.data(),
 )
 def test_any_change_of_a_good_message_is_parsed_or_refused(stream: str, message: dict[str, Any], data: st.DataObject) -> None:

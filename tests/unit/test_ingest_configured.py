@@ -61,7 +61,10 @@ def test_channels_are_the_feeds_own_where_none_are_named() -> None:
         ({"a": SIMULATED | {"proxy": "http://x"}}, r"ingest\.feeds\.a\.proxy: simulated makes its frames up"),
         ({"a": SIMULATED | {"capture_file": "c"}}, r"ingest\.feeds\.a\.capture_file: simulated makes its frames up"),
         ({}, r"ingest\.feeds: no feed is configured"),
-        ({"a": SPOT | {"feed": "binanse"}}, r"ingest\.feeds\.a\.feed: 'binanse' is no venue; there are: binance, simulated"),
+        (
+            {"a": SPOT | {"feed": "binanse"}},
+            r"ingest\.feeds\.a\.feed: 'binanse' is no venue; there are: binance, bitget, bybit, gateio, kraken, okx, simulated",
+        ),
         ({"a": SPOT | {"symbols": ["BTCUSDT"]}}, r"ingest\.feeds\.a: 'BTCUSDT' is no instrument of binance"),
         ({"a": SPOT | {"channels": ["trades"]}}, r"ingest\.feeds\.a: 'trades' is no channel of binance"),
         ({"a": SPOT | {"channels": ["trade", "aggTrade"]}}, r"ingest\.feeds\.a: .* both trade and aggTrade"),

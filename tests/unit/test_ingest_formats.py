@@ -51,14 +51,14 @@ def test_hftbacktest_lines(tmp_path: Path) -> None:
 
 
 def test_cryptofeed_lines(tmp_path: Path) -> None:
-    url = "wss://stream.binance.com:9443/stream?streams=a"
-    assert read(written(tmp_path, CRYPTOFEED)) == [
-        Opened(1633998511159679, url, url),
-        Frame(1633998512063356, url, b'{"stream":"x"}'),
+    path = written(tmp_path, CRYPTOFEED)
+    assert read(path) == [
+        Opened(1633998511159679, str(path), "wss://stream.binance.com:9443/stream?streams=a"),
+        Frame(1633998512063356, str(path), b'{"stream":"x"}'),
         Skipped(1633998512500000, "sent"),
         Answer(1633998513250000, "https://api.binance.com/api/v3/depth?symbol=A", b'{"bids":[]}'),
         Skipped(1633998513250000, "configuration"),
-        Ended(1633998513250000, url),
+        Ended(1633998513250000, str(path)),
     ]
 
 

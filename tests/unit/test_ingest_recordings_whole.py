@@ -14,6 +14,7 @@ from ingest.playback import Playback
 from ingest.recordings import read_recordings
 from market.candle import fold
 from market.decimals import AMOUNT_SCALE, SCALE
+from market.depth import Depth
 from market.interval import parse_interval
 from market.quote import Kline, Quote
 from market.trade import GapMark, Trade
@@ -74,7 +75,8 @@ def test_frames_of_the_sample_are_all_accounted_for(sample: tuple[Playback, list
     counts = sample[0].session.counts
     assert counts.frames == 41_249 + 58_325
     assert counts.received == {"bookTicker": 73_174, "trade": 19_904, "depth@100ms": 6_495, "depth snapshot": 1}
-    assert counts.ignored == {"depth@100ms": 6_495, "depth snapshot": 1}
+    assert counts.ignored == {}
+    assert counts.records[Depth] == 6_495 + 1 + 10  # each message, the snapshot, and the book told whole each minute
     assert counts.rejected == {}
 
 

@@ -176,11 +176,11 @@ def test_what_is_no_frame_is_counted_by_name() -> None:
     playback = Playback(feeds.load("binance"))
     items: list[Item] = [
         Skipped(NOW, "sent"),
-        Answer(NOW, "https://api.binance.com/api/v3/depth?symbol=A", b"{}"),
+        Answer(NOW, "https://api.binance.com/api/v3/time?x=A", b"{}"),
         Opened(NOW, "line", "wss://x"),
     ]
     assert played(items, playback=playback) == []
-    assert playback.skipped == {"sent": 1, "REST depth": 1, "connection": 1}
+    assert playback.skipped == {"sent": 1, "REST time": 1, "connection": 1}
 
 
 def test_beginning_can_be_left_out() -> None:

@@ -2,9 +2,11 @@
 
 import pytest
 
-from ingest.feed import Subscription
+from ingest.feed import Parsed, Subscription
 from ingest.session import Session
 from market.dead_letter import DeadLetter
+from market.decimals import ONE
+from market.depth import BookState, Depth, DepthKind, Level
 from market.feed_status import FeedState, FeedStatus
 from market.trade import GapMark, TimeMark, Trade
 from schemas.records import Record
@@ -75,13 +77,126 @@ def test_refused_frame_becomes_a_dead_letter_with_its_bytes(session: Session) ->
     )
 
 
+DEPTH = Subscription(INSTRUMENT, "depth@100ms")
+
+
+def depth_frame(first: int, last: int, *, bid: str = "1", channel: str = DEPTH.channel) -> bytes:
+    message = {"e": "depthUpdate", "E": NOW // 1000, "s": "BTCUSDT", "U": first, "u": last, "b": [[bid, "1"]], "a": []}
+    return combined(f"btcusdt@{channel}", message)
+
+
+def book(last: int) -> Parsed:
+    asks = (Level(9 * ONE, ONE),)
+    depth = Depth(INSTRUMENT, DepthKind.SNAPSHOT, (), asks, None, last, None, None, None, NOW)
+    return Parsed("depth snapshot", (depth,))
+
+
+def books(records: list[Record]) -> list[tuple[DepthKind, BookState]]:
+    return [(record.kind, record.state) for record in records if isinstance(record, Depth)]
+
+
+def test_book_waits_for_its_snapshot_and_tells_the_whole_book_then(session: Session) -> None:
+    records = session.received(LINE, depth_frame(11, 12, bid="2"), NOW)
+    assert (states(records), books(records)) == ([(DEPTH.channel, FeedState.RESYNC)], [(DepthKind.DELTA, BookState.SYNCING)])
+    assert [followed.stream for followed in session.unsynced()] == [DEPTH]
+    records = session.answered(book(10), NOW)
+    assert session.unsynced() == []
+    assert (states(records), books(records)) == ([(DEPTH.channel, FeedState.LIVE)], [(DepthKind.SNAPSHOT, BookState.LIVE)])
+    (whole,) = without_states(records)
+    assert isinstance(whole, Depth)
+    assert (whole.bids, whole.asks, whole.last_sequence) == ((Level(2 * ONE, ONE),), (Level(9 * ONE, ONE),), 12)
+    records = session.received(LINE, depth_frame(13, 14), NOW)
+    assert (states(records), books(records)) == ([], [(DepthKind.DELTA, BookState.LIVE)])
+
+
+def test_book_is_told_whole_each_minute(session: Session) -> None:
+    session.answered(book(10), NOW)
+    session.received(LINE, depth_frame(11, 12, bid="2"), NOW)
+    session.received(LINE, depth_frame(13, 14, bid="3"), NOW + 59 * SECOND)
+    records = session.received(LINE, depth_frame(15, 16, bid="4"), NOW + 60 * SECOND)
+    assert books(records) == [(DepthKind.DELTA, BookState.LIVE), (DepthKind.SNAPSHOT, BookState.LIVE)]
+    whole = records[-1]
+    assert isinstance(whole, Depth)
+    assert ([level.price // ONE for level in whole.bids], whole.last_sequence, whole.first_sequence) == ([4, 3, 2], 16, None)
+    assert books(session.received(LINE, depth_frame(17, 18), NOW + 61 * SECOND)) == [(DepthKind.DELTA, BookState.LIVE)]
+
+
+def test_snapshot_that_comes_before_the_stream_is_kept_for_it(session: Session) -> None:
+    assert session.answered(book(10), NOW) == []
+    records = session.received(LINE, depth_frame(11, 12), NOW)
+    assert books(records) == [(DepthKind.SNAPSHOT, BookState.LIVE), (DepthKind.DELTA, BookState.LIVE)]
+    assert states(records) == [(DEPTH.channel, FeedState.LIVE)]
+
+
+def test_missed_delta_is_told_with_its_numbers_until_a_snapshot(session: Session) -> None:
+    session.answered(book(10), NOW)
+    session.received(LINE, depth_frame(11, 12), NOW)
+    records = session.received(LINE, depth_frame(14, 15), NOW)
+    assert books(records) == [(DepthKind.DELTA, BookState.GAP)]
+    (status,) = [record for record in records if isinstance(record, FeedStatus)]
+    assert (status.state, status.reason) == (FeedState.GAP, "14…15 does not follow 12")
+    assert states(session.received(LINE, depth_frame(16, 17), NOW)) == []
+    assert states(session.answered(book(15), NOW)) == [(DEPTH.channel, FeedState.LIVE)]
+
+
+def test_delta_that_the_book_has_already_is_left_out(session: Session) -> None:
+    session.answered(book(10), NOW)
+    session.received(LINE, depth_frame(11, 12), NOW)
+    assert session.received(LINE, depth_frame(11, 12), NOW) == []
+    assert session.counts.ignored == {"depth@100ms, old": 1}
+
+
+def test_second_channel_of_a_book_is_left_out(session: Session) -> None:
+    session.received(LINE, depth_frame(11, 12), NOW)
+    assert session.received(LINE, depth_frame(11, 12, channel="depth"), NOW) == []
+    assert session.counts.ignored == {"depth beside depth@100ms": 1}
+
+
+@pytest.mark.parametrize(("first", "state"), [(13, BookState.LIVE), (14, BookState.GAP)])
+def test_book_goes_on_after_its_line_was_down_if_nothing_was_missed(session: Session, first: int, state: BookState) -> None:
+    session.answered(book(10), NOW)
+    session.received(LINE, depth_frame(11, 12), NOW)
+    session.lost(LINE, NOW, "closed")
+    assert session.answered(book(11), NOW) == []
+    session.restored(LINE, NOW)
+    records = session.received(LINE, depth_frame(first, 15), NOW)
+    assert books(records) == [(DepthKind.DELTA, state)]
+    assert states(records) == [(DEPTH.channel, FeedState(state.value))]
+
+
+def test_other_channel_may_tell_of_a_book_whose_channel_is_down(session: Session) -> None:
+    session.received(LINE, depth_frame(11, 12), NOW)
+    session.lost(LINE, NOW, "closed")
+    session.restored(LINE, NOW)
+    records = session.received(LINE, depth_frame(11, 12, channel="depth"), NOW)
+    assert (states(records), books(records)) == ([("depth", FeedState.RESYNC)], [(DepthKind.DELTA, BookState.SYNCING)])
+
+
+def test_snapshot_that_comes_while_the_line_is_down_is_kept_for_it(session: Session) -> None:
+    session.answered(book(10), NOW)
+    session.received(LINE, depth_frame(11, 12), NOW)
+    session.lost(LINE, NOW, "closed")
+    assert session.answered(book(20), NOW) == []
+    session.restored(LINE, NOW)
+    records = session.received(LINE, depth_frame(19, 22), NOW)
+    assert books(records) == [(DepthKind.SNAPSHOT, BookState.LIVE), (DepthKind.DELTA, BookState.LIVE)]
+    assert session.unsynced() == []
+
+
+def test_book_that_was_unsubscribed_is_left_out(session: Session) -> None:
+    session.received(LINE, depth_frame(11, 12), NOW)
+    session.unsubscribed(LINE, [DEPTH], NOW)
+    assert books(session.received(LINE, depth_frame(13, 14), NOW)) == []
+    assert session.answered(book(14), NOW) == []
+
+
 def test_everything_is_counted(session: Session) -> None:
-    for frame in (trade_frame(1), trade_frame(2), QUOTE, b"?", combined("btcusdt@depth", {}), b'{"result":null,"id":1}'):
+    for frame in (trade_frame(1), trade_frame(2), QUOTE, b"?", combined("btcusdt@miniTicker", {}), b'{"result":null,"id":1}'):
         session.received(LINE, frame, NOW)
     counts = session.counts
     assert counts.frames == 6
-    assert counts.received == {"trade": 2, "bookTicker": 1, "depth": 1, "reply": 1}
-    assert counts.ignored == {"depth": 1, "reply": 1}
+    assert counts.received == {"trade": 2, "bookTicker": 1, "miniTicker": 1, "reply": 1}
+    assert counts.ignored == {"miniTicker": 1, "reply": 1}
     assert counts.rejected == {"malformed_json": 1}
     assert counts.records[Trade] == 2
 

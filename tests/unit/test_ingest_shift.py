@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from ingest.shift import Shift, lag_of_speed, lag_to_close_a_minute, shift_to
 from market.dead_letter import DeadLetter
+from market.depth import Depth, Level
 from market.feed_status import FeedState, FeedStatus
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark
@@ -55,6 +56,16 @@ def test_quotes_and_klines_move() -> None:
     kline: Any = SHIFT.apply(empty(Kline, open_time=START, first_trade_id="1", received_at=START), LATER)
     assert (kline.open_time, kline.first_trade_id, kline.last_trade_id) == (START + 1000, "5000001", None)
     assert (kline.exchange_time, kline.received_at) == (None, LATER)
+
+
+def test_messages_about_books_still_follow_each_other() -> None:
+    numbers = {"first_sequence": 5, "last_sequence": 9, "previous_sequence": 4, "checksum": 7, "bids": (Level(1, 2),)}
+    depth: Any = SHIFT.apply(empty(Depth, exchange_time=START, received_at=START, **numbers), LATER)
+    assert (depth.first_sequence, depth.last_sequence, depth.previous_sequence) == (5_000_005, 5_000_009, 5_000_004)
+    assert (depth.checksum, depth.bids) == (7, (Level(1, 2),))
+    assert (depth.exchange_time, depth.received_at) == (START + 1000, LATER)
+    unnumbered: Any = SHIFT.apply(empty(Depth), LATER)
+    assert (unnumbered.last_sequence, unnumbered.exchange_time) == (None, None)
 
 
 def test_states_and_dead_letters_happen_now() -> None:

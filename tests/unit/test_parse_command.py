@@ -87,10 +87,16 @@ def test_repeated_trade_is_counted_once_and_said(tmp_path: Path) -> None:
     assert "not in candles 1 (duplicate 1)" in result.stderr
 
 
+def test_messages_about_books_are_printed_with_the_state_of_the_book(tmp_path: Path) -> None:
+    message = {"E": NOW // 1000, "s": "BTCUSDT", "U": 5, "u": 6, "b": [["61.50", "1.5"]], "a": []}
+    (line,) = lines(tapeline("binance", recording(tmp_path, combined("btcusdt@depth", message)), "--kind", "depth"))
+    assert (line["kind"], line["message"], line["state"], line["bids"]) == ("depth", "DELTA", "SYNCING", [["61.5", "1.5"]])
+
+
 def test_counts_go_to_standard_error(tmp_path: Path) -> None:
-    path = recording(tmp_path, trade_frame(1), b"?", trade_frame(2, p="x"), combined("btcusdt@depth", {}))
+    path = recording(tmp_path, trade_frame(1), b"?", trade_frame(2, p="x"), combined("btcusdt@miniTicker", {}))
     assert tapeline("binance", path).stderr.splitlines() == [
-        "frames 4; records 1 (trade 1); ignored 1 (depth 1); rejected 2 (malformed_json 1, not_a_decimal 1)"
+        "frames 4; records 1 (trade 1); ignored 1 (miniTicker 1); rejected 2 (malformed_json 1, not_a_decimal 1)"
     ]
 
 
@@ -130,7 +136,7 @@ def test_market_can_be_said_where_nothing_shows_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nobody", SPOT), "VENUE: 'nobody' is no venue; there are: binance, simulated"),
+        (("nobody", SPOT), "VENUE: 'nobody' is no venue; there are: binance, bitget, bybit, gateio, kraken, okx, simulated"),
         (("binance", SPOT, "--kind", "trades"), "--kind: 'trades' is none of trade, quote"),
         (("binance", SPOT, "--kind", ","), "--kind: names no kind"),
         (("binance", SPOT, "--candles", "7m"), "--candles: '7m' is not a candle interval"),

@@ -1,0 +1,283 @@
+"""What Bybit's v5 frames say: topics of trades, books, tickers and klines, and the parser that makes records of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feed import UNKNOWN_CHANNEL, Listings, Parsed
+from ingest.feeds._levels import levels_of
+from ingest.feeds._records import Maker, amount_of, percent_of
+from ingest.feeds._sides import side_of
+from ingest.symbols import split_symbol
+from market.book_rules import BookRules, by_one
+from market.decimals import parse_decimal
+from market.depth import DepthKind
+from market.errors import DataValidationError
+from market.instrument import check_instrument
+from market.trade import Side
+from schemas.records import Record
+
+SPOT, LINEAR = "spot", "linear"
+
+INTERVALS = {
+    **{str(minutes): f"{minutes}m" for minutes in (1, 3, 5, 15, 30)},
+    **{str(60 * hours): f"{hours}h" for hours in (1, 2, 4, 6, 12)},
+    "D": "1d",
+    "W": "1w",
+    "M": "1M",
+}
+
+_QUOTE_ASSETS = ("USDT", "USDC", "USDE", "BTC", "ETH", "EUR", "BRL", "DAI")
+_USDC_PERPETUAL = "PERP"
+_NOT_CARRIED = re.compile(r"(allLiquidation|liquidation|kline_lt|tickers_lt|lt|insurance|priceLimit|adlAlert)[\w.]*", re.ASCII)
+_SIDES: Mapping[str, Side] = {"Buy": "buy", "Sell": "sell"}
+_RESTARTED = 1
+_MOST_TRADES = 1024  # of one message, by the venue's word
+_BOOK_RULES = BookRules(by_one)
+
+_ABSENT = msgspec.Raw(b"")
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Rows = list[tuple[str, str]]
+
+
+class _Message(msgspec.Struct):
+    """Any frame: of a topic, or an answer to a request of ours (`op`). `cts` is the time of the book."""
+
+    topic: str | None = None
+    type: str | None = None
+    op: str | None = None
+    success: bool | None = None
+    ret_msg: str | None = None
+    ts: _Count = 0
+    cts: _Count | None = None
+    data: msgspec.Raw = _ABSENT
+
+
+class _Trade(msgspec.Struct):
+    T: _Count
+    s: str
+    S: str
+    v: str
+    p: str
+    i: str
+    seq: _Count
+    BT: bool = False
+
+
+class _Book(msgspec.Struct):
+    s: str
+    b: _Rows
+    a: _Rows
+    u: _Count
+
+
+class _Ticker(msgspec.Struct, rename="camel"):
+    """A snapshot has all fields, a delta those that changed."""
+
+    symbol: str
+    last_price: str | None = None
+    bid1_price: str | None = None
+    bid1_size: str | None = None
+    ask1_price: str | None = None
+    ask1_size: str | None = None
+    prev_price24h: str | None = msgspec.field(name="prevPrice24h", default=None)
+    high_price24h: str | None = msgspec.field(name="highPrice24h", default=None)
+    low_price24h: str | None = msgspec.field(name="lowPrice24h", default=None)
+    volume24h: str | None = None
+    turnover24h: str | None = None
+    price24h_pcnt: str | None = None
+
+
+class _Kline(msgspec.Struct):
+    start: _Count
+    interval: str
+    open: str
+    close: str
+    high: str
+    low: str
+    volume: str
+    turnover: str
+    confirm: bool
+    timestamp: _Count
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
+_TRADES = msgspec.json.Decoder(list[_Trade])
+_BOOK = msgspec.json.Decoder(_Book)
+_TICKER = msgspec.json.Decoder(_Ticker)
+_KLINES = msgspec.json.Decoder(list[_Kline])
+
+
+class _Topic(NamedTuple):
+    """A topic taken apart: orderbook.200.BTCUSDT is the channel orderbook.200 of BTCUSDT."""
+
+    channel: str
+    symbol: str
+    instrument: str
+
+
+class BybitParser:
+    """Reads the frames of one connection; see `ingest.feed.BookParser`."""
+
+    contiguous: Collection[str] = ()
+
+    def __init__(self, market: str | None, listings: Listings, max_clock_skew: int) -> None:
+        self._market = market
+        self._listings = listings
+        self._max_skew = max_clock_skew
+        self._topics: dict[str, _Topic] = {}
+        self._tickers: dict[str, dict[str, str]] = {}
+        self._readers: dict[str, Callable[[_Message, _Topic, Maker], Sequence[Record]]] = {
+            "publicTrade": self._trades,
+            "orderbook": _books,
+            "tickers": self._read_ticker,
+            "kline": _klines,
+        }
+
+    def book_rules(self, _channel: str) -> BookRules:
+        """Snapshots come in the stream; `u` rises by one (docs: "Orderbook", "How to process data")."""
+        return _BOOK_RULES
+
+    def parse(self, frame: bytes, received_at: int) -> Parsed:
+        """See `ingest.feed.Parser.parse`."""
+        message = decode(_MESSAGE, frame)
+        if message.topic is None:
+            return _answer(message)
+        kind = message.topic.partition(".")[0]
+        reader = self._readers.get(kind)
+        if reader is None:
+            if _NOT_CARRIED.fullmatch(message.topic):
+                return Parsed(kind, ())
+            raise DataValidationError("unknown_stream", f"topic: {message.topic!r:.80} is not known", field="topic")
+        if not bytes(message.data):
+            raise DataValidationError("missing_field", "data: the frame does not have it", field="data")
+        topic = self._topics.get(message.topic)
+        if topic is None:
+            topic = self._topics[message.topic] = self._resolve(message.topic)
+        return Parsed(topic.channel, reader(message, topic, Maker(topic.instrument, received_at, self._max_skew)))
+
+    def channel_of(self, frame: bytes) -> str:
+        """See `ingest.feed.Parser.channel_of`."""
+        try:
+            topic = decode(_MESSAGE, frame).topic or ""
+        except DataValidationError:
+            return UNKNOWN_CHANNEL
+        known = topic.partition(".")[0] in self._readers
+        return topic.rpartition(".")[0] or UNKNOWN_CHANNEL if known else UNKNOWN_CHANNEL
+
+    def _resolve(self, topic: str) -> _Topic:
+        channel, _, symbol = topic.rpartition(".")
+        if self._market is None:
+            raise DataValidationError(
+                "unknown_market", f"nothing shows whether {symbol:.40} is of {SPOT} or {LINEAR}", field="topic"
+            )
+        listed = self._listings.get(self._market, {}).get(symbol)
+        return _Topic(channel, symbol, listed or _instrument_of_symbol(self._market, symbol))
+
+    def _trades(self, message: _Message, topic: _Topic, maker: Maker) -> Sequence[Record]:
+        trades = decode(_TRADES, message.data)
+        for trade in trades:
+            _check_symbol(trade.s, topic)
+        return [_trade(trade, number, maker) for number, trade in enumerate(trades) if not trade.BT]
+
+    def _read_ticker(self, message: _Message, topic: _Topic, maker: Maker) -> Sequence[Record]:
+        """What a delta leaves out is as it was, by the venue's word, so the record has it."""
+        ticker = decode(_TICKER, message.data)
+        _check_symbol(ticker.symbol, topic)
+        told = {name: text for name, text in msgspec.structs.asdict(ticker).items() if text is not None}
+        known = told if message.type == "snapshot" else self._tickers.get(topic.symbol, {}) | told
+        record = _ticker(known, message.ts, topic.channel, maker)
+        self._tickers[topic.symbol] = known
+        return [record]
+
+
+def instrument_of(market: str, base: str, quote: str, delivery: str = "") -> str:
+    """Instrument of a pair, or of a contract: perpetual, or delivered on a day (260925)."""
+    contract = f"-{delivery or 'PERP'}" if market == LINEAR else ""
+    return check_instrument(f"bybit:{base}-{quote}{contract}")
+
+
+def _instrument_of_symbol(market: str, symbol: str) -> str:
+    if market == LINEAR and symbol.endswith(_USDC_PERPETUAL):
+        return instrument_of(market, symbol.removesuffix(_USDC_PERPETUAL), "USDC")
+    return instrument_of(market, *split_symbol(symbol, _QUOTE_ASSETS))
+
+
+def _trade(trade: _Trade, number: int, maker: Maker) -> Record:
+    """`seq` is shared by the trades of one match, which stand in one message in their order: both make the sequence."""
+    return maker.trade(
+        trade_id=trade.i,
+        sequence=trade.seq * _MOST_TRADES + number,
+        price=trade.p,
+        size=trade.v,
+        side=side_of(trade.S, _SIDES),
+        exchange_time=trade.T * 1000,
+    )
+
+
+def _books(message: _Message, topic: _Topic, maker: Maker) -> Sequence[Record]:
+    """A message numbered 1 is a snapshot after a restart of the venue, whatever it calls itself."""
+    book = decode(_BOOK, message.data)
+    _check_symbol(book.s, topic)
+    is_snapshot = message.type == "snapshot" or book.u == _RESTARTED
+    time = message.ts if message.cts is None else message.cts
+    kind = DepthKind.SNAPSHOT if is_snapshot else DepthKind.DELTA
+    return [maker.depth(kind, levels_of(book.b, "bids"), levels_of(book.a, "asks"), time * 1000, last=book.u)]
+
+
+def _ticker(known: dict[str, str], millis: int, channel: str, maker: Maker) -> Record:
+    return maker.quote(
+        channel,
+        millis * 1000,
+        bid=known.get("bid1_price"),
+        bid_size=known.get("bid1_size"),
+        ask=known.get("ask1_price"),
+        ask_size=known.get("ask1_size"),
+        last=known.get("last_price"),
+        open_24h=known.get("prev_price24h"),
+        high_24h=known.get("high_price24h"),
+        low_24h=known.get("low_price24h"),
+        volume_24h=known.get("volume24h"),
+        amount_24h=known.get("turnover24h"),
+        change_percent_24h=percent_of(known.get("price24h_pcnt"), "change_percent_24h"),
+    )
+
+
+def _klines(message: _Message, topic: _Topic, maker: Maker) -> Sequence[Record]:
+    return [_kline(kline, topic, maker) for kline in decode(_KLINES, message.data)]
+
+
+def _kline(kline: _Kline, topic: _Topic, maker: Maker) -> Record:
+    interval = INTERVALS.get(kline.interval)
+    if interval is None or topic.channel != f"kline.{kline.interval}":
+        raise DataValidationError("wrong_interval", f"interval: {kline.interval!r:.20} in {topic.channel}", field="interval")
+    given: dict[str, Any] = {
+        "volume": parse_decimal(kline.volume, field="volume"),
+        "amount": amount_of(kline.turnover, "amount"),
+    }
+    return maker.kline(
+        interval,
+        kline.start * 1000,
+        {"open": kline.open, "high": kline.high, "low": kline.low, "close": kline.close},
+        is_closed=kline.confirm,
+        exchange_time=kline.timestamp * 1000,
+        **given,
+    )
+
+
+def _check_symbol(symbol: str, topic: _Topic) -> None:
+    if symbol != topic.symbol:
+        raise DataValidationError("symbol_mismatch", f"symbol: {symbol!r:.40} in the topic of {topic.symbol}", field="symbol")
+
+
+def _answer(message: _Message) -> Parsed:
+    if message.success is False:
+        raise DataValidationError("venue_error", f"the venue refuses a request: {message.ret_msg!s:.200}")
+    if message.op is None:
+        raise DataValidationError("missing_field", "topic: the frame does not have it", field="topic")
+    return Parsed("reply", ())

@@ -1,0 +1,92 @@
+"""Kraken's REST answers: trades (`Trades`) and klines (`OHLC`), one pair an answer.
+
+Times of trades are JSON numbers with more digits than a float holds, so they are read as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feeds._kraken_frames import SIDES, micros_of
+from ingest.feeds._records import Maker
+from ingest.feeds._sides import side_of
+from market.decimals import parse_decimal
+from market.errors import DataValidationError
+from schemas.records import Record
+
+_LAST = "last"
+_INTERVALS = {1: "1m", 5: "5m", 15: "15m", 30: "30m", 60: "1h", 240: "4h", 1440: "1d"}
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Answer(msgspec.Struct):
+    error: list[str]
+    result: dict[str, msgspec.Raw] = {}
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+_TRADES = msgspec.json.Decoder(list[tuple[str, str, msgspec.Raw, str, str, str, _Count]])
+_KLINES = msgspec.json.Decoder(list[tuple[_Count, str, str, str, str, str, str, _Count]])
+
+
+def read_trades(answer: bytes, _url: str, received_at: int, pairs: Mapping[str, str], max_skew: int) -> Sequence[Record]:
+    """The trades of an answer, in its order: price, size, time, side, kind of order, nothing, id."""
+    maker, rows = _read(answer, received_at, pairs, max_skew)
+    found = []
+    for price, size, time, side, _, _, number in decode(_TRADES, rows):
+        micros = micros_of(bytes(time).decode(errors="replace"), "exchange_time")
+        found.append(
+            maker.trade(
+                trade_id=str(number),
+                sequence=number,
+                price=price,
+                size=size,
+                side=side_of(side, SIDES),
+                exchange_time=micros,
+            )
+        )
+    return found
+
+
+def read_ohlc(answer: bytes, url: str, received_at: int, pairs: Mapping[str, str], max_skew: int) -> Sequence[Record]:
+    """The klines of an answer, oldest first: time, open, high, low, close, VWAP, volume, count; the last one is still open.
+
+    The interval is that of the request, one minute where it names none.
+    """
+    interval = _interval_of(url)
+    maker, rows = _read(answer, received_at, pairs, max_skew)
+    klines = decode(_KLINES, rows)
+    found = []
+    for number, (time, open_, high, low, close, _, volume, count) in enumerate(klines, start=1):
+        given: dict[str, Any] = {"volume": parse_decimal(volume, field="volume"), "trade_count": count}
+        prices = {"open": open_, "high": high, "low": low, "close": close}
+        is_closed = number < len(klines)
+        found.append(maker.kline(interval, time * 1_000_000, prices, is_closed=is_closed, exchange_time=None, **given))
+    return found
+
+
+def _read(answer: bytes, received_at: int, pairs: Mapping[str, str], max_skew: int) -> tuple[Maker, msgspec.Raw]:
+    message = decode(_ANSWER, answer)
+    if message.error:
+        raise DataValidationError("venue_error", f"the venue refuses a request: {', '.join(message.error)!s:.200}")
+    found = [(pair, rows) for pair, rows in message.result.items() if pair != _LAST]
+    if len(found) != 1:
+        raise DataValidationError("missing_field", "result: the answer is not of one pair", field="result")
+    pair, rows = found[0]
+    if pair not in pairs:
+        raise DataValidationError("unknown_symbol", f"{pair!r:.80} is not listed", field="symbol")
+    return Maker(pairs[pair], received_at, max_skew), rows
+
+
+def _interval_of(url: str) -> str:
+    minutes = parse_qs(urlsplit(url).query).get("interval", ["1"])[0]
+    interval = _INTERVALS.get(int(minutes)) if minutes.isascii() and minutes.isdecimal() and len(minutes) < 6 else None
+    if interval is None:
+        raise DataValidationError("wrong_interval", f"interval: {minutes!r:.20} is no interval that is known", field="interval")
+    return interval

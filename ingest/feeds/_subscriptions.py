@@ -1,0 +1,37 @@
+"""What a venue can be asked for: instruments of its own form, channels it has, one channel for the trades of an instrument."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from ingest.feed import Subscription
+from market.errors import SubscriptionError
+from market.instrument import code_of, venue_of
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a venue has. `channels` are shown to users; `has` tells of any channel whether it exists."""
+
+    venue: str
+    code: re.Pattern[str]
+    examples: str
+    channels: Sequence[str]
+    has: Callable[[str], bool]
+    trade_channels: Sequence[str] = ()
+
+    def check(self, subscriptions: Iterable[Subscription]) -> None:
+        """Raise SubscriptionError for what the venue does not have, or what would count an instrument's trades twice."""
+        chosen: dict[str, str] = {}
+        for instrument, channel in subscriptions:
+            if venue_of(instrument) != self.venue or not self.code.fullmatch(code_of(instrument)):
+                raise SubscriptionError(f"{instrument!r:.80} is no instrument of {self.venue}: write {self.examples}")
+            if not self.has(channel):
+                raise SubscriptionError(
+                    f"{channel!r:.40} is no channel of {self.venue}: there are {', '.join(self.channels)} and the like"
+                )
+            if channel in self.trade_channels and chosen.setdefault(instrument, channel) != channel:
+                both = " and ".join(name for name in self.trade_channels if name in (channel, chosen[instrument]))
+                raise SubscriptionError(f"{instrument} has both {both}, which would count its trades twice")

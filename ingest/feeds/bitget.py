@@ -1,0 +1,214 @@
+"""Bitget, WebSocket API v1: spot (`sp`) and mixed contracts (`mc`).
+
+Spot is `bitget:EOS-USDT`, a perpetual `bitget:UNI-USDT-PERP`. Trades have no id, so they get one of their own figures; after
+subscribing the last 50 are told again, newest first. The open of a kline is the close of the one before, not its first trade.
+It can be replayed only: nothing connects yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feed import Listings, Parser, Subscription
+from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, read_books, rows
+from ingest.feeds._interleaved import LEVELS, checksum, text_of
+from ingest.feeds._nameless import NamelessTrades
+from ingest.feeds._records import Maker, figure_or_none, micros_of_millis, percent_of
+from ingest.feeds._sides import side_of
+from ingest.feeds._subscriptions import Offer
+from ingest.symbols import split_symbol
+from market.book_rules import BookRules
+from market.errors import DataValidationError
+from market.instrument import check_instrument
+from schemas.records import Record
+
+_SPOT, _CONTRACTS = "sp", "mc"
+_CHANNELS = ("trade", "books", "ticker", "candle1m")
+_QUOTE_ASSETS = ("USDT", "USDC", "USD", "BTC", "ETH", "EUR", "BRL", "BGB")
+_INTERVALS = {
+    **{f"candle{minutes}m": f"{minutes}m" for minutes in (1, 5, 15, 30)},
+    **{f"candle{hours}H": f"{hours}h" for hours in (1, 4)},
+}
+_NOT_CARRIED = re.compile(r"(books(1|5|15)|candle\w+)", re.ASCII)
+_BOOK_RULES = BookRules(checksum=checksum, checked_levels=LEVELS)
+_OFFER = Offer(
+    "bitget",
+    re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP)?", re.ASCII),
+    "bitget:BTC-USDT or bitget:BTC-USDT-PERP",
+    _CHANNELS,
+    lambda channel: channel in _CHANNELS or channel in _INTERVALS,
+)
+
+_Millis = Annotated[int, msgspec.Meta(ge=0)]
+_TradeRow = tuple[str, str, str, str]
+_CandleRow = tuple[str, str, str, str, str, str]
+
+
+class _Ticker(msgspec.Struct, rename="camel"):
+    """Spot says `ts` and `open24h`, contracts `systemTime` and `priceChangePercent` (a fraction)."""
+
+    inst_id: str
+    last: str
+    best_bid: str
+    best_ask: str
+    high24h: str
+    low24h: str
+    base_volume: str
+    quote_volume: str
+    open24h: str | None = None
+    price_change_percent: str | None = None
+    ts: _Millis | None = None
+    system_time: _Millis | None = None
+
+
+class _Listing(msgspec.Struct, rename="camel"):
+    symbol: str
+    base: str = msgspec.field(name="baseCoin")
+    quote: str = msgspec.field(name="quoteCoin")
+
+
+class _Listed(msgspec.Struct):
+    data: list[_Listing]
+
+
+_TRADES = msgspec.json.Decoder(list[_TradeRow])
+_TICKERS = msgspec.json.Decoder(list[_Ticker])
+_CANDLES = msgspec.json.Decoder(list[_CandleRow])
+_LISTED = msgspec.json.Decoder(_Listed)
+
+
+class BitgetParser(ArgParser):
+    """See `ingest.feed.BookParser`."""
+
+    def __init__(self, listings: Listings, max_clock_skew: int) -> None:
+        self._listings = listings
+        self._trades = NamelessTrades()
+        super().__init__(
+            max_clock_skew,
+            {"trade": self._read_trades, "books": _books, "ticker": _tickers, CANDLE: _candles},
+            self._instrument_named,
+            candle_channels=_INTERVALS,
+            not_carried=_NOT_CARRIED,
+        )
+
+    def book_rules(self, _channel: str) -> BookRules:
+        """Snapshot and deltas come in the stream; each has the checksum of the 25 best levels (docs: "Depth channel")."""
+        return _BOOK_RULES
+
+    def _instrument_named(self, arg: Arg) -> str:
+        market = arg.inst_type
+        if market not in (_SPOT, _CONTRACTS):
+            raise DataValidationError(
+                "unknown_market", f"instType: {market!r:.40} is no market that is known", field="instType"
+            )
+        listed = self._listings.get(market, {}).get(arg.inst_id)
+        return listed or _instrument(market, *split_symbol(arg.inst_id, _QUOTE_ASSETS))
+
+    def _read_trades(self, message: Message, _arg: Arg, maker: Maker) -> Sequence[Record]:
+        newest_first = rows(_TRADES, message)
+        return [self._read_trade(row, maker) for row in reversed(newest_first)]
+
+    def _read_trade(self, row: _TradeRow, maker: Maker) -> Record:
+        time, price, size, side = row
+        micros = micros_of_millis(time, "exchange_time")
+        trade_id, sequence = self._trades.name(maker.instrument, micros, f"{price}:{size}:{side}")
+        return maker.trade(
+            trade_id=trade_id, sequence=sequence, price=price, size=size, side=side_of(side), exchange_time=micros
+        )
+
+
+class Bitget:
+    """The venue; see `ingest.feed.Venue`."""
+
+    name = "bitget"
+    markets = (_SPOT, _CONTRACTS)
+    heartbeats = ("reply", "pong")
+    default_channels = _CHANNELS
+
+    def check(self, subscriptions: Iterable[Subscription]) -> None:
+        """See `ingest.feed.Venue.check`."""
+        _OFFER.check(subscriptions)
+
+    def market_of(self, url: str) -> str | None:
+        """See `ingest.feed.Venue.market_of`."""
+        parts = urlsplit(url)
+        if not (parts.hostname or "").endswith("bitget.com"):
+            return None
+        return _CONTRACTS if "/mix/" in parts.path else _SPOT
+
+    def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
+        """See `ingest.feed.Venue.listed`; streams name BTCUSDT what is listed as BTCUSDT_SPBL or BTCUSDT_UMCBL."""
+        market = self.market_of(url)
+        if market is None or not urlsplit(url).path.endswith(("/public/products", "/market/contracts")):
+            return {}
+        found = {}
+        for listing in decode(_LISTED, answer).data:
+            symbol, _, rest = listing.symbol.partition("_")
+            if "_" in rest:
+                continue  # a dated contract of the same name
+            try:
+                found[symbol] = _instrument(market, listing.base, listing.quote)
+            except DataValidationError:
+                continue  # a symbol outside our alphabet: frames of it are refused by name
+        return found
+
+    def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
+        """See `ingest.feed.Venue.parser`; the frames name their market themselves."""
+        return BitgetParser(listings, max_clock_skew)
+
+
+def _instrument(market: str, base: str, quote: str) -> str:
+    return check_instrument(f"bitget:{base}-{quote}{'-PERP' if market == _CONTRACTS else ''}")
+
+
+def _books(message: Message, _arg: Arg, maker: Maker) -> Sequence[Record]:
+    return read_books(message, maker, text_of)
+
+
+def _tickers(message: Message, arg: Arg, maker: Maker) -> Sequence[Record]:
+    return [_ticker(ticker, arg, maker) for ticker in rows(_TICKERS, message)]
+
+
+def _ticker(ticker: _Ticker, arg: Arg, maker: Maker) -> Record:
+    check_symbol(ticker.inst_id, arg)
+    millis = ticker.ts if ticker.ts is not None else ticker.system_time
+    return maker.quote(
+        arg.channel,
+        None if millis is None else millis * 1000,
+        bid=ticker.best_bid,
+        ask=ticker.best_ask,
+        last=ticker.last,
+        open_24h=ticker.open24h,
+        high_24h=ticker.high24h,
+        low_24h=ticker.low24h,
+        volume_24h=ticker.base_volume,
+        amount_24h=ticker.quote_volume,
+        change_percent_24h=percent_of(ticker.price_change_percent, "change_percent_24h"),
+    )
+
+
+def _candles(message: Message, arg: Arg, maker: Maker) -> Sequence[Record]:
+    """Klines, oldest first; the venue does not say of a kline that it is finished, but each that another one follows is."""
+    found = rows(_CANDLES, message)
+    return [_candle(row, _INTERVALS[arg.channel], maker, is_closed=row is not found[-1]) for row in found]
+
+
+def _candle(row: _CandleRow, interval: str, maker: Maker, *, is_closed: bool) -> Record:
+    time, open_, high, low, close, volume = row
+    return maker.kline(
+        interval,
+        micros_of_millis(time, "open_time"),
+        {"open": open_, "high": high, "low": low, "close": close},
+        is_closed=is_closed,
+        exchange_time=None,
+        volume=figure_or_none(volume, "volume"),
+    )
+
+
+VENUE = Bitget()

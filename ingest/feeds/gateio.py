@@ -1,0 +1,284 @@
+"""Gate.io, WebSocket API v4: spot pairs, such as `gateio:NEO-BTC`.
+
+`side` is the taker's. The `v` of a kline is the amount in the quote currency; the volume in the base currency, `a`, and whether
+the window is closed, `w`, are told by newer servers only. Books are diffs, with snapshots asked for by REST. It can be replayed
+only: nothing connects yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Annotated, Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Listings, Parsed, Parser, Subscription
+from ingest.feeds._levels import levels_of
+from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
+from ingest.feeds._sides import side_of
+from ingest.feeds._subscriptions import Offer
+from market.book_rules import BookRules, by_range
+from market.depth import DepthKind
+from market.errors import DataValidationError
+from market.instrument import check_instrument
+from schemas.records import Record
+
+_MARKET = "spot"
+_CHANNELS = ("spot.trades", "spot.order_book_update", "spot.tickers", "spot.candlesticks")
+_INTERVALS = ("10s", "1m", "5m", "15m", "30m", "1h", "4h", "8h", "1d")
+_NOT_CARRIED = re.compile(r"spot\.(pong|book_ticker|order_book|obu|trades_v2)", re.ASCII)
+_BOOK_RULES = BookRules(by_range, fetched=True)
+_OFFER = Offer(
+    "gateio",
+    re.compile(r"[A-Z0-9]+-[A-Z0-9]+", re.ASCII),
+    "gateio:BTC-USDT",
+    _CHANNELS,
+    lambda channel: channel in _CHANNELS,
+)
+
+_ABSENT = msgspec.Raw(b"")
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Rows = list[tuple[str, str]]
+
+
+class _Message(msgspec.Struct):
+    """Any frame. `time` is the venue's, in seconds; newer servers tell it in milliseconds, too."""
+
+    channel: str | None = None
+    event: str | None = None
+    time: _Count | None = None
+    time_ms: _Count | None = None
+    error: Any = None
+    result: msgspec.Raw = _ABSENT
+
+    @property
+    def micros(self) -> int | None:
+        """The time of the message."""
+        if self.time_ms is not None:
+            return self.time_ms * 1000
+        return None if self.time is None else self.time * 1_000_000
+
+
+class _Trade(msgspec.Struct):
+    id: _Count
+    create_time_ms: str
+    side: str
+    currency_pair: str
+    amount: str
+    price: str
+
+
+class _Book(msgspec.Struct):
+    t: _Count
+    s: str
+    U: _Count
+    u: _Count
+    b: _Rows
+    a: _Rows
+
+
+class _Ticker(msgspec.Struct):
+    currency_pair: str
+    last: str
+    lowest_ask: str
+    highest_bid: str
+    change_percentage: str
+    base_volume: str
+    quote_volume: str
+    high_24h: str
+    low_24h: str
+
+
+class _Candle(msgspec.Struct):
+    t: str
+    v: str
+    c: str
+    h: str
+    l: str  # noqa: E741  # the venue's name
+    o: str
+    n: str
+    a: str | None = None
+    w: bool = False
+
+
+class _Snapshot(msgspec.Struct):
+    id: _Count
+    bids: _Rows
+    asks: _Rows
+    update: _Count | None = None
+
+
+class _Listing(msgspec.Struct):
+    id: str
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
+_TRADE = msgspec.json.Decoder(_Trade)
+_BOOK = msgspec.json.Decoder(_Book)
+_TICKER = msgspec.json.Decoder(_Ticker)
+_CANDLE = msgspec.json.Decoder(_Candle)
+_SNAPSHOT = msgspec.json.Decoder(_Snapshot)
+_LISTED = msgspec.json.Decoder(list[_Listing])
+
+Reader = Callable[[_Message, "GateioParser", int], Record]
+
+
+class GateioParser:
+    """Reads the frames of one connection; see `ingest.feed.BookParser`."""
+
+    contiguous: Collection[str] = ()  # trade ids are those of the whole venue
+
+    def __init__(self, max_clock_skew: int) -> None:
+        self._max_skew = max_clock_skew
+
+    def book_rules(self, _channel: str) -> BookRules:
+        """Diffs join a snapshot asked for by REST (docs: "Changed order book levels", "How to maintain local order book")."""
+        return _BOOK_RULES
+
+    def parse(self, frame: bytes, received_at: int) -> Parsed:
+        """See `ingest.feed.Parser.parse`."""
+        message = decode(_MESSAGE, frame)
+        channel = message.channel
+        if channel is None:
+            raise DataValidationError("missing_field", "channel: the frame does not have it", field="channel")
+        if message.error is not None:
+            raise DataValidationError("venue_error", f"the venue refuses a request: {message.error!s:.200}")
+        if message.event in ("subscribe", "unsubscribe"):
+            return Parsed("reply", ())
+        reader = _READERS.get(channel)
+        if reader is not None:
+            return Parsed(channel, (reader(message, self, received_at),))
+        if _NOT_CARRIED.fullmatch(channel):
+            return Parsed(channel, ())
+        raise DataValidationError("unknown_stream", f"channel: {channel!r:.80} is not known", field="channel")
+
+    def channel_of(self, frame: bytes) -> str:
+        """See `ingest.feed.Parser.channel_of`."""
+        try:
+            channel = decode(_MESSAGE, frame).channel or ""
+        except DataValidationError:
+            return UNKNOWN_CHANNEL
+        return channel if channel in _READERS or _NOT_CARRIED.fullmatch(channel) else UNKNOWN_CHANNEL
+
+    def maker(self, pair: str, received_at: int) -> Maker:
+        """The maker of records of a pair."""
+        return Maker(_instrument_of(pair), received_at, self._max_skew)
+
+
+class Gateio:
+    """The venue; see `ingest.feed.Venue` and `ingest.feed.AnsweringVenue`."""
+
+    name = "gateio"
+    markets = (_MARKET,)
+    heartbeats = ("reply", "spot.pong")
+    default_channels = _CHANNELS
+
+    def check(self, subscriptions: Iterable[Subscription]) -> None:
+        """See `ingest.feed.Venue.check`."""
+        _OFFER.check(subscriptions)
+
+    def market_of(self, url: str) -> str | None:
+        """See `ingest.feed.Venue.market_of`: api.gateio.ws, but not the futures at fx-api.gateio.ws."""
+        host = urlsplit(url).hostname or ""
+        return _MARKET if host.endswith(("gateio.ws", "gate.io")) and not host.startswith("fx-") else None
+
+    def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
+        """See `ingest.feed.Venue.listed`; pairs say all by their form, so what is listed is only checked."""
+        if self.market_of(url) is None or not urlsplit(url).path.endswith("/spot/currency_pairs"):
+            return {}
+        found = {}
+        for listing in decode(_LISTED, answer):
+            try:
+                found[listing.id] = _instrument_of(listing.id)
+            except DataValidationError:
+                continue  # a pair outside our alphabet: frames of it are refused by name
+        return found
+
+    def answered(self, url: str, answer: bytes, received_at: int, _listings: Listings, max_clock_skew: int) -> Parsed | None:
+        """See `ingest.feed.AnsweringVenue.answered`; the order book of `order_book`, asked for `with_id`."""
+        parts = urlsplit(url)
+        if self.market_of(url) is None or not parts.path.endswith("/spot/order_book"):
+            return None
+        pairs = parse_qs(parts.query).get("currency_pair", [])
+        if len(pairs) != 1:
+            raise DataValidationError("missing_field", "currency_pair: the request does not name it", field="currency_pair")
+        book = decode(_SNAPSHOT, answer)
+        bids, asks = levels_of(book.bids, "bids"), levels_of(book.asks, "asks")
+        time = None if book.update is None else book.update * 1000
+        maker = Maker(_instrument_of(pairs[0]), received_at, max_clock_skew)
+        return Parsed(FETCHED_BOOK, (maker.depth(DepthKind.SNAPSHOT, bids, asks, time, last=book.id),))
+
+    def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
+        """See `ingest.feed.Venue.parser`."""
+        return GateioParser(max_clock_skew)
+
+
+def _instrument_of(pair: str) -> str:
+    base, _, quote = pair.partition("_")
+    if not base or not quote or "_" in quote:
+        raise DataValidationError("unknown_symbol", f"{pair!r:.80} is no pair such as BTC_USDT", field="symbol")
+    return check_instrument(f"gateio:{base}-{quote}")
+
+
+def _trade(message: _Message, parser: GateioParser, received_at: int) -> Record:
+    trade = decode(_TRADE, message.result)
+    return parser.maker(trade.currency_pair, received_at).trade(
+        trade_id=str(trade.id),
+        sequence=trade.id,
+        price=trade.price,
+        size=trade.amount,
+        side=side_of(trade.side),
+        exchange_time=micros_of_millis(trade.create_time_ms, "exchange_time"),
+    )
+
+
+def _book(message: _Message, parser: GateioParser, received_at: int) -> Record:
+    book = decode(_BOOK, message.result)
+    bids, asks = levels_of(book.b, "bids"), levels_of(book.a, "asks")
+    return parser.maker(book.s, received_at).depth(DepthKind.DELTA, bids, asks, book.t * 1000, first=book.U, last=book.u)
+
+
+def _ticker(message: _Message, parser: GateioParser, received_at: int) -> Record:
+    ticker = decode(_TICKER, message.result)
+    return parser.maker(ticker.currency_pair, received_at).quote(
+        message.channel or "",
+        message.micros,
+        bid=ticker.highest_bid,
+        ask=ticker.lowest_ask,
+        last=ticker.last,
+        high_24h=ticker.high_24h,
+        low_24h=ticker.low_24h,
+        volume_24h=ticker.base_volume,
+        amount_24h=ticker.quote_volume,
+        change_percent_24h=ticker.change_percentage,
+    )
+
+
+def _candle(message: _Message, parser: GateioParser, received_at: int) -> Record:
+    """`n` is interval and pair: 1m_NEO_BTC."""
+    candle = decode(_CANDLE, message.result)
+    interval, _, pair = candle.n.partition("_")
+    if interval not in _INTERVALS:
+        raise DataValidationError("wrong_interval", f"n: {candle.n!r:.40} names no interval that is known", field="n")
+    given: dict[str, Any] = {"volume": figure_or_none(candle.a, "volume"), "amount": amount_of(candle.v, "amount")}
+    return parser.maker(pair, received_at).kline(
+        interval,
+        micros_of_millis(f"{candle.t}000", "open_time"),
+        {"open": candle.o, "high": candle.h, "low": candle.l, "close": candle.c},
+        is_closed=candle.w,
+        exchange_time=message.micros,
+        **given,
+    )
+
+
+_READERS: Mapping[str, Reader] = {
+    "spot.trades": _trade,
+    "spot.order_book_update": _book,
+    "spot.tickers": _ticker,
+    "spot.candlesticks": _candle,
+}
+
+VENUE = Gateio()

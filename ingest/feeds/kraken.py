@@ -1,0 +1,92 @@
+"""Kraken spot: WebSocket API v1, and REST trades and klines (OHLC).
+
+Instruments are `kraken:BTC-USDT`: what Kraken calls XBT and XDG is BTC and DOGE. Streams name a pair XBT/USD, REST names it
+XBTUSD or XXBTZUSD. Trades of a stream have no id, so they get one of their own figures; those by REST have one, in another
+order of numbers. `b` and `s` are the taker's side. It can be replayed only: nothing connects yet.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feed import Listings, Parsed, Parser, Subscription
+from ingest.feeds._kraken_frames import KrakenParser, instrument_of
+from ingest.feeds._kraken_rest import read_ohlc, read_trades
+from ingest.feeds._subscriptions import Offer
+from market.errors import DataValidationError
+
+_MARKET = "spot"
+_DEPTHS = (10, 25, 100, 500, 1000)
+_CHANNELS = ("trade", "ticker", "book-1000")
+_BOOKS = tuple(f"book-{depth}" for depth in _DEPTHS)
+_OFFER = Offer(
+    "kraken",
+    re.compile(r"[A-Z0-9.]+-[A-Z0-9.]+", re.ASCII),
+    "kraken:BTC-USD",
+    _CHANNELS,
+    lambda channel: channel in _CHANNELS or channel in _BOOKS,
+)
+
+
+class _Pair(msgspec.Struct):
+    altname: str
+    wsname: str | None = None
+
+
+class _Listed(msgspec.Struct):
+    result: dict[str, _Pair]
+
+
+_LISTED = msgspec.json.Decoder(_Listed)
+
+
+class Kraken:
+    """The venue; see `ingest.feed.Venue` and `ingest.feed.AnsweringVenue`."""
+
+    name = "kraken"
+    markets = (_MARKET,)
+    heartbeats = ("heartbeat", "reply", "systemStatus")
+    default_channels = _CHANNELS
+
+    def check(self, subscriptions: Iterable[Subscription]) -> None:
+        """See `ingest.feed.Venue.check`."""
+        _OFFER.check(subscriptions)
+
+    def market_of(self, url: str) -> str | None:
+        """See `ingest.feed.Venue.market_of`: ws.kraken.com and api.kraken.com, not futures.kraken.com."""
+        return _MARKET if (urlsplit(url).hostname or "") in ("ws.kraken.com", "api.kraken.com") else None
+
+    def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
+        """See `ingest.feed.Venue.listed`; the answer of `AssetPairs` names each pair as REST and as streams do."""
+        if self.market_of(url) is None or not urlsplit(url).path.endswith("/AssetPairs"):
+            return {}
+        found = {}
+        for name, pair in decode(_LISTED, answer).result.items():
+            if pair.wsname is None:
+                continue  # dark pools have no streams
+            try:
+                instrument = instrument_of(pair.wsname)
+            except DataValidationError:
+                continue  # a pair outside our alphabet: frames of it are refused by name
+            found.update(dict.fromkeys((name, pair.altname, pair.wsname), instrument))
+        return found
+
+    def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
+        """See `ingest.feed.AnsweringVenue.answered`; trades and klines, whose pair must be listed."""
+        kind = urlsplit(url).path.rpartition("/")[2]
+        reader = {"Trades": read_trades, "OHLC": read_ohlc}.get(kind)
+        if self.market_of(url) is None or reader is None:
+            return None
+        return Parsed(f"REST {kind}", reader(answer, url, received_at, listings.get(_MARKET, {}), max_clock_skew))
+
+    def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
+        """See `ingest.feed.Venue.parser`."""
+        return KrakenParser(max_clock_skew)
+
+
+VENUE = Kraken()
