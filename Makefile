@@ -64,4 +64,4 @@ lock: ## renew requirements.lock (needs uv)
 
 clean: ## remove .venv, caches and built extensions of the checkout
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
-	rm -f processors/*/*.so processors/*/compiled.c
+	rm -f processors/*/*.so processors/*/*.c

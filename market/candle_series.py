@@ -193,6 +193,11 @@ class CandleSeries:
         self.changed, self._dirty = False, set()
         return changed, dirty
 
+    @property
+    def longest(self) -> int:
+        """Length of the longest interval that a candle of the series has (microseconds)."""
+        return max(self._lengths.values())
+
     def take_back(self, changed: bool, dirty: set[CandleKey]) -> None:
         """Go on with the state as it was left there."""
         self.changed, self._dirty = changed, dirty
@@ -349,7 +354,7 @@ class CandleSeries:
     def _forget_beyond_the_horizon(self) -> None:
         """Drop what no trade can touch any more: those that come are too late."""
         limit = self._watermark.time - self._horizon
-        self.state.gaps.forget(limit - max(self._lengths.values()))
+        self.state.gaps.forget(limit - self.longest)
         for name, (oldest, newest) in list(self.state.closed.items()):
             length, open_time = self._lengths[name], oldest
             while open_time <= newest and open_time + length <= limit:

@@ -36,6 +36,7 @@ cdef extern from *:
     u64 reversed "__builtin_bswap64"(u64) noexcept nogil
     int leading_zeros "__builtin_clzll"(u64) noexcept nogil  # of a number above zero
     ctypedef long long i128 "tapeline_i128"
+    i64 NEVER "0x7FFFFFFFFFFFFFFFLL"  # a time that no record reaches
     i128 LARGEST "TAPELINE_LARGEST"  # of 128 bits with a sign
     i128 AMPLE "TAPELINE_AMPLE"  # half of that: two numbers below it can be added
     i128 TEN_TO_38 "TAPELINE_TEN_TO_38"

@@ -59,8 +59,8 @@ class Candles:
 class CandlesFold:
     """The candles of one partition.
 
-    Runs of records that only merge into open candles are summed up without a Python object for each (`processors.runs`); all
-    other records come to `_apply` one by one. Each commit tells an UPDATE of every open candle that changed since the last.
+    Most records are taken in without a Python object for each (`processors.runs`), all others come to `_apply` one by one. Each
+    commit tells an UPDATE of every open candle that changed since the last.
     """
 
     def __init__(self, scope: Scope, intervals: Sequence[Interval], grace: int) -> None:
@@ -102,17 +102,17 @@ class CandlesFold:
     def take(self) -> Effects:
         """Events since the last commit in order, then the UPDATEs; the state of every instrument that changed is stored."""
         for instrument in self._folder.touched():
-            series = self._series[instrument]
-            self._merge_run(instrument, series)
-            if not series.window_holds():
-                self._arm(instrument, series)
+            self._merge_run(instrument, self._series[instrument])
         for instrument, series in self._touched.items():
             self._tell(series.updates())
             if series.changed:
                 self._scope.tables[OPEN].put(instrument, encode_series(series.state, self._encoders))
                 series.changed = False
-        self._touched.clear()
         self._folder.store()
+        for instrument, series in self._touched.items():
+            if not self._folder.keep(series) and not series.window_holds():
+                self._folder.arm(instrument, series.window())
+        self._touched.clear()
         self._add_counts()
         effects, self._effects = self._effects, Effects()
         effects.outputs += self._outputs
@@ -138,14 +138,8 @@ class CandlesFold:
         self._effects.trades += isinstance(record, Trade)
         if outcome in _REFUSED:
             self._refuse(Refusal(raw, outcome.value, _REFUSED[outcome]))
-        self._arm(instrument, series)
-
-    def _arm(self, instrument: str, series: CandleSeries) -> None:
-        if self._folder.keep(series):
-            self._touched.pop(instrument, None)
-        else:
-            self._touched[instrument] = series
-            self._folder.arm(instrument, series.window())
+        self._touched[instrument] = series
+        self._folder.arm(instrument, series.window())  # kept at the next commit: many that are not simple come together
 
     def _open_series(self, instrument: str) -> CandleSeries:
         state = decode_series(self._scope.tables[OPEN].get(instrument))

@@ -1,4 +1,4 @@
-"""Sums of records that do nothing but merge into open candles (`market.run`), compiled or in plain Python."""
+"""Candles of whole batches without a Python object for each record, compiled or in plain Python."""
 
 from __future__ import annotations
 

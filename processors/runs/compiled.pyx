@@ -2,8 +2,9 @@
 """The compiled folder of runs: reads a batch's bytes in place, makes no Python object for a record that belongs to a run.
 
 It takes in only what it can prove simple by the bytes alone: a trade or time mark of an armed instrument, encoded as our schemas
-lay it out, that every check of `schemas.checks` would let pass, with numbers that 128 bits hold. All else goes to `other`, so
-the full rules stand in one place, and this file may be cautious. `processors.runs.plain` draws the same line.
+lay it out, that every check of `schemas.checks` would let pass, with numbers that 128 bits hold. What is simple but no part of
+a run goes to `processors.runs.keeping` where the series is kept. All else goes to `other`, so the full rules stand in one place,
+and this file may be cautious. `processors.runs.plain` draws the same line.
 
 Sums are 128-bit integers and never wrap: a record that would overflow them is handed over.
 """
@@ -19,6 +20,7 @@ from processors.runs.keeping cimport Keeper, candle_of, forget
 from processors.runs.lanes cimport LONGEST_NAME, Lane, empty_run, hash_of, spell
 from processors.runs.reading cimport is_same, read_length, read_nullable, read_varint, skip_headers
 from processors.runs.records cimport Body, Mark, Rules, limit_after, read_mark, read_trade
+from processors.runs.series cimport MOST_INTERVALS
 from processors.runs.sums cimport ID_ROOM, merge_trade
 
 from market.candle_series import LARGEST_RUN_AMOUNT, LARGEST_RUN_VOLUME
@@ -88,7 +90,7 @@ cdef class Folder:
 
     def __cinit__(self, contract, other, keeping=None):
         self.other = other
-        self.keeper = None if keeping is None else Keeper(keeping)
+        self.keeper = None if keeping is None or len(keeping.intervals) > MOST_INTERVALS else Keeper(keeping)
         self.names = []
         self.trade_schema, self.mark_schema = contract.trade_id, contract.mark_id
         self.rules = Rules(BEGIN_OF_TIMES, END_OF_TIMES, min(contract.max_skew, END_OF_TIMES))

@@ -42,7 +42,7 @@ cdef class Keeper:
 
     cdef int number(self, str name) except -2
     cdef bint copy_state(self, Series* to, series) except -1
-    cdef i64 longest(self) noexcept
+    cdef bint copy_gaps(self, Series* to, series) except -1
     cdef bint can_take(self, Lane* lane, Series* series, Body* body) noexcept
     cdef bint can_advance(self, Lane* lane, Kept kept, i64 time) except -1
     cdef int open_candle(self, Lane* lane, Kept kept, int interval, i64 offset, Body* body) except -1

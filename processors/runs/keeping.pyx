@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Whole candle series in C: candles open, close and are told of without a Python object for any of it.
 
-Kept is a series as long as its records are simple: ids that are numbers, in order, trades that correct no closed candle,
-no gap that is still remembered,  sums below 2**126. All else is for `market.candle_series`, to which a series is released with all that was done to it, and
-from which it is kept anew. `closed` and the state are written just as `processors.state` writes them.
+Kept is a series as long as its records are simple: ids that are numbers, in order, trades that correct no closed candle, sums
+below 2**126. All else is for `market.candle_series`, to which a series is released with all that was done to it. States and
+closed candles are written just as `processors.state` writes them.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -23,17 +23,20 @@ from processors.encoding.writing cimport (
     write_bytes,
     write_varint,
 )
-from processors.native cimport AMPLE, i64, put_word, u64
+from processors.native cimport AMPLE, NEVER, i64, put_word, u64
 from processors.runs.lanes cimport Lane, empty_run
 from processors.runs.records cimport Body
 from processors.runs.series cimport (
+    MOST_GAPS,
     MOST_INTERVALS,
     Closed,
+    Gap,
     OpenCandle,
     Series,
     Stretch,
     drop_open,
     find_open,
+    has_gap,
     has_room_for,
     make_room,
     merge_run,
@@ -51,7 +54,7 @@ from processors.state import VERSION
 
 cdef enum:
     HEAD_SIZE = 9  # version and offset before stored state
-    MOST_OPEN = 64
+    MOST_OPEN = 64  # when a series is taken over; those that open later are as many as the grace lets be open
 
 cdef object new_tuple = tuple.__new__
 cdef tuple kinds = (CandleEventKind.NEW, CandleEventKind.UPDATE, CandleEventKind.CLOSE)
@@ -101,7 +104,7 @@ cdef class Keeper:
         """Take over a series. False, and nothing done, when it is not simple."""
         cdef Kept kept
         cdef OpenCandle* held
-        state = series.state
+        state = series.state  # with ids that are no numbers it would be released again soon
         if state.seen.hashes or len(state.open) > MOST_OPEN or list(state.observed_from) != self.configured:
             return False
         kept = Kept.__new__(Kept)
@@ -114,7 +117,8 @@ cdef class Keeper:
         kept.series.changed = changed
         for name, open_time in dirty:
             held = find_open(&kept.series, self.numbers[name], open_time)
-            held.dirty = True
+            if held != NULL:
+                held.dirty = True
         kept_by_lane(lane, kept)
         lane.applied_offset, lane.latest = state.applied_offset, state.latest
         lane.last_id, lane.floor_id = state.seen.last, state.seen.without_holes_above
@@ -136,6 +140,8 @@ cdef class Keeper:
             if number < 0:
                 return False
             to.closed[number] = Closed(False, oldest, newest)
+        if not self.copy_gaps(to, series):
+            return False
         if not make_room(to, max(len(state.open), 2 * self.intervals.configured)):
             raise MemoryError
         for key, value in state.open.items():
@@ -143,20 +149,23 @@ cdef class Keeper:
             number = self.number(name)
             held = &to.open[to.count]
             held.interval, held.open_time, held.source_offset = number, open_time, value.source_offset
-            held.dirty, held.gap = False, series.has_gap(key)
             if number < 0 or not copy_candle(&held.sums, value.candle):
                 return False
+            held.dirty, held.gap = False, has_gap(to, open_time, open_time + self.intervals.length[number])
             to.count += 1
-        to.rolls = not state.gaps.known and state.gaps.floor <= state.latest - self.intervals.grace - self.longest()
         return True
 
-    cdef i64 longest(self) noexcept:
-        """Length of the longest interval. A candle that opens from now on begins no earlier than that before the watermark."""
-        cdef i64 found = 0
-        cdef int i
-        for i in range(self.intervals.count):
-            found = max(found, self.intervals.length[i])
-        return found
+    cdef bint copy_gaps(self, Series* to, series) except -1:
+        gaps = series.state.gaps
+        if len(gaps.known) > MOST_GAPS:
+            return False
+        to.gaps_floor = gaps.floor
+        to.gap_forgotten_at = NEVER
+        for begin, end, healed in gaps.known:
+            to.gaps[to.gap_count] = Gap(begin, end, healed)
+            to.gap_count += 1
+            to.gap_forgotten_at = min(to.gap_forgotten_at, end + series.longest + self.intervals.horizon)
+        return True
 
     cdef int release(self, Lane* lane, series) except -1:
         """Give a series back with all that was done to it."""
@@ -202,7 +211,7 @@ cdef class Keeper:
         cdef Series* series = &kept.series
         cdef OpenCandle* held
         cdef int i
-        if not series.rolls or body.number != lane.last_id + 1 or body.size >= AMPLE or body.amount >= AMPLE:
+        if body.number != lane.last_id + 1 or body.size >= AMPLE or body.amount >= AMPLE:
             return False
         self.settle(lane, series)
         if not self.can_take(lane, series, body) or not self.can_advance(lane, kept, body.event_time):
@@ -225,7 +234,7 @@ cdef class Keeper:
         """Take in a time mark that closes candles: True, or False and nothing done."""
         cdef Kept kept = <Kept>lane.kept
         cdef Series* series = &kept.series
-        if not series.rolls:
+        if time <= lane.latest:
             return False
         self.settle(lane, series)
         if not self.can_advance(lane, kept, time):
@@ -249,9 +258,11 @@ cdef class Keeper:
         return True
 
     cdef bint can_advance(self, Lane* lane, Kept kept, i64 time) except -1:
-        """Whether none of the candles to be closed was closed before, by a run whose state was lost."""
+        """Whether no gap is to be forgotten, and no candle to be closed was so before, by a run whose state was lost."""
         cdef OpenCandle* held
         cdef int i
+        if time - self.intervals.grace >= kept.series.gap_forgotten_at:
+            return False
         for i in range(kept.series.count):
             held = &kept.series.open[i]
             if self.is_past(held, max(time, lane.latest)) and self.closed_table.get(self.key(kept, held)) is not None:
@@ -261,7 +272,8 @@ cdef class Keeper:
     cdef int open_candle(self, Lane* lane, Kept kept, int interval, i64 offset, Body* body) except -1:
         cdef OpenCandle* held = &kept.series.open[kept.series.count]
         held.interval, held.open_time = interval, body.event_time - body.event_time % self.intervals.length[interval]
-        held.source_offset, held.dirty, held.gap = offset, False, False
+        held.source_offset, held.dirty = offset, False
+        held.gap = has_gap(&kept.series, held.open_time, held.open_time + self.intervals.length[interval])
         set_sums(&held.sums, body)
         kept.series.count += 1
         self.tell(lane, kept, held, NEW, offset, False)
@@ -472,7 +484,7 @@ cdef inline void add_trade(OpenCandle* held, i64 offset, Body* body) noexcept:
 
 
 cdef bint copy_candle(Sums* to, candle) except -1:
-    """False when it has what C does not hold: an id that is long or not ASCII, sums beyond 2**126."""
+    """False when it has what C does not hold: an id that is long or not ASCII, sums from 2**126 on."""
     first, last, high, low, volume, amount, taker_buy, trade_count, received_at = candle
     if volume >= AMPLE or amount >= AMPLE or trade_count >= 1 << 62:
         return False

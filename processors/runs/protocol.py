@@ -1,8 +1,8 @@
 """What a folder of runs does; there is a compiled one and a plain one with the same results.
 
-A folder belongs to one partition. It walks batches, sums up what belongs to a run (`market.run`) and hands every other record
-to `other`, at its place in the order. Whoever is handed a record takes the run of its instrument first, applies the record by
-the full rules, and arms the instrument with the window that follows.
+A folder belongs to one partition. It walks batches, sums up what belongs to a run (`market.run`), may keep whole series, and
+hands every other record to `other`, at its place in the order. Whoever is handed a record releases its series, or takes its
+run, first, applies the record by the full rules, and arms the instrument with the window that follows.
 """
 
 from __future__ import annotations

@@ -3,13 +3,13 @@
 
 from libc.stdlib cimport realloc
 
-from processors.native cimport AMPLE, i64
+from processors.native cimport AMPLE, NEVER, i64
 from processors.runs.records cimport Body
 from processors.runs.sums cimport Sums, merge_sums
 
 cdef enum:
     MOST_INTERVALS = 16
-    NEVER = 0x7FFFFFFFFFFFFFFF
+    MOST_GAPS = 64
 
 
 cdef struct Intervals:
@@ -31,12 +31,20 @@ cdef struct Closed:  # open times of the closed candles still held
     i64 oldest, newest
 
 
+cdef struct Gap:
+    i64 begin, end
+    bint healed
+
+
 cdef struct Series:
-    bint rolls  # candles may be opened and closed here
     bint changed
     i64 latest_trade
     i64 observed_from[MOST_INTERVALS]
     Closed closed[MOST_INTERVALS]
+    i64 gaps_floor
+    i64 gap_forgotten_at  # the watermark that lets the first of the gaps be forgotten
+    int gap_count
+    Gap gaps[MOST_GAPS]
     int count, room
     OpenCandle* open  # in the order opened
 
@@ -75,6 +83,17 @@ cdef inline OpenCandle* find_open(Series* series, int interval, i64 open_time) n
         if series.open[i].open_time == open_time and series.open[i].interval == interval:
             return &series.open[i]
     return NULL
+
+
+cdef inline bint has_gap(const Series* series, i64 begin, i64 end) noexcept nogil:
+    """As `market.gaps.KnownGaps.touches` has it."""
+    cdef int i
+    if begin < series.gaps_floor:
+        return True
+    for i in range(series.gap_count):
+        if not series.gaps[i].healed and series.gaps[i].begin < end and series.gaps[i].end > begin:
+            return True
+    return False
 
 
 cdef inline bint make_room(Series* series, int count) noexcept nogil:

@@ -26,7 +26,13 @@ cdef struct Event:
 
 
 cdef inline int write_event(
-    Output* out, const Event* event, const OpenCandle* held, const void* instrument, int instrument_size, bytes interval, bytes source
+    Output* out,
+    const Event* event,
+    const OpenCandle* held,
+    const void* instrument,
+    int instrument_size,
+    bytes interval,
+    bytes source,
 ) except -1:
     """Body of a candle event. Instrument, interval and source (its topic and partition) come as Avro has them."""
     cdef const Sums* sums = &held.sums

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from market.candle import CandleEventKind
 from market.candle_series import HORIZON, CandleSeries
-from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
+from market.trade import GapMark, TimeMark, TradeStreamRecord
 from processors.agents import candles
 from processors.computation import Effects
 from processors.state import decode_closed, decode_series
@@ -134,20 +134,30 @@ def applied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+def begun(settings: ProcessorSettings = ALL) -> Runner:
+    """A run whose first trade, which goes by the full rules, is committed."""
+    runner = Runner(candles.build(settings))
+    runner.batch([make_trade(1)])
+    return runner
+
+
+def kinds(effects: Effects) -> set[tuple[str, CandleEventKind]]:
+    return {(event.interval, event.kind) for event in told(effects)}
+
+
 def test_candles_open_and_close_without_the_full_rules(applied: list[int]) -> None:
-    runner = Runner(candles.build(ALL))
-    found = [make_trade(number, at=START + number * 30 * SECOND) for number in range(1, 1200)]
+    runner = begun()
+    found = [make_trade(number, at=START + number * 30 * SECOND) for number in range(2, 1200)]
     found[500] = found[500]._replace(exchange_time=found[500].event_time - SECOND)
     effects = runner.batch([*found, TimeMark(INSTRUMENT, START + 1500 * MINUTE)])
     assert applied == [0]
-    assert {(event.interval, event.kind) for event in told(effects)} == {
-        (interval, kind) for interval in ALL.intervals for kind in (NEW, CLOSE)
-    }
+    new_and_close = {(interval, kind) for interval in ALL.intervals for kind in (NEW, CLOSE)}
+    assert kinds(effects) == new_and_close - {("1d", NEW)}
 
 
 def test_trade_before_the_newest_candle_but_within_the_grace_needs_no_full_rules(applied: list[int]) -> None:
-    runner = Runner(candles.build(ALL))
-    runner.batch([make_trade(1, at=START + 59 * SECOND), make_trade(2, at=START + 60 * SECOND)])
+    runner = begun()
+    runner.batch([make_trade(2, at=START + 60 * SECOND)])
     effects = runner.batch([make_trade(3, at=START + 59 * SECOND + 1)])
     assert applied == [0]
     assert {(event.interval, event.kind, event.trade_count) for event in told(effects)} == {
@@ -157,28 +167,46 @@ def test_trade_before_the_newest_candle_but_within_the_grace_needs_no_full_rules
 
 
 @pytest.mark.parametrize(
-    ("record", "size"),
+    ("record", "after"),
     [
-        pytest.param(make_trade(3, at=START + 59 * SECOND), 1, id="a trade of a closed candle"),
-        pytest.param(make_trade(4, at=START + 3 * MINUTE), 1, id="a trade behind a hole"),
-        pytest.param(GapMark(INSTRUMENT, START, START + 1), 1, id="a gap"),
+        pytest.param(make_trade(3, at=START + 59 * SECOND), 4, id="a trade of a closed candle"),
+        pytest.param(make_trade(4, at=START + 3 * MINUTE), 5, id="a trade behind a hole"),
+        pytest.param(GapMark(INSTRUMENT, START, START + 1), 3, id="a gap"),
     ],
 )
-def test_series_is_kept_again_after_a_record_that_is_not_simple(
-    applied: list[int], record: TradeStreamRecord, size: int
+def test_series_is_kept_again_from_the_commit_after_a_record_that_is_not_simple(
+    applied: list[int], record: TradeStreamRecord, after: int
 ) -> None:
-    runner = Runner(candles.build(ALL))
-    runner.batch([make_trade(1), make_trade(2, at=START + 2 * MINUTE)])
+    runner = begun()
+    runner.batch([make_trade(2, at=START + 2 * MINUTE)])
     runner.batch([record])
-    number = 5 if isinstance(record, Trade) and record.trade_id == "4" else 4 if isinstance(record, Trade) else 3
-    runner.batch([make_trade(number + step, at=START + 3 * MINUTE + step) for step in range(5)])
-    assert applied[:2] == [0, 2]
-    assert len(applied) <= 3  # the gap leaves opening candles to the full rules
+    effects = runner.batch([make_trade(after + step, at=START + (4 + step) * MINUTE) for step in range(5)])
+    assert applied == [0, 2]
+    assert ("1m", NEW) in kinds(effects)
+
+
+def test_gap_is_in_the_candles_it_touches_and_in_no_other(applied: list[int]) -> None:
+    runner = begun()
+    runner.batch([GapMark(INSTRUMENT, START + 150 * SECOND, START + 151 * SECOND)])
+    effects = runner.batch([make_trade(1 + step, at=START + step * MINUTE) for step in range(1, 6)])
+    assert applied == [0, 1]
+    closed = {event.open_time: (event.gap, event.complete) for event in told(effects) if event.kind is CLOSE}
+    assert closed[START + MINUTE] == (False, True)
+    assert closed[START + 2 * MINUTE] == (True, False)
+    assert closed[START + 3 * MINUTE] == (False, True)
+
+
+def test_gap_beyond_the_horizon_is_forgotten(applied: list[int]) -> None:
+    runner = begun(ProcessorSettings())
+    runner.batch([GapMark(INSTRUMENT, START, START + 1)])
+    runner.batch([make_trade(2, at=START + HORIZON + MINUTE), make_trade(3, at=START + HORIZON + 3 * MINUTE)])
+    assert applied == [0, 1, 3]
+    assert decode_series(runner.tables["candles"][INSTRUMENT]).gaps.known == []
 
 
 def test_candles_beyond_the_horizon_are_deleted(applied: list[int]) -> None:
-    runner = Runner(candles.build(ProcessorSettings()))
-    runner.batch([make_trade(1), make_trade(2, at=START + MINUTE), make_trade(3, at=START + 3 * MINUTE)])
+    runner = begun(ProcessorSettings())
+    runner.batch([make_trade(2, at=START + MINUTE), make_trade(3, at=START + 3 * MINUTE)])
     before = sorted(runner.tables["closed-candles"])
     runner.batch([make_trade(4, at=START + HORIZON + 2 * MINUTE + 2 * SECOND)])
     assert applied == [0]
@@ -186,8 +214,8 @@ def test_candles_beyond_the_horizon_are_deleted(applied: list[int]) -> None:
 
 
 def test_interval_no_longer_configured_closes_and_opens_no_more(applied: list[int]) -> None:
-    runner = Runner(candles.build(ProcessorSettings(intervals=("5m", "1m"))))
-    runner.batch([make_trade(1), make_trade(2, at=START + 1)])
+    runner = begun(ProcessorSettings(intervals=("5m", "1m")))
+    runner.batch([make_trade(2, at=START + 1)])
     runner.computation = candles.build(ProcessorSettings(intervals=("1m",)))
     runner.open()
     runner.batch([make_trade(3, at=START + 2)])  # by the full rules, which tidy up what is observed from when
@@ -199,9 +227,32 @@ def test_interval_no_longer_configured_closes_and_opens_no_more(applied: list[in
     assert {decode_closed(data).candle.trade_count for data in runner.tables["closed-candles"].values()} == {2, 4}
 
 
-def test_candle_closed_by_a_run_whose_state_was_lost_is_told_again(applied: list[int]) -> None:
-    runner = Runner(candles.build(ProcessorSettings()))
-    runner.batch([make_trade(1), make_trade(2, at=START + 1)])
+def test_more_intervals_than_compiled_code_has_room_for_go_by_the_full_rules(applied: list[int]) -> None:
+    minutes = [number for number in range(1, 60) if 1440 % number == 0]
+    intervals = tuple(f"{number}m" for number in minutes)
+    assert len(intervals) > 16
+    runner = begun(ProcessorSettings(intervals=intervals))
+    effects = runner.batch([make_trade(2, at=START + MINUTE)])
+    assert applied == [0, 1]
+    assert kinds(effects) >= {("1m", NEW), ("2m", UPDATE)}
+
+
+def test_mark_that_is_no_news_changes_nothing_though_the_grace_has_shrunk() -> None:
+    outcomes = []
+    for compiled in (True, False):
+        runner = Runner(candles.build(ProcessorSettings(grace_seconds=100)), compiled=compiled)
+        runner.batch([make_trade(1), make_trade(2, at=START + 90 * SECOND)])
+        runner.computation = candles.build(ProcessorSettings(grace_seconds=1))
+        runner.open()
+        runner.batch([make_trade(3, at=START + 90 * SECOND)])
+        outcomes.append(outcome(runner.batch([TimeMark(INSTRUMENT, START + 90 * SECOND)])))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][0] == {"unchanged": 1}
+
+
+def test_candle_closed_by_a_run_whose_state_was_lost_is_told_again() -> None:
+    runner = begun(ProcessorSettings())
+    runner.batch([make_trade(2, at=START + 1)])
     runner.take_in([make_trade(3, at=START + 2 * MINUTE)])
     first = told(runner.commit("closed-candles"))
     runner.open()
