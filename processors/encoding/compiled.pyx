@@ -14,7 +14,9 @@ from processors.encoding.writing cimport (
     LONGEST_NUMBER,
     Output,
     begin,
+    begin_block,
     end,
+    end_block,
     reserve,
     whole,
     write_byte,
@@ -189,7 +191,7 @@ cdef int put_point(Output* out, point) except -1:
 
 
 cdef int put_open(Output* out, dict held) except -1:
-    put_count(out, len(held))
+    begin_block(out, len(held))
     for key, value in held.items():
         interval, open_time = key
         expect(value, OpenCandle)
@@ -197,49 +199,49 @@ cdef int put_open(Output* out, dict held) except -1:
         put_long(out, open_time)
         put_long(out, item(value, 1))  # source_offset
         put_candle(out, item(value, 0))
-    return put_end(out, len(held))
+    return end_block(out)
 
 
 cdef int put_times(Output* out, times) except -1:
-    put_count(out, len(times))
+    begin_block(out, len(times))
     for name, time in times.items():
         put_text(out, name)
         put_long(out, time)
-    return put_end(out, len(times))
+    return end_block(out)
 
 
 cdef int put_named_ranges(Output* out, dict ranges) except -1:
-    put_count(out, len(ranges))
+    begin_block(out, len(ranges))
     for name, (first, last) in ranges.items():
         put_text(out, name)
         put_long(out, first)
         put_long(out, last)
-    return put_end(out, len(ranges))
+    return end_block(out)
 
 
 cdef int put_ranges(Output* out, list ranges) except -1:
-    put_count(out, len(ranges))
+    begin_block(out, len(ranges))
     for first, last in ranges:
         put_long(out, first)
         put_long(out, last)
-    return put_end(out, len(ranges))
+    return end_block(out)
 
 
 cdef int put_longs(Output* out, list values) except -1:
-    put_count(out, len(values))
+    begin_block(out, len(values))
     for value in values:
         put_long(out, value)
-    return put_end(out, len(values))
+    return end_block(out)
 
 
 cdef int put_gaps(Output* out, list gaps) except -1:
-    put_count(out, len(gaps))
+    begin_block(out, len(gaps))
     for gap in gaps:
         expect(gap, Gap)
         put_long(out, item(gap, 0))  # begin
         put_long(out, item(gap, 1))  # end
         put_bool(out, item(gap, 2))  # healed
-    return put_end(out, len(gaps))
+    return end_block(out)
 
 
 # fields
@@ -266,21 +268,6 @@ cdef inline int put_long(Output* out, object value) except -1:
         raise Unusual
     reserve(out, LONGEST_NUMBER)
     write_varint(out, number)
-    return 0
-
-
-cdef inline int put_count(Output* out, Py_ssize_t count) except -1:
-    """Begin the one block of an array or map that holds something."""
-    if count:
-        reserve(out, LONGEST_NUMBER)
-        write_varint(out, count)
-    return 0
-
-
-cdef inline int put_end(Output* out, Py_ssize_t count) except -1:
-    """End an array or map; it must have kept its size."""
-    reserve(out, 1)
-    write_varint(out, 0)
     return 0
 
 

@@ -94,3 +94,18 @@ cdef inline void write_wide(Output* out, i128 value) noexcept:
     for i in range(length):
         out.data[out.size + i] = <unsigned char>(value >> (8 * (length - 1 - i)))
     out.size += length
+
+
+cdef inline int begin_block(Output* out, Py_ssize_t count) except -1:
+    """Begin the one block of an array or map that holds something."""
+    reserve(out, LONGEST_NUMBER)
+    if count:
+        write_varint(out, count)
+    return 0
+
+
+cdef inline int end_block(Output* out) except -1:
+    """End an array or map."""
+    reserve(out, 1)
+    write_byte(out, 0)
+    return 0

@@ -160,12 +160,13 @@ cdef class Folder:
         if self.keeper is None:
             return False
         lane = self.lane_of(series.instrument, True)
+        if not self.keeper.keep(lane, series):
+            return False
+        lane.armed = True
         self.untouch(lane)
-        forget(lane)
-        lane.armed = self.keeper.keep(lane, series.instrument, series)
-        if lane.armed and self.keeper.is_due(lane):
+        if self.keeper.is_due(lane):
             self.touch(lane)
-        return lane.armed
+        return True
 
     def release(self, series):
         cdef Lane* lane = self.lane_of(series.instrument, False)

@@ -32,7 +32,7 @@ cdef class Keeper:
     cdef i64 told[MOST_INTERVALS][3]
     cdef i64 received_at
 
-    cdef bint keep(self, Lane* lane, instrument, series) except -1
+    cdef bint keep(self, Lane* lane, series) except -1
     cdef int release(self, Lane* lane, series) except -1
     cdef bint trade(self, Lane* lane, i64 offset, Body* body) except -1
     cdef bint mark(self, Lane* lane, i64 offset, i64 time) except -1

@@ -16,7 +16,9 @@ from processors.encoding.writing cimport (
     LONGEST_NUMBER,
     Output,
     begin,
+    begin_block,
     end,
+    end_block,
     reserve,
     whole,
     write_byte,
@@ -100,7 +102,7 @@ cdef class Keeper:
 
     # to and from Python
 
-    cdef bint keep(self, Lane* lane, instrument, series) except -1:
+    cdef bint keep(self, Lane* lane, series) except -1:
         """Take over a series. False, and nothing done, when it is not simple."""
         cdef Kept kept
         cdef OpenCandle* held
@@ -110,7 +112,7 @@ cdef class Keeper:
         kept = Kept.__new__(Kept)
         if not self.copy_state(&kept.series, series):
             return False
-        kept.instrument, kept.partition = instrument, self.keeping.partition_of(instrument)
+        kept.instrument, kept.partition = series.instrument, self.keeping.partition_of(series.instrument)
         kept.observed_from, kept.gaps = encode_times(state.observed_from), encode_gaps(state.gaps)
         kept.ids = encode_ids(state.seen)
         changed, dirty = series.hand_over()
@@ -540,19 +542,6 @@ cdef inline void write_head(Output* out, i64 offset) noexcept:
 cdef inline int put(Output* out, bytes written) except -1:
     reserve(out, len(written))
     write_bytes(out, PyBytes_AS_STRING(written), len(written))
-    return 0
-
-
-cdef inline int begin_block(Output* out, int count) except -1:
-    reserve(out, LONGEST_NUMBER)
-    if count:
-        write_varint(out, count)
-    return 0
-
-
-cdef inline int end_block(Output* out) except -1:
-    reserve(out, 1)
-    write_varint(out, 0)
     return 0
 
 

@@ -124,15 +124,7 @@ def newest(events: list[CandleEvent]) -> dict[Any, Any]:
     }
 
 
-def test_run_of_trades_is_summed_up_without_the_full_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    applied: list[int] = []
-    apply = CandleSeries.apply
-
-    def counting(series: CandleSeries, record: TradeStreamRecord, offset: int) -> Any:
-        applied.append(offset)
-        return apply(series, record, offset)
-
-    monkeypatch.setattr(CandleSeries, "apply", counting)
+def test_run_of_trades_is_summed_up_without_the_full_rules(applied: list[int]) -> None:
     runner = Runner(candles.build(ProcessorSettings()))
     found: list[TradeStreamRecord] = [make_trade(number, at=START + number * 100_000) for number in range(1, 400)]
     found.insert(300, found[299])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.candle import CandleEventKind
-from market.candle_series import HORIZON, CandleSeries
+from market.candle_series import HORIZON
 from market.trade import GapMark, TimeMark, TradeStreamRecord
 from processors.agents import candles
 from processors.computation import Effects
@@ -120,20 +120,6 @@ def test_kept_series_tell_and_store_what_the_full_rules_say(
         assert replace(found, applied_offset=0) == replace(expected, applied_offset=0)
 
 
-@pytest.fixture
-def applied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Offsets of the records that went by the full rules."""
-    found: list[int] = []
-    apply = CandleSeries.apply
-
-    def noting(series: CandleSeries, record: TradeStreamRecord, offset: int) -> Any:
-        found.append(offset)
-        return apply(series, record, offset)
-
-    monkeypatch.setattr(CandleSeries, "apply", noting)
-    return found
-
-
 def begun(settings: ProcessorSettings = ALL) -> Runner:
     """A run whose first trade, which goes by the full rules, is committed."""
     runner = Runner(candles.build(settings))
@@ -183,6 +169,14 @@ def test_series_is_kept_again_from_the_commit_after_a_record_that_is_not_simple(
     effects = runner.batch([make_trade(after + step, at=START + (4 + step) * MINUTE) for step in range(5)])
     assert applied == [0, 2]
     assert ("1m", NEW) in kinds(effects)
+
+
+def test_series_that_is_not_simple_goes_by_runs_from_commit_to_commit(applied: list[int]) -> None:
+    runner = begun()
+    runner.batch([make_trade(2)._replace(trade_id="opaque")])
+    for number in range(2, 6):
+        runner.batch([make_trade(number, at=START + number)])
+    assert applied == [0, 1]
 
 
 def test_gap_is_in_the_candles_it_touches_and_in_no_other(applied: list[int]) -> None:
