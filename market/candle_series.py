@@ -187,19 +187,13 @@ class CandleSeries:
 
     # kept elsewhere
 
-    def hand_over(self) -> tuple[bool, set[CandleKey]]:
-        """Leave the state to somebody else: tells whether it changed since it was stored, and whose UPDATEs are due."""
-        changed, dirty = self.changed, self._dirty
-        self.changed, self._dirty = False, set()
-        return changed, dirty
-
     @property
     def longest(self) -> int:
         """Length of the longest interval that a candle of the series has (microseconds)."""
         return max(self._lengths.values())
 
     def take_back(self, changed: bool, dirty: set[CandleKey]) -> None:
-        """Go on with the state as it was left there."""
+        """Go on with a state that somebody else went on with: whether it is to be stored, and the candles that changed."""
         self.changed, self._dirty = changed, dirty
         self._watermark = Watermark(self.state.latest, self._watermark.grace)
         self._stretch = None
@@ -279,12 +273,12 @@ class CandleSeries:
 
     def _take_gap(self, begin: int, end: int, offset: int, *, healed: bool = False) -> list[CandleEvent] | None:
         """Corrections of closed candles; None when the gap says nothing new."""
-        before = {key: self.has_gap(key) for key in self.state.open}
+        before = {key: self._has_gap(key) for key in self.state.open}
         if not (self.state.gaps.heal(begin, end) if healed else self.state.gaps.tell(begin, end)):
             return None
         self.changed = True
         for key, had_gap in before.items():
-            if self.has_gap(key) != had_gap:
+            if self._has_gap(key) != had_gap:
                 self.state.open[key] = self.state.open[key]._replace(source_offset=offset)
                 self._dirty.add(key)
         return self._reflag_closed(begin, end, offset)
@@ -342,13 +336,12 @@ class CandleSeries:
 
     def _flags(self, key: CandleKey) -> tuple[bool, bool]:
         """(gap, complete) of a closed candle."""
-        gap = self.has_gap(key)
+        gap = self._has_gap(key)
         name, open_time = key
         observed = name in self.state.observed_from and self.state.observed_from[name] < open_time
         return gap, observed and not gap
 
-    def has_gap(self, key: CandleKey) -> bool:
-        """Whether trades of a candle may be missing."""
+    def _has_gap(self, key: CandleKey) -> bool:
         return self.state.gaps.touches(key[1], self._close_time(key))
 
     def _forget_beyond_the_horizon(self) -> None:
@@ -383,7 +376,7 @@ class CandleSeries:
 
     def _open_event(self, key: CandleKey, kind: CandleEventKind) -> CandleEvent:
         held = self.state.open[key]
-        return self._event(key, held.candle, kind, 0, held.source_offset, complete=False, gap=self.has_gap(key))
+        return self._event(key, held.candle, kind, 0, held.source_offset, complete=False, gap=self._has_gap(key))
 
     def _event(
         self,

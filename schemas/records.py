@@ -20,7 +20,7 @@ from fastavro.types import Schema
 from market.book_top import BookTop
 from market.candle import CandleEvent, CandleEventKind
 from market.dead_letter import DeadLetter
-from market.decimals import AMOUNT_PRECISION
+from market.decimals import fits
 from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
@@ -72,16 +72,12 @@ WRITTEN_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
 _UNSCALED = "tapeline-unscaled"
 
 
-_POWERS = tuple(10**digits for digits in range(AMOUNT_PRECISION + 1))
-
-
 def _read_unscaled(data: bytes, writer_schema: Schema | None, reader_schema: Schema | None) -> int:
     return int.from_bytes(data, "big", signed=True)
 
 
 def _write_unscaled(value: int, schema: Mapping[str, Any]) -> bytes:
-    limit = _POWERS[schema["precision"]]
-    if not -limit < value < limit:
+    if not fits(value, schema["precision"]):
         raise DataValidationError("too_large", f"{value} has more than {schema['precision']} digits")
     return value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
 

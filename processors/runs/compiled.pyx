@@ -164,8 +164,6 @@ cdef class Folder:
             return False
         lane.armed = True
         self.untouch(lane)
-        if self.keeper.is_due(lane):
-            self.touch(lane)
         return True
 
     def release(self, series):

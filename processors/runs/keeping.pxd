@@ -36,7 +36,6 @@ cdef class Keeper:
     cdef int release(self, Lane* lane, series) except -1
     cdef bint trade(self, Lane* lane, i64 offset, Body* body) except -1
     cdef bint mark(self, Lane* lane, i64 offset, i64 time) except -1
-    cdef bint is_due(self, Lane* lane) noexcept
     cdef int store(self, Lane* lane) except -1
     cdef int add_counts(self, counts) except -1
 
@@ -49,6 +48,7 @@ cdef class Keeper:
     cdef int advance(self, Lane* lane, Kept kept, i64 time, i64 offset) except -1
     cdef int close_candle(self, Lane* lane, Kept kept, OpenCandle* held, i64 offset) except -1
     cdef int forget_beyond_the_horizon(self, Lane* lane, Kept kept) except -1
+    cdef i64 open_time(self, int interval, i64 time) noexcept
     cdef bint is_past(self, const OpenCandle* held, i64 latest) noexcept
     cdef str key(self, Kept kept, const OpenCandle* held)
     cdef int settle(self, Lane* lane, Series* series) except -1

@@ -105,7 +105,6 @@ cdef class Keeper:
     cdef bint keep(self, Lane* lane, series) except -1:
         """Take over a series. False, and nothing done, when it is not simple."""
         cdef Kept kept
-        cdef OpenCandle* held
         state = series.state  # with ids that are no numbers it would be released again soon
         if state.seen.hashes or len(state.open) > MOST_OPEN or list(state.observed_from) != self.configured:
             return False
@@ -115,12 +114,6 @@ cdef class Keeper:
         kept.instrument, kept.partition = series.instrument, self.keeping.partition_of(series.instrument)
         kept.observed_from, kept.gaps = encode_times(state.observed_from), encode_gaps(state.gaps)
         kept.ids = encode_ids(state.seen)
-        changed, dirty = series.hand_over()
-        kept.series.changed = changed
-        for name, open_time in dirty:
-            held = find_open(&kept.series, self.numbers[name], open_time)
-            if held != NULL:
-                held.dirty = True
         kept_by_lane(lane, kept)
         lane.applied_offset, lane.latest = state.applied_offset, state.latest
         lane.last_id, lane.floor_id = state.seen.last, state.seen.without_holes_above
@@ -222,7 +215,7 @@ cdef class Keeper:
             raise MemoryError
         lane.last_id = body.number
         for i in range(self.intervals.configured):
-            held = find_open(series, i, body.event_time - body.event_time % self.intervals.length[i])
+            held = find_open(series, i, self.open_time(i, body.event_time))
             if held == NULL:
                 self.open_candle(lane, kept, i, offset, body)
             else:
@@ -251,7 +244,7 @@ cdef class Keeper:
         cdef i64 open_time
         cdef int i
         for i in range(self.intervals.configured):
-            open_time = body.event_time - body.event_time % self.intervals.length[i]
+            open_time = self.open_time(i, body.event_time)
             if open_time + self.intervals.length[i] <= lane.latest - self.intervals.grace:
                 return False
             held = find_open(series, i, open_time)
@@ -273,7 +266,7 @@ cdef class Keeper:
 
     cdef int open_candle(self, Lane* lane, Kept kept, int interval, i64 offset, Body* body) except -1:
         cdef OpenCandle* held = &kept.series.open[kept.series.count]
-        held.interval, held.open_time = interval, body.event_time - body.event_time % self.intervals.length[interval]
+        held.interval, held.open_time = interval, self.open_time(interval, body.event_time)
         held.source_offset, held.dirty = offset, False
         held.gap = has_gap(&kept.series, held.open_time, held.open_time + self.intervals.length[interval])
         set_sums(&held.sums, body)
@@ -347,6 +340,10 @@ cdef class Keeper:
                 closed.is_empty = closed.oldest > closed.newest
         return 0
 
+    cdef inline i64 open_time(self, int interval, i64 time) noexcept:
+        """As `market.interval.Interval.open_time` has it, for times above zero."""
+        return time - time % self.intervals.length[interval]
+
     cdef inline bint is_past(self, const OpenCandle* held, i64 latest) noexcept:
         return held.open_time + self.intervals.length[held.interval] <= latest - self.intervals.grace
 
@@ -367,15 +364,6 @@ cdef class Keeper:
     cdef inline void set_stretch(self, Lane* lane, Series* series) noexcept:
         cdef Stretch found = stretch_of(series, &self.intervals)
         lane.begin, lane.end, lane.closes_at = found.begin, found.end, found.closes_at
-
-    cdef bint is_due(self, Lane* lane) noexcept:
-        """Whether there is anything to `store`."""
-        cdef Series* series = &(<Kept>lane.kept).series
-        cdef int i
-        for i in range(series.count):
-            if series.open[i].dirty:
-                return True
-        return series.changed
 
     cdef int store(self, Lane* lane) except -1:
         """Tell of the candles that changed, oldest first, and put the state into its table."""

@@ -126,9 +126,10 @@ class SeriesFolder(RunFolder, Protocol):
     """
 
     def keep(self, series: CandleSeries) -> bool:
-        """Take over a whole series; False, and nothing done, where it is not simple or this folder keeps none.
+        """Take over a whole series whose UPDATEs were told and whose state was stored.
 
-        It is told of and stored by `store` then, and not to be used before it was released.
+        False, and nothing done, where it is not simple or this folder keeps none. What comes then is told of and stored by
+        `store`, and the series is not to be used before it was released.
         """
 
     def release(self, series: CandleSeries) -> bool:
