@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.candle import CandleEvent
 from market.quality import MAX_CLOCK_SKEW
 from market.trade import GapMark, TimeMark, Trade
 from processors.agents import candles, price_changes
@@ -29,6 +28,7 @@ from tests.counted import show
 from tests.folding import Runner, told
 from tests.ingest_parts import FUTURES, FUTURES_LISTING, SAMPLE, SPOT, SPOT_LISTING
 from tests.run_streams import unhurried
+from tests.settled import settled
 from tests.venue_data import BITGET, GATEIO, KRAKEN, NO_WHOLE, OKX, WHOLE_BITGET, WHOLE_BYBIT, WHOLE_KRAKEN, recorded
 
 SETTINGS = ProcessorSettings(intervals=("1m", "5m", "15m", "1h", "4h", "1d"))
@@ -95,36 +95,6 @@ def results(agent: str, records: Iterable[Record], *, partitions: int = 1, seed:
             worker.process(topic_name, found)
         outputs += worker.outputs
     return outputs
-
-
-def settled(outputs: Iterable[Any], *, without: Sequence[str] = ()) -> dict[Any, Any]:
-    """What stands in the end: the highest version of each candle, and everything else of an instrument in order."""
-    versions: dict[Any, Any] = {}
-    candles: dict[Any, CandleEvent] = {}
-    others: dict[str, list[Any]] = defaultdict(list)
-    for output in outputs:
-        identity = _identity(output)
-        is_new = identity not in versions
-        assert versions.setdefault(identity, output) == output, "one identity, two contents"
-        if isinstance(output, CandleEvent):
-            key = identity[:3]
-            candles[key] = max(candles.get(key, output), output, key=lambda event: event.version)
-        elif is_new:
-            others[output.instrument].append(output)
-    return {key: _content(event, without) for key, event in candles.items()} | {
-        instrument: [_content(one) for one in sorted(found, key=_identity)] for instrument, found in others.items()
-    }
-
-
-def _identity(output: Any) -> tuple[Any, ...]:
-    if isinstance(output, CandleEvent):
-        return output.instrument, output.interval, output.open_time, output.version
-    return output.source_topic, output.source_partition, output.source_offset
-
-
-def _content(record: Any, without: Sequence[str] = ()) -> dict[str, Any]:
-    left_out = {"source_topic", "source_partition", "source_offset", *without}
-    return {name: value for name, value in record._asdict().items() if name not in left_out}
 
 
 def closed(records: Sequence[Record]) -> list[Record]:
