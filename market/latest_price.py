@@ -22,7 +22,7 @@ So a message must give all that its channel tells: feeds complete what a venue s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -33,6 +33,8 @@ from market.trade import Trade
 
 TRADES = "trades"
 """Channel of the trade stream."""
+
+_NOT_OF_TRADES = dict.fromkeys(("bid", "bid_size", "ask", "ask_size", *FIGURES_24H))
 
 
 class Statement(NamedTuple):
@@ -59,8 +61,15 @@ def statement_of(record: Quote | Trade, source: tuple[str, int, int]) -> Stateme
 
 def _quote_of(trade: Trade) -> Quote:
     return Quote(
-        *(trade.instrument, TRADES, trade.sequence, None, None, None, None, trade.price, trade.size),
-        *(None, None, None, None, None, None, None, trade.exchange_time, trade.received_at, trade.published_at),
+        instrument=trade.instrument,
+        channel=TRADES,
+        sequence=trade.sequence,
+        last=trade.price,
+        last_size=trade.size,
+        exchange_time=trade.exchange_time,
+        received_at=trade.received_at,
+        published_at=trade.published_at,
+        **_NOT_OF_TRADES,
     )
 
 
@@ -107,16 +116,24 @@ def latest_price(instrument: str, quotes: Statements, trades: Statements) -> Pri
     bid, ask = _book(_latest(one for one in said if one.tells_book))
     last = _latest(one for one in said if one.quote.last is not None)
     return PriceRecord(
-        instrument,
-        bid,
-        ask,
-        None if last is None else _point(last.quote.last, last.quote.last_size, last),
-        *(None, None, None, None),  # no record tells mark, index, close or previous close yet
-        *((None,) * len(FIGURES_24H) if day is None else _figures(day.quote)),
-        None if day is None else day.source,
-        max(one.quote.received_at for one in said),
-        *(None if topic.applied_offset < 0 else topic.applied_offset for topic in (quotes, trades)),
+        instrument=instrument,
+        bid=bid,
+        ask=ask,
+        last=None if last is None else _point(last.quote.last, last.quote.last_size, last),
+        mark_price=None,  # this and the next three no record tells yet
+        index_price=None,
+        close=None,
+        previous_close=None,
+        source_24h=None if day is None else day.source,
+        received_at=max(one.quote.received_at for one in said),
+        quotes_offset=_version(quotes),
+        trades_offset=_version(trades),
+        **_figures(day),
     )
+
+
+def _version(statements: Statements) -> int | None:
+    return None if statements.applied_offset < 0 else statements.applied_offset
 
 
 def _latest(said: Iterable[Statement]) -> Statement | None:
@@ -145,12 +162,16 @@ def _point(price: int | None, size: int | None, said: Statement) -> PricePoint |
     return None if price is None else PricePoint(price, size, said.source)
 
 
-def _figures(quote: Quote) -> Sequence[int | None]:
-    """The figures of FIGURES_24H, the change and its per cent derived where only they are missing."""
+def _figures(said: Statement | None) -> dict[str, int | None]:
+    """The figures of the last 24 hours, the change and its per cent derived where only they are missing."""
+    if said is None:
+        return dict.fromkeys(FIGURES_24H)
+    quote = said.quote
     change, percent = quote.change_24h, quote.change_percent_24h
     if change is None and quote.last is not None and quote.open_24h is not None:
         change = quote.last - quote.open_24h
     if percent is None and change is not None and quote.open_24h is not None:
         percent = ratio(100 * change, quote.open_24h)
         percent = percent if fits(percent) else None  # from next to nothing to a fortune: no field holds it
-    return quote.open_24h, quote.high_24h, quote.low_24h, quote.volume_24h, quote.amount_24h, change, percent
+    given = {name: getattr(quote, name) for name in FIGURES_24H}
+    return given | {"change_24h": change, "change_percent_24h": percent}

@@ -12,7 +12,7 @@ from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.quality import check_figure, check_id, check_not_negative, check_positive, check_time, check_whole
 
-POINTS = ("bid", "ask", "last", "mark", "index", "close", "previous_close")
+POINTS = ("bid", "ask", "last", "mark_price", "index_price", "close", "previous_close")
 """The fields of a record that are prices with their source."""
 
 _POSITIVE_24H = ("open_24h", "high_24h", "low_24h")
@@ -51,9 +51,9 @@ class PricePoint(NamedTuple):
 class PriceRecord(NamedTuple):
     """What is known of an instrument's prices; what no source gives is None, never zero.
 
-    `bid` and `ask` come of one message: a side that is None beside one that is not was empty. `mark`, `index`, `close` (the
-    venue's closing price) and `previous_close` are None as long as no feed tells them. The figures of the last 24 hours come
-    of one message, too; units are those of `market.quote.Quote`. `received_at` is the latest receive time taken in.
+    `bid` and `ask` come of one message: a side that is None beside one that is not was empty. `mark_price`, `index_price`,
+    `close` (the venue's closing price) and `previous_close` are None as long as no feed tells them. The figures of the last
+    24 hours come of one message, too, in the units of `market.quote.Quote`. `received_at` is the latest receive time taken in.
 
     `quotes_offset` and `trades_offset` are the offsets of the last records of the two topics that changed what is known (None:
     none did). They are the record's version: two records of one version are equal.
@@ -63,8 +63,8 @@ class PriceRecord(NamedTuple):
     bid: PricePoint | None
     ask: PricePoint | None
     last: PricePoint | None
-    mark: PricePoint | None
-    index: PricePoint | None
+    mark_price: PricePoint | None
+    index_price: PricePoint | None
     close: PricePoint | None
     previous_close: PricePoint | None
     open_24h: int | None

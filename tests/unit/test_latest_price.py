@@ -51,7 +51,7 @@ def test_book_top_ticker_and_trade_make_one_record() -> None:
 def test_what_no_source_gives_is_none() -> None:
     record = record_of(make_trade(price=3))
     assert prices(record) == (None, None, 3)
-    assert (record.mark, record.index, record.close, record.previous_close, record.source_24h) == (None,) * 5
+    assert (record.mark_price, record.index_price, record.close, record.previous_close, record.source_24h) == (None,) * 5
     assert (record.open_24h, record.volume_24h, record.change_24h, record.quotes_offset) == (None,) * 4
 
 
@@ -105,7 +105,8 @@ def test_sequence_orders_what_happened_at_one_time() -> None:
 
 def test_at_one_time_the_channel_that_tells_less_counts() -> None:
     ticker = make_quote(at=START, **TICKER)
-    for records in permutations([ticker, make_quote(bid=10 * ONE, ask=11 * ONE), make_trade(at=START, price=4)]):
+    found: list[Quote | Trade] = [ticker, make_quote(bid=10 * ONE, ask=11 * ONE), make_trade(at=START, price=4)]
+    for records in permutations(found):
         assert prices(record_of(*records)) == (10, 11, 4)
 
 
@@ -138,7 +139,7 @@ def test_without_sequence_the_later_of_two_messages_of_one_time_counts() -> None
     ],
 )
 def test_change_is_the_venues_else_derived_where_last_and_open_are_given(
-    fields: dict[str, int], change: int | None, percent: int | None
+    fields: dict[str, Any], change: int | None, percent: int | None
 ) -> None:
     record = record_of(make_quote(channel="ticker", **fields), make_trade(at=START + 1, price=50))
     assert (record.change_24h, record.change_percent_24h) == (change, percent)

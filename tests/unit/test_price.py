@@ -107,8 +107,8 @@ def test_reader_that_lets_go_of_what_is_not_newer_ends_with_the_record_that_take
 
 @pytest.mark.parametrize(("bid", "ask", "mid"), [(1, 2, 2), (2, 3, 2), (10, 20, 15), (None, 2, None), (1, None, None)])
 def test_mid_is_between_bid_and_ask_where_there_are_both(bid: int | None, ask: int | None, mid: int | None) -> None:
-    points = (None if price is None else PricePoint(price, None, SOURCE) for price in (bid, ask))
-    assert RECORD._replace(**dict(zip(("bid", "ask"), points, strict=True))).mid == mid
+    one, other = (None if price is None else PricePoint(price, None, SOURCE) for price in (bid, ask))
+    assert RECORD._replace(bid=one, ask=other).mid == mid
 
 
 def test_event_time_is_the_receive_time_where_the_venue_gives_none() -> None:

@@ -72,8 +72,8 @@ def test_old_trades_and_marks_tell_nothing_and_store_nothing() -> None:
     runs = runner()
     runs.batch([make_trade(2)])
     before = dict(runs.tables["prices"])
-    marks = [TimeMark(INSTRUMENT, START + 5), GapMark(INSTRUMENT, START, START + 5)]
-    effects = runs.batch([make_trade(1), make_trade(2), *marks])
+    marks: list[Record] = [TimeMark(INSTRUMENT, START + 5), GapMark(INSTRUMENT, START, START + 5)]
+    effects = runs.batch([*marks, make_trade(1), make_trade(2)])
     assert (effects.outputs, runs.tables["prices"]) == ([], before)
 
 
@@ -110,7 +110,9 @@ def test_nothing_stored_is_nothing_said() -> None:
 
 
 def test_what_a_quote_says_is_stored_to_its_last_field() -> None:
-    full = Quote(INSTRUMENT, "ticker", 5, *range(1, 14), START, START + 1, START + 2)
+    figures: dict[str, Any] = {name: number for number, name in enumerate(Quote._fields[3:16], start=1)}
+    full = make_quote(channel="ticker", sequence=5, exchange_time=START - 5, published_at=START + 5, **figures)
+    assert None not in full
     state = Statements()
     state.take(statement_of(full, (QUOTES.name, 0, 9)))
     assert decode_statements(encode_statements(state), INSTRUMENT, (QUOTES.name, 0)).by_channel["ticker"].quote == full
@@ -120,7 +122,7 @@ class Step(NamedTuple):
     """Read so many records of a topic; then perhaps commit; then perhaps crash, with only these keys stored of the commit."""
 
     topic: str
-    count: int
+    most: int
     commits: bool
     stored: frozenset[str] | None
 
@@ -141,7 +143,7 @@ def worked_through(logs: Mapping[str, Sequence[Record]], steps: Iterable[Step]) 
     rest = [Step(topic, len(log), True, None) for topic, log in logs.items()]
     for step in (*steps, *rest):
         before, begin = dict(runs.tables["prices"]), runs.offsets[step.topic]
-        runs.take_in(logs[step.topic][begin : begin + step.count], step.topic)
+        runs.take_in(logs[step.topic][begin : begin + step.most], step.topic)
         if step.commits:
             effects.append(runs.commit())
         if step.stored is not None:
