@@ -18,10 +18,12 @@ import fastavro
 from market.candle import Candle, TradePoint
 from market.candle_series import ClosedCandle, OpenCandle, SeriesState
 from market.gaps import Gap, KnownGaps
+from market.latest_price import Statement, Statements
 from market.price_change import PriceState
+from market.quote import Quote
 from market.seen_trades import SeenTrades
 from processors.encoding import Encoders, encoders, plain
-from processors.state_schemas import CLOSED_CANDLE, PRICE_STATE, SERIES_STATE
+from processors.state_schemas import CLOSED_CANDLE, PRICE_STATE, SERIES_STATE, STATEMENTS
 
 VERSION = 2
 
@@ -103,6 +105,26 @@ def decode_price(data: bytes | None) -> PriceState:
     offset, values = _read(PRICE_STATE, data)
     time, sequence = values.pop("order_time"), values.pop("order_sequence")
     return PriceState(offset, None if time is None else (time, sequence), **values)
+
+
+def encode_statements(statements: Statements) -> bytes:
+    """Bytes of what the channels of one topic say of an instrument."""
+    said = [
+        one.quote._asdict() | {"offset": one.offset, "tells_book": one.tells_book} for one in statements.by_channel.values()
+    ]
+    return _head(statements.applied_offset) + plain.encode_state(STATEMENTS, {"said": said})
+
+
+def decode_statements(data: bytes | None, instrument: str, source: tuple[str, int]) -> Statements:
+    """What the channels of one topic say of an instrument, nothing of none; `source` is topic and partition."""
+    if data is None:
+        return Statements()
+    offset, values = _read(STATEMENTS, data)
+    by_channel = {}
+    for said in values["said"]:
+        place, tells_book = said.pop("offset"), said.pop("tells_book")
+        by_channel[said["channel"]] = Statement(Quote(instrument=instrument, **said), tells_book, *source, place)
+    return Statements(offset, by_channel)
 
 
 def _head(offset: int) -> bytes:

@@ -74,3 +74,38 @@ PRICE_STATE = parse(
         )
     )
 )
+
+_MAYBE_PRICE, _MAYBE_LONG = ["null", _PRICE], ["null", "long"]
+
+STATEMENTS = parse(
+    json.dumps(
+        _record(
+            "Statements",
+            said=_array(
+                _record(
+                    "Statement",
+                    offset="long",
+                    tells_book="boolean",
+                    channel="string",
+                    sequence=_MAYBE_LONG,
+                    bid=_MAYBE_PRICE,
+                    bid_size=_MAYBE_PRICE,
+                    ask=_MAYBE_PRICE,
+                    ask_size=_MAYBE_PRICE,
+                    last=_MAYBE_PRICE,
+                    last_size=_MAYBE_PRICE,
+                    open_24h=_MAYBE_PRICE,
+                    high_24h=_MAYBE_PRICE,
+                    low_24h=_MAYBE_PRICE,
+                    volume_24h=_MAYBE_PRICE,
+                    amount_24h=["null", _AMOUNT],
+                    change_24h=_MAYBE_PRICE,
+                    change_percent_24h=_MAYBE_PRICE,
+                    exchange_time=_MAYBE_LONG,
+                    received_at="long",
+                    published_at=_MAYBE_LONG,
+                )
+            ),
+        )
+    )
+)

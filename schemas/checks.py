@@ -12,6 +12,7 @@ from market.depth import Depth, check_depth
 from market.derived import check_candle, check_price_change
 from market.errors import DataValidationError
 from market.feed_status import FeedStatus, check_status
+from market.price import PriceRecord, check_price
 from market.price_change import PriceChangedEvent
 from market.quality import MAX_CLOCK_SKEW
 from market.quote import Kline, Quote
@@ -58,5 +59,7 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
             check_candle(record)
         case PriceChangedEvent():
             check_price_change(record)
+        case PriceRecord():
+            check_price(record)
         case FeedStatus():
             check_status(record)

@@ -11,6 +11,7 @@ from market.candle import CandleEvent
 from market.dead_letter import DeadLetter
 from market.depth import Depth
 from market.feed_status import FeedStatus
+from market.price import PriceRecord
 from market.price_change import PriceChangedEvent
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
@@ -101,6 +102,7 @@ CANDLES = Topic(
     compacted=True,
 )
 PRICE_CHANGES = Topic("md.price-changes", (PriceChangedEvent,), _instrument, "Price changes, throttled", 7 * _DAY)
+PRICES = Topic("md.prices", (PriceRecord,), _instrument, "Latest prices, each with its source", -1, compacted=True)
 DEAD_LETTERS = Topic(
     "dlq",
     (DeadLetter,),
@@ -125,5 +127,5 @@ def changelog(application: str, table: str) -> Topic:
 
 
 TOPICS: Mapping[str, Topic] = {
-    topic.name: topic for topic in (TRADES, QUOTES, KLINES, DEPTH, BOOKS, STATUS, CANDLES, PRICE_CHANGES, DEAD_LETTERS)
+    topic.name: topic for topic in (TRADES, QUOTES, KLINES, DEPTH, BOOKS, STATUS, CANDLES, PRICE_CHANGES, PRICES, DEAD_LETTERS)
 }

@@ -25,6 +25,7 @@ from schemas.topics import TOPICS
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 from tests.gateway_parts import make_candle, make_quote
 from tests.ingest_parts import IDS
+from tests.price_parts import make_price
 
 CODEC = Codec(IDS, lambda _id: None)
 STATUS = FeedStatus("binance", "trade", INSTRUMENT, FeedState.LIVE, "", START)
@@ -45,6 +46,7 @@ SOUND: list[tuple[str, Record]] = [
     ("md.status", STATUS),
     ("md.candles", make_candle()),
     ("md.price-changes", CHANGE),
+    ("md.prices", make_price()),
 ]
 
 
@@ -99,6 +101,7 @@ def test_no_topic_carries_what_belongs_to_another(topic: str, record: Record) ->
         ("md.status", STATUS._replace(published_at=START * 1000), "published_at"),
         ("md.candles", make_candle()._replace(close_time=START + 2 * MINUTE), "close_time"),
         ("md.price-changes", CHANGE._replace(change=1), "change"),
+        ("md.prices", make_price()._replace(open_24h=-1), "open_24h"),
     ],
 )
 def test_nonsense_is_refused_with_the_name_of_the_field(topic: str, record: Record, field: str) -> None:
