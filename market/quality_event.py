@@ -43,7 +43,7 @@ class Severity(StrEnum):
 
 
 class QualityEvent(NamedTuple):
-    """A rule was broken `count` times since its last event (or is kept again: INFO); the rest tells of the last time.
+    """A rule was broken `occurrences` times since its last event (or is kept again: INFO); the rest tells of the last time.
 
     `field` names the figure at fault, None where the whole record is; `observed` is what it was and `expected` what it should
     be or the limit it passed, both at scale 24 (times and durations in microseconds, as whole numbers). `interval` and
@@ -57,7 +57,7 @@ class QualityEvent(NamedTuple):
     field: str | None
     observed: int | None
     expected: int | None
-    count: int
+    occurrences: int
     detail: str
     event_time: int
     received_at: int
@@ -87,7 +87,7 @@ def check_quality_event(event: QualityEvent) -> QualityEvent:
     for field in ("observed", "expected"):
         if (figure := getattr(event, field)) is not None:
             check_figure(figure, field=field, precision=AMOUNT_PRECISION)
-    check_count(event.count, field="count")
+    check_count(event.occurrences, field="occurrences")
     if len(event.detail) > LONGEST_DETAIL:
         raise DataValidationError("too_long", f"detail: has more than {LONGEST_DETAIL} characters", field="detail")
     for field in ("event_time", "received_at", "open_time"):

@@ -126,7 +126,7 @@ def test_no_topic_carries_what_belongs_to_another(topic: str, record: Record) ->
         ("md.quality", EVENT._replace(interval="m" * 300), "interval"),
         ("md.quality", EVENT._replace(detail="d" * 501), "detail"),
         ("md.quality", EVENT._replace(open_time=START // 1000), "open_time"),
-        ("md.quality", EVENT._replace(count=0), "count"),
+        ("md.quality", EVENT._replace(occurrences=0), "occurrences"),
         ("md.quality", EVENT._replace(source_offset=-1), "source_offset"),
         ("md.quality", SCORE._replace(open_time=START + 1), "open_time"),
         ("md.quality", SCORE._replace(counts={"LUNAR": 1}), "counts"),
