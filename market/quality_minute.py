@@ -29,7 +29,7 @@ class QualityMinute:
 
     def fault(self, begin: int, end: int) -> None:
         """The seconds from `begin` up to, and without, `end` are faulty, as far as they lie in this minute."""
-        if self.open_time is None:
+        if self.open_time is None or begin >= end:
             return
         first = max(begin - self.open_time, 0) // _SECOND
         last = (min(end - self.open_time, MINUTE.micros) - 1) // _SECOND
