@@ -58,16 +58,15 @@ def test_worker_killed_again_and_again_tells_what_the_rules_tell(cluster: Cluste
     trades, tops = stream(9, 4_000), quotes(2_000)
     worker = start("process", "-c", config)
     for part in range(4):
-        cluster.publish(TRADES.name, trades[part::4] if part == 3 else trades[part * 1_000 : (part + 1) * 1_000])
-        cluster.publish(QUOTES.name, tops[part * 500 : (part + 1) * 500])
+        for topic, records in ((TRADES.name, trades), (QUOTES.name, tops)):
+            cluster.publish(topic, records[part * len(records) // 4 : (part + 1) * len(records) // 4])
         seen = len(cluster.read("md.quality"))
         wait_for(lambda seen=seen: len(cluster.read("md.quality")) > seen, "the worker to be at work")  # type: ignore[misc]
         worker.kill()
         worker.start()
-    bad = make_trade(9, at=START, instrument=INSTRUMENTS[0])._replace(price=0)
     wait_for(lambda: all_committed(cluster), "all offsets to be committed", timeout=60, every=0.5)
     expected = by_the_rules(cluster)
-    cluster.publish(TRADES.name, [bad])
+    cluster.publish(TRADES.name, [make_trade(9, instrument=INSTRUMENTS[0])._replace(price=0)])
     wait_for(lambda: all_committed(cluster), "all offsets to be committed", timeout=60, every=0.5)
     assert worker.terminate() == 0
 
