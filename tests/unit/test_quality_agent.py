@@ -153,6 +153,8 @@ def test_the_same_records_tell_the_same_however_they_are_cut_and_whatever_crashe
         elif what != "fold":
             parts.crash(published=what != "crash", again=again)
     parts.finish()
+    parts.crash(published=False, again=1_000)  # all of it is read again
+    parts.finish()
 
     expected = {identity(record): record for record in whole.told()}
     assert len(expected) == len(whole.told()), "an identity names two records"
