@@ -13,6 +13,13 @@ REPLAYED = Counter(
     registry=REGISTRY,
 )
 
+QUALITY_FINDINGS = Counter(
+    "tapeline_quality_findings",
+    "How often records broke a rule of data quality (INFO: kept it again), as published in events.",
+    ["rule", "severity"],
+    registry=REGISTRY,
+)
+
 COMMIT_SECONDS = Histogram(
     "tapeline_commit_seconds",
     "Time of a commit: from the first output sent to the source offsets acknowledged.",

@@ -20,10 +20,16 @@ from market.candle_series import ClosedCandle, OpenCandle, SeriesState
 from market.gaps import Gap, KnownGaps
 from market.latest_price import Statement, Statements
 from market.price_change import PriceState
+from market.quality_event import QualityEvent, QualityRule, Severity
+from market.quality_minute import QualityMinute
+from market.quality_monitor import QualityState
+from market.quality_telling import Told
 from market.quote import Quote
+from market.rules.silence import Silence
+from market.rules.times import Place
 from market.seen_trades import SeenTrades
 from processors.encoding import Encoders, encoders, plain
-from processors.state_schemas import CLOSED_CANDLE, PRICE_STATE, SERIES_STATE, STATEMENTS
+from processors.state_schemas import CLOSED_CANDLE, PRICE_STATE, QUALITY_STATE, SERIES_STATE, STATEMENTS
 
 VERSION = 2
 
@@ -127,6 +133,52 @@ def decode_statements(data: bytes | None, instrument: str, source: tuple[str, in
     return Statements(offset, by_channel)
 
 
+def encode_quality(state: QualityState) -> bytes:
+    """Bytes of what is remembered of an instrument's quality in a topic."""
+    seen, silence, minute = state.seen, state.silence, state.minute
+    body = plain.encode_state(
+        QUALITY_STATE,
+        {
+            "latest": state.latest,
+            "clock": state.clock,
+            "last": {channel: place._asdict() for channel, place in state.last.items()},
+            "last_id": seen.last,
+            "floor_id": seen.floor,
+            "holes": [{"first": first, "last": last} for first, last in seen.holes],
+            "hashes": seen.hashes,
+            "prices": state.prices,
+            "heard_at": silence.heard_at,
+            "is_stale": silence.is_stale,
+            "gap_until": state.gap_until,
+            "open_time": minute.open_time,
+            "records": minute.records,
+            "counts": minute.counts,
+            "faulty": minute.faulty,
+            "told": {rule: {"at": one.at, "held": one.held and one.held._asdict()} for rule, one in state.told.items()},
+        },
+    )
+    return _head(state.applied_offset) + body
+
+
+def decode_quality(data: bytes | None) -> QualityState:
+    """What is remembered of an instrument's quality in a topic; the empty state of none."""
+    if data is None:
+        return QualityState()
+    offset, values = _read(QUALITY_STATE, data)
+    return QualityState(
+        offset,
+        values["latest"],
+        values["clock"],
+        {channel: Place(**place) for channel, place in values["last"].items()},
+        SeenTrades(values["last_id"], values["floor_id"], _ranges(values["holes"]), values["hashes"]),
+        values["prices"],
+        Silence(values["heard_at"], values["is_stale"]),
+        values["gap_until"],
+        QualityMinute(values["open_time"], values["records"], values["counts"], values["faulty"]),
+        {rule: Told(told["at"], _held_from(told["held"])) for rule, told in values["told"].items()},
+    )
+
+
 def _head(offset: int) -> bytes:
     return _HEAD.pack(VERSION, offset)
 
@@ -138,6 +190,12 @@ def _read(schema: Any, data: bytes) -> tuple[int, Any]:
 
 def _ranges(values: list[dict[str, int]]) -> list[tuple[int, int]]:
     return [(value["first"], value["last"]) for value in values]
+
+
+def _held_from(values: dict[str, Any] | None) -> QualityEvent | None:
+    if values is None:
+        return None
+    return QualityEvent(**{**values, "rule": QualityRule(values["rule"]), "severity": Severity(values["severity"])})
 
 
 def _candle_from(values: dict[str, Any]) -> Candle:

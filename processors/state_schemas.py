@@ -56,6 +56,51 @@ SERIES_STATE = parse(
     )
 )
 
+_TIME = ["null", "long"]
+_FIGURE = ["null", _AMOUNT]
+_HELD = _record(
+    "Held",
+    instrument="string",
+    rule="string",
+    severity="string",
+    field=["null", "string"],
+    observed=_FIGURE,
+    expected=_FIGURE,
+    occurrences="int",
+    detail="string",
+    event_time="long",
+    received_at="long",
+    interval=["null", "string"],
+    open_time=_TIME,
+    source_topic="string",
+    source_partition="int",
+    source_offset="long",
+)
+
+QUALITY_STATE = parse(
+    json.dumps(
+        _record(
+            "QualityState",
+            latest="long",
+            clock="long",
+            last={"type": "map", "values": _record("Place", event_time="long", sequence="long")},
+            last_id="long",
+            floor_id="long",
+            holes=_array(_RANGE),
+            hashes=_array("long"),
+            prices=_array(_PRICE),
+            heard_at="long",
+            is_stale="boolean",
+            gap_until="long",
+            open_time=_TIME,
+            records="long",
+            counts={"type": "map", "values": "int"},
+            faulty="long",
+            told={"type": "map", "values": _record("Told", at="long", held=["null", _HELD])},
+        )
+    )
+)
+
 CLOSED_CANDLE = parse(json.dumps(_record("ClosedCandle", candle=_CANDLE, revision="int", complete="boolean", gap="boolean")))
 
 PRICE_STATE = parse(

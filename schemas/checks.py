@@ -15,6 +15,8 @@ from market.feed_status import FeedStatus, check_status
 from market.price import PriceRecord, check_price
 from market.price_change import PriceChangedEvent
 from market.quality import MAX_CLOCK_SKEW
+from market.quality_event import QualityEvent, check_quality_event
+from market.quality_score import QualityScore, check_quality_score
 from market.quote import Kline, Quote
 from market.stated import check_kline, check_quote
 from market.trade import GapMark, TimeMark, Trade, check_mark, check_trade
@@ -27,7 +29,7 @@ def check_carried(
 ) -> Record:
     """Return a record unchanged that a topic may hold under this key; `max_skew` as ingest grants exchanges' clocks.
 
-    With `appended_at`, the broker's time (microseconds), no receive time and no mark in the trade stream may be later than
+    With `appended_at`, the broker's time (microseconds), no receive time of a trade or quote and no mark may be later than
     `max_skew` after it; an exchange's time may be later than the receive time by `max_skew` in turn.
 
     Raises DataValidationError naming what is wrong, KeyError when the topic is none of ours.
@@ -48,7 +50,7 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
         case TimeMark() | GapMark():
             check_mark(record, not_after=not_after)
         case Quote():
-            check_quote(record, max_skew=max_skew)
+            check_quote(record, max_skew=max_skew, not_after=not_after)
         case Kline():
             check_kline(record, max_skew=max_skew)
         case Depth():
@@ -61,5 +63,9 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
             check_price_change(record)
         case PriceRecord():
             check_price(record)
+        case QualityEvent():
+            check_quality_event(record)
+        case QualityScore():
+            check_quality_score(record)
         case FeedStatus():
             check_status(record)

@@ -26,6 +26,8 @@ from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
 from market.price import POINTS, PricePoint, PriceRecord, PriceSource
 from market.price_change import PriceChangedEvent
+from market.quality_event import QualityEvent, QualityRule, Severity
+from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
 
@@ -40,6 +42,8 @@ Record = (
     | CandleEvent
     | PriceChangedEvent
     | PriceRecord
+    | QualityEvent
+    | QualityScore
     | FeedStatus
     | DeadLetter
 )
@@ -55,6 +59,8 @@ RECORD_FILES: Mapping[type[Record], str] = {
     CandleEvent: "candle",
     PriceChangedEvent: "price_changed",
     PriceRecord: "price",
+    QualityEvent: "quality_event",
+    QualityScore: "quality_score",
     FeedStatus: "feed_status",
     DeadLetter: "dead_letter",
 }
@@ -92,6 +98,7 @@ READ_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
     BookTop: {"state": BookState, "bids": _levels, "asks": _levels},
     CandleEvent: {"kind": CandleEventKind},
     PriceRecord: {**dict.fromkeys(POINTS, _point), "source_24h": _source},
+    QualityEvent: {"rule": QualityRule, "severity": Severity},
     FeedStatus: {"state": FeedState},
 }
 """Fields that are more than what Avro reads, and how they are made of it."""
