@@ -27,7 +27,7 @@ from processors.transport.thread import Pace
 from runtime.kafka import producer_options, ssl_context
 from runtime.settings import Settings
 from schemas.codec import Codec
-from schemas.topics import CANDLES, DEAD_LETTERS, PRICE_CHANGES, TRADES, Topic
+from schemas.topics import DEAD_LETTERS
 
 OFFSET_SECONDS = 0.25
 """Time between commits of source offsets: how much is read again, and skipped, after a crash."""
@@ -53,9 +53,6 @@ LINGER_SECONDS = 0.0005
 
 STEADY, SWIFT = Pace(10, 100_000), Pace(3, 100_000)
 """How the fetch is paced where results are published at an interval, and where they are at once."""
-
-TOPICS: tuple[Topic, ...] = (TRADES, CANDLES, PRICE_CHANGES, DEAD_LETTERS)
-"""What the agents read and write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +106,9 @@ def build_worker(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable
         ways = Ways(codec, partitions, Deliveries(producer, fence, on_failing), fence, clock)
         tables = {table: _add_table(app, table, settings, hooks) for table in computation.tables}
         loops.append(BatchLoop(name, computation, tables, ways, _loop_settings(settings), hooks.loop))
-        source = app.topic(
-            computation.source.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
-        )
-        app.agent(source, name=name, concurrency=1)(_agent(loops[-1]))
+        names = [topic.name for topic in computation.sources]
+        sources = app.topic(*names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+        app.agent(sources, name=name, concurrency=1)(_agent(loops[-1]))
     app.finalize()
     return Worker(app, tuple(loops))
 
@@ -125,7 +121,7 @@ def _agent(loop: BatchLoop) -> Any:
 
 
 def _set_up_transport(settings: Settings, computations: dict[str, Computation], hooks: Hooks) -> None:
-    Transport.readers = dict(Counter(computation.source.name for computation in computations.values()))
+    Transport.readers = dict(Counter(topic.name for computation in computations.values() for topic in computation.sources))
     Transport.has_views = views.install(Transport.readers)
     Transport.busy = STEADY if settings.processors.commit_interval_seconds else SWIFT
     Transport.on_expired = settings.processors.worker.on_expired

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from market.errors import DataValidationError
-from market.trade import TradeStreamRecord
 from schemas.checks import check_carried
 from schemas.codec import Codec
+from schemas.records import Record
 
 Row = tuple[int, int, bytes | None, bytes | None]
 """The fields of a `RawRecord`, without their names."""
@@ -26,15 +26,16 @@ class RawRecord(NamedTuple):
 
 
 class SourceRecord(NamedTuple):
-    """A decoded record of the trade stream, with the raw one it came from."""
+    """A decoded record, with the raw one it came from."""
 
-    record: TradeStreamRecord
+    record: Record
     raw: RawRecord
 
 
 class Refusal(NamedTuple):
-    """A record that cannot be taken in, and why; becomes a dead letter."""
+    """A record of a topic that cannot be taken in, and why; becomes a dead letter."""
 
+    topic: str
     raw: RawRecord
     reason: str
     error: str
@@ -80,7 +81,7 @@ class Batch:
                 try:
                     decoded.append(decode_record(self.topic, raw, codec, max_skew))
                 except DataValidationError as error:
-                    refusals.append(Refusal(raw, error.reason, str(error), error.field))
+                    refusals.append(Refusal(self.topic, raw, error.reason, str(error), error.field))
             self._decoded = decoded, refusals
         return self._decoded
 
@@ -99,7 +100,6 @@ class Batch:
 
 
 def decode_record(topic: str, raw: RawRecord, codec: Codec, max_skew: int) -> SourceRecord:
-    """A record of the trade stream by all rules. Raises DataValidationError, or SchemaNotLearnt."""
+    """A record of a topic by all rules. Raises DataValidationError, or SchemaNotLearnt."""
     record = codec.decode_learnt(raw.value)
-    found = check_carried(topic, raw.key, record, max_skew=max_skew, appended_at=raw.timestamp_ms * 1000)
-    return SourceRecord(cast("TradeStreamRecord", found), raw)
+    return SourceRecord(check_carried(topic, raw.key, record, max_skew=max_skew, appended_at=raw.timestamp_ms * 1000), raw)

@@ -25,7 +25,6 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
-from processors.batch import Batch
 from processors.computation import Effects, Fold
 from processors.fence import Superseded
 from processors.outputs import Message, dead_letter, message_of
@@ -49,12 +48,16 @@ MOST_COMMITS = 64
 
 @dataclass(eq=False, slots=True)
 class Share:
-    """One partition in one generation of the group."""
+    """One partition, that of the same number of each source, in one generation of the group.
 
-    batch: Batch
+    `last`: last offset folded, by topic.
+    """
+
+    partition: int
+    generation: int
     fold: Fold
     views: Mapping[str, TableView]
-    last: int | None = None
+    last: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True)
@@ -166,7 +169,7 @@ class Commits:
         letters = [
             message_of(
                 DEAD_LETTERS,
-                dead_letter(share.batch.topic, share.batch.partition, refusal, now),
+                dead_letter(share.partition, refusal, now),
                 self._ways.codec,
                 self._ways.partitions,
             )
@@ -208,22 +211,20 @@ class Commits:
             for event in commit.events:
                 await self._stream.ack(event)
             self._hooks.on_commit(time.monotonic() - commit.began)
-            for share, brought in commit.effects:
-                self._hooks.on_effects(self._name, share.batch.topic, brought)
+            for _, brought in commit.effects:
+                self._hooks.on_effects(self._name, brought)
 
     async def _write(self, name: str, found: list[tuple[Share, Writes]], generation: int) -> None:
         """Write one table: into its changelog, then into its store."""
         table = self._tables[name]
         changelog = table.changelog_topic_name
         messages = [
-            Message(changelog, share.batch.partition, key.encode(), value)
-            for share, writes in found
-            for key, value in writes.items()
+            Message(changelog, share.partition, key.encode(), value) for share, writes in found for key, value in writes.items()
         ]
         offsets = await self._ways.deliveries.send(messages, generation)
         self._ways.fence.check(generation)
         for share, writes in found:
-            partition = share.batch.partition
+            partition = share.partition
             if writes:
                 encoded = ((key.encode(), value) for key, value in writes.items())
                 table.write(partition, encoded, offsets.get((changelog, partition)))

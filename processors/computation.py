@@ -28,8 +28,9 @@ class Table(Protocol):
 class Effects:
     """What was brought about since the last commit, besides what was put into tables.
 
-    `trades` counts the trades read, repeated ones too; `counts` says what became of the records. `candles` counts the candle
-    events among the outputs by interval and kind; `received_at` is the latest receive time in them, 0 if there are none.
+    `trades` counts the trades read, repeated ones too; `counts` says what became of the trade stream's records. `candles`
+    counts the candle events among the outputs by interval and kind; `received_at` is the latest receive time in them, 0 if
+    there are none.
     """
 
     outputs: list[Message] = field(default_factory=list)
@@ -42,12 +43,11 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What one partition's fold works with.
+    """What the fold of one partition of each source works with.
 
     `partitions` is the configured count of topics partitioned by instrument. `compiled`: use compiled code where it was built.
     """
 
-    topic: str
     partition: int
     tables: Mapping[str, Table]
     codec: Codec
@@ -57,16 +57,18 @@ class Scope:
 
 
 class Fold(Protocol):
-    """The work on one partition for as long as this worker has it.
+    """The work on one partition, that of the same number of each source, for as long as this worker has it.
 
     What it holds in memory between commits is a function of the tables and the records since: deterministic, however they are
     cut into batches and commits, but for which UPDATEs of candles come out. A record folded before is known by its offset
     and changes nothing, so a batch may be folded again from its beginning after an exception.
+
+    Within a partition of one topic the order is given, between topics it is not. So a value that is stored reflects one topic
+    only, and begins with that topic's offset.
     """
 
-    @property
-    def known(self) -> int:
-        """Highest offset that the stored values met so far had taken in before (-1: none)."""
+    def known(self, topic: str) -> int:
+        """Highest offset of a source that the stored values met so far had taken in before (-1: none)."""
 
     def fold(self, batch: Batch) -> None:
         """Take in a batch. Raises SchemaNotLearnt when the registry must be asked first."""
@@ -76,14 +78,18 @@ class Fold(Protocol):
 
 
 class Computation(Protocol):
-    """One computation over one topic.
+    """One computation over one topic or several, all of them partitioned by instrument.
 
     `tables` are written in this order, each acknowledged before the next: a table that gates replays by offset comes last.
     """
 
     @property
-    def source(self) -> Topic:
-        """The topic it reads."""
+    def sources(self) -> Sequence[Topic]:
+        """The topics it reads."""
+
+    @property
+    def outputs(self) -> Sequence[Topic]:
+        """The topics it writes, besides that of dead letters."""
 
     @property
     def tables(self) -> Sequence[str]:

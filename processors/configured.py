@@ -9,7 +9,7 @@ import processors.agents
 from processors.computation import Computation
 from runtime.errors import ConfigurationError, Problem
 from runtime.settings import Settings
-from schemas.topics import Topic, changelog
+from schemas.topics import DEAD_LETTERS, Topic, changelog
 
 
 def agent_names() -> list[str]:
@@ -29,6 +29,18 @@ def load_computations(settings: Settings) -> dict[str, Computation]:
         name: importlib.import_module(f"processors.agents.{name}").build(settings.processors)
         for name in settings.processors.agents
     }
+
+
+def stream_topics(settings: Settings) -> list[Topic]:
+    """Topics that the configured computations read and write."""
+    computations = load_computations(settings).values()
+    found = (topic for computation in computations for topic in (*computation.sources, *computation.outputs))
+    return [*dict.fromkeys(found), DEAD_LETTERS]
+
+
+def source_names(settings: Settings) -> frozenset[str]:
+    """Names of the topics that the configured computations read."""
+    return frozenset(topic.name for computation in load_computations(settings).values() for topic in computation.sources)
 
 
 def state_topics(settings: Settings) -> list[Topic]:

@@ -74,7 +74,7 @@ class BatchLoop:
         while True:
             await asyncio.sleep(TIDY_SECONDS)
             is_current = self._ways.fence.is_current
-            self._shares = {number: share for number, share in self._shares.items() if is_current(share.batch.generation)}
+            self._shares = {number: share for number, share in self._shares.items() if is_current(share.generation)}
             self._commits.drop_superseded()
 
     async def _take_in(self, event: Any) -> None:
@@ -87,7 +87,7 @@ class BatchLoop:
         if not self._ways.fence.is_current(batch.generation):
             return  # taken away while the registry was waited for
         if batch.end is not None:
-            check_known(batch.topic, batch.partition, share.fold.known, batch.end)
+            check_known(batch.topic, batch.partition, share.fold.known(batch.topic), batch.end)
         self._hooks.on_batch(self._name, batch)
         batch.done()
         self._commits.add(event, share)
@@ -95,29 +95,29 @@ class BatchLoop:
 
     def _share_of(self, batch: Batch) -> Share:
         share = self._shares.get(batch.partition)
-        if share is None or share.batch.generation != batch.generation:
-            share = self._shares[batch.partition] = self._open(batch)
+        if share is None or share.generation != batch.generation:
+            share = self._shares[batch.partition] = self._open(batch.partition, batch.generation)
         return share
 
-    def _open(self, batch: Batch) -> Share:
+    def _open(self, partition: int, generation: int) -> Share:
         def view(table: StoredTable) -> TableView:
-            return TableView(lambda key: table.read(batch.partition, key))
+            return TableView(lambda key: table.read(partition, key))
 
         views = {name: view(table) for name, table in self._tables.items()}
         settings = self._settings
         ways = self._ways
-        scope = Scope(batch.topic, batch.partition, views, ways.codec, ways.partitions, settings.max_skew, settings.compiled)
-        return Share(batch, self._computation.open(scope), views)
+        scope = Scope(partition, views, ways.codec, ways.partitions, settings.max_skew, settings.compiled)
+        return Share(partition, generation, self._computation.open(scope), views)
 
     @staticmethod
     def _check_follows(share: Share, batch: Batch) -> None:
         """Raise BatchMissing unless the batch delivered before this one was folded here."""
-        if batch.previous != share.last:
+        last = share.last.get(batch.topic)
+        if batch.previous != last:
             raise BatchMissing(
-                f"{batch.topic}[{batch.partition}]: "
-                f"the batch at {batch.first_offset} follows {batch.previous}, not {share.last}"
+                f"{batch.topic}[{batch.partition}]: the batch at {batch.first_offset} follows {batch.previous}, not {last}"
             )
-        share.last = batch.last_offset
+        share.last[batch.topic] = batch.last_offset
 
     async def _fold(self, share: Share, batch: Batch) -> None:
         codec = self._ways.codec

@@ -28,11 +28,11 @@ def message_of(topic: Topic, record: Record, codec: Codec, partitions: int) -> M
     return Message(topic.name, partition, key, codec.encode(topic.name, record))
 
 
-def dead_letter(source: str, partition: int, refusal: Refusal, now: int) -> DeadLetter:
-    """The dead letter of a refused record of `source`, cut to what the topic takes; `now` in microseconds."""
+def dead_letter(partition: int, refusal: Refusal, now: int) -> DeadLetter:
+    """The dead letter of a refused record, cut to what the topic takes; `now` in microseconds."""
     raw = refusal.raw
     letter = DeadLetter(
-        source=source,
+        source=refusal.topic,
         source_partition=partition,
         source_offset=raw.offset,
         stage="processors",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from confluent_kafka import KafkaException
 
 from processors.metrics import RECOVERY_REMAINING
-from processors.watchdog import Position, Watchdog
+from processors.watchdog import Place, Position, Watchdog
 from runtime import metrics
 from runtime.health import Health
 
@@ -30,21 +30,21 @@ class WorkerFailed(Exception):
 class Probe:
     """Turns readiness false while the broker does not answer or tables are rebuilt, and notices a stall.
 
-    `positions` asks the broker for those of this worker's partitions of `topic`; it may block.
+    `positions` asks the broker for those of this worker's partitions of `topics`; it may block.
     """
 
     app: Any
-    topic: str
+    topics: Collection[str]
     health: Health
     watchdog: Watchdog
     recovery_watchdog: Watchdog
-    positions: Callable[[list[int]], Mapping[int, Position]]
+    positions: Callable[[list[Place]], Mapping[Place, Position]]
     clock: Callable[[], float] = time.monotonic
-    _shown: set[int] = field(default_factory=set)
+    _shown: set[Place] = field(default_factory=set)
 
     async def look(self) -> None:
         """Look once. Raises WorkerFailed when a partition is stalled."""
-        mine = sorted(tp.partition for tp in self.app.consumer.assignment() if tp.topic == self.topic)
+        mine = sorted(Place(*tp) for tp in self.app.consumer.assignment() if tp.topic in self.topics)
         left, is_recovering = self._look_at_tables(), self.app.tables.recovery.in_recovery
         try:
             positions = await asyncio.to_thread(self.positions, mine)
@@ -63,12 +63,11 @@ class Probe:
         if WAITED_FOR & self.health.reasons().keys():
             self.watchdog.excuse()
         elif stalled := self.watchdog.stalled(positions, self.clock()):
-            raise WorkerFailed(
-                f"partitions {stalled} of {self.topic} have records waiting and have not moved: ending to be restarted"
-            )
+            names = ", ".join(map(str, stalled))
+            raise WorkerFailed(f"{names}: records are waiting and the position has not moved: ending to be restarted")
 
     def _check_recovery(self, left: int) -> None:
-        if self.recovery_watchdog.stalled({0: Position(-left, -left, 0)}, self.clock()):
+        if self.recovery_watchdog.stalled({Place("", 0): Position(-left, -left, 0)}, self.clock()):
             raise WorkerFailed(f"of {left:,} changelog records left to read none has come for long: ending to be restarted")
 
     def _look_at_tables(self) -> int:
@@ -85,11 +84,11 @@ class Probe:
             self.health.not_ready("tables", "partitions are being shared out or their tables rebuilt")
         return left.total()
 
-    def _show_lag(self, positions: Mapping[int, Position]) -> None:
-        for partition in self._shown - positions.keys():
-            metrics.CONSUMER_LAG.remove(self.topic, partition)  # another worker's now, which shows it
-        for partition, position in positions.items():
-            metrics.CONSUMER_LAG.labels(self.topic, partition).set(position.lag)
+    def _show_lag(self, positions: Mapping[Place, Position]) -> None:
+        for place in self._shown - positions.keys():
+            metrics.CONSUMER_LAG.remove(*place)  # another worker's now, which shows it
+        for place, position in positions.items():
+            metrics.CONSUMER_LAG.labels(*place).set(position.lag)
         self._shown = set(positions)
 
 

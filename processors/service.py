@@ -16,10 +16,10 @@ from faust.exceptions import ConsistencyError
 
 from market.candle import CandleEvent
 from market.candle_series import Outcome
-from processors.app import TOPICS, Hooks, Worker, build_worker
+from processors.app import Hooks, Worker, build_worker
 from processors.batch import Batch
 from processors.computation import Effects
-from processors.configured import state_topics
+from processors.configured import source_names, state_topics, stream_topics
 from processors.encoding import encoders
 from processors.expiry import BEGIN_ANEW, RecordsLost
 from processors.folder import own_folder
@@ -57,7 +57,7 @@ async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
     check_broker(settings.kafka)
     kafka = admin_options(settings.kafka, "processors-admin")
     registry = registry_options(settings.registry)
-    codec = open_contract(kafka, registry, settings.topics.partitions, TOPICS, also=state_topics(settings))
+    codec = open_contract(kafka, registry, settings.topics.partitions, stream_topics(settings), also=state_topics(settings))
     codec.encode_with(CandleEvent, encoders(compiled=settings.processors.compiled == "auto").encode_candle)
     cluster = cluster_id(kafka, settings.kafka.connect_timeout_seconds)
     health, lost = Health(CHECKS), asyncio.get_running_loop().create_future()
@@ -110,8 +110,8 @@ async def _probe(settings: Settings, app: Any, health: Health) -> None:
     group = settings.processors.application
     options = consumer_options(settings.kafka, "processors-probe", group_id=group, without_offset="error")
     patience, consumer = settings.processors.worker.stalled_after_seconds, Consumer(options)
-    positions = partial(read_positions, consumer, TRADES.name)
-    probe = Probe(app, TRADES.name, health, Watchdog(patience), Watchdog(patience), positions)
+    watchdogs = Watchdog(patience), Watchdog(patience)
+    probe = Probe(app, source_names(settings), health, *watchdogs, partial(read_positions, consumer))
     try:
         while True:
             await probe.look()
@@ -136,15 +136,15 @@ async def _drain(worker: Worker) -> None:
 
 
 def _hooks(settings: Settings, health: Health, lost: asyncio.Future[None]) -> Hooks:
-    first, failing = settings.processors.agents[0], dict[str, str]()
+    first, failing = dict[str, str](), dict[str, str]()
 
     def on_batch(agent: str, batch: Batch) -> None:
-        if agent == first:  # the others read the same
+        if first.setdefault(batch.topic, agent) == agent:  # the others read the same
             count_batch(batch)
 
-    def on_effects(agent: str, source: str, effects: Effects) -> None:
-        count(source, effects)
-        if agent == first:
+    def on_effects(agent: str, effects: Effects) -> None:
+        count(effects)
+        if first.get(TRADES.name) == agent:
             metrics.TRADES_PROCESSED.inc(effects.trades)
 
     def show(check: str, reason: str | None) -> None:
@@ -180,18 +180,18 @@ def count_batch(batch: Batch) -> None:
     BATCH_RECORDS.observe(records)
 
 
-def count(source: str, effects: Effects) -> None:
-    """Count what records of a source topic brought about."""
+def count(effects: Effects) -> None:
+    """Count what was brought about."""
     for name, number in Counter(message.topic for message in effects.outputs).items():
         metrics.RECORDS_OUT.labels(name).inc(number)
     for (interval, kind), number in effects.candles.items():
         metrics.CANDLES_PROCESSED.labels(interval, kind.value).inc(number)
     for refusal in effects.refusals:
-        metrics.DEAD_LETTERS.labels(source, refusal.reason).inc()
+        metrics.DEAD_LETTERS.labels(refusal.topic, refusal.reason).inc()
     if duplicates := effects.counts[Outcome.DUPLICATE.value]:
-        metrics.DUPLICATES.labels(source).inc(duplicates)
+        metrics.DUPLICATES.labels(TRADES.name).inc(duplicates)
     if replayed := effects.counts[Outcome.REPLAYED.value]:
-        REPLAYED.labels(source).inc(replayed)
+        REPLAYED.labels(TRADES.name).inc(replayed)
     if effects.received_at:
         metrics.observe_latency(metrics.Hop.RECEIVE_TO_PROCESS, (_now() - effects.received_at) / 1e6)
 

@@ -38,11 +38,11 @@ class LoopSettings:
 class LoopHooks:
     """What a loop tells the worker. `on_failure` must end the process at once, `on_lost` in order.
 
-    `on_batch` and `on_effects` get the loop's name first, `on_effects` the source topic next.
+    `on_batch` and `on_effects` get the loop's name first.
     """
 
     on_batch: Callable[[str, Batch], None]
-    on_effects: Callable[[str, str, Effects], None]
+    on_effects: Callable[[str, Effects], None]
     on_commit: Callable[[float], None]
     on_waiting: Callable[[str | None], None]
     on_failure: Callable[[BaseException], None]

@@ -14,6 +14,8 @@ from market.errors import DataValidationError
 from market.feed_status import FeedStatus, check_status
 from market.price_change import PriceChangedEvent
 from market.quality import MAX_CLOCK_SKEW
+from market.quality_event import QualityEvent, check_quality_event
+from market.quality_score import QualityScore, check_quality_score
 from market.quote import Kline, Quote
 from market.stated import check_kline, check_quote
 from market.trade import GapMark, TimeMark, Trade, check_mark, check_trade
@@ -58,5 +60,9 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
             check_candle(record)
         case PriceChangedEvent():
             check_price_change(record)
+        case QualityEvent():
+            check_quality_event(record)
+        case QualityScore():
+            check_quality_score(record)
         case FeedStatus():
             check_status(record)

@@ -25,11 +25,25 @@ from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
 from market.price_change import PriceChangedEvent
+from market.quality_event import QualityEvent, QualityRule, Severity
+from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
 
 Record = (
-    Trade | TimeMark | GapMark | Quote | Kline | Depth | BookTop | CandleEvent | PriceChangedEvent | FeedStatus | DeadLetter
+    Trade
+    | TimeMark
+    | GapMark
+    | Quote
+    | Kline
+    | Depth
+    | BookTop
+    | CandleEvent
+    | PriceChangedEvent
+    | QualityEvent
+    | QualityScore
+    | FeedStatus
+    | DeadLetter
 )
 
 RECORD_FILES: Mapping[type[Record], str] = {
@@ -42,6 +56,8 @@ RECORD_FILES: Mapping[type[Record], str] = {
     BookTop: "book_top",
     CandleEvent: "candle",
     PriceChangedEvent: "price_changed",
+    QualityEvent: "quality_event",
+    QualityScore: "quality_score",
     FeedStatus: "feed_status",
     DeadLetter: "dead_letter",
 }
@@ -59,6 +75,7 @@ READ_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
     Depth: {"kind": DepthKind, "bids": _levels, "asks": _levels, "state": BookState},
     BookTop: {"state": BookState, "bids": _levels, "asks": _levels},
     CandleEvent: {"kind": CandleEventKind},
+    QualityEvent: {"rule": QualityRule, "severity": Severity},
     FeedStatus: {"state": FeedState},
 }
 """Fields that are more than what Avro reads, and how they are made of it."""

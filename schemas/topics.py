@@ -12,6 +12,8 @@ from market.dead_letter import DeadLetter
 from market.depth import Depth
 from market.feed_status import FeedStatus
 from market.price_change import PriceChangedEvent
+from market.quality_event import QualityEvent
+from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
 from schemas.records import Record
@@ -101,6 +103,9 @@ CANDLES = Topic(
     compacted=True,
 )
 PRICE_CHANGES = Topic("md.price-changes", (PriceChangedEvent,), _instrument, "Price changes, throttled", 7 * _DAY)
+QUALITY = Topic(
+    "md.quality", (QualityEvent, QualityScore), _instrument, "Broken rules of quality, scores by the minute", 7 * _DAY
+)
 DEAD_LETTERS = Topic(
     "dlq",
     (DeadLetter,),
@@ -125,5 +130,5 @@ def changelog(application: str, table: str) -> Topic:
 
 
 TOPICS: Mapping[str, Topic] = {
-    topic.name: topic for topic in (TRADES, QUOTES, KLINES, DEPTH, BOOKS, STATUS, CANDLES, PRICE_CHANGES, DEAD_LETTERS)
+    topic.name: topic for topic in (TRADES, QUOTES, KLINES, DEPTH, BOOKS, STATUS, CANDLES, PRICE_CHANGES, QUALITY, DEAD_LETTERS)
 }

@@ -1,26 +1,38 @@
 """Computations over plain dictionaries: records in, effects and stored values out, with no broker."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from market.trade import GapMark, TimeMark, TradeStreamRecord
+from market.trade import GapMark, TimeMark
 from processors.batch import Batch, RawRecord
 from processors.computation import Computation, Effects, Scope
 from processors.tables import TableView
 from schemas.codec import Codec
 from schemas.records import Record
-from schemas.topics import TOPICS
+from schemas.topics import TOPICS, TRADES
 
 CARRIED = [(topic.name, kind) for topic in TOPICS.values() for kind in topic.records]
 CODEC = Codec({carried: 100 + number for number, carried in enumerate(CARRIED)}, lambda schema_id: None)
 MAX_SKEW = 5_000_000
 
 
-def raw_of(record: Record, offset: int = 0, *, key: bytes | None = None, appended_at: int | None = None) -> RawRecord:
-    """A record of the trade stream as it lies in its topic, appended at its own time unless told otherwise (microseconds)."""
-    instrument = getattr(record, "instrument", "")
+def raw_of(
+    record: Record,
+    offset: int = 0,
+    *,
+    key: bytes | None = None,
+    appended_at: int | None = None,
+    topic: str = TRADES.name,
+) -> RawRecord:
+    """A record as it lies in its topic, appended at its own time unless told otherwise (microseconds)."""
     at = time_of(record) if appended_at is None else appended_at
-    return RawRecord(offset, at // 1000, instrument.encode() if key is None else key, CODEC.encode("md.trades", record))
+    return RawRecord(offset, at // 1000, place_of(record, topic) if key is None else key, CODEC.encode(topic, record))
+
+
+def place_of(record: Record, topic: str) -> bytes:
+    """The key of a record in a topic."""
+    return TOPICS[topic].place(record)[0]
 
 
 def time_of(record: Record) -> int:
@@ -30,10 +42,17 @@ def time_of(record: Record) -> int:
     return record.end if isinstance(record, GapMark) else int(getattr(record, "received_at", 0))
 
 
-def batch_of(raw: Sequence[RawRecord], partition: int = 3, *, generation: int = 1, previous: int | None = None) -> Batch:
+def batch_of(
+    raw: Sequence[RawRecord],
+    partition: int = 3,
+    *,
+    generation: int = 1,
+    previous: int | None = None,
+    topic: str = TRADES.name,
+) -> Batch:
     """A batch of these records."""
     first, last = (raw[0].offset, raw[-1].offset) if raw else (0, -1)
-    return Batch("md.trades", partition, [raw], first, last, generation, previous)
+    return Batch(topic, partition, [raw], first, last, generation, previous)
 
 
 def told(*effects: Effects) -> list[Any]:
@@ -46,7 +65,7 @@ class Runner:
 
     def __init__(self, computation: Computation, *, compiled: bool = True) -> None:
         self.tables: dict[str, dict[str, bytes]] = {name: {} for name in computation.tables}
-        self.offset = 0
+        self.offsets: Counter[str] = Counter()
         self.computation = computation
         self._compiled = compiled
         self.open()
@@ -54,20 +73,22 @@ class Runner:
     def open(self) -> None:
         """Begin (anew) with what is stored, as after a crash."""
         self._views = {name: self._view(name) for name in self.tables}
-        self.fold = self.computation.open(Scope("md.trades", 3, self._views, CODEC, 4, MAX_SKEW, self._compiled))
+        self.fold = self.computation.open(Scope(3, self._views, CODEC, 4, MAX_SKEW, self._compiled))
 
     def _view(self, name: str) -> TableView:
         return TableView(lambda key: self.tables[name].get(key.decode()))
 
-    def batch(self, records: Sequence[TradeStreamRecord]) -> Effects:
-        """Fold records at the next offsets and commit."""
-        self.take_in(records)
+    def batch(self, records: Sequence[Record], topic: str = TRADES.name) -> Effects:
+        """Fold records at the next offsets of their topic and commit."""
+        self.take_in(records, topic)
         return self.commit()
 
-    def take_in(self, records: Sequence[TradeStreamRecord]) -> None:
-        """Fold records at the next offsets."""
-        self.fold.fold(batch_of([raw_of(record, self.offset + number) for number, record in enumerate(records)]))
-        self.offset += len(records)
+    def take_in(self, records: Sequence[Record], topic: str = TRADES.name) -> None:
+        """Fold records at the next offsets of their topic."""
+        first = self.offsets[topic]
+        raw = [raw_of(record, first + number, topic=topic) for number, record in enumerate(records)]
+        self.fold.fold(batch_of(raw, topic=topic))
+        self.offsets[topic] += len(records)
 
     def commit(self, *tables: str) -> Effects:
         """Take what came of the records since the last commit; store what is to be stored, into `tables` or all of them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from market.candle import CandleEvent
 from market.candle_series import HORIZON, CandleSeries, Outcome
@@ -42,9 +43,14 @@ class Candles:
         self._grace = grace
 
     @property
-    def source(self) -> Topic:
+    def sources(self) -> Sequence[Topic]:
         """The trade stream."""
-        return TRADES
+        return (TRADES,)
+
+    @property
+    def outputs(self) -> Sequence[Topic]:
+        """Versions of candles."""
+        return (CANDLES,)
 
     @property
     def tables(self) -> Sequence[str]:
@@ -64,7 +70,7 @@ class CandlesFold:
     """
 
     def __init__(self, scope: Scope, intervals: Sequence[Interval], grace: int) -> None:
-        self.known = -1
+        self._known = -1
         self._scope = scope
         self._intervals = intervals
         self._grace = grace
@@ -78,12 +84,12 @@ class CandlesFold:
 
     def _open_folder(self) -> SeriesFolder:
         scope = self._scope
-        trade_id, mark_id = (scope.codec.schema_id(scope.topic, record_type) for record_type in (Trade, TimeMark))
+        trade_id, mark_id = (scope.codec.schema_id(TRADES.name, record_type) for record_type in (Trade, TimeMark))
         keeping = Keeping(
             self._intervals,
             self._grace,
             HORIZON,
-            (scope.topic, scope.partition),
+            (TRADES.name, scope.partition),
             CANDLES.name,
             scope.codec.schema_id(CANDLES.name, CandleEvent),
             lambda instrument: partition_of(instrument, CANDLES.partitions(scope.partitions)),
@@ -92,6 +98,10 @@ class CandlesFold:
             scope.tables[CLOSED],
         )
         return open_folder(Contract(trade_id, mark_id, scope.max_skew), self._apply, keeping, compiled=scope.compiled)
+
+    def known(self, topic: str) -> int:
+        """Highest offset that the series read from the table had taken in."""
+        return self._known
 
     def fold(self, batch: Batch) -> None:
         """Take in a batch. Raises SchemaNotLearnt."""
@@ -124,9 +134,10 @@ class CandlesFold:
     def _apply(self, raw: RawRecord, record: TradeStreamRecord | None) -> None:
         try:
             if record is None:
-                record, _ = decode_record(self._scope.topic, raw, self._scope.codec, self._scope.max_skew)
+                found, _ = decode_record(TRADES.name, raw, self._scope.codec, self._scope.max_skew)
+                record = cast("TradeStreamRecord", found)
         except DataValidationError as error:
-            self._refuse(Refusal(raw, error.reason, str(error), error.field))
+            self._refuse(Refusal(TRADES.name, raw, error.reason, str(error), error.field))
             return
         instrument = record.instrument
         series = self._series.get(instrument) or self._open_series(instrument)
@@ -137,20 +148,20 @@ class CandlesFold:
         self._effects.counts[outcome.value] += 1
         self._effects.trades += isinstance(record, Trade)
         if outcome in _REFUSED:
-            self._refuse(Refusal(raw, outcome.value, _REFUSED[outcome]))
+            self._refuse(Refusal(TRADES.name, raw, outcome.value, _REFUSED[outcome]))
         self._touched[instrument] = series
         self._folder.arm(instrument, series.window())  # kept at the next commit: many that are not simple come together
 
     def _open_series(self, instrument: str) -> CandleSeries:
         state = decode_series(self._scope.tables[OPEN].get(instrument))
-        self.known = max(self.known, state.applied_offset)
+        self._known = max(self._known, state.applied_offset)
         series = self._series[instrument] = CandleSeries(
             instrument,
             state,
             ClosedCandles(instrument, self._scope.tables[CLOSED], self._encoders),
             intervals=self._intervals,
             grace=self._grace,
-            source=(self._scope.topic, self._scope.partition),
+            source=(TRADES.name, self._scope.partition),
         )
         return series
 

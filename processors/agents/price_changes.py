@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from market.decimals import parse_decimal
 from market.errors import DataValidationError
 from market.price_change import PriceChanges, Threshold, Throttle
-from market.trade import GapMark, Trade
+from market.trade import TimeMark, Trade
 from processors.batch import Batch, Refusal, SourceRecord
 from processors.computation import Effects, Scope
 from processors.outputs import message_of
@@ -26,9 +26,14 @@ class PriceChangesOfTrades:
         self._threshold = threshold
 
     @property
-    def source(self) -> Topic:
+    def sources(self) -> Sequence[Topic]:
         """The trade stream."""
-        return TRADES
+        return (TRADES,)
+
+    @property
+    def outputs(self) -> Sequence[Topic]:
+        """Price changes."""
+        return (PRICE_CHANGES,)
 
     @property
     def tables(self) -> Sequence[str]:
@@ -44,12 +49,16 @@ class PriceChangesFold:
     """The price changes of one partition; between commits the instruments in use are held in memory."""
 
     def __init__(self, scope: Scope, throttle: Throttle, threshold: Threshold) -> None:
-        self.known = -1
+        self._known = -1
         self._scope = scope
         self._throttle = throttle
         self._threshold = threshold
         self._changes: dict[str, PriceChanges] = {}
         self._effects = Effects()
+
+    def known(self, topic: str) -> int:
+        """Highest offset that the states read from the table had taken in."""
+        return self._known
 
     def fold(self, batch: Batch) -> None:
         """Take in a batch. Raises SchemaNotLearnt."""
@@ -71,12 +80,12 @@ class PriceChangesFold:
 
     def _apply(self, batch: Batch, source: SourceRecord) -> None:
         record, raw = source
-        if isinstance(record, GapMark):
+        if not isinstance(record, Trade | TimeMark):
             return
         try:
             event = self._of(record.instrument).apply(record, raw.offset)
         except DataValidationError as error:
-            self._refuse(batch, Refusal(raw, error.reason, str(error), error.field))
+            self._refuse(batch, Refusal(batch.topic, raw, error.reason, str(error), error.field))
             return
         if event is not None:
             self._effects.outputs.append(message_of(PRICE_CHANGES, event, self._scope.codec, self._scope.partitions))
@@ -85,8 +94,8 @@ class PriceChangesFold:
         changes = self._changes.get(instrument)
         if changes is None:
             state = decode_price(self._scope.tables[STATE].get(instrument))
-            self.known = max(self.known, state.applied_offset)
-            source = self._scope.topic, self._scope.partition
+            self._known = max(self._known, state.applied_offset)
+            source = TRADES.name, self._scope.partition
             changes = PriceChanges(instrument, state, source=source, throttle=self._throttle, threshold=self._threshold)
             self._changes[instrument] = changes
         return changes

@@ -13,6 +13,7 @@ from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
 from processors.agents import candles
 from processors.state import decode_closed, decode_series
 from runtime.settings import ProcessorSettings
+from schemas.topics import TRADES
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 from tests.folding import Runner, told
 
@@ -77,7 +78,7 @@ def events_of(runner: Runner, records: list[TradeStreamRecord], sizes: list[int]
     while begin < len(records):
         size, crash = sizes[step % len(sizes)], crashes[step] if step < len(crashes) else False
         step += 1
-        runner.offset = begin
+        runner.offsets[TRADES.name] = begin
         runner.take_in(records[begin : begin + size])
         begin += size
         if crash:
@@ -143,7 +144,7 @@ def test_newest_version_is_the_last_word_after_a_crash_between_the_two_tables(
     runner.take_in(records[:size])
     events = told(runner.commit("closed-candles"))
     runner.open()
-    runner.offset = 0
+    runner.offsets[TRADES.name] = 0
     events += told(runner.batch(records))
     last_word = {(event.instrument, event.interval, event.open_time): event.version for event in events}
     assert last_word == {key: event.version for key, event in newest(events).items()}

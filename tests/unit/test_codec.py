@@ -53,6 +53,8 @@ def _of_schema(node: Any, hint: Any) -> st.SearchStrategy[Any]:
             return st.integers(-(10 ** node["precision"]) + 1, 10 ** node["precision"] - 1)
         if node["type"] == "array":
             return st.lists(_levels(), max_size=4).map(tuple)
+        if node["type"] == "map":
+            return st.dictionaries(st.text(), _of_schema(node["values"], int), max_size=4)
         if node["type"] == "enum":
             return st.sampled_from(list(hint) if isinstance(hint, EnumType) else node["symbols"])
         node = node["type"]

@@ -16,6 +16,7 @@ from processors.agents import candles
 from processors.computation import Effects
 from processors.state import decode_closed, decode_series
 from runtime.settings import ProcessorSettings
+from schemas.topics import TRADES
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 from tests.folding import Runner, told
 from tests.run_streams import needs_compiled, unhurried
@@ -104,7 +105,7 @@ def test_kept_series_tell_and_store_what_the_full_rules_say(
     while begin < len(records):
         size = sizes[step % len(sizes)]
         for runner in (kept, plain):
-            runner.offset = begin
+            runner.offsets[TRADES.name] = begin
         effects.append((kept.batch(records[begin : begin + size]), plain.batch(records[begin : begin + size])))
         if step in crashes:
             for runner in (kept, plain):
@@ -250,6 +251,6 @@ def test_candle_closed_by_a_run_whose_state_was_lost_is_told_again() -> None:
     runner.take_in([make_trade(3, at=START + 2 * MINUTE)])
     first = told(runner.commit("closed-candles"))
     runner.open()
-    runner.offset = 2
+    runner.offsets[TRADES.name] = 2
     again = told(runner.batch([make_trade(3, at=START + 2 * MINUTE), make_trade(4, at=START + 4 * MINUTE)]))
     assert next(event for event in again if event.kind is CLOSE) == next(event for event in first if event.kind is CLOSE)

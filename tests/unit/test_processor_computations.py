@@ -123,14 +123,14 @@ def test_poison_is_refused_with_its_bytes(value: bytes | None) -> None:
     CODEC.learn({0, 0x63})
     decoded, (refusal,) = batch_of([RawRecord(9, 0, b"k", value)]).decode(CODEC, MAX_SKEW)
     assert decoded == []
-    letter = dead_letter("md.trades", 2, refusal, START)
+    letter = dead_letter(2, refusal, START)
     assert (letter.source, letter.source_partition, letter.source_offset, letter.value) == ("md.trades", 2, 9, value)
     assert letter.reason in {"undecodable", "unknown_schema"}
 
 
 def test_dead_letter_of_a_huge_value_keeps_its_beginning_and_says_so() -> None:
-    refusal = Refusal(RawRecord(1, 0, None, b"x" * (LARGEST_ORIGINAL + 1)), "undecodable", "why")
-    letter = dead_letter("md.trades", 0, refusal, START)
+    refusal = Refusal("md.trades", RawRecord(1, 0, None, b"x" * (LARGEST_ORIGINAL + 1)), "undecodable", "why")
+    letter = dead_letter(0, refusal, START)
     assert letter.value is not None
     assert (len(letter.value), letter.truncated) == (LARGEST_ORIGINAL, True)
 

@@ -61,7 +61,7 @@ class World:
             ),
         )
 
-    def _note(self, name: str, source: str, effects: Effects) -> None:
+    def _note(self, name: str, effects: Effects) -> None:
         self.steps.append(f"{len(effects.outputs)} outputs told")
 
 
@@ -150,6 +150,14 @@ def test_batches_that_follow_each_other_are_acknowledged() -> None:
     world = World()
     batches = [batch(3, 5), batch(0, 9, partition=1), batch(6, 7, previous=5), batch(9, 9, previous=7)]
     assert (run(world, batches), world.failures) == ([5, 9, 7, 9], [])
+
+
+def test_batches_of_several_topics_follow_those_of_their_own() -> None:
+    world = World()
+    batches = [batch(3, 5), batch(0, 9), batch(6, 7, previous=5), batch(10, 10, previous=9)]
+    for other in batches[1::2]:
+        other.topic = "md.quotes"
+    assert (run(world, batches), world.failures) == ([5, 9, 7, 10], [])
 
 
 def test_each_step_waits_for_the_one_before() -> None:

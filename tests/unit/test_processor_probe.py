@@ -13,7 +13,7 @@ from faust.types import TP
 from processors.computation import Effects
 from processors.probe import Probe, WorkerFailed
 from processors.service import count
-from processors.watchdog import Position, Watchdog
+from processors.watchdog import Place, Position, Watchdog
 from runtime import metrics
 from runtime.health import Health
 
@@ -39,12 +39,12 @@ class World:
         self.failure: KafkaException | None = None
         consumer = SimpleNamespace(assignment=lambda: {TP(TOPIC, partition) for partition in self.positions})
         self.app: Any = SimpleNamespace(consumer=consumer, rebalancing=False, tables=SimpleNamespace(recovery=self.recovery))
-        self.probe = Probe(self.app, TOPIC, self.health, Watchdog(60), Watchdog(60), self._answer, lambda: self.now)
+        self.probe = Probe(self.app, {TOPIC}, self.health, Watchdog(60), Watchdog(60), self._answer, lambda: self.now)
 
-    def _answer(self, partitions: list[int]) -> dict[int, Position]:
+    def _answer(self, places: list[Place]) -> dict[Place, Position]:
         if self.failure:
             raise self.failure
-        return {partition: self.positions[partition] for partition in partitions}
+        return {place: self.positions[place.partition] for place in places}
 
     def look(self, *at: float) -> None:
         for self.now in at:
@@ -59,7 +59,7 @@ def shown() -> dict[str, float]:
 def test_stalled_partition_ends_the_worker() -> None:
     world = World(p0=STUCK)
     world.look(0, 59)
-    with pytest.raises(WorkerFailed, match=r"\[0\] of md.probed"):
+    with pytest.raises(WorkerFailed, match=r"md.probed\[0\]: records are waiting"):
         world.look(60)
 
 
@@ -116,8 +116,8 @@ def test_time_without_a_broker_is_no_stall() -> None:
 
 
 def test_records_skipped_because_the_tables_have_them_are_counted() -> None:
-    count("md.replayed", Effects(counts=Counter(replayed=3, applied=1)))
-    assert metrics.REGISTRY.get_sample_value("tapeline_records_replayed_total", {"topic": "md.replayed"}) == 3
+    count(Effects(counts=Counter(replayed=3, applied=1)))
+    assert metrics.REGISTRY.get_sample_value("tapeline_records_replayed_total", {"topic": "md.trades"}) == 3
 
 
 class Table(NamedTuple):

@@ -1,39 +1,41 @@
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
 
-from processors.watchdog import Position, Watchdog, read_positions
+from processors.watchdog import Place, Position, Watchdog, read_positions
+
+P0, P1 = Place("md.trades", 0), Place("md.trades", 1)
 
 
 def test_partition_with_a_lag_that_does_not_move_is_stalled_after_the_patience() -> None:
     watchdog = Watchdog(60)
-    still = {0: Position(5, 0, 9), 1: Position(9, 0, 9)}
-    assert [watchdog.stalled(still, now) for now in (0, 59, 60)] == [[], [], [0]]
+    still = {P0: Position(5, 0, 9), P1: Position(9, 0, 9)}
+    assert [watchdog.stalled(still, now) for now in (0, 59, 60)] == [[], [], [P0]]
 
 
 def test_partition_that_moves_or_has_nothing_to_do_is_not_stalled() -> None:
     watchdog = Watchdog(60)
-    assert watchdog.stalled({0: Position(5, 0, 9), 1: Position(9, 0, 9)}, 0) == []
-    assert watchdog.stalled({0: Position(6, 0, 9), 1: Position(9, 0, 9)}, 59) == []
-    assert watchdog.stalled({0: Position(6, 0, 9), 1: Position(9, 0, 12)}, 100) == []
+    assert watchdog.stalled({P0: Position(5, 0, 9), P1: Position(9, 0, 9)}, 0) == []
+    assert watchdog.stalled({P0: Position(6, 0, 9), P1: Position(9, 0, 9)}, 59) == []
+    assert watchdog.stalled({P0: Position(6, 0, 9), P1: Position(9, 0, 12)}, 100) == []
 
 
 def test_partition_never_committed_counts_from_its_beginning() -> None:
     watchdog = Watchdog(60)
     assert Position(-1, 0, 3).lag == 3
-    assert watchdog.stalled({0: Position(-1, 0, 3)}, 0) == []
-    assert watchdog.stalled({0: Position(-1, 0, 3)}, 61) == [0]
+    assert watchdog.stalled({P0: Position(-1, 0, 3)}, 0) == []
+    assert watchdog.stalled({P0: Position(-1, 0, 3)}, 61) == [P0]
 
 
 def test_partition_that_was_given_away_and_comes_back_starts_afresh() -> None:
     watchdog = Watchdog(60)
-    watchdog.stalled({0: Position(5, 0, 9)}, 0)
+    watchdog.stalled({P0: Position(5, 0, 9)}, 0)
     watchdog.stalled({}, 30)
-    assert watchdog.stalled({0: Position(5, 0, 9)}, 61) == []
+    assert watchdog.stalled({P0: Position(5, 0, 9)}, 61) == []
 
 
 def test_partition_emptied_by_retention_has_no_lag_and_is_never_stalled() -> None:
     watchdog = Watchdog(60)
-    emptied = {0: Position(-1, 500, 500), 1: Position(100, 500, 500)}
+    emptied = {P0: Position(-1, 500, 500), P1: Position(100, 500, 500)}
     assert [position.lag for position in emptied.values()] == [0, 0]
     assert [watchdog.stalled(emptied, now) for now in (0, 61)] == [[], []]
 
@@ -44,9 +46,9 @@ def test_lag_counts_the_records_there_are() -> None:
 
 def test_excused_partitions_start_afresh() -> None:
     watchdog = Watchdog(60)
-    watchdog.stalled({0: Position(5, 0, 9)}, 0)
+    watchdog.stalled({P0: Position(5, 0, 9)}, 0)
     watchdog.excuse()
-    assert [watchdog.stalled({0: Position(5, 0, 9)}, now) for now in (61, 120, 121)] == [[], [], [0]]
+    assert [watchdog.stalled({P0: Position(5, 0, 9)}, now) for now in (61, 120, 121)] == [[], [], [P0]]
 
 
 class FakeConsumer:
@@ -63,10 +65,10 @@ class FakeConsumer:
 
 
 def test_positions_are_read_with_both_ends_of_the_log() -> None:
-    found = read_positions(FakeConsumer((500, 502)), "md.trades", [0])  # type: ignore[arg-type]  # has what is asked of it
-    assert found == {0: Position(-1, 500, 502)}
+    found = read_positions(FakeConsumer((500, 502)), [P0])  # type: ignore[arg-type]  # has what is asked of it
+    assert found == {P0: Position(-1, 500, 502)}
 
 
 def test_broker_that_does_not_say_where_a_partition_ends_is_no_answer() -> None:
     with pytest.raises(KafkaException):
-        read_positions(FakeConsumer(None), "md.trades", [0])  # type: ignore[arg-type]
+        read_positions(FakeConsumer(None), [P0])  # type: ignore[arg-type]
