@@ -81,7 +81,7 @@ def test_kline_that_opens_with_another_price_than_the_close_before_differs() -> 
 def test_figure_that_the_venue_does_not_state_is_not_compared(field: str) -> None:
     candle = candle_of_prices(100)
     assert differences(candle, kline_of(candle, **{field: None}), BINANCE) == ()
-    assert differences(candle, kline_of(candle, **{field: 1}), BINANCE) != ()
+    assert differences(candle, kline_of(candle, **{field: 7}), BINANCE) != ()
 
 
 def test_figure_that_we_do_not_know_is_not_compared() -> None:
