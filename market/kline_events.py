@@ -39,8 +39,8 @@ def events_of(verdict: Verdict, instrument: str, rule: KlineRule, place: Place) 
         ]
     if verdict.outcome is Outcome.MISSING_KLINE:
         return [_event(verdict, instrument, place, Severity.INFO, "the venue states no kline beside our candle")]
-    if verdict.is_revised and (detail := _WELL.get(verdict.outcome)) is not None:
-        return [_event(verdict, instrument, place, Severity.INFO, detail)]
+    if verdict.is_revised and verdict.outcome in _WELL:
+        return [_event(verdict, instrument, place, Severity.INFO, _WELL[verdict.outcome])]
     return []
 
 

@@ -72,12 +72,12 @@ def test_candles_equal_krakens_own_in_every_full_minute(capsys: pytest.CaptureFi
     last = found[-1].event_time // MINUTE * MINUTE
     compared: Counter[str] = Counter()
     before: int | None = None
-    for one in map(kline, read("candles_1m.csv")):
-        if first <= one.open_time < last:
-            candle = candles.get(one.open_time)
-            assert (candle is None) == is_empty(one), one
-            assert not differences(candle, one, RULES["kraken"], before), one
+    for stated in map(kline, read("candles_1m.csv")):
+        if first <= stated.open_time < last:
+            candle = candles.get(stated.open_time)
+            assert (candle is None) == is_empty(stated), stated
+            assert not differences(candle, stated, RULES["kraken"], before), stated
             compared["empty" if candle is None else "equal"] += 1
-        before = one.close
+        before = stated.close
     show(capsys, f"kraken: {compared.total()} minutes compared with the candle series: {dict(compared)}")
     assert compared == {"equal": 272, "empty": 137}
