@@ -48,8 +48,11 @@ def check_quote(quote: Quote, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int 
     return quote
 
 
-def check_kline(kline: Kline, *, max_skew: int = MAX_CLOCK_SKEW) -> Kline:
-    """Return a kline unchanged whose figures can be those of a candle. Raises DataValidationError."""
+def check_kline(kline: Kline, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int | None = None) -> Kline:
+    """Return a kline unchanged whose figures can be those of a candle; `not_after` bounds its receive time.
+
+    Raises DataValidationError.
+    """
     check_instrument(kline.instrument)
     check_id(kline.interval, field="interval")
     for field in _KLINE_PRICES:
@@ -60,8 +63,8 @@ def check_kline(kline: Kline, *, max_skew: int = MAX_CLOCK_SKEW) -> Kline:
     _not_negative_where_given(kline, "amount", AMOUNT_PRECISION)
     _not_negative_where_given(kline, "taker_buy_volume")
     _check_trades_of(kline)
-    check_time(kline.open_time, field="open_time")
-    _check_times(kline, max_skew)
+    _check_times(kline, max_skew, not_after)
+    check_time(kline.open_time, field="open_time", not_after=kline.received_at + max_skew)
     return kline
 
 

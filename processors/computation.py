@@ -32,6 +32,7 @@ class Effects:
     `trades` counts the trades read, repeated ones too; `counts` says what became of the trade stream's records. `candles`
     counts the candle events among the outputs by interval and kind; `received_at` is the latest receive time in them, 0 if
     there are none. `quality` counts how often which rule was broken, or kept again, by the events among the outputs.
+    `comparisons` counts intervals of klines by venue and outcome, `differences` those by venue and field.
     """
 
     outputs: list[Message] = field(default_factory=list)
@@ -41,6 +42,8 @@ class Effects:
     candles: Counter[tuple[str, CandleEventKind]] = field(default_factory=Counter)
     received_at: int = 0
     quality: Counter[tuple[QualityRule, Severity]] = field(default_factory=Counter)
+    comparisons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    differences: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)

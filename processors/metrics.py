@@ -40,3 +40,17 @@ RECOVERY_REMAINING = Gauge(
     ["table"],
     registry=REGISTRY,
 )
+
+KLINES_COMPARED = Counter(
+    "tapeline_klines_compared",
+    "Intervals in which a candle of ours was held against the venue's kline, corrections again, by what came of it.",
+    ["venue", "outcome"],
+    registry=REGISTRY,
+)
+
+KLINE_DIFFERENCES = Counter(
+    "tapeline_kline_differences",
+    "Figures in which a candle of ours and the venue's kline differ, by the venue's rule.",
+    ["venue", "field"],
+    registry=REGISTRY,
+)

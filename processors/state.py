@@ -18,6 +18,7 @@ import fastavro
 from market.candle import Candle, TradePoint
 from market.candle_series import ClosedCandle, OpenCandle, SeriesState
 from market.gaps import Gap, KnownGaps
+from market.kline_sides import HeldCandle, HeldKline, Side
 from market.latest_price import Statement, Statements
 from market.price_change import PriceState
 from market.quality_event import QualityEvent, QualityRule, Severity
@@ -29,7 +30,15 @@ from market.rules.silence import Silence
 from market.rules.times import Place
 from market.seen_trades import SeenTrades
 from processors.encoding import Encoders, encoders, plain
-from processors.state_schemas import CLOSED_CANDLE, PRICE_STATE, QUALITY_STATE, SERIES_STATE, STATEMENTS
+from processors.state_schemas import (
+    CANDLE_SIDE,
+    CLOSED_CANDLE,
+    KLINE_SIDE,
+    PRICE_STATE,
+    QUALITY_STATE,
+    SERIES_STATE,
+    STATEMENTS,
+)
 
 VERSION = 2
 
@@ -177,6 +186,39 @@ def decode_quality(data: bytes | None) -> QualityState:
         QualityMinute(values["open_time"], values["records"], values["counts"], values["faulty"]),
         {rule: Told(told["at"], _held_from(told["held"])) for rule, told in values["told"].items()},
     )
+
+
+def encode_candle_side(side: Side[HeldCandle]) -> bytes:
+    """Bytes of what is held of an instrument's candles for comparison."""
+    return _head(side.applied_offset) + _encode_side(CANDLE_SIDE, side)
+
+
+def decode_candle_side(data: bytes | None) -> Side[HeldCandle]:
+    """What is held of an instrument's candles; nothing of none."""
+    return _decode_side(CANDLE_SIDE, data, HeldCandle)
+
+
+def encode_kline_side(side: Side[HeldKline]) -> bytes:
+    """Bytes of what is held of an instrument's klines for comparison."""
+    return _head(side.applied_offset) + _encode_side(KLINE_SIDE, side)
+
+
+def decode_kline_side(data: bytes | None) -> Side[HeldKline]:
+    """What is held of an instrument's klines; nothing of none."""
+    return _decode_side(KLINE_SIDE, data, HeldKline)
+
+
+def _encode_side(schema: Any, side: Side[Any]) -> bytes:
+    held = [{"interval": interval, "open_time": open_time, **one._asdict()} for (interval, open_time), one in side.held.items()]
+    return plain.encode_state(schema, {"time": side.time, "since": side.since, "held": held})
+
+
+def _decode_side(schema: Any, data: bytes | None, kind: Any) -> Side[Any]:
+    if data is None:
+        return Side()
+    offset, values = _read(schema, data)
+    held = {(one.pop("interval"), one.pop("open_time")): kind(**one) for one in values["held"]}
+    return Side(offset, values["time"], values["since"], held)
 
 
 def _head(offset: int) -> bytes:

@@ -154,3 +154,66 @@ STATEMENTS = parse(
         )
     )
 )
+
+_SIDE = {"time": "long", "since": {"type": "map", "values": "long"}}
+
+CANDLE_SIDE = parse(
+    json.dumps(
+        _record(
+            "CandleSide",
+            **_SIDE,
+            held=_array(
+                _record(
+                    "HeldCandle",
+                    interval="string",
+                    open_time="long",
+                    open=_PRICE,
+                    high=_PRICE,
+                    low=_PRICE,
+                    close=_PRICE,
+                    volume=_PRICE,
+                    amount=_AMOUNT,
+                    taker_buy_volume=["null", _PRICE],
+                    trade_count="long",
+                    revision="int",
+                    source_offset="long",
+                    complete="boolean",
+                    gap="boolean",
+                    received_at="long",
+                    offset="long",
+                    is_late="boolean",
+                )
+            ),
+        )
+    )
+)
+
+KLINE_SIDE = parse(
+    json.dumps(
+        _record(
+            "KlineSide",
+            **_SIDE,
+            held=_array(
+                _record(
+                    "HeldKline",
+                    interval="string",
+                    open_time="long",
+                    open=_PRICE,
+                    high=_PRICE,
+                    low=_PRICE,
+                    close=_PRICE,
+                    volume=["null", _PRICE],
+                    amount=["null", _AMOUNT],
+                    taker_buy_volume=["null", _PRICE],
+                    trade_count=["null", "long"],
+                    is_closed="boolean",
+                    restatements="int",
+                    previous_close=["null", _PRICE],
+                    received_at="long",
+                    offset="long",
+                    is_late="boolean",
+                )
+            ),
+        )
+    )
+)

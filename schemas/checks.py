@@ -29,8 +29,8 @@ def check_carried(
 ) -> Record:
     """Return a record unchanged that a topic may hold under this key; `max_skew` as ingest grants exchanges' clocks.
 
-    With `appended_at`, the broker's time (microseconds), no receive time of a trade or quote and no mark may be later than
-    `max_skew` after it; an exchange's time may be later than the receive time by `max_skew` in turn.
+    With `appended_at`, the broker's time (microseconds), no mark and no receive time of a trade, quote or kline may be later
+    than `max_skew` after it; an exchange's time may be later than the receive time by `max_skew` in turn.
 
     Raises DataValidationError naming what is wrong, KeyError when the topic is none of ours.
     """
@@ -52,7 +52,7 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
         case Quote():
             check_quote(record, max_skew=max_skew, not_after=not_after)
         case Kline():
-            check_kline(record, max_skew=max_skew)
+            check_kline(record, max_skew=max_skew, not_after=not_after)
         case Depth():
             check_depth(record, max_skew=max_skew)
         case BookTop():

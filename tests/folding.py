@@ -1,7 +1,7 @@
 """Computations over plain dictionaries: records in, effects and stored values out, with no broker."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from market.trade import GapMark, TimeMark
@@ -104,4 +104,16 @@ class Runner:
                 else:
                     self.tables[name][key] = value
             view.landed(1)
+        return effects
+
+    def crash(self, kept: Callable[[str], bool]) -> Effects:
+        """Die in a commit: all is published, of each table only the kept keys are stored; then begin anew."""
+        effects = self.fold.take()
+        for name, view in self._views.items():
+            view.seal()
+            written = {key: value for key, value in view.sealed(1).items() if kept(key)}
+            self.tables[name] |= {key: value for key, value in written.items() if value is not None}
+            for key in [key for key, value in written.items() if value is None]:
+                self.tables[name].pop(key, None)
+        self.open()
         return effects

@@ -52,5 +52,5 @@ def test_every_agent_file_is_a_computation() -> None:
 
 
 def test_unknown_agent_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="there are .*candles, .*price_changes, "):
+    with pytest.raises(ConfigurationError, match=r"there are .*candles, .*price_changes, "):
         load_computations(Settings.model_validate({"processors": {"agents": ["bars"]}}))
