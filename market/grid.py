@@ -21,8 +21,8 @@ class Stretch(NamedTuple):
 class Grid(Protocol):
     """The bars of one interval.
 
-    An open time that no bar has is that of a candle made under another configuration: it lasts the plain length of its interval,
-    and no trade is added to it any more.
+    An open time that no bar has is that of a candle made under another configuration: it lasts the plain length of its
+    interval, and no trade is added to it any more.
     """
 
     @property

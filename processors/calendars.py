@@ -1,6 +1,6 @@
 """Trading calendars of venues, from the library exchange_calendars.
 
-The library brings pandas, which takes a second to import: it is loaded when a venue needs it, never for those that do not close.
+The library brings pandas, which takes a second to import: it is loaded when a venue needs it, not for those that never close.
 A calendar holds from 2000 to the last day that the library knows, 2049 at most, so that it does not depend on the day a worker
 starts. Where holidays are decreed year by year, as in Shanghai, that is the end of the last year published: trades after it are
 refused until the library is renewed.
