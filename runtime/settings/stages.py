@@ -206,6 +206,13 @@ class ProcessorSettings(Section):
     """Candle intervals to publish."""
     grace_seconds: Annotated[float, Field(ge=0)] = 2.0
     """How long after its end, in event time, a candle waits for late trades before it closes."""
+    empty_intervals: Literal["none", "carry"] = "none"
+    """Candles of intervals without a trade: none, or one that carries the close before it. Those of more than a day that pass
+    at once are left out. With carry, candles are folded by the full rules, which are slower."""
+    calendars: dict[Name, Text] = Field(default_factory=dict)
+    """Trading calendars of venues that close, by their names in exchange_calendars, besides XSHG of sse, szse and bse and XHKG
+    of hkex; candles of all other venues divide the UTC day. Where a venue's calendar changes, open candles of the old one close
+    by themselves."""
     commit_interval_seconds: Annotated[float, Field(ge=0, le=10)] = 0.1
     """How often results are published: an open candle is told once in that time however many trades it had. 0 is for the lowest
     latency: as soon as the results before were acknowledged, at the cost of more records and processor time. The tables behind
