@@ -50,7 +50,7 @@ def test_every_kind_of_record_has_an_example_that_its_topic_may_carry(topic: Top
 
 def test_a_kind_of_record_without_an_example_is_named() -> None:
     with pytest.raises(NoExample, match=r"^str has no example: add one to tapeline/topic_docs/examples\.py$"):
-        example(str)  # type: ignore[type-var,arg-type]  # stands for a record that somebody adds
+        example(str)  # type: ignore[arg-type]  # stands for a record that somebody adds
 
 
 @pytest.mark.parametrize("kind", RECORD_FILES)
