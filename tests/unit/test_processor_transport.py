@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 import pytest
 from faust.transport.drivers import by_name
+from faust.types import TP
 
 from processors.configured import agent_names, load_computations
 from processors.transport import SCHEME, private, views
@@ -35,6 +36,13 @@ def test_pinned_versions_are_the_ones_this_was_proven_with(package: str, pinned:
 def test_faust_finds_the_transport_by_its_url_scheme() -> None:
     assert by_name(SCHEME) is Transport
     assert Transport.Consumer is BatchConsumer
+
+
+def test_partition_whose_position_is_being_looked_up_does_not_end_the_worker() -> None:
+    """Faust's check asserts that there is a position; while one is looked up, there is none."""
+    consumer = BatchConsumer.__new__(BatchConsumer)
+    consumer._thread = None
+    consumer.verify_event_path(0.0, TP("md.trades", 0))  # does not raise
 
 
 def test_every_agent_file_is_a_computation() -> None:
