@@ -10,18 +10,24 @@ version byte and a reader for the old one.
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection, Sequence
 from io import BytesIO
 from typing import Any
 
 import fastavro
 
+from market.book_tops import BookHead
 from market.candle import Candle, TradePoint
 from market.candle_series import ClosedCandle, OpenCandle, SeriesState
+from market.depth import BookState, Level
 from market.gaps import Gap, KnownGaps
 from market.price_change import PriceState
 from market.seen_trades import SeenTrades
 from processors.encoding import Encoders, encoders, plain
-from processors.state_schemas import CLOSED_CANDLE, PRICE_STATE, SERIES_STATE
+from processors.expiry import Reached
+from processors.state_schemas import BOOK_HEAD, CLOSED_CANDLE, PRICE_STATE, REACHED, SERIES_STATE
+from schemas.depth_decoding import decode_levels
+from schemas.depth_encoding import encode_levels
 
 VERSION = 2
 
@@ -103,6 +109,54 @@ def decode_price(data: bytes | None) -> PriceState:
     offset, values = _read(PRICE_STATE, data)
     time, sequence = values.pop("order_time"), values.pop("order_sequence")
     return PriceState(offset, None if time is None else (time, sequence), **values)
+
+
+def encode_book_head(head: BookHead) -> bytes:
+    """Bytes of what is remembered of a book besides its levels."""
+    body = plain.encode_state(
+        BOOK_HEAD,
+        {
+            "state": head.state.value,
+            "sequence": head.sequence,
+            "exchange_time": head.exchange_time,
+            "told_state": head.told_state and head.told_state.value,
+            "told_at": head.told_at,
+        },
+    )
+    return _head(head.applied_offset) + body
+
+
+def decode_book_head(data: bytes | None) -> BookHead:
+    """What is remembered of a book; the empty state of none."""
+    if data is None:
+        return BookHead()
+    offset, values = _read(BOOK_HEAD, data)
+    told = values.pop("told_state")
+    return BookHead(offset, BookState(values.pop("state")), **values, told_state=told and BookState(told))
+
+
+def encode_reached(reached: Reached) -> bytes:
+    """Bytes of how far a partition was read."""
+    return _head(reached.offset) + plain.encode_state(REACHED, {"resumed_at": reached.resumed_at})
+
+
+def decode_reached(data: bytes | None) -> Reached:
+    """How far a partition was read; not at all where there is nothing."""
+    if data is None:
+        return Reached()
+    offset, values = _read(REACHED, data)
+    return Reached(offset, **values)
+
+
+def encode_levels_page(reflected: int, encoded: Collection[bytes]) -> bytes:
+    """Bytes of some levels of a book, each encoded by `schemas.depth_encoding`, that reflect messages up to an offset."""
+    return _head(reflected) + encode_levels(encoded)
+
+
+def decode_levels_page(data: bytes) -> tuple[int, Sequence[Level]]:
+    """The offset up to which levels reflect messages, and the levels."""
+    offset = reflected_offset(data)
+    return offset, decode_levels(data, _HEAD.size)[0]
 
 
 def _head(offset: int) -> bytes:

@@ -6,15 +6,16 @@ Messages about books are the most frequent records there are and have tens of le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from market.decimals import PRECISION
-from market.depth import BookState, Depth, DepthKind, Level
+from market.depth import BookState, Depth, DepthKind
 from market.errors import DataValidationError
 
 _KINDS = {kind: bytes([2 * number]) for number, kind in enumerate(DepthKind)}
 _STATES = {state: bytes([2 * number]) for number, state in enumerate(BookState)}
 _END = b"\x00"
+_LENGTHS = [bytes([2 * length]) for length in range(64)]
 _LIMIT = 10**PRECISION
 _LONG = 1 << 63
 
@@ -25,8 +26,8 @@ def encode_depth(depth: Depth) -> bytes:
     out = bytearray(_long(len(instrument)))
     out += instrument
     out += _KINDS[depth.kind]
-    _levels(out, depth.bids)
-    _levels(out, depth.asks)
+    out += encode_levels([encode_level(price, size) for price, size, _ in depth.bids])
+    out += encode_levels([encode_level(price, size) for price, size, _ in depth.asks])
     for number in (depth.first_sequence, depth.last_sequence, depth.previous_sequence, depth.checksum, depth.exchange_time):
         _optional(out, number)
     out += _long(depth.received_at)
@@ -35,22 +36,22 @@ def encode_depth(depth: Depth) -> bytes:
     return bytes(out)
 
 
-def _levels(out: bytearray, levels: Sequence[Level]) -> None:
-    if levels:
-        out += _long(len(levels))
-        for price, size, _ in levels:
-            _decimal(out, price)
-            _decimal(out, size)
-    out += _END
+def encode_level(price: int, size: int) -> bytes:
+    """A level, as it stands in an array. Raises DataValidationError (`too_large`)."""
+    return _decimal(price) + _decimal(size)
 
 
-def _decimal(out: bytearray, unscaled: int) -> None:
+def encode_levels(encoded: Collection[bytes]) -> bytes:
+    """An array of encoded levels."""
+    return b"".join((_long(len(encoded)), *encoded, _END)) if encoded else _END
+
+
+def _decimal(unscaled: int) -> bytes:
     """Big-endian bytes after their number, which is below 64 and so one byte: twice itself."""
     if not -_LIMIT < unscaled < _LIMIT:
         raise DataValidationError("too_large", f"a price or size has more than {PRECISION} digits")
     length = unscaled.bit_length() // 8 + 1
-    out.append(2 * length)
-    out += unscaled.to_bytes(length, "big", signed=True)
+    return _LENGTHS[length] + unscaled.to_bytes(length, "big", signed=True)
 
 
 def _optional(out: bytearray, number: int | None) -> None:

@@ -24,6 +24,7 @@ from runtime.settings.base import (
 )
 
 __all__ = [
+    "BookSettings",
     "FeedSettings",
     "GatewaySettings",
     "IngestSettings",
@@ -140,6 +141,16 @@ class PriceChangeSettings(Section):
     significance: SignificanceSettings = Field(default_factory=SignificanceSettings)
 
 
+class BookSettings(Section):
+    """The agent of order books."""
+
+    levels: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Levels of each side to publish."""
+    seconds: Annotated[float, Field(ge=0.000001)] = 0.1
+    """Period (of the records' receive times, beginning at multiples of its length) in which a book is published at most once,
+    but for changes of its state."""
+
+
 class WorkerSettings(Section):
     """Membership of a worker in its group."""
 
@@ -188,6 +199,7 @@ class ProcessorSettings(Section):
     compiled: Literal["auto", "off"] = "auto"
     """Fold by compiled code where it was built; off takes the plain Python of the same results, about ten times slower."""
     price_changes: PriceChangeSettings = Field(default_factory=PriceChangeSettings)
+    books: BookSettings = Field(default_factory=BookSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
 
 
