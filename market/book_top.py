@@ -111,8 +111,8 @@ def top_of(
     return BookTop(
         instrument=instrument,
         state=book.state,
-        bids=tuple(Level(level.price, level.size) for level in bids),
-        asks=tuple(Level(level.price, level.size) for level in asks),
+        bids=tuple([Level(price, size) for price, size, _ in bids]),
+        asks=tuple([Level(price, size) for price, size, _ in asks]),
         spread=between,
         imbalance=imbalance(bids, asks),
         microprice=microprice(book.bids.top, book.asks.top),

@@ -45,10 +45,9 @@ class PagedSide(BookSide):
         super().put(level)
         price, size, _ = level
         number = page_of(price)
-        page = self._pages[number]
         if size:
-            page[price] = encode_level(price, size)
-        elif page.pop(price, None) is None:
+            self._pages[number][price] = encode_level(price, size)
+        elif self._pages[number].pop(price, None) is None:
             return
         self.touched.add(number)
 

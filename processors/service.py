@@ -14,6 +14,7 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from faust.exceptions import ConsistencyError
 
+from market.book_top import BookTop
 from market.candle import CandleEvent
 from market.candle_series import Outcome
 from market.depth import Depth
@@ -36,6 +37,7 @@ from runtime.logs import get_logger, tell_in_one_line
 from runtime.settings import Settings
 from schemas.contract import open_contract
 from schemas.depth_decoding import decode_depth
+from schemas.depth_encoding import encode_book_top
 from schemas.topics import TRADES
 
 log = get_logger(__name__)
@@ -61,6 +63,7 @@ async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
     registry = registry_options(settings.registry)
     codec = open_contract(kafka, registry, settings.topics.partitions, stream_topics(settings), also=state_topics(settings))
     codec.encode_with(CandleEvent, encoders(compiled=settings.processors.compiled == "auto").encode_candle)
+    codec.encode_with(BookTop, encode_book_top)
     codec.decode_with(Depth, decode_depth)
     cluster = cluster_id(kafka, settings.kafka.connect_timeout_seconds)
     health, lost = Health(CHECKS), asyncio.get_running_loop().create_future()
