@@ -1,5 +1,6 @@
 """Which tops of a book are told, and what they hold."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -123,5 +124,5 @@ def test_no_two_live_tops_are_of_one_period_and_no_state_goes_untold(found: list
         top = book.apply(message(kind, state, bids={99: 1}, at=at), offset)
         told += [top] if top else []
         assert told[-1].state is book.state
-    for before, after in zip(told, told[1:], strict=False):
+    for before, after in pairwise(told):
         assert before.state is not after.state or after.received_at // PERIOD > before.received_at // PERIOD
