@@ -67,16 +67,30 @@ def _depth(body: bytes) -> Depth:
     kind, at = _long(body, end)
     bids, at = decode_levels(body, at)
     asks, at = decode_levels(body, at)
-    numbers: list[int | None] = []
-    for _ in range(5):
-        number, at = _optional(body, at)
-        numbers.append(number)
+    first_sequence, at = _optional(body, at)
+    last_sequence, at = _optional(body, at)
+    previous_sequence, at = _optional(body, at)
+    checksum, at = _optional(body, at)
+    exchange_time, at = _optional(body, at)
     received_at, at = _long(body, at)
     state, at = _long(body, at)
     published_at, at = _optional(body, at)
     if at != len(body):
         raise Unreadable
-    return Depth(instrument, _KINDS[kind], bids, asks, *numbers, received_at, _STATES[state], published_at)
+    return Depth(
+        instrument,
+        _KINDS[kind],
+        bids,
+        asks,
+        first_sequence,
+        last_sequence,
+        previous_sequence,
+        checksum,
+        exchange_time,
+        received_at,
+        _STATES[state],
+        published_at,
+    )
 
 
 def _optional(body: bytes, at: int) -> tuple[int | None, int]:

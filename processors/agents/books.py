@@ -9,7 +9,7 @@ A message that is missing, because it expired unread or was refused, puts a book
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from market.book_tops import BookTops, TopRules
 from market.depth import Depth, Level
@@ -81,7 +81,10 @@ class BooksFold:
         """Take in a batch. Raises SchemaNotLearnt."""
         records, refusals = batch.decode(self._scope.codec, self._scope.max_skew)
         self._reached = self._reached.advanced(batch.first_offset, batch.last_offset)
-        for found in sorted((*records, *refusals), key=lambda each: each.raw.offset) if refusals else records:
+        in_order: Iterable[SourceRecord | Refusal] = records
+        if refusals:
+            in_order = sorted([*records, *refusals], key=lambda found: found.raw.offset)
+        for found in in_order:
             if isinstance(found, Refusal):
                 self._refuse(batch, found)
             else:

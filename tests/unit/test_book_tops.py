@@ -32,8 +32,8 @@ def message(
     sequence: int | None = None,
 ) -> Depth:
     """A message with whole prices and sizes, received `at` microseconds after a full minute."""
-    sides = [[Level(price * ONE, size * ONE) for price, size in (side or {}).items()] for side in (bids, asks)]
-    return Depth(INSTRUMENT, kind, *sides, None, sequence, None, None, START + at - 5, START + at, state)
+    found, others = ([Level(price * ONE, size * ONE) for price, size in (side or {}).items()] for side in (bids, asks))
+    return Depth(INSTRUMENT, kind, found, others, None, sequence, None, None, START + at - 5, START + at, state)
 
 
 SNAPSHOT = message(DepthKind.SNAPSHOT, bids={99: 1, 98: 2}, asks={101: 3, 102: 1}, sequence=7)
@@ -98,10 +98,10 @@ def test_message_at_or_below_the_last_offset_changes_nothing() -> None:
 def test_book_with_a_message_missing_is_in_gap_until_its_next_snapshot() -> None:
     book = tops()
     book.miss(0)
-    assert book.state is BookState.SYNCING
+    assert book.state.value == "SYNCING"
     book.apply(SNAPSHOT, 1)
     book.miss(1)
-    assert book.state is BookState.LIVE
+    assert book.state.value == "LIVE"
     book.miss(3)
     assert book.apply(message(bids={100: 1}), 3) is None
     assert shape(book.apply(message(bids={100: 1}, at=1), 4)) == ("GAP", [99, 98], [101, 102], 7)

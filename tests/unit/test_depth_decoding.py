@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from market.depth import Depth
+from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
 from schemas.codec import Codec, encode_body
 from schemas.depth_decoding import decode_depth
@@ -15,7 +15,7 @@ from tests.unit.test_depth_encoding import DEPTHS
 IDS = {carried: 100 + number for number, carried in enumerate(CARRIED)}
 PLAIN, SWIFT = (Codec(IDS, lambda schema_id: None) for _ in range(2))
 SWIFT.decode_with(Depth, decode_depth)
-FRAME = PLAIN.encode("md.depth", Depth("", *("SNAPSHOT", (), ()), *[None] * 5, 0))[:5]  # type: ignore[arg-type]
+FRAME = PLAIN.encode("md.depth", Depth("", DepthKind.DELTA, (), (), None, None, None, None, None, 0))[:5]
 
 
 def read(codec: Codec, body: bytes) -> Record | str:

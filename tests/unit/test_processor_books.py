@@ -44,12 +44,12 @@ def messages(draw: st.DrawFn) -> list[RawRecord]:
         at += shuffler.choice([0, 30_000, 30_000, 60_000, 150_000, -40_000])
         state = shuffler.choices([BookState.LIVE, BookState.GAP, BookState.SYNCING], [12, 1, 1])[0]
         kind = shuffler.choices([DepthKind.DELTA, DepthKind.SNAPSHOT], [6, 1])[0]
-        sides = [
+        bids, asks = (
             tuple(Level(price, shuffler.randint(0, 2) * ONE) for price in shuffler.sample(PRICES, shuffler.randint(0, 4)))
             for _ in range(2)
-        ]
+        )
         instrument = shuffler.choice(INSTRUMENTS)
-        depth = Depth(instrument, kind, *sides, None, offset, None, None, at - 1, at, state)
+        depth = Depth(instrument, kind, bids, asks, None, offset, None, None, at - 1, at, state)
         raw = raw_of(depth, offset, topic=TOPIC)
         found.append(raw._replace(value=POISON) if shuffler.random() < 0.03 else raw)
     return found
