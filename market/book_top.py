@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from market.book import Book
 from market.decimals import divide_half_even, ratio
 from market.depth import BookState, Level
 from market.errors import DataValidationError
@@ -43,6 +42,41 @@ class BookTop(NamedTuple):
     source_offset: int
 
 
+class Side(Protocol):
+    """The levels of one side of a book."""
+
+    @property
+    def top(self) -> Level | None:
+        """The best level."""
+
+    def best(self, number: int) -> list[Level]:
+        """The best levels, best first; all where there are fewer."""
+
+
+class OrderBook(Protocol):
+    """What has a top: a `market.book.Book`, or whatever follows one."""
+
+    @property
+    def state(self) -> BookState:
+        """Whether it can be trusted."""
+
+    @property
+    def bids(self) -> Side:
+        """The bids."""
+
+    @property
+    def asks(self) -> Side:
+        """The asks."""
+
+    @property
+    def last_sequence(self) -> int | None:
+        """The venue's number of the last change in the levels."""
+
+    @property
+    def exchange_time(self) -> int | None:
+        """The venue's time of the last change in the levels."""
+
+
 def spread(bid: Level | None, ask: Level | None) -> int | None:
     """Best ask less best bid."""
     return None if bid is None or ask is None else ask.price - bid.price
@@ -68,18 +102,21 @@ def microprice(bid: Level | None, ask: Level | None) -> int | None:
     return divide_half_even(ask.price * bid.size + bid.price * ask.size, bid.size + ask.size)
 
 
-def top_of(book: Book, *, instrument: str, received_at: int, source: tuple[str, int, int], levels: int = LEVELS) -> BookTop:
+def top_of(
+    book: OrderBook, *, instrument: str, received_at: int, source: tuple[str, int, int], levels: int = LEVELS
+) -> BookTop:
     """The top of a book; `source` is topic, partition and offset of the message that made it so."""
     bids, asks = book.bids.best(levels), book.asks.best(levels)
+    between = spread(book.bids.top, book.asks.top)
     return BookTop(
         instrument=instrument,
         state=book.state,
-        bids=tuple(Level(level.price, level.size) for level in bids),
-        asks=tuple(Level(level.price, level.size) for level in asks),
-        spread=spread(book.bids.top, book.asks.top),
+        bids=tuple([Level(price, size) for price, size, _ in bids]),
+        asks=tuple([Level(price, size) for price, size, _ in asks]),
+        spread=between,
         imbalance=imbalance(bids, asks),
         microprice=microprice(book.bids.top, book.asks.top),
-        is_crossed=book.is_crossed,
+        is_crossed=between is not None and between <= 0,
         sequence=book.last_sequence,
         exchange_time=book.exchange_time,
         received_at=received_at,

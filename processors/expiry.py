@@ -20,6 +20,18 @@ class Extent(NamedTuple):
     end: int
 
 
+class Reached(NamedTuple):
+    """How far a partition was read, and where reading went on behind its last hole (0: it has none)."""
+
+    offset: int = -1
+    resumed_at: int = 0
+
+    def advanced(self, first: int, last: int) -> Reached:
+        """After a batch of the offsets `first` to `last`, which may have been read before."""
+        has_hole = 0 <= self.offset < first - 1
+        return Reached(max(self.offset, last), first if has_hole else self.resumed_at)
+
+
 BEGIN_ANEW = "To begin anew, set another processors.application and run `tapeline topics apply`"
 
 _ANOTHER_TOPIC = f"it lost its end, or was deleted and created again. The tables belong to what was there. {BEGIN_ANEW}"

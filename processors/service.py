@@ -14,8 +14,10 @@ from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient
 from faust.exceptions import ConsistencyError
 
+from market.book_top import BookTop
 from market.candle import CandleEvent
 from market.candle_series import Outcome
+from market.depth import Depth
 from processors.app import Hooks, Worker, build_worker
 from processors.batch import Batch
 from processors.computation import Effects
@@ -41,6 +43,8 @@ from runtime.kafka import admin_options, check_broker, consumer_options, registr
 from runtime.logs import get_logger, tell_in_one_line
 from runtime.settings import Settings
 from schemas.contract import open_contract
+from schemas.depth_decoding import decode_depth
+from schemas.depth_encoding import encode_book_top
 from schemas.topics import TRADES
 
 log = get_logger(__name__)
@@ -66,6 +70,8 @@ async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
     registry = registry_options(settings.registry)
     codec = open_contract(kafka, registry, settings.topics.partitions, stream_topics(settings), also=state_topics(settings))
     codec.encode_with(CandleEvent, encoders(compiled=settings.processors.compiled == "auto").encode_candle)
+    codec.encode_with(BookTop, encode_book_top)
+    codec.decode_with(Depth, decode_depth)
     cluster = cluster_id(kafka, settings.kafka.connect_timeout_seconds)
     health, lost = Health(CHECKS), asyncio.get_running_loop().create_future()
     with own_folder(settings, cluster, worker) as settings, serving(health, settings.observability):

@@ -10,13 +10,16 @@ version byte and a reader for the old one.
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection, Sequence
 from io import BytesIO
 from typing import Any
 
 import fastavro
 
+from market.book_tops import BookHead
 from market.candle import Candle, TradePoint
 from market.candle_series import ClosedCandle, OpenCandle, SeriesState
+from market.depth import BookState, Level
 from market.gaps import Gap, KnownGaps
 from market.kline_sides import HeldCandle, HeldKline, Side
 from market.latest_price import Statement, Statements
@@ -30,15 +33,20 @@ from market.rules.silence import Silence
 from market.rules.times import Place
 from market.seen_trades import SeenTrades
 from processors.encoding import Encoders, encoders, plain
+from processors.expiry import Reached
 from processors.state_schemas import (
+    BOOK_HEAD,
     CANDLE_SIDE,
     CLOSED_CANDLE,
     KLINE_SIDE,
     PRICE_STATE,
     QUALITY_STATE,
+    REACHED,
     SERIES_STATE,
     STATEMENTS,
 )
+from schemas.depth_decoding import decode_levels
+from schemas.depth_encoding import encode_levels
 
 VERSION = 2
 
@@ -219,6 +227,54 @@ def _decode_side(schema: Any, data: bytes | None, kind: Any) -> Side[Any]:
     offset, values = _read(schema, data)
     held = {(one.pop("interval"), one.pop("open_time")): kind(**one) for one in values["held"]}
     return Side(offset, values["time"], values["since"], held)
+
+
+def encode_book_head(head: BookHead) -> bytes:
+    """Bytes of what is remembered of a book besides its levels."""
+    body = plain.encode_state(
+        BOOK_HEAD,
+        {
+            "state": head.state.value,
+            "sequence": head.sequence,
+            "exchange_time": head.exchange_time,
+            "told_state": head.told_state and head.told_state.value,
+            "told_at": head.told_at,
+        },
+    )
+    return _head(head.applied_offset) + body
+
+
+def decode_book_head(data: bytes | None) -> BookHead:
+    """What is remembered of a book; the empty state of none."""
+    if data is None:
+        return BookHead()
+    offset, values = _read(BOOK_HEAD, data)
+    told = values.pop("told_state")
+    return BookHead(offset, BookState(values.pop("state")), **values, told_state=told and BookState(told))
+
+
+def encode_reached(reached: Reached) -> bytes:
+    """Bytes of how far a partition was read."""
+    return _head(reached.offset) + plain.encode_state(REACHED, {"resumed_at": reached.resumed_at})
+
+
+def decode_reached(data: bytes | None) -> Reached:
+    """How far a partition was read; not at all where there is nothing."""
+    if data is None:
+        return Reached()
+    offset, values = _read(REACHED, data)
+    return Reached(offset, **values)
+
+
+def encode_levels_page(reflected: int, encoded: Collection[bytes]) -> bytes:
+    """Bytes of some levels of a book, each encoded by `schemas.depth_encoding`, that reflect messages up to an offset."""
+    return _head(reflected) + encode_levels(encoded)
+
+
+def decode_levels_page(data: bytes) -> tuple[int, Sequence[Level]]:
+    """The offset up to which levels reflect messages, and the levels."""
+    offset = reflected_offset(data)
+    return offset, decode_levels(data, _HEAD.size)[0]
 
 
 def _head(offset: int) -> bytes:

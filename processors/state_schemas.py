@@ -217,3 +217,18 @@ KLINE_SIDE = parse(
         )
     )
 )
+
+BOOK_HEAD = parse(
+    json.dumps(
+        _record(
+            "BookHead",
+            state="string",
+            sequence=["null", "long"],
+            exchange_time=["null", "long"],
+            told_state=["null", "string"],
+            told_at="long",
+        )
+    )
+)
+
+REACHED = parse(json.dumps(_record("Reached", resumed_at="long")))

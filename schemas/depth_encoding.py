@@ -1,70 +1,98 @@
-"""The Avro body of a message about a book, written by hand: the same bytes as the codec's own writer, many times sooner.
+"""Avro bodies of messages about books and of books' tops, written by hand: the bytes of the codec's own writer, much sooner.
 
 Messages about books are the most frequent records there are and have tens of levels each. The fields are those of
-`depth.avsc`, in its order; a test compares both writers.
+`depth.avsc` and `book_top.avsc`, in their order; a test compares both writers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection
 
+from market.book_top import BookTop
 from market.decimals import PRECISION
-from market.depth import BookState, Depth, DepthKind, Level
+from market.depth import BookState, Depth, DepthKind
 from market.errors import DataValidationError
 
 _KINDS = {kind: bytes([2 * number]) for number, kind in enumerate(DepthKind)}
 _STATES = {state: bytes([2 * number]) for number, state in enumerate(BookState)}
 _END = b"\x00"
+_LENGTHS = [bytes([2 * length]) for length in range(64)]
 _LIMIT = 10**PRECISION
-_LONG = 1 << 63
+_INT, _LONG = 1 << 31, 1 << 63
 
 
 def encode_depth(depth: Depth) -> bytes:
     """The body of a message. Raises DataValidationError when a value does not fit its field."""
-    instrument = depth.instrument.encode()
-    out = bytearray(_long(len(instrument)))
-    out += instrument
-    out += _KINDS[depth.kind]
-    _levels(out, depth.bids)
-    _levels(out, depth.asks)
-    for number in (depth.first_sequence, depth.last_sequence, depth.previous_sequence, depth.checksum, depth.exchange_time):
-        _optional(out, number)
-    out += _long(depth.received_at)
-    out += _STATES[depth.state]
-    _optional(out, depth.published_at)
-    return bytes(out)
+    numbers = depth.first_sequence, depth.last_sequence, depth.previous_sequence, depth.checksum, depth.exchange_time
+    return b"".join(
+        (
+            _text(depth.instrument),
+            _KINDS[depth.kind],
+            encode_levels([encode_level(price, size) for price, size, _ in depth.bids]),
+            encode_levels([encode_level(price, size) for price, size, _ in depth.asks]),
+            *[_optional(number, _long) for number in numbers],
+            _long(depth.received_at),
+            _STATES[depth.state],
+            _optional(depth.published_at, _long),
+        )
+    )
 
 
-def _levels(out: bytearray, levels: Sequence[Level]) -> None:
-    if levels:
-        out += _long(len(levels))
-        for price, size, _ in levels:
-            _decimal(out, price)
-            _decimal(out, size)
-    out += _END
+def encode_book_top(top: BookTop) -> bytes:
+    """The body of a book's top. Raises DataValidationError when a value does not fit its field."""
+    return b"".join(
+        (
+            _text(top.instrument),
+            _STATES[top.state],
+            encode_levels([encode_level(price, size) for price, size, _ in top.bids]),
+            encode_levels([encode_level(price, size) for price, size, _ in top.asks]),
+            *[_optional(figure, _decimal) for figure in (top.spread, top.imbalance, top.microprice)],
+            b"\x01" if top.is_crossed else b"\x00",
+            _optional(top.sequence, _long),
+            _optional(top.exchange_time, _long),
+            _long(top.received_at),
+            _text(top.source_topic),
+            _int(top.source_partition),
+            _long(top.source_offset),
+        )
+    )
 
 
-def _decimal(out: bytearray, unscaled: int) -> None:
+def encode_level(price: int, size: int) -> bytes:
+    """A level, as it stands in an array. Raises DataValidationError (`too_large`)."""
+    return _decimal(price) + _decimal(size)
+
+
+def encode_levels(encoded: Collection[bytes]) -> bytes:
+    """An array of encoded levels."""
+    return b"".join((_long(len(encoded)), *encoded, _END)) if encoded else _END
+
+
+def _decimal(unscaled: int) -> bytes:
     """Big-endian bytes after their number, which is below 64 and so one byte: twice itself."""
     if not -_LIMIT < unscaled < _LIMIT:
         raise DataValidationError("too_large", f"a price or size has more than {PRECISION} digits")
     length = unscaled.bit_length() // 8 + 1
-    out.append(2 * length)
-    out += unscaled.to_bytes(length, "big", signed=True)
+    return _LENGTHS[length] + unscaled.to_bytes(length, "big", signed=True)
 
 
-def _optional(out: bytearray, number: int | None) -> None:
-    if number is None:
-        out += b"\x00"
-    else:
-        out += b"\x02"
-        out += _long(number)
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return _long(len(encoded)) + encoded
+
+
+def _optional(number: int | None, encode: Callable[[int], bytes]) -> bytes:
+    return b"\x00" if number is None else b"\x02" + encode(number)
+
+
+def _int(number: int) -> bytes:
+    """Avro's int: a long of 32 bits."""
+    return _long(_fitting(number, _INT))
 
 
 def _long(number: int) -> bytes:
     """Avro's long: zigzag, then seven bits a byte, lowest first."""
-    if not -_LONG <= number < _LONG:
-        raise DataValidationError("unencodable", "Depth does not fit its schema: a number has more than 64 bits")
+    _fitting(number, _LONG)
     rest = (number << 1) ^ (number >> 63)
     found = bytearray()
     while rest > 0x7F:
@@ -72,3 +100,9 @@ def _long(number: int) -> bytes:
         rest >>= 7
     found.append(rest)
     return bytes(found)
+
+
+def _fitting(number: int, limit: int) -> int:
+    if not -limit <= number < limit:
+        raise DataValidationError("unencodable", f"{number} does not fit its field, which has fewer bits")
+    return number

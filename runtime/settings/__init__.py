@@ -17,6 +17,7 @@ from runtime.settings.servers import (
 )
 from runtime.settings.sources import Given
 from runtime.settings.stages import (
+    BookSettings,
     FeedSettings,
     GatewaySettings,
     IngestSettings,
@@ -33,6 +34,7 @@ from runtime.settings.stages import (
 
 __all__ = [
     "CONFIG_VARIABLE",
+    "BookSettings",
     "FeedSettings",
     "GatewaySettings",
     "Given",

@@ -24,6 +24,7 @@ from runtime.settings.base import (
 )
 
 __all__ = [
+    "BookSettings",
     "FeedSettings",
     "GatewaySettings",
     "IngestSettings",
@@ -165,6 +166,16 @@ class QualitySettings(Section):
     outlier: OutlierSettings = Field(default_factory=OutlierSettings)
 
 
+class BookSettings(Section):
+    """The agent of order books."""
+
+    levels: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Levels of each side to publish."""
+    seconds: Annotated[float, Field(ge=0.000001)] = 0.1
+    """Period (of the records' receive times, beginning at multiples of its length) in which a book is published at most once,
+    but for changes of its state."""
+
+
 class WorkerSettings(Section):
     """Membership of a worker in its group."""
 
@@ -221,6 +232,7 @@ class ProcessorSettings(Section):
     """Fold by compiled code where it was built; off takes the plain Python of the same results, about ten times slower."""
     price_changes: PriceChangeSettings = Field(default_factory=PriceChangeSettings)
     quality: QualitySettings = Field(default_factory=QualitySettings)
+    books: BookSettings = Field(default_factory=BookSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
 
 

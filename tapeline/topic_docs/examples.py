@@ -25,14 +25,19 @@ from market.depth import Depth, DepthKind, Level
 from market.errors import MarketDataError
 from market.feed_status import FeedState, FeedStatus
 from market.interval import parse_interval
+from market.latest_price import Statements, latest_price, statement_of
+from market.price import PriceRecord
 from market.price_change import PriceChangedEvent, PriceChanges, PriceState, Threshold, Throttle
+from market.quality_event import QualityEvent, QualityRule
+from market.quality_monitor import QualityLimits, QualityMonitor, QualityState
+from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
 from market.watermark import GRACE
 from runtime.settings.servers import TopicSettings
 from schemas.partitioning import partition_of
 from schemas.records import Record
-from schemas.topics import DEPTH, TRADES
+from schemas.topics import DEPTH, QUOTES, TRADES
 
 INSTRUMENT = "binance:BTC-USDT"
 PARTITIONS = TopicSettings().partitions
@@ -101,6 +106,33 @@ def _price_change() -> PriceChangedEvent:
     return next(event for event in events if event is not None)
 
 
+def _price() -> PriceRecord:
+    """The prices after the first quote, with the first trade before it."""
+    quote, trade = _recorded(Quote), _recorded(Trade)
+    quotes, trades = Statements(), Statements()
+    quotes.take(statement_of(quote, (QUOTES.name, _PARTITION, 0)))
+    trades.take(statement_of(trade, (TRADES.name, _PARTITION, 0)))
+    return latest_price(INSTRUMENT, quotes, trades)
+
+
+@cache
+def _judged() -> list[QualityEvent | QualityScore]:
+    """What the monitor of quality says of the stream when its first trade comes a second time."""
+    monitor = QualityMonitor(INSTRUMENT, QualityState(), source=(TRADES.name, _PARTITION), limits=QualityLimits())
+    records = [record for _, record in _stream()]
+    first = next(number for number, record in enumerate(records) if isinstance(record, Trade))
+    records.insert(first + 1, records[first])
+    return [told for offset, record in enumerate(records) for told in monitor.apply(record, offset)]
+
+
+def _quality_event() -> QualityEvent:
+    return next(told for told in _judged() if isinstance(told, QualityEvent) and told.rule is QualityRule.DUPLICATE)
+
+
+def _quality_score() -> QualityScore:
+    return next(told for told in _judged() if isinstance(told, QualityScore))
+
+
 def _book() -> tuple[Book, Depth]:
     """A book of two levels a side around the recorded best prices, and the message that tells it."""
     quote = _recorded(Quote)
@@ -142,6 +174,9 @@ _EXAMPLES: Mapping[type[Record], Callable[[], Record]] = {
     BookTop: _book_top,
     CandleEvent: _candle,
     PriceChangedEvent: _price_change,
+    PriceRecord: _price,
+    QualityEvent: _quality_event,
+    QualityScore: _quality_score,
     FeedStatus: _status,
     DeadLetter: _letter,
 }

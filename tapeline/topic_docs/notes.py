@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from schemas.topics import BOOKS, CANDLES, DEAD_LETTERS, DEPTH, KLINES, PRICE_CHANGES, QUOTES, STATUS, TRADES, Topic
+from schemas.topics import (
+    BOOKS,
+    CANDLES,
+    DEAD_LETTERS,
+    DEPTH,
+    KLINES,
+    PRICE_CHANGES,
+    PRICES,
+    QUALITY,
+    QUOTES,
+    STATUS,
+    TRADES,
+    Topic,
+)
 
 _ONE_OF_A_SOURCE = (
     "Duplicates: (`source_topic`, `source_partition`, `source_offset`) is a record's identity: a source record gives one at "
@@ -47,6 +60,22 @@ NOTES: Mapping[str, tuple[str, ...]] = {
         "Throttled by default: at most one event per instrument in 0.1 s, or per 100 changes. `old_price` is the `new_price` "
         "of the event before it.",
         _ONE_OF_A_SOURCE,
+    ),
+    PRICES.name: (
+        "Each record is whole: the latest of an instrument is all there is to know, earlier ones are compacted away. What no "
+        "source gives is null, never zero.",
+        "Of two records keep the one that takes in more: drop a record whose `quotes_offset` and `trades_offset` are both not "
+        "higher than those you hold (null is lowest). Equal offsets mean equal records.",
+        "`bid` and `ask` come of one message; a side that is null beside one that is not was empty. So do the figures of the "
+        "last 24 hours.",
+    ),
+    QUALITY.name: (
+        "Two kinds of records: a `QualityEvent` for a broken rule (INFO: it is kept again), a `QualityScore` for each minute. "
+        "An instrument has a score for each topic that is judged; its overall score is the lowest of these.",
+        "An event sums up `occurrences` since the one before it, by default at most one in a second for each instrument, topic "
+        "and rule.",
+        "Duplicates: (`rule`, `field`, `source_topic`, `source_partition`, `source_offset`) is an event's identity, "
+        "(`instrument`, source) a score's. After a crash the last ones may come again with the same content.",
     ),
     DEAD_LETTERS.name: (
         "The original key and value lie in `key` and `value`, so that they can be looked at, mended and sent again; a frame "
