@@ -28,9 +28,11 @@ __all__ = [
     "GatewaySettings",
     "IngestSettings",
     "ObservabilitySettings",
+    "OutlierSettings",
     "PriceChangeSettings",
     "ProcessorSettings",
     "PublisherSettings",
+    "QualitySettings",
     "ReconnectSettings",
     "SignificanceSettings",
     "SinkSettings",
@@ -140,6 +142,29 @@ class PriceChangeSettings(Section):
     significance: SignificanceSettings = Field(default_factory=SignificanceSettings)
 
 
+class OutlierSettings(Section):
+    """When a price is far from those before it: beyond both distances from their median."""
+
+    window: Annotated[int, Field(ge=2, le=1000)] = 60
+    """Prices that are remembered; none is judged before half of them are there."""
+    deviations: Annotated[Decimal, Field(gt=0)] = Decimal(10)
+    """Distance as a multiple of 1.4826 times their median absolute deviation (a standard deviation of normal values)."""
+    percent: Annotated[Decimal, Field(ge=0)] = Decimal("0.5")
+    """Distance in per cent of their median."""
+
+
+class QualitySettings(Section):
+    """The quality agent."""
+
+    stale_after_seconds: Seconds = 60.0
+    """Time without a trade, in a stream that is live by its time marks, after which it is stale."""
+    clock_tolerance_seconds: Annotated[float, Field(ge=0)] = 2.0
+    """How far a venue's time may be ahead of the receiver's; beyond `ingest.max_clock_skew_seconds` it is refused anyway."""
+    event_period_seconds: Annotated[float, Field(ge=0)] = 1.0
+    """At most one event of a rule in that time (of the records), for each instrument and topic, sums up those between."""
+    outlier: OutlierSettings = Field(default_factory=OutlierSettings)
+
+
 class WorkerSettings(Section):
     """Membership of a worker in its group."""
 
@@ -195,6 +220,7 @@ class ProcessorSettings(Section):
     compiled: Literal["auto", "off"] = "auto"
     """Fold by compiled code where it was built; off takes the plain Python of the same results, about ten times slower."""
     price_changes: PriceChangeSettings = Field(default_factory=PriceChangeSettings)
+    quality: QualitySettings = Field(default_factory=QualitySettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
 
 
