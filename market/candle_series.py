@@ -293,6 +293,7 @@ class CandleSeries:
             made = ClosedCandle(addition, 1, offset, complete, gap)
             return [self._close(key, made, CandleEventKind.CORRECTION), *self._carry_on(key, offset)]
         if before.source_offset >= offset:
+            self._note_closed(key)
             return self._carry_on(key, offset, is_replay=True)
         candle = merge(before.candle, addition) if before.candle.trade_count else addition
         after = before._replace(candle=candle, revision=before.revision + 1, source_offset=offset)
@@ -344,10 +345,12 @@ class CandleSeries:
     # closing
 
     def _advance(self, time: int, offset: int) -> list[CandleEvent]:
-        if not self._watermark.advance(time):
+        if time <= self.state.latest:
             return []
+        closes_at = self._open_stretch().closes_at  # which follows from the watermark before
+        self._watermark.advance(time)
         self.state.latest = time
-        if time < self._open_stretch().closes_at:
+        if time < closes_at:
             return []
         past = [key for key in self.state.open if self._is_past(key)]
         if self._carry:
@@ -401,8 +404,10 @@ class CandleSeries:
             if open_time <= key[1] or not self._is_past(following):
                 continue
             before = self._closed.get(following)
-            if before is not None and before.candle.trade_count:
-                break
+            if before is not None:
+                self._note_closed(following)
+                if before.candle.trade_count:
+                    break
             if before is None or (before.source_offset < offset and before.candle != carried(source.candle)):
                 events.append(self._carry_to(following, source, offset, CandleEventKind.CORRECTION))
             elif before.source_offset < offset and not is_replay:
@@ -427,11 +432,14 @@ class CandleSeries:
 
     def _close(self, key: CandleKey, closed: ClosedCandle, kind: CandleEventKind) -> CandleEvent:
         self._closed[key] = closed
-        oldest, newest = self.state.closed.get(key[0], (key[1], key[1]))
-        self.state.closed[key[0]] = min(oldest, key[1]), max(newest, key[1])
+        self._note_closed(key)
         return self._event(
             key, closed.candle, kind, closed.revision, closed.source_offset, complete=closed.complete, gap=closed.gap
         )
+
+    def _note_closed(self, key: CandleKey) -> None:
+        oldest, newest = self.state.closed.get(key[0], (key[1], key[1]))
+        self.state.closed[key[0]] = min(oldest, key[1]), max(newest, key[1])
 
     def _flags(self, key: CandleKey) -> tuple[bool, bool]:
         """(gap, complete) of a closed candle."""

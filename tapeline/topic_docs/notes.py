@@ -51,8 +51,9 @@ NOTES: Mapping[str, tuple[str, ...]] = {
         "are conflated.",
         "`is_closed` comes true at revision 1. A later revision is a correction, up to 24 hours of event time after the close "
         "(by default): an indicator has to compute again from that candle on.",
-        "Minutes without trades have no candle. `complete` says that the whole interval was watched, `gap` that trades may be "
-        "missing in it.",
+        "Intervals without trades have no candle; with `processors.empty_intervals: carry` they have one with the close before "
+        "it and a `trade_count` of 0. Where a venue has trading sessions, intervals are counted in their time.",
+        "`complete` says that the whole interval was watched, `gap` that trades may be missing in it.",
         "Order: versions of one candle come rising, but for repetitions after a crash; candles of one instrument in the order "
         "in which their trades came.",
     ),

@@ -28,6 +28,18 @@ def test_whatever_is_folded_from_trades_passes(found: list[Trade]) -> None:
     assert check_candle(event) is event
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        CANDLE._replace(interval="1h", close_time=START + 30 * MINUTE),  # cut short by a break
+        CANDLE._replace(interval="4h", close_time=START + 330 * MINUTE),  # spans one
+        CANDLE._replace(high=ONE, volume=0, amount=0, trade_count=0),
+    ],
+)
+def test_candle_of_a_session_or_without_trades_passes(event: CandleEvent) -> None:
+    assert check_candle(event) is event
+
+
 @given(st.integers(1, 10**37), st.integers(1, 10**37))
 def test_whatever_change_is_created_passes(old: int, new: int) -> None:
     change = create(INSTRUMENT, old, new, received_at=START, source=("md.trades", 0, 1))
@@ -43,6 +55,12 @@ def test_whatever_change_is_created_passes(old: int, new: int) -> None:
         (CANDLE._replace(open_time=START + 1), "open_time"),
         (CANDLE._replace(open_time=0), "open_time"),
         (CANDLE._replace(close_time=START), "close_time"),
+        (CANDLE._replace(close_time=START + MINUTE - 1), "close_time"),
+        (CANDLE._replace(close_time=START + 2 * MINUTE), "close_time"),
+        (CANDLE._replace(interval="4h", close_time=START + 25 * 60 * MINUTE), "close_time"),
+        (CANDLE._replace(trade_count=0), "trade_count"),
+        (CANDLE._replace(trade_count=0, volume=0, amount=0, high=2 * ONE), "trade_count"),
+        (CANDLE._replace(trade_count=0, volume=0, high=ONE), "trade_count"),
         (CANDLE._replace(low=0), "low"),
         (CANDLE._replace(high=10**38), "high"),
         (CANDLE._replace(open=3 * ONE), "open"),

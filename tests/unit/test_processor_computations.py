@@ -17,6 +17,7 @@ from schemas.records import Record
 from schemas.topics import CANDLES, PRICE_CHANGES
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade, trades
 from tests.folding import CODEC, MAX_SKEW, Runner, batch_of, raw_of, told
+from tests.sessions import micros_at, text_at
 
 SETTINGS = ProcessorSettings()
 
@@ -55,6 +56,75 @@ def test_trade_beyond_the_horizon_is_refused_with_its_reason() -> None:
     runner.batch([make_trade(2, at=START + 48 * 60 * MINUTE)])
     (refusal,) = runner.batch([make_trade(1)]).refusals
     assert refusal.reason == "too_late"
+
+
+A_SHARE = "sse:600519"
+DAYS = ProcessorSettings(intervals=("1m", "1h", "1d"))
+
+
+def a_share_day() -> list[Trade | TimeMark]:
+    """Trades of a day in Shanghai, from the opening auction to the closing one; a mark after it."""
+    times = ["09:25:00", "09:30:00", "09:30:20", "11:29:59", "12:00:00", "13:00:00", "14:56:59", "15:00:01", "16:00:00"]
+    found = [
+        make_trade(number, at=micros_at(f"2024-08-09 {time}"), price=100 + number, instrument=A_SHARE)
+        for number, time in enumerate(times, start=1)
+    ]
+    return [*found, TimeMark(A_SHARE, micros_at("2024-08-09 16:00:00"))]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_candles_of_shanghai_are_those_of_its_sessions(compiled: bool) -> None:
+    runner = Runner(candles.build(DAYS), compiled=compiled)
+    effects = [runner.batch(a_share_day()[begin : begin + 4]) for begin in range(0, 10, 4)]
+    closed = {(event.interval, text_at(event.open_time)): event for event in told(*effects) if event.is_closed}
+    counts = {key: event.trade_count for key, event in closed.items() if key[0] != "1m"}
+    assert counts == {
+        ("1h", "09 09:30"): 3,
+        ("1h", "09 10:30"): 1,
+        ("1h", "09 13:00"): 1,
+        ("1h", "09 14:00"): 2,
+        ("1d", "09 09:30"): 7,
+    }
+    day = closed["1d", "09 09:30"]
+    assert (text_at(day.close_time), day.open // 10**12, day.close // 10**12) == ("09 15:00", 101, 108)
+    refusals = [(refusal.raw.offset, refusal.reason) for one in effects for refusal in one.refusals]
+    assert refusals == [(4, "off_session"), (8, "off_session")]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.booleans())
+def test_candles_that_carry_do_not_depend_on_batches_runs_nor_restarts(compiled: bool, sizes: list[int], restart: bool) -> None:
+    records = [
+        *(make_trade(number, at=START + number * 7 * MINUTE // 5 + second) for number in range(1, 9) for second in (0,)),
+        TimeMark(INSTRUMENT, START + 20 * MINUTE),
+        make_trade(9, at=START + 13 * MINUTE),
+        TimeMark(INSTRUMENT, START + 21 * MINUTE),
+        *a_share_day(),
+    ]
+    settings = ProcessorSettings(intervals=("1m", "5m"), empty_intervals="carry")
+    whole, parts = Runner(candles.build(settings), compiled=compiled), Runner(candles.build(settings), compiled=compiled)
+    expected, found, begin = told(whole.batch(records)), [], 0
+    while begin < len(records):
+        size = sizes[begin % len(sizes)]
+        found += told(parts.batch(records[begin : begin + size]))
+        begin += size
+        if restart:
+            parts.open()
+    assert parts.tables["closed-candles"] == whole.tables["closed-candles"]
+
+    def closed(events: list[Any]) -> list[CandleEvent]:
+        return sorted(event for event in events if event.is_closed)
+
+    assert closed(found) == closed(expected)
+    assert {event.trade_count for event in closed(found)} >= {0, 1}
+
+
+def test_candles_without_trades_tell_no_latency() -> None:
+    runner = Runner(candles.build(ProcessorSettings(empty_intervals="carry")))
+    runner.batch([make_trade(1), TimeMark(INSTRUMENT, START + 2 * MINUTE)])
+    effects = runner.batch([TimeMark(INSTRUMENT, START + 10 * MINUTE)])
+    assert [(event.kind, event.trade_count) for event in told(effects)] == [("CLOSE", 0)] * 8
+    assert effects.received_at == 0
 
 
 def test_price_changes_skip_gap_marks_and_tell_after_the_period() -> None:

@@ -57,8 +57,8 @@ class Stream:
         return [check_candle(event) for event in events + series.updates()]
 
 
-def at(text: str, number: int = 1, **fields: int) -> Trade:
-    return make_trade(number, at=micros_at(text), instrument=A_SHARE, **fields)
+def at(text: str, number: int = 1, *, price: int = 100) -> Trade:
+    return make_trade(number, at=micros_at(text), price=price, instrument=A_SHARE)
 
 
 def mark(text: str) -> TimeMark:
@@ -321,6 +321,23 @@ def test_late_trade_into_an_empty_minute_corrects_it_and_those_that_carried_anot
     assert shown(later) == [("CORRECTION", "09 10:05", 1), ("CORRECTION", "09 10:06", 0)]
     assert [(event.revision, event.close) for event in later] == [(2, later[0].close)] * 2
     assert shown(stream.batch(at(f"{FRIDAY} 10:05:00", 5, price=4))) == [("CORRECTION", "09 10:05", 2)]
+
+
+def test_correction_after_a_lost_run_is_above_each_version_that_it_may_have_told() -> None:
+    stream = carrying()
+    events = stream.batch(at(f"{FRIDAY} 10:00", 1, price=1), mark(f"{FRIDAY} 10:01:30"))
+    saved = deepcopy((stream.state, stream.offset))
+    lost: list[TradeStreamRecord] = [
+        mark(f"{FRIDAY} 10:02:02"),
+        *(at(f"{FRIDAY} 10:00:1{number}", number, price=number) for number in (2, 3)),
+    ]
+    events += stream.batch(*lost)
+    minute = micros_at(f"{FRIDAY} 10:01")
+    del stream.closed["1m", minute]  # of its last writes only the candle before arrived
+    stream.state, stream.offset = saved
+    events += stream.batch(*lost, at(f"{FRIDAY} 10:00:14", 4, price=4))
+    kept = truth(events)["1m", minute]
+    assert (kept.trade_count, kept.close) == (0, at(f"{FRIDAY} 10:00", price=4).price)
 
 
 def test_gap_over_an_empty_minute_flags_it() -> None:
