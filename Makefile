@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_SECONDS ?=
 
-.PHONY: help setup demo test unit integration e2e faults lint format lock bench clean
+.PHONY: help setup demo test unit integration e2e faults lint format docs lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -50,6 +50,9 @@ lint: $(READY) ## ruff and mypy, over the code and the tests
 format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY) ## write docs/topics.md from the topics, the schemas and recorded traffic
+	$(BIN)/tapeline topics docs docs/topics.md
 
 bench: $(READY) ## all benchmarks; each prints its table and writes benchmarks/out/NAME.json
 	@for name in $(patsubst benchmarks/%.py,%,$(wildcard benchmarks/bench_*.py)); do \

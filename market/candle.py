@@ -27,7 +27,8 @@ class Candle(NamedTuple):
     """Trades of one interval, summed up.
 
     Prices and volumes are unscaled at scale 12, the amount (sum of price × size) at scale 24. `taker_buy_volume` is None as
-    soon as one trade's side is unknown. `received_at` is the latest receive time among the trades.
+    soon as one trade's side is unknown. `received_at` is the latest receive time among the trades. For an interval without
+    trades see `carried`.
     """
 
     first: TradePoint
@@ -52,8 +53,8 @@ class Candle(NamedTuple):
 
     @property
     def vwap(self) -> int:
-        """Volume-weighted average price: amount / volume, half-even at scale 12."""
-        return vwap(self.amount, self.volume)
+        """Volume-weighted average price: amount / volume, half-even at scale 12; the close where nothing was traded."""
+        return vwap(self.amount, self.volume) if self.volume else self.close
 
     def has_room_for(self, other: Candle) -> bool:
         """Whether the sums of both together still have a place in the wire's decimals."""
@@ -91,6 +92,15 @@ def merge(a: Candle, b: Candle) -> Candle:
         a.trade_count + b.trade_count,
         max(a.received_at, b.received_at),
     )
+
+
+def carried(candle: Candle) -> Candle:
+    """The candle of an interval without trades that follows this one: the close is its every price, its volumes are zero.
+
+    Ids and `last_trade_time` are those of the last trade, whose event time stands in for the receive time too.
+    """
+    last = candle.last
+    return Candle(last, last, last.price, last.price, 0, 0, 0, 0, last.event_time)
 
 
 def fold(trades: list[Trade]) -> Candle | None:

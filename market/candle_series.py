@@ -15,18 +15,20 @@ from enum import Enum
 from operator import itemgetter
 from typing import NamedTuple
 
-from market.candle import Candle, CandleEvent, CandleEventKind, candle_of, merge
+from market.candle import Candle, CandleEvent, CandleEventKind, candle_of, carried, merge
 from market.decimals import AMOUNT_PRECISION, PRECISION
 from market.gaps import KnownGaps
+from market.grid import Grid, Stretch
 from market.interval import Interval, parse_interval
 from market.quality import MAX_CLOCK_SKEW
 from market.run import NEVER, Run, Window
 from market.seen_trades import SeenTrades, Verdict
+from market.session import TradingCalendar
 from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
 from market.watermark import Watermark
 
 HORIZON = 24 * 3_600 * 1_000_000
-"""How far behind the watermark (microseconds) a late trade still corrects its candle."""
+"""How far behind the watermark (microseconds) a late trade still corrects its candle, and a candle without trades is made."""
 
 LARGEST_RUN_VOLUME, LARGEST_RUN_AMOUNT = 2**100, 2**126
 """Sums that no run reaches (scales 12 and 24): who sums up runs holds them, and the sum of two, in 128 bits."""
@@ -47,6 +49,8 @@ class Outcome(Enum):
     TOO_OLD = "too_old"
     TOO_LATE = "too_late"
     TOO_LARGE = "too_large"
+    OFF_SESSION = "off_session"
+    OFF_CALENDAR = "off_calendar"
 
 
 class OpenCandle(NamedTuple):
@@ -94,7 +98,13 @@ class SeriesState:
 
 
 class CandleSeries:
-    """Applies the records of one instrument's trade stream to its state."""
+    """Applies the records of one instrument's trade stream to its state.
+
+    With a `calendar` bars are those of its sessions (`market.session`), and a trade outside of them is refused; without one
+    they divide the UTC day. With `carry` an interval without trades gets a closed candle as well, `market.candle.carried`, once
+    something was traded: as the watermark closes it, no further back than the horizon, so that a mark that jumps ahead makes
+    no more than the candles of that time. What late trades change of the close carried is corrected, candle by candle.
+    """
 
     def __init__(
         self,
@@ -106,6 +116,8 @@ class CandleSeries:
         grace: int,
         source: tuple[str, int],
         horizon: int = HORIZON,
+        calendar: TradingCalendar | None = None,
+        carry: bool = False,
     ) -> None:
         self.instrument = instrument
         self.state = state
@@ -114,7 +126,10 @@ class CandleSeries:
         self._intervals = intervals
         self._names = {interval.name for interval in intervals}
         known = self._names.union((name for name, _ in state.open), state.closed)
-        self._lengths = {name: parse_interval(name).micros for name in known}
+        self._calendar = calendar
+        self._carry = carry
+        self._grids = {name: _grid(parse_interval(name), calendar) for name in known}
+        self._bars = [(interval.name, self._grids[interval.name]) for interval in intervals]
         self._observes_all = [*state.observed_from] == [interval.name for interval in intervals]
         self._stretch: _Stretch | None = None
         self._watermark = Watermark(state.latest, grace)
@@ -175,11 +190,23 @@ class CandleSeries:
             name, open_time = key
             if name in self._names:  # it is no longer, where the configuration has changed
                 newest[name] = max(open_time, newest.get(name, 0))
-            closes_at = min(closes_at, self._close_time(key) + self._watermark.grace)
+            closes_at = min(closes_at, self._grids[name].settled_at(open_time) + self._watermark.grace)
             has_room = has_room and _has_room_for_runs(held.candle)
+        if self._carry and (self.state.open or self.state.closed):
+            closes_at = min(closes_at, *(self._next_settled_at(grid) + self._watermark.grace for _, grid in self._bars))
         if not (has_room and self._observes_all and len(newest) == len(self._names)):
             return _Stretch(0, 0, closes_at)
-        return _Stretch(max(newest.values()), min(map(self._close_time, newest.items())), closes_at)
+        begins, ends = zip(*(self._stretch_of_last_trade(key) for key in newest.items()), strict=True)
+        return _Stretch(max(begins), min(ends), closes_at)
+
+    def _stretch_of_last_trade(self, key: CandleKey) -> Stretch:
+        name, open_time = key
+        return self._grids[name].stretch_at(open_time, self.state.open[key].candle.last.event_time)
+
+    def _next_settled_at(self, grid: Grid) -> int:
+        """When the watermark closes the next bar, with or without trades; NEVER after the last one of a calendar."""
+        following = next(grid.between(self._watermark.time, NEVER), None)
+        return NEVER if following is None else grid.settled_at(following)
 
     def window_holds(self) -> bool:
         """Whether the window last given goes on as the runs since then left it; if not, it is to be asked for again."""
@@ -188,9 +215,17 @@ class CandleSeries:
     # kept elsewhere
 
     @property
+    def keepable(self) -> bool:
+        """Whether plain arithmetic does: bars divide the UTC day, open candles lie on them, nothing is carried."""
+        grids, open_candles = self._grids, self.state.open
+        if self._calendar is not None or self._carry:
+            return False
+        return all(grids[name].open_time(open_time) == open_time for name, open_time in open_candles)
+
+    @property
     def longest(self) -> int:
-        """Length of the longest interval that a candle of the series has (microseconds)."""
-        return max(self._lengths.values())
+        """No two trades of a candle of the series are further apart (microseconds)."""
+        return max(grid.longest for grid in self._grids.values())
 
     def take_back(self, changed: bool, dirty: set[CandleKey]) -> None:
         """Go on with a state that somebody else went on with: whether it is to be stored, and the candles that changed."""
@@ -201,6 +236,8 @@ class CandleSeries:
     # trades
 
     def _apply_trade(self, trade: Trade, offset: int) -> tuple[Outcome, list[CandleEvent]]:
+        if self._calendar is not None and self._calendar.day_at(trade.event_time) is None:
+            return Outcome.OFF_SESSION if self._calendar.covers(trade.event_time) else Outcome.OFF_CALENDAR, []
         if trade.event_time < self._watermark.time - self._horizon:
             return Outcome.TOO_LATE, []
         addition, keys = candle_of(trade), self._keys_at(trade.event_time)
@@ -221,6 +258,8 @@ class CandleSeries:
             before = state.observed_from
             state.observed_from = {interval.name: before.get(interval.name, time) for interval in self._intervals}
             self._observes_all = True
+            self._stretch = None
+        if self._calendar is not None:  # an open candle goes on in another session, perhaps
             self._stretch = None
 
     def _has_room_for(self, addition: Candle, keys: Sequence[CandleKey]) -> bool:
@@ -251,11 +290,13 @@ class CandleSeries:
         before = self._closed.get(key)
         if before is None:
             gap, complete = self._flags(key)
-            return [self._close(key, ClosedCandle(addition, 1, offset, complete, gap), CandleEventKind.CORRECTION)]
+            made = ClosedCandle(addition, 1, offset, complete, gap)
+            return [self._close(key, made, CandleEventKind.CORRECTION), *self._carry_on(key, offset)]
         if before.source_offset >= offset:
-            return []
-        after = before._replace(candle=merge(before.candle, addition), revision=before.revision + 1, source_offset=offset)
-        return [self._close(key, after, CandleEventKind.CORRECTION)]
+            return self._carry_on(key, offset, is_replay=True)
+        candle = merge(before.candle, addition) if before.candle.trade_count else addition
+        after = before._replace(candle=candle, revision=before.revision + 1, source_offset=offset)
+        return [self._close(key, after, CandleEventKind.CORRECTION), *self._carry_on(key, offset)]
 
     # marks
 
@@ -308,13 +349,17 @@ class CandleSeries:
         self.state.latest = time
         if time < self._open_stretch().closes_at:
             return []
-        past = sorted((key for key in self.state.open if self._is_past(key)), key=lambda key: key[1])
-        events = [event for key in past for event in self._close_open(key, offset)]
+        past = [key for key in self.state.open if self._is_past(key)]
+        if self._carry:
+            past += self._empty_since(past)
+            self._stretch = None
+        past.sort(key=itemgetter(1))
+        events = [self._close_past(key, offset) for key in past]
         self._forget_beyond_the_horizon()
         return events
 
-    def _close_open(self, key: CandleKey, offset: int) -> list[CandleEvent]:
-        candle = self.state.open.pop(key).candle
+    def _close_past(self, key: CandleKey, offset: int) -> CandleEvent:
+        held = self.state.open.pop(key, None)
         self._stretch = None
         self._dirty.discard(key)
         earlier = self._closed.get(key)
@@ -322,9 +367,63 @@ class CandleSeries:
             # Closed, perhaps corrected too, by an earlier run whose state was lost with its last writes. It is told again, or
             # an UPDATE that this run has just repeated would stay the last word of a compacted topic.
             kind = CandleEventKind.CLOSE if earlier.revision == 1 else CandleEventKind.CORRECTION
-            return [self._close(key, earlier, kind)]
+            return self._close(key, earlier, kind)
+        if held is None:
+            name, newest = key[0], self.state.closed[key[0]][1]
+            return self._carry_to(key, self._closed[name, newest], offset, CandleEventKind.CLOSE)
         gap, complete = self._flags(key)
-        return [self._close(key, ClosedCandle(candle, 1, offset, complete, gap), CandleEventKind.CLOSE)]
+        return self._close(key, ClosedCandle(held.candle, 1, offset, complete, gap), CandleEventKind.CLOSE)
+
+    # intervals without trades
+
+    def _empty_since(self, past: Sequence[CandleKey]) -> list[CandleKey]:
+        """Bars without a trade that the watermark has passed; `past` are the open ones that it has."""
+        found = []
+        for name, grid in self._bars:
+            before = [open_time for other, open_time in past if other == name]
+            begin = self.state.closed[name][1] if name in self.state.closed else min(before, default=NEVER)
+            for open_time in grid.between(max(begin, self._watermark.time - self._horizon), self._watermark.time):
+                key = name, open_time
+                if open_time > begin and key not in self.state.open and self._is_past(key):
+                    found.append(key)
+        return found
+
+    def _carry_on(self, key: CandleKey, offset: int, *, is_replay: bool = False) -> list[CandleEvent]:
+        """Correct, or make, the candles without trades that follow a closed one, up to the next with trades.
+
+        One that fits already ends it, but in a replay: of the candles that a lost run has written only some may be there.
+        """
+        if not self._carry:
+            return []
+        events, source = [], self._closed[key]
+        for open_time in self._grids[key[0]].between(key[1], self._watermark.time):
+            following = key[0], open_time
+            if open_time <= key[1] or not self._is_past(following):
+                continue
+            before = self._closed.get(following)
+            if before is not None and before.candle.trade_count:
+                break
+            if before is None or (before.source_offset < offset and before.candle != carried(source.candle)):
+                events.append(self._carry_to(following, source, offset, CandleEventKind.CORRECTION))
+            elif before.source_offset < offset and not is_replay:
+                break
+        return events
+
+    def _carry_to(self, key: CandleKey, source: ClosedCandle, offset: int, kind: CandleEventKind) -> CandleEvent:
+        """A new version of a candle without trades.
+
+        Where a lost run has corrected the source at a later offset, it may have told versions of this candle that are not
+        known, at most one an offset: the revision is then higher than any of those.
+        """
+        before = self._closed.get(key)
+        revision = before.revision + 1 if before else 1
+        if source.source_offset > offset:
+            revision += source.source_offset - offset + 1
+            kind = CandleEventKind.CORRECTION
+        gap, complete = self._flags(key)
+        return self._close(key, ClosedCandle(carried(source.candle), revision, offset, complete, gap), kind)
+
+    # closed candles
 
     def _close(self, key: CandleKey, closed: ClosedCandle, kind: CandleEventKind) -> CandleEvent:
         self._closed[key] = closed
@@ -338,41 +437,41 @@ class CandleSeries:
         """(gap, complete) of a closed candle."""
         gap = self._has_gap(key)
         name, open_time = key
-        observed = name in self.state.observed_from and self.state.observed_from[name] < open_time
+        begin = self._grids[name].stretches(open_time)[0].begin
+        observed = name in self.state.observed_from and self.state.observed_from[name] < begin
         return gap, observed and not gap
 
     def _has_gap(self, key: CandleKey) -> bool:
-        return self.state.gaps.touches(key[1], self._close_time(key))
+        return any(self.state.gaps.touches(*stretch) for stretch in self._grids[key[0]].stretches(key[1]))
 
     def _forget_beyond_the_horizon(self) -> None:
         """Drop what no trade can touch any more: those that come are too late."""
         limit = self._watermark.time - self._horizon
         self.state.gaps.forget(limit - self.longest)
-        for name, (oldest, newest) in list(self.state.closed.items()):
-            length, open_time = self._lengths[name], oldest
-            while open_time <= newest and open_time + length <= limit:
-                self._closed.pop((name, open_time), None)
-                open_time += length
-            if open_time <= newest:
+        for name in list(self.state.closed):
+            self._forget_closed(name, limit)
+
+    def _forget_closed(self, name: str, limit: int) -> None:
+        grid, (oldest, newest) = self._grids[name], self.state.closed[name]
+        for open_time in grid.between(oldest, newest + 1):
+            if grid.settled_at(open_time) > limit or (self._carry and open_time == newest):  # its close may be carried yet
                 self.state.closed[name] = open_time, newest
-            else:
-                del self.state.closed[name]
+                return
+            self._closed.pop((name, open_time), None)
+        del self.state.closed[name]
 
     # keys and events
 
     def _keys_at(self, time: int) -> list[CandleKey]:
-        return [(interval.name, interval.open_time(time)) for interval in self._intervals]
+        return [(name, grid.open_time(time)) for name, grid in self._bars]
 
     def _keys_between(self, begin: int, end: int) -> Iterator[CandleKey]:
-        for interval in self._intervals:
-            for open_time in range(interval.open_time(begin), end, interval.micros):
-                yield interval.name, open_time
-
-    def _close_time(self, key: CandleKey) -> int:
-        return key[1] + self._lengths[key[0]]
+        for name, grid in self._bars:
+            for open_time in grid.between(begin, end):
+                yield name, open_time
 
     def _is_past(self, key: CandleKey) -> bool:
-        return self._close_time(key) <= self._watermark.time
+        return self._grids[key[0]].settled_at(key[1]) <= self._watermark.time
 
     def _open_event(self, key: CandleKey, kind: CandleEventKind) -> CandleEvent:
         held = self.state.open[key]
@@ -394,7 +493,7 @@ class CandleSeries:
             self.instrument,
             key[0],
             key[1],
-            self._close_time(key),
+            self._grids[key[0]].close_time(key[1]),
             kind,
             revision,
             first.price,
@@ -417,6 +516,10 @@ class CandleSeries:
             partition,
             offset,
         )
+
+
+def _grid(interval: Interval, calendar: TradingCalendar | None) -> Grid:
+    return interval if calendar is None else calendar.bars(interval)
 
 
 def _has_room_for_runs(candle: Candle) -> bool:

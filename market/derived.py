@@ -10,7 +10,7 @@ from market.candle import CandleEvent
 from market.decimals import AMOUNT_PRECISION
 from market.errors import DataValidationError
 from market.instrument import check_instrument
-from market.interval import parse_interval
+from market.interval import DAY, HOUR, MINUTE, parse_interval
 from market.price_change import PriceChangedEvent
 from market.quality import check_count, check_figure, check_id, check_not_negative, check_positive, check_time
 
@@ -47,13 +47,17 @@ def check_price_change(change: PriceChangedEvent) -> PriceChangedEvent:
 
 
 def _check_interval(candle: CandleEvent) -> None:
+    """What holds on any `Grid`: who reads a candle does not know the sessions of its venue."""
     interval = parse_interval(candle.interval)
-    check_time(candle.open_time, field="open_time")
-    if interval.open_time(candle.open_time) != candle.open_time:
-        raise DataValidationError("bad_time", f"open_time: no {interval} begins at {candle.open_time}", field="open_time")
-    close_time = interval.close_time(candle.open_time)
-    if candle.close_time != close_time:
-        raise DataValidationError("bad_time", f"close_time: not {close_time}, where the {interval} ends", field="close_time")
+    longest = interval.micros if interval.micros < HOUR else DAY  # a longer one may span breaks: see market.session
+    for field in ("open_time", "close_time"):
+        time = check_time(getattr(candle, field), field=field)
+        if time % MINUTE:
+            raise DataValidationError("bad_time", f"{field}: {time} is not a full minute", field=field)
+    if not 0 < candle.close_time - candle.open_time <= longest:
+        raise DataValidationError(
+            "bad_time", f"close_time: no {interval} from {candle.open_time} ends then", field="close_time"
+        )
 
 
 def _check_prices(candle: CandleEvent) -> None:
@@ -69,6 +73,8 @@ def _check_volumes(candle: CandleEvent) -> None:
     check_not_negative(candle.volume, field="volume")
     check_not_negative(candle.amount, field="amount", precision=AMOUNT_PRECISION)
     check_not_negative(candle.trade_count, field="trade_count")
+    if not candle.trade_count and (candle.volume or candle.amount or candle.low != candle.high):
+        raise _inconsistent("trade_count", "without trades a candle has one price and no volume")
     if candle.taker_buy_volume is None:
         return
     check_figure(candle.taker_buy_volume, field="taker_buy_volume")

@@ -25,8 +25,11 @@ _QUOTE_ABOVE_ZERO = ("bid", "bid_size", "ask", "ask_size", "last", "last_size", 
 _KLINE_PRICES = ("open", "high", "low", "close")
 
 
-def check_quote(quote: Quote, *, max_skew: int = MAX_CLOCK_SKEW) -> Quote:
-    """Return a quote unchanged whose prices and sizes are above zero where given. Raises DataValidationError."""
+def check_quote(quote: Quote, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int | None = None) -> Quote:
+    """Return a quote unchanged whose prices and sizes are above zero where given; `not_after` bounds its receive time.
+
+    Raises DataValidationError.
+    """
     check_instrument(quote.instrument)
     check_id(quote.channel, field="channel")
     if quote.sequence is not None:
@@ -41,12 +44,15 @@ def check_quote(quote: Quote, *, max_skew: int = MAX_CLOCK_SKEW) -> Quote:
         value = getattr(quote, field)
         if value is not None:
             check_figure(value, field=field)
-    _check_times(quote, max_skew)
+    _check_times(quote, max_skew, not_after)
     return quote
 
 
-def check_kline(kline: Kline, *, max_skew: int = MAX_CLOCK_SKEW) -> Kline:
-    """Return a kline unchanged whose figures can be those of a candle. Raises DataValidationError."""
+def check_kline(kline: Kline, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int | None = None) -> Kline:
+    """Return a kline unchanged whose figures can be those of a candle; `not_after` bounds its receive time.
+
+    Raises DataValidationError.
+    """
     check_instrument(kline.instrument)
     check_id(kline.interval, field="interval")
     for field in _KLINE_PRICES:
@@ -57,8 +63,8 @@ def check_kline(kline: Kline, *, max_skew: int = MAX_CLOCK_SKEW) -> Kline:
     _not_negative_where_given(kline, "amount", AMOUNT_PRECISION)
     _not_negative_where_given(kline, "taker_buy_volume")
     _check_trades_of(kline)
-    check_time(kline.open_time, field="open_time")
-    _check_times(kline, max_skew)
+    _check_times(kline, max_skew, not_after)
+    check_time(kline.open_time, field="open_time", not_after=kline.received_at + max_skew)
     return kline
 
 
@@ -72,8 +78,8 @@ def _check_trades_of(kline: Kline) -> None:
             check_id(trade_id, field=field)
 
 
-def _check_times(record: Quote | Kline, max_skew: int) -> None:
-    check_time(record.received_at, field="received_at")
+def _check_times(record: Quote | Kline, max_skew: int, not_after: int | None = None) -> None:
+    check_time(record.received_at, field="received_at", not_after=not_after)
     if record.exchange_time is not None:
         check_time(record.exchange_time, field="exchange_time", not_after=record.received_at + max_skew)
     if record.published_at is not None:

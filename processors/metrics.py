@@ -13,6 +13,13 @@ REPLAYED = Counter(
     registry=REGISTRY,
 )
 
+QUALITY_FINDINGS = Counter(
+    "tapeline_quality_findings",
+    "How often records broke a rule of data quality (INFO: kept it again), as published in events.",
+    ["rule", "severity"],
+    registry=REGISTRY,
+)
+
 COMMIT_SECONDS = Histogram(
     "tapeline_commit_seconds",
     "Time of a commit: from the first output sent to the source offsets acknowledged.",
@@ -31,5 +38,19 @@ RECOVERY_REMAINING = Gauge(
     "tapeline_recovery_remaining_records",
     "Changelog offsets left to read before a table is complete; compaction leaves fewer records than offsets.",
     ["table"],
+    registry=REGISTRY,
+)
+
+KLINES_COMPARED = Counter(
+    "tapeline_klines_compared",
+    "Intervals in which a candle of ours was held against the venue's kline, corrections again, by what came of it.",
+    ["venue", "outcome"],
+    registry=REGISTRY,
+)
+
+KLINE_DIFFERENCES = Counter(
+    "tapeline_kline_differences",
+    "Figures in which a candle of ours and the venue's kline differ, by the venue's rule.",
+    ["venue", "field"],
     registry=REGISTRY,
 )

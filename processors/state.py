@@ -21,11 +21,30 @@ from market.candle import Candle, TradePoint
 from market.candle_series import ClosedCandle, OpenCandle, SeriesState
 from market.depth import BookState, Level
 from market.gaps import Gap, KnownGaps
+from market.kline_sides import HeldCandle, HeldKline, Side
+from market.latest_price import Statement, Statements
 from market.price_change import PriceState
+from market.quality_event import QualityEvent, QualityRule, Severity
+from market.quality_minute import QualityMinute
+from market.quality_monitor import QualityState
+from market.quality_telling import Told
+from market.quote import Quote
+from market.rules.silence import Silence
+from market.rules.times import Place
 from market.seen_trades import SeenTrades
 from processors.encoding import Encoders, encoders, plain
 from processors.expiry import Reached
-from processors.state_schemas import BOOK_HEAD, CLOSED_CANDLE, PRICE_STATE, REACHED, SERIES_STATE
+from processors.state_schemas import (
+    BOOK_HEAD,
+    CANDLE_SIDE,
+    CLOSED_CANDLE,
+    KLINE_SIDE,
+    PRICE_STATE,
+    QUALITY_STATE,
+    REACHED,
+    SERIES_STATE,
+    STATEMENTS,
+)
 from schemas.depth_decoding import decode_levels
 from schemas.depth_encoding import encode_levels
 
@@ -159,6 +178,105 @@ def decode_levels_page(data: bytes) -> tuple[int, Sequence[Level]]:
     return offset, decode_levels(data, _HEAD.size)[0]
 
 
+def encode_statements(statements: Statements) -> bytes:
+    """Bytes of what the channels of one topic say of an instrument."""
+    said = [
+        one.quote._asdict() | {"offset": one.offset, "tells_book": one.tells_book} for one in statements.by_channel.values()
+    ]
+    return _head(statements.applied_offset) + plain.encode_state(STATEMENTS, {"said": said})
+
+
+def decode_statements(data: bytes | None, instrument: str, source: tuple[str, int]) -> Statements:
+    """What the channels of one topic say of an instrument, nothing of none; `source` is topic and partition."""
+    if data is None:
+        return Statements()
+    offset, values = _read(STATEMENTS, data)
+    by_channel = {}
+    for said in values["said"]:
+        place, tells_book = said.pop("offset"), said.pop("tells_book")
+        by_channel[said["channel"]] = Statement(Quote(instrument=instrument, **said), tells_book, *source, place)
+    return Statements(offset, by_channel)
+
+
+def encode_quality(state: QualityState) -> bytes:
+    """Bytes of what is remembered of an instrument's quality in a topic."""
+    seen, silence, minute = state.seen, state.silence, state.minute
+    body = plain.encode_state(
+        QUALITY_STATE,
+        {
+            "latest": state.latest,
+            "clock": state.clock,
+            "last": {channel: place._asdict() for channel, place in state.last.items()},
+            "last_id": seen.last,
+            "floor_id": seen.floor,
+            "holes": [{"first": first, "last": last} for first, last in seen.holes],
+            "hashes": seen.hashes,
+            "prices": state.prices,
+            "heard_at": silence.heard_at,
+            "is_stale": silence.is_stale,
+            "gap_until": state.gap_until,
+            "open_time": minute.open_time,
+            "records": minute.records,
+            "counts": minute.counts,
+            "faulty": minute.faulty,
+            "told": {rule: {"at": one.at, "held": one.held and one.held._asdict()} for rule, one in state.told.items()},
+        },
+    )
+    return _head(state.applied_offset) + body
+
+
+def decode_quality(data: bytes | None) -> QualityState:
+    """What is remembered of an instrument's quality in a topic; the empty state of none."""
+    if data is None:
+        return QualityState()
+    offset, values = _read(QUALITY_STATE, data)
+    return QualityState(
+        offset,
+        values["latest"],
+        values["clock"],
+        {channel: Place(**place) for channel, place in values["last"].items()},
+        SeenTrades(values["last_id"], values["floor_id"], _ranges(values["holes"]), values["hashes"]),
+        values["prices"],
+        Silence(values["heard_at"], values["is_stale"]),
+        values["gap_until"],
+        QualityMinute(values["open_time"], values["records"], values["counts"], values["faulty"]),
+        {rule: Told(told["at"], _held_from(told["held"])) for rule, told in values["told"].items()},
+    )
+
+
+def encode_candle_side(side: Side[HeldCandle]) -> bytes:
+    """Bytes of what is held of an instrument's candles for comparison."""
+    return _head(side.applied_offset) + _encode_side(CANDLE_SIDE, side)
+
+
+def decode_candle_side(data: bytes | None) -> Side[HeldCandle]:
+    """What is held of an instrument's candles; nothing of none."""
+    return _decode_side(CANDLE_SIDE, data, HeldCandle)
+
+
+def encode_kline_side(side: Side[HeldKline]) -> bytes:
+    """Bytes of what is held of an instrument's klines for comparison."""
+    return _head(side.applied_offset) + _encode_side(KLINE_SIDE, side)
+
+
+def decode_kline_side(data: bytes | None) -> Side[HeldKline]:
+    """What is held of an instrument's klines; nothing of none."""
+    return _decode_side(KLINE_SIDE, data, HeldKline)
+
+
+def _encode_side(schema: Any, side: Side[Any]) -> bytes:
+    held = [{"interval": interval, "open_time": open_time, **one._asdict()} for (interval, open_time), one in side.held.items()]
+    return plain.encode_state(schema, {"time": side.time, "since": side.since, "held": held})
+
+
+def _decode_side(schema: Any, data: bytes | None, kind: Any) -> Side[Any]:
+    if data is None:
+        return Side()
+    offset, values = _read(schema, data)
+    held = {(one.pop("interval"), one.pop("open_time")): kind(**one) for one in values["held"]}
+    return Side(offset, values["time"], values["since"], held)
+
+
 def _head(offset: int) -> bytes:
     return _HEAD.pack(VERSION, offset)
 
@@ -170,6 +288,12 @@ def _read(schema: Any, data: bytes) -> tuple[int, Any]:
 
 def _ranges(values: list[dict[str, int]]) -> list[tuple[int, int]]:
     return [(value["first"], value["last"]) for value in values]
+
+
+def _held_from(values: dict[str, Any] | None) -> QualityEvent | None:
+    if values is None:
+        return None
+    return QualityEvent(**{**values, "rule": QualityRule(values["rule"]), "severity": Severity(values["severity"])})
 
 
 def _candle_from(values: dict[str, Any]) -> Candle:

@@ -12,8 +12,11 @@ from market.depth import Depth, check_depth
 from market.derived import check_candle, check_price_change
 from market.errors import DataValidationError
 from market.feed_status import FeedStatus, check_status
+from market.price import PriceRecord, check_price
 from market.price_change import PriceChangedEvent
 from market.quality import MAX_CLOCK_SKEW
+from market.quality_event import QualityEvent, check_quality_event
+from market.quality_score import QualityScore, check_quality_score
 from market.quote import Kline, Quote
 from market.stated import check_kline, check_quote
 from market.trade import GapMark, TimeMark, Trade, check_mark, check_trade
@@ -26,8 +29,8 @@ def check_carried(
 ) -> Record:
     """Return a record unchanged that a topic may hold under this key; `max_skew` as ingest grants exchanges' clocks.
 
-    With `appended_at`, the broker's time (microseconds), no receive time and no mark in the trade stream may be later than
-    `max_skew` after it; an exchange's time may be later than the receive time by `max_skew` in turn.
+    With `appended_at`, the broker's time (microseconds), no mark and no receive time of a trade, quote or kline may be later
+    than `max_skew` after it; an exchange's time may be later than the receive time by `max_skew` in turn.
 
     Raises DataValidationError naming what is wrong, KeyError when the topic is none of ours.
     """
@@ -47,9 +50,9 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
         case TimeMark() | GapMark():
             check_mark(record, not_after=not_after)
         case Quote():
-            check_quote(record, max_skew=max_skew)
+            check_quote(record, max_skew=max_skew, not_after=not_after)
         case Kline():
-            check_kline(record, max_skew=max_skew)
+            check_kline(record, max_skew=max_skew, not_after=not_after)
         case Depth():
             check_depth(record, max_skew=max_skew)
         case BookTop():
@@ -58,5 +61,11 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
             check_candle(record)
         case PriceChangedEvent():
             check_price_change(record)
+        case PriceRecord():
+            check_price(record)
+        case QualityEvent():
+            check_quality_event(record)
+        case QualityScore():
+            check_quality_score(record)
         case FeedStatus():
             check_status(record)

@@ -24,12 +24,28 @@ from market.decimals import fits
 from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
+from market.price import POINTS, PricePoint, PriceRecord, PriceSource
 from market.price_change import PriceChangedEvent
+from market.quality_event import QualityEvent, QualityRule, Severity
+from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
 
 Record = (
-    Trade | TimeMark | GapMark | Quote | Kline | Depth | BookTop | CandleEvent | PriceChangedEvent | FeedStatus | DeadLetter
+    Trade
+    | TimeMark
+    | GapMark
+    | Quote
+    | Kline
+    | Depth
+    | BookTop
+    | CandleEvent
+    | PriceChangedEvent
+    | PriceRecord
+    | QualityEvent
+    | QualityScore
+    | FeedStatus
+    | DeadLetter
 )
 
 RECORD_FILES: Mapping[type[Record], str] = {
@@ -42,6 +58,9 @@ RECORD_FILES: Mapping[type[Record], str] = {
     BookTop: "book_top",
     CandleEvent: "candle",
     PriceChangedEvent: "price_changed",
+    PriceRecord: "price",
+    QualityEvent: "quality_event",
+    QualityScore: "quality_score",
     FeedStatus: "feed_status",
     DeadLetter: "dead_letter",
 }
@@ -55,10 +74,31 @@ def _plain_levels(levels: Iterable[Level]) -> list[dict[str, int]]:
     return [{"price": level.price, "size": level.size} for level in levels]
 
 
+def _source(values: Mapping[str, Any] | None) -> PriceSource | None:
+    return None if values is None else PriceSource(**values)
+
+
+def _point(values: Mapping[str, Any] | None) -> PricePoint | None:
+    return None if values is None else PricePoint(values["price"], values["size"], PriceSource(**values["source"]))
+
+
+# The branch of a union is named where it is written: else the writer tries which one fits, which takes as long again.
+
+
+def _plain_source(source: PriceSource | None) -> tuple[str, dict[str, Any]] | None:
+    return None if source is None else ("tapeline.PriceSource", source._asdict())
+
+
+def _plain_point(point: PricePoint | None) -> tuple[str, dict[str, Any]] | None:
+    return None if point is None else ("tapeline.PricePoint", point._asdict() | {"source": point.source._asdict()})
+
+
 READ_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
     Depth: {"kind": DepthKind, "bids": _levels, "asks": _levels, "state": BookState},
     BookTop: {"state": BookState, "bids": _levels, "asks": _levels},
     CandleEvent: {"kind": CandleEventKind},
+    PriceRecord: {**dict.fromkeys(POINTS, _point), "source_24h": _source},
+    QualityEvent: {"rule": QualityRule, "severity": Severity},
     FeedStatus: {"state": FeedState},
 }
 """Fields that are more than what Avro reads, and how they are made of it."""
@@ -66,6 +106,7 @@ READ_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
 WRITTEN_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
     Depth: {"bids": _plain_levels, "asks": _plain_levels},
     BookTop: {"bids": _plain_levels, "asks": _plain_levels},
+    PriceRecord: {**dict.fromkeys(POINTS, _plain_point), "source_24h": _plain_source},
 }
 """Fields that Avro does not write as they are, and what it writes of them."""
 

@@ -11,7 +11,10 @@ from market.candle import CandleEvent
 from market.dead_letter import DeadLetter
 from market.depth import Depth
 from market.feed_status import FeedStatus
+from market.price import PriceRecord
 from market.price_change import PriceChangedEvent
+from market.quality_event import QualityEvent
+from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
 from schemas.records import Record
@@ -101,6 +104,10 @@ CANDLES = Topic(
     compacted=True,
 )
 PRICE_CHANGES = Topic("md.price-changes", (PriceChangedEvent,), _instrument, "Price changes, throttled", 7 * _DAY)
+PRICES = Topic("md.prices", (PriceRecord,), _instrument, "Latest prices, each with its source", -1, compacted=True)
+QUALITY = Topic(
+    "md.quality", (QualityEvent, QualityScore), _instrument, "Broken rules of quality, scores by the minute", 7 * _DAY
+)
 DEAD_LETTERS = Topic(
     "dlq",
     (DeadLetter,),
@@ -125,5 +132,10 @@ def changelog(application: str, table: str) -> Topic:
 
 
 TOPICS: Mapping[str, Topic] = {
-    topic.name: topic for topic in (TRADES, QUOTES, KLINES, DEPTH, BOOKS, STATUS, CANDLES, PRICE_CHANGES, DEAD_LETTERS)
+    topic.name: topic
+    for topic in (
+        *(TRADES, QUOTES, KLINES, DEPTH, STATUS),
+        *(CANDLES, PRICE_CHANGES, PRICES, BOOKS, QUALITY),
+        DEAD_LETTERS,
+    )
 }

@@ -1,7 +1,7 @@
 """Computations over plain dictionaries: records in, effects and stored values out, with no broker."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from market.book_top import BookTop
@@ -70,17 +70,18 @@ def told(*effects: Effects) -> list[Any]:
 class Runner:
     """Folds batches of one partition and stores what comes of them, as the loop does at each commit."""
 
-    def __init__(self, computation: Computation, *, compiled: bool = True) -> None:
+    def __init__(self, computation: Computation, *, compiled: bool = True, partition: int = 3) -> None:
         self.tables: dict[str, dict[str, bytes]] = {name: {} for name in computation.tables}
         self.offsets: Counter[str] = Counter()
         self.computation = computation
         self._compiled = compiled
+        self._partition = partition
         self.open()
 
     def open(self) -> None:
         """Begin (anew) with what is stored, as after a crash."""
         self._views = {name: self._view(name) for name in self.tables}
-        self.fold = self.computation.open(Scope(3, self._views, CODEC, 4, MAX_SKEW, self._compiled))
+        self.fold = self.computation.open(Scope(self._partition, self._views, CODEC, 4, MAX_SKEW, self._compiled))
 
     def _view(self, name: str) -> TableView:
         return TableView(lambda key: self.tables[name].get(key.decode()))
@@ -94,7 +95,7 @@ class Runner:
         """Fold records at the next offsets of their topic."""
         first = self.offsets[topic]
         raw = [raw_of(record, first + number, topic=topic) for number, record in enumerate(records)]
-        self.fold.fold(batch_of(raw, topic=topic))
+        self.fold.fold(batch_of(raw, self._partition, topic=topic))
         self.offsets[topic] += len(records)
 
     def commit(self, *tables: str) -> Effects:
@@ -110,4 +111,16 @@ class Runner:
                 else:
                     self.tables[name][key] = value
             view.landed(1)
+        return effects
+
+    def crash(self, kept: Callable[[str], bool]) -> Effects:
+        """Die in a commit: all is published, of each table only the kept keys are stored; then begin anew."""
+        effects = self.fold.take()
+        for name, view in self._views.items():
+            view.seal()
+            written = {key: value for key, value in view.sealed(1).items() if kept(key)}
+            self.tables[name] |= {key: value for key, value in written.items() if value is not None}
+            for key in [key for key, value in written.items() if value is None]:
+                self.tables[name].pop(key, None)
+        self.open()
         return effects

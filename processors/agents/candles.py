@@ -11,6 +11,7 @@ from market.errors import DataValidationError
 from market.interval import Interval, parse_interval
 from market.trade import TimeMark, Trade, TradeStreamRecord
 from processors.batch import Batch, RawRecord, Refusal, decode_record
+from processors.calendars import Calendars
 from processors.closed_candles import ClosedCandles
 from processors.computation import Effects, Scope
 from processors.encoding import encoders
@@ -32,15 +33,19 @@ _REFUSED = {
     Outcome.TOO_OLD: "the trade id is older than the ids remembered: it may have been counted already",
     Outcome.TOO_LATE: "the trade is older than the horizon for corrections",
     Outcome.TOO_LARGE: "with this trade the candle's sums have too many digits",
+    Outcome.OFF_SESSION: "the trade is outside of the sessions of its venue's trading calendar",
+    Outcome.OFF_CALENDAR: "the trading calendar of the trade's venue does not reach to its time",
 }
 
 
 class Candles:
     """Folds the trade stream of each instrument into candles of all configured intervals."""
 
-    def __init__(self, intervals: Sequence[Interval], grace: int) -> None:
+    def __init__(self, intervals: Sequence[Interval], grace: int, calendars: Calendars, *, carry: bool) -> None:
         self._intervals = intervals
         self._grace = grace
+        self._calendars = calendars
+        self._carry = carry
 
     @property
     def sources(self) -> Sequence[Topic]:
@@ -59,7 +64,7 @@ class Candles:
 
     def open(self, scope: Scope) -> CandlesFold:
         """Begin the candles of a partition."""
-        return CandlesFold(scope, self._intervals, self._grace)
+        return CandlesFold(scope, self._intervals, self._grace, self._calendars, carry=self._carry)
 
 
 class CandlesFold:
@@ -69,11 +74,13 @@ class CandlesFold:
     commit tells an UPDATE of every open candle that changed since the last.
     """
 
-    def __init__(self, scope: Scope, intervals: Sequence[Interval], grace: int) -> None:
+    def __init__(self, scope: Scope, intervals: Sequence[Interval], grace: int, calendars: Calendars, *, carry: bool) -> None:
         self._known = -1
         self._scope = scope
         self._intervals = intervals
         self._grace = grace
+        self._calendars = calendars
+        self._carry = carry
         self._encoders = encoders(compiled=scope.compiled)
         self._series: dict[str, CandleSeries] = {}
         self._touched: dict[str, CandleSeries] = {}
@@ -120,7 +127,8 @@ class CandlesFold:
                 series.changed = False
         self._folder.store()
         for instrument, series in self._touched.items():
-            if not self._folder.keep(series) and not series.window_holds():
+            kept = series.keepable and self._folder.keep(series)
+            if not kept and not series.window_holds():
                 self._folder.arm(instrument, series.window())
         self._touched.clear()
         self._add_counts()
@@ -162,6 +170,8 @@ class CandlesFold:
             intervals=self._intervals,
             grace=self._grace,
             source=(TRADES.name, self._scope.partition),
+            calendar=self._calendars.of(instrument),
+            carry=self._carry,
         )
         return series
 
@@ -178,7 +188,8 @@ class CandlesFold:
         for event in events:
             self._outputs.append(message_of(CANDLES, event, self._scope.codec, self._scope.partitions))
             self._effects.candles[event.interval, event.kind] += 1
-            self._effects.received_at = max(self._effects.received_at, event.received_at)
+            if event.trade_count:
+                self._effects.received_at = max(self._effects.received_at, event.received_at)
 
     def _add_counts(self) -> None:
         counts, effects = self._folder.take_counts(), self._effects
@@ -196,4 +207,9 @@ class CandlesFold:
 
 def build(settings: ProcessorSettings) -> Candles:
     """The computation as configured."""
-    return Candles([parse_interval(name) for name in settings.intervals], round(settings.grace_seconds * 1e6))
+    return Candles(
+        [parse_interval(name) for name in settings.intervals],
+        round(settings.grace_seconds * 1e6),
+        Calendars(settings.calendars),
+        carry=settings.empty_intervals == "carry",
+    )

@@ -73,6 +73,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """When the last heartbeat was sent that the group answered well, on a monotonic clock."""
         return float(self._thread.heartbeat_at)
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Do nothing: stalls are noticed by `processors.watchdog`.
+
+        Faust's own check is only a log line, but ends the worker while a position is looked up, as after records have expired.
+        """
+
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
             while not (self.should_stop or fetcher.should_stop):

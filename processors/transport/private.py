@@ -26,6 +26,7 @@ METHODS: tuple[tuple[Any, str], ...] = (
     (driver.Consumer, "_new_consumer_thread"),
     (driver.Consumer, "ack"),
     (driver.Consumer, "wait_first"),
+    (driver.Consumer, "verify_event_path"),
     (driver.AIOKafkaConsumerThread, "_fetch_records"),
     (driver.AIOKafkaConsumerThread, "on_start"),
     (driver.ConsumerRebalanceListener, "on_partitions_assigned"),

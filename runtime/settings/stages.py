@@ -29,9 +29,11 @@ __all__ = [
     "GatewaySettings",
     "IngestSettings",
     "ObservabilitySettings",
+    "OutlierSettings",
     "PriceChangeSettings",
     "ProcessorSettings",
     "PublisherSettings",
+    "QualitySettings",
     "ReconnectSettings",
     "SignificanceSettings",
     "SinkSettings",
@@ -151,6 +153,29 @@ class BookSettings(Section):
     but for changes of its state."""
 
 
+class OutlierSettings(Section):
+    """When a price is far from those before it: beyond both distances from their median."""
+
+    window: Annotated[int, Field(ge=2, le=1000)] = 60
+    """Prices that are remembered; none is judged before half of them are there."""
+    deviations: Annotated[Decimal, Field(gt=0)] = Decimal(10)
+    """Distance as a multiple of 1.4826 times their median absolute deviation (a standard deviation of normal values)."""
+    percent: Annotated[Decimal, Field(ge=0)] = Decimal("0.5")
+    """Distance in per cent of their median."""
+
+
+class QualitySettings(Section):
+    """The quality agent."""
+
+    stale_after_seconds: Seconds = 60.0
+    """Time without a trade, in a stream that is live by its time marks, after which it is stale."""
+    clock_tolerance_seconds: Annotated[float, Field(ge=0)] = 2.0
+    """How far a venue's time may be ahead of the receiver's; beyond `ingest.max_clock_skew_seconds` it is refused anyway."""
+    event_period_seconds: Annotated[float, Field(ge=0)] = 1.0
+    """At most one event of a rule in that time (of the records), for each instrument and topic, sums up those between."""
+    outlier: OutlierSettings = Field(default_factory=OutlierSettings)
+
+
 class WorkerSettings(Section):
     """Membership of a worker in its group."""
 
@@ -192,6 +217,13 @@ class ProcessorSettings(Section):
     """Candle intervals to publish."""
     grace_seconds: Annotated[float, Field(ge=0)] = 2.0
     """How long after its end, in event time, a candle waits for late trades before it closes."""
+    empty_intervals: Literal["none", "carry"] = "none"
+    """Candles of intervals without a trade: none, or one that carries the close before it. Those of more than a day that pass
+    at once are left out. With carry, candles are folded by the full rules, which are slower."""
+    calendars: dict[Name, Text] = Field(default_factory=dict)
+    """Trading calendars of venues that close, by their names in exchange_calendars, besides XSHG of sse, szse and bse and XHKG
+    of hkex; candles of all other venues divide the UTC day. Where a venue's calendar changes, open candles of the old one close
+    by themselves."""
     commit_interval_seconds: Annotated[float, Field(ge=0, le=10)] = 0.1
     """How often results are published: an open candle is told once in that time however many trades it had. 0 is for the lowest
     latency: as soon as the results before were acknowledged, at the cost of more records and processor time. The tables behind
@@ -200,6 +232,7 @@ class ProcessorSettings(Section):
     """Fold by compiled code where it was built; off takes the plain Python of the same results, about ten times slower."""
     price_changes: PriceChangeSettings = Field(default_factory=PriceChangeSettings)
     books: BookSettings = Field(default_factory=BookSettings)
+    quality: QualitySettings = Field(default_factory=QualitySettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
 
 

@@ -1,6 +1,9 @@
-"""`tapeline topics apply | list | check`: the topics and schemas on a cluster."""
+"""`tapeline topics apply | list | check | docs`: the topics and schemas on a cluster, and what they are."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from confluent_kafka.admin import AdminClient
@@ -25,6 +28,7 @@ def register(app: typer.Typer) -> None:
     topics.command("apply")(apply)
     topics.command("list")(list_topics)
     topics.command("check")(check)
+    topics.command("docs")(docs)
     app.add_typer(topics, name="topics")
 
 
@@ -60,6 +64,19 @@ def check(config: ConfigOption = None, overrides: SetOption = None) -> None:
     if problems:
         raise typer.Exit(1)
     typer.echo("all topics and schemas are as declared")
+
+
+def docs(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Write to this file instead of printing.")] = None,
+) -> None:
+    """Print what readers of the topics can rely on, as Markdown: keys, guarantees, fields, examples; needs no server."""
+    from tapeline.topic_docs import page  # it reads a recording with the whole of ingest, which no other command here needs
+
+    text = page()
+    if file is None:
+        typer.echo(text, nl=False)
+    else:
+        file.write_text(text, encoding="utf-8")
 
 
 def apply_topics(settings: Settings) -> list[str]:

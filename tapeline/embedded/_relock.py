@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from jgo.maven import Artifact, MavenContext
@@ -24,16 +25,16 @@ def main() -> None:
     """Replace the lock file."""
     with tempfile.TemporaryDirectory() as folder:
         maven = MavenContext(repo_cache=Path(folder), timeout=60)
-        lines = [line for server in _server.names() for line in _lines(maven, server)]
-    LOCK.write_text(_HEADER + "".join(f"{line}\n" for line in lines))
+        found = [line for server in _server.names() for line in lines(maven, server, _server.load(server).MAVEN)]
+    LOCK.write_text(_HEADER + "".join(f"{line}\n" for line in found))
 
 
-def _lines(maven: MavenContext, server: str) -> list[str]:
-    return [f"{server} {_coordinates(artifact)} {_size_and_sum(artifact.resolve())}" for artifact in _artifacts(maven, server)]
+def lines(maven: MavenContext, user: str, roots: Sequence[str]) -> list[str]:
+    """The lines of a lock for whoever needs these artifacts, with all they depend on at run time."""
+    return [f"{user} {_coordinates(artifact)} {_size_and_sum(artifact.resolve())}" for artifact in _artifacts(maven, roots)]
 
 
-def _artifacts(maven: MavenContext, server: str) -> list[Artifact]:
-    roots = _server.load(server).MAVEN
+def _artifacts(maven: MavenContext, roots: Sequence[str]) -> list[Artifact]:
     archives = [root for root in roots if split(root)[2] != "jar"]
     jars = [root for root in roots if root not in archives]
     found = [_artifact(maven, root) for root in archives]

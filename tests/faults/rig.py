@@ -128,21 +128,35 @@ class Rig:
     folder: Path
     seed: int
     application: str = ""
+    agents: Sequence[str] = ("candles", "price_changes")
+    begin: dict[str, dict[int, int]] = field(default_factory=dict)
     workers: list[Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.name = f"F{next(_names)}"
-        self.begin = {topic: self.cluster.ends(topic) for topic in (TRADES, CANDLES, CHANGES, LETTERS)}
+        self.begin = self.begin or {topic: self.cluster.ends(topic) for topic in TOPICS}
         if not self.application:
             self.application = f"faults_{self.name.lower()}"
             apply_topics(self.settings())
-            self._begin_at_the_ends()
+            self._begin_there()
+
+    def replay(self) -> Rig:
+        """Another application that reads again all that this one has read; what it tells comes behind what is told now."""
+        told = {topic: self.cluster.ends(topic) for topic in TOPICS if topic != TRADES}
+        folder = self.folder / "replay"
+        folder.mkdir()
+        return Rig(self.cluster, self.stack, folder, self.seed, agents=self.agents, begin={TRADES: self.begin[TRADES], **told})
 
     # settings and workers
 
     def config(self, name: str = "tapeline", **sections: dict[str, Any]) -> Path:
         """A settings file for this application; `sections` are merged over it."""
-        processors = {"application": self.application, "store": "memory", "state_dir": str(self.folder / "state")}
+        processors = {
+            "application": self.application,
+            "agents": list(self.agents),
+            "store": "memory",
+            "state_dir": str(self.folder / "state"),
+        }
         given = sections.pop("processors", {})
         worker = {**_SESSION, **given.get("worker", {})}
         return self.cluster.config(f"{name}.yaml", processors={**processors, **given, "worker": worker}, **sections)
@@ -290,8 +304,8 @@ class Rig:
         found = {(letter.source_partition, letter.source_offset) for letter in self.letters()} & places
         assert found == refused
 
-    def _begin_at_the_ends(self) -> None:
-        """Have the new group begin where the trade stream ends now."""
+    def _begin_there(self) -> None:
+        """Have the new group begin in the trade stream where this test's part begins."""
         consumer = Consumer({"bootstrap.servers": self.cluster.servers.kafka, "group.id": self.application})
         try:
             if ends := self.begin[TRADES]:

@@ -20,7 +20,7 @@ def is_done(cluster: Cluster, *workers: Service) -> bool:
     """Whether all is committed. A worker that its watchdog ended is started again, as whoever runs it would."""
     for worker in workers:
         if worker.process.poll() is not None:
-            assert "have not moved: ending to be restarted" in worker.text(), worker.text()[-3000:]
+            assert "has not moved: ending to be restarted" in worker.text(), worker.text()[-3000:]
             worker.start()
     return everything_committed(cluster)
 

@@ -26,6 +26,8 @@ MAY_IMPORT = {
 ONLY_IN = {
     "faust": ("processors",),
     "mode": ("processors",),
+    "exchange_calendars": ("processors/calendars.py",),
+    "pandas": (),
     "psycopg": ("sinks/stores", "tapeline/embedded/postgres.py"),
     "websockets": ("ingest/connection.py", "gateway/websocket.py", "gateway/client.py"),
 }

@@ -16,6 +16,8 @@ from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
 from market.price_change import PriceChangedEvent
+from market.quality_event import QualityEvent, QualityRule, Severity
+from market.quality_score import QualityScore
 from market.quote import Kline
 from market.trade import GapMark, TimeMark, Trade
 from schemas.checks import check_carried
@@ -25,6 +27,7 @@ from schemas.topics import TOPICS
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 from tests.gateway_parts import make_candle, make_quote
 from tests.ingest_parts import IDS
+from tests.price_parts import make_price
 
 CODEC = Codec(IDS, lambda _id: None)
 STATUS = FeedStatus("binance", "trade", INSTRUMENT, FeedState.LIVE, "", START)
@@ -33,6 +36,24 @@ CHANGE = PriceChangedEvent(INSTRUMENT, 100, 110, 10, 10**13, 3, True, None, STAR
 LEVELS = ((Level(99, 1),), (Level(101, 3),))
 DEPTH = Depth(INSTRUMENT, DepthKind.DELTA, *LEVELS, 1, 2, 0, None, None, START)
 TOP = BookTop(INSTRUMENT, BookState.LIVE, *LEVELS, 2, -(5 * 10**11), 100, False, 2, None, START, "md.depth", 2, 70)
+EVENT = QualityEvent(
+    *(
+        INSTRUMENT,
+        QualityRule.KLINE_DIFFERENCE,
+        Severity.WARNING,
+        "volume",
+        10**24,
+        2 * 10**24,
+        1,
+        "",
+        START,
+        START,
+        "1m",
+        START,
+    ),
+    *("md.klines", 2, 70),
+)
+SCORE = QualityScore(INSTRUMENT, START, 9, {"GAP": 1}, 45, 25 * 10**12, START, "md.trades", 2, 70)
 AHEAD = make_trade(at=START + 6_000_000, received_at=START)
 SOUND: list[tuple[str, Record]] = [
     ("md.trades", make_trade()),
@@ -45,6 +66,9 @@ SOUND: list[tuple[str, Record]] = [
     ("md.status", STATUS),
     ("md.candles", make_candle()),
     ("md.price-changes", CHANGE),
+    ("md.prices", make_price()),
+    ("md.quality", EVENT),
+    ("md.quality", SCORE),
 ]
 
 
@@ -99,6 +123,20 @@ def test_no_topic_carries_what_belongs_to_another(topic: str, record: Record) ->
         ("md.status", STATUS._replace(published_at=START * 1000), "published_at"),
         ("md.candles", make_candle()._replace(close_time=START + 2 * MINUTE), "close_time"),
         ("md.price-changes", CHANGE._replace(change=1), "change"),
+        ("md.prices", make_price()._replace(open_24h=-1), "open_24h"),
+        ("md.quality", EVENT._replace(observed=10**50), "observed"),
+        ("md.quality", EVENT._replace(field=""), "field"),
+        ("md.quality", EVENT._replace(interval="m" * 300), "interval"),
+        ("md.quality", EVENT._replace(detail="d" * 501), "detail"),
+        ("md.quality", EVENT._replace(open_time=START // 1000), "open_time"),
+        ("md.quality", EVENT._replace(occurrences=0), "occurrences"),
+        ("md.quality", EVENT._replace(source_offset=-1), "source_offset"),
+        ("md.quality", SCORE._replace(open_time=START + 1), "open_time"),
+        ("md.quality", SCORE._replace(counts={"LUNAR": 1}), "counts"),
+        ("md.quality", SCORE._replace(counts={"GAP": 0}), "counts"),
+        ("md.quality", SCORE._replace(faulty_seconds=61), "faulty_seconds"),
+        ("md.quality", SCORE._replace(score=1), "score"),
+        ("md.quality", SCORE._replace(source_partition=2**31), "source_partition"),
     ],
 )
 def test_nonsense_is_refused_with_the_name_of_the_field(topic: str, record: Record, field: str) -> None:

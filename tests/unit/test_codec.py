@@ -41,6 +41,16 @@ def _strategy(kind: type[Record], name: str, hint: Any) -> st.SearchStrategy[Any
     return _of_schema(fields[name], hint)
 
 
+NESTED: dict[str, Any] = {}
+"""Records within records by name, from their definition on: later they are named only."""
+
+
+def _nested(node: Any, hint: Any) -> st.SearchStrategy[Any]:
+    NESTED[node["name"]] = node
+    hints = get_type_hints(hint)
+    return st.builds(hint, **{field["name"]: _of_schema(field["type"], hints[field["name"]]) for field in node["fields"]})
+
+
 def _levels() -> st.SearchStrategy[Level]:
     return st.builds(Level, WIDE, WIDE, st.none())
 
@@ -53,9 +63,15 @@ def _of_schema(node: Any, hint: Any) -> st.SearchStrategy[Any]:
             return st.integers(-(10 ** node["precision"]) + 1, 10 ** node["precision"] - 1)
         if node["type"] == "array":
             return st.lists(_levels(), max_size=4).map(tuple)
+        if node["type"] == "map":
+            return st.dictionaries(st.text(), _of_schema(node["values"], int), max_size=4)
         if node["type"] == "enum":
             return st.sampled_from(list(hint) if isinstance(hint, EnumType) else node["symbols"])
+        if node["type"] == "record":
+            return _nested(node, hint)
         node = node["type"]
+    if node in NESTED:
+        return _nested(NESTED[node], hint)
     plain: dict[str, st.SearchStrategy[Any]] = {
         "string": st.text(),
         "bytes": st.binary(),
@@ -76,9 +92,18 @@ def test_every_record_survives_the_wire_exactly(kind: type[Record], data: st.Dat
 
 @pytest.mark.parametrize("kind", RECORD_FILES)
 def test_schema_and_class_have_the_same_fields_and_every_field_is_documented(kind: type[Record]) -> None:
-    fields = json.loads(schema_text(kind))["fields"]
-    assert [field["name"] for field in fields] == list(kind._fields)
-    assert all(len(field["doc"]) > 5 for field in fields)
+    schema = json.loads(schema_text(kind))
+    assert [field["name"] for field in schema["fields"]] == list(kind._fields)
+    assert all(len(field["doc"]) > 5 for field in all_fields(schema))
+
+
+def all_fields(node: Any) -> list[Any]:
+    """The fields of a schema, and those of the records within it."""
+    if isinstance(node, list):
+        return [field for one in node for field in all_fields(one)]
+    if not isinstance(node, dict):
+        return []
+    return [*node.get("fields", []), *(field for value in node.values() for field in all_fields(value))]
 
 
 @pytest.mark.parametrize("kind", RECORD_FILES)

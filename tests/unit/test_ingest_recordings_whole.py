@@ -3,7 +3,6 @@
 import gzip
 import json
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from ingest import feeds
 from ingest.parsing import CandleFold, candle_as_plain
 from ingest.playback import Playback
 from ingest.recordings import read_recordings
-from market.candle import fold
 from market.decimals import AMOUNT_SCALE, SCALE
 from market.depth import Depth
 from market.interval import parse_interval
@@ -113,32 +111,6 @@ def test_candles_of_the_sample_equal_those_of_plain_arithmetic(
     opened = sorted(open_time for name, open_time in by_minute if name == "1m")
     assert complete == opened[1:-1]  # the first began before the recording, the last is not over
     assert not candles.outcomes
-
-
-@pytest.mark.parametrize(("path", "covered"), [(FUTURES, 3), (SPOT, 1)], ids=["futures", "spot"])
-def test_venues_klines_equal_the_candles_of_the_trades_they_cover(path: Path, covered: int) -> None:
-    records = played_files(path)
-    trades: dict[str, list[Trade]] = {}
-    for record in records:
-        if isinstance(record, Trade):
-            trades.setdefault(record.instrument, []).append(record)
-    klines = [record for record in records if isinstance(record, Kline)]
-    verdicts = [(kline, _equals_kline(kline, trades.get(kline.instrument, []))) for kline in klines]
-    assert not [kline for kline, equal in verdicts if equal is False]
-    assert len({(kline.instrument, kline.open_time) for kline, equal in verdicts if equal}) == covered
-
-
-def _equals_kline(kline: Kline, trades: list[Trade]) -> bool | None:
-    """Whether the candle of a kline's trades equals it; None where the recording lacks one of them."""
-    first, last = int(kline.first_trade_id or -1), int(kline.last_trade_id or -1)
-    within = [trade for trade in trades if int(trade.first_trade_id) >= first and int(trade.last_trade_id) <= last]
-    if sum(trade.trade_count for trade in within) != last - first + 1:
-        return None
-    candle = fold(within)
-    assert candle is not None
-    ours = (candle.open, candle.high, candle.low, candle.close, candle.volume, candle.amount, candle.trade_count)
-    theirs = (kline.open, kline.high, kline.low, kline.close, kline.volume, kline.amount, kline.trade_count)
-    return (*ours, candle.taker_buy_volume) == (*theirs, kline.taker_buy_volume)
 
 
 def test_last_kline_of_a_minute_equals_the_candle_that_is_printed() -> None:

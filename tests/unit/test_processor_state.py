@@ -8,6 +8,7 @@ from hypothesis import given
 from market.candle_series import CandleKey, CandleSeries, ClosedCandle, SeriesState
 from market.interval import parse_interval
 from market.price_change import PriceChanges, PriceState, Threshold, Throttle
+from market.quality_monitor import QualityLimits, QualityMonitor, QualityState
 from market.trade import GapMark, Trade
 from processors.closed_candles import ClosedCandles
 from processors.encoding import encoders
@@ -15,9 +16,11 @@ from processors.state import (
     StateError,
     decode_closed,
     decode_price,
+    decode_quality,
     decode_series,
     encode_closed,
     encode_price,
+    encode_quality,
     encode_series,
     reflected_offset,
 )
@@ -52,7 +55,17 @@ def test_price_state_survives_storing(found: list[Trade]) -> None:
     assert decode_price(encode_price(state)) == state
 
 
+@given(trades())
+def test_quality_state_survives_storing(found: list[Trade]) -> None:
+    state = QualityState()
+    monitor = QualityMonitor(INSTRUMENT, state, source=("t", 0), limits=QualityLimits())
+    for offset, trade in enumerate([*found, *found]):
+        monitor.apply(trade, offset)
+    assert decode_quality(encode_quality(state)) == state
+
+
 def test_nothing_stored_is_the_empty_state() -> None:
+    assert decode_quality(None) == QualityState()
     assert decode_series(None) == SeriesState()
     assert decode_price(None) == PriceState()
 

@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 import pytest
 from faust.transport.drivers import by_name
+from faust.types import TP
 
 from processors.configured import agent_names, load_computations
 from processors.transport import SCHEME, private, views
@@ -37,11 +38,19 @@ def test_faust_finds_the_transport_by_its_url_scheme() -> None:
     assert Transport.Consumer is BatchConsumer
 
 
+def test_partition_whose_position_is_being_looked_up_does_not_end_the_worker() -> None:
+    """Faust's check asserts that there is a position; while one is looked up, there is none."""
+    consumer = BatchConsumer.__new__(BatchConsumer)
+    consumer._thread = None
+    consumer.verify_event_path(0.0, TP("md.trades", 0))  # does not raise
+
+
 def test_every_agent_file_is_a_computation() -> None:
     computations = load_computations(Settings.model_validate({"processors": {"agents": agent_names()}}))
-    assert set(computations) == {"candles", "price_changes"}
+    assert set(computations) == set(agent_names()) > {"candles", "price_changes"}
+    assert all(each.sources and each.outputs and each.tables for each in computations.values())
 
 
 def test_unknown_agent_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="candles, price_changes"):
+    with pytest.raises(ConfigurationError, match=r"there are .*candles, .*price_changes, "):
         load_computations(Settings.model_validate({"processors": {"agents": ["bars"]}}))

@@ -80,6 +80,7 @@ def test_kline_of_an_empty_minute_is_carried() -> None:
         ({"first_trade_id": ""}, "bad_id", "first_trade_id"),
         ({"last_trade_id": "9" * 201}, "bad_id", "last_trade_id"),
         ({"open_time": NOW // 1_000_000}, "bad_time", "open_time"),
+        ({"open_time": NOW + 5_000_001}, "future_time", "open_time"),
         ({"exchange_time": NOW + 5_000_001}, "future_time", "exchange_time"),
     ],
 )

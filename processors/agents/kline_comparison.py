@@ -1,0 +1,111 @@
+"""Our candles beside the venues' klines: what differs becomes an event of quality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from market.candle import CandleEvent
+from market.instrument import venue_of
+from market.kline_events import Place, events_of
+from market.kline_reconciliation import Reconciliation, Verdict, is_needed
+from market.kline_rules import rule_of
+from market.quote import Kline
+from processors.batch import Batch
+from processors.computation import Effects, Scope
+from processors.outputs import message_of
+from processors.state import decode_candle_side, decode_kline_side, encode_candle_side, encode_kline_side
+from runtime.settings import ProcessorSettings
+from schemas.topics import CANDLES, KLINES, QUALITY, Topic
+
+STATE = "kline-comparison"
+
+
+class ComparisonOfKlines:
+    """Compares each closed candle with the venue's kline of its interval."""
+
+    @property
+    def sources(self) -> Sequence[Topic]:
+        """Candles and klines."""
+        return CANDLES, KLINES
+
+    @property
+    def outputs(self) -> Sequence[Topic]:
+        """Events of quality."""
+        return (QUALITY,)
+
+    @property
+    def tables(self) -> Sequence[str]:
+        """What is held of an instrument's candles, and of its klines: a value for each topic and instrument."""
+        return (STATE,)
+
+    def open(self, scope: Scope) -> ComparisonFold:
+        """Begin the comparison of a partition."""
+        return ComparisonFold(scope)
+
+
+class ComparisonFold:
+    """The comparison of one partition; between commits the instruments in use are held in memory."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._known = {CANDLES.name: -1, KLINES.name: -1}
+        self._place = Place(CANDLES.name, KLINES.name, scope.partition)
+        self._reconciliations: dict[str, Reconciliation] = {}
+        self._effects = Effects()
+
+    def known(self, topic: str) -> int:
+        """Highest offset of a topic that the states read from the table had taken in."""
+        return self._known[topic]
+
+    def fold(self, batch: Batch) -> None:
+        """Take in a batch. Raises SchemaNotLearnt."""
+        records, refusals = batch.decode(self._scope.codec, self._scope.max_skew)
+        self._effects.refusals += [refusal for refusal in refusals if batch.refuses_first(refusal)]
+        for record, raw in records:
+            if isinstance(record, CandleEvent | Kline) and is_needed(record, rule_of(venue_of(record.instrument))):
+                self._apply(record, raw.offset)
+
+    def take(self) -> Effects:
+        """Events in the order of what brought them about; each side that changed is stored."""
+        table = self._scope.tables[STATE]
+        for instrument, found in self._reconciliations.items():
+            if found.candles_changed:
+                table.put(_key(CANDLES, instrument), encode_candle_side(found.candles))
+            if found.klines_changed:
+                table.put(_key(KLINES, instrument), encode_kline_side(found.klines))
+        self._reconciliations.clear()
+        effects, self._effects = self._effects, Effects()
+        return effects
+
+    def _apply(self, record: CandleEvent | Kline, offset: int) -> None:
+        found = self._of(record.instrument)
+        verdicts = found.apply_kline(record, offset) if isinstance(record, Kline) else found.apply_candle(record, offset)
+        for verdict in verdicts:
+            self._tell(record.instrument, verdict)
+
+    def _tell(self, instrument: str, verdict: Verdict) -> None:
+        venue, effects, scope = venue_of(instrument), self._effects, self._scope
+        effects.comparisons[venue, verdict.outcome.value] += 1
+        effects.differences.update((venue, one.field) for one in verdict.differences)
+        for event in events_of(verdict, instrument, rule_of(venue), self._place):
+            effects.outputs.append(message_of(QUALITY, event, scope.codec, scope.partitions))
+
+    def _of(self, instrument: str) -> Reconciliation:
+        found = self._reconciliations.get(instrument)
+        if found is None:
+            table = self._scope.tables[STATE]
+            candles = decode_candle_side(table.get(_key(CANDLES, instrument)))
+            klines = decode_kline_side(table.get(_key(KLINES, instrument)))
+            for topic, side in ((CANDLES, candles), (KLINES, klines)):
+                self._known[topic.name] = max(self._known[topic.name], side.applied_offset)
+            found = self._reconciliations[instrument] = Reconciliation(candles, klines, rule_of(venue_of(instrument)))
+        return found
+
+
+def _key(topic: Topic, instrument: str) -> str:
+    return f"{topic.name}|{instrument}"
+
+
+def build(settings: ProcessorSettings) -> ComparisonOfKlines:
+    """The computation, which has no settings."""
+    return ComparisonOfKlines()

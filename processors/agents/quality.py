@@ -1,0 +1,140 @@
+"""Trades and quotes to events of broken quality rules, and a score a minute.
+
+Each topic of an instrument is judged by itself, in a stored value of its own: between topics no order is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from heapq import merge
+
+from market.decimals import parse_decimal
+from market.quality_event import QualityEvent
+from market.quality_monitor import QualityLimits, QualityMonitor
+from market.quality_score import QualityScore
+from market.rules.outlier import OutlierLimits
+from market.rules.refused import Judged, Refused, is_of_quality
+from market.trade import Trade
+from processors.batch import Batch, Refusal, SourceRecord
+from processors.computation import Effects, Scope
+from processors.outputs import message_of
+from processors.state import decode_quality, encode_quality
+from runtime.settings import ProcessorSettings
+from schemas.topics import QUALITY, QUOTES, TOPICS, TRADES, Topic
+
+STATE = "quality"
+
+
+class Quality:
+    """Judges the trade stream and the quotes of each instrument."""
+
+    def __init__(self, limits: QualityLimits) -> None:
+        self._limits = limits
+
+    @property
+    def sources(self) -> Sequence[Topic]:
+        """The trade stream and the quotes."""
+        return TRADES, QUOTES
+
+    @property
+    def outputs(self) -> Sequence[Topic]:
+        """Events and scores."""
+        return (QUALITY,)
+
+    @property
+    def tables(self) -> Sequence[str]:
+        """What is remembered, by topic|instrument."""
+        return (STATE,)
+
+    def open(self, scope: Scope) -> QualityFold:
+        """Begin the quality of a partition."""
+        return QualityFold(scope, self._limits)
+
+
+class QualityFold:
+    """The quality of one partition; between commits the instruments in use are held in memory."""
+
+    def __init__(self, scope: Scope, limits: QualityLimits) -> None:
+        self._known: dict[str, int] = {}
+        self._scope = scope
+        self._limits = limits
+        self._monitors: dict[tuple[str, str], QualityMonitor] = {}
+        self._effects = Effects()
+
+    def known(self, topic: str) -> int:
+        """Highest offset of a source that the states read from the table had taken in."""
+        return self._known.get(topic, -1)
+
+    def fold(self, batch: Batch) -> None:
+        """Take in a batch. Raises SchemaNotLearnt."""
+        for source in self._in_order(batch):
+            if isinstance(source, Refusal):
+                self._refuse(batch, source)
+            else:
+                self._apply(batch.topic, source)
+
+    def take(self) -> Effects:
+        """Events and scores in the order of their triggers; the state of every instrument met is stored."""
+        for (topic, instrument), monitor in self._monitors.items():
+            self._scope.tables[STATE].put(_key(topic, instrument), encode_quality(monitor.state))
+        self._monitors.clear()
+        effects, self._effects = self._effects, Effects()
+        return effects
+
+    def _in_order(self, batch: Batch) -> Iterator[SourceRecord | Refusal]:
+        return merge(*batch.decode(self._scope.codec, self._scope.max_skew), key=lambda source: source.raw.offset)
+
+    def _apply(self, topic: str, source: SourceRecord) -> None:
+        record, raw = source
+        self._effects.trades += isinstance(record, Trade)
+        if isinstance(record, Judged):
+            self._tell(self._of(topic, record.instrument).apply(record, raw.offset))
+
+    def _refuse(self, batch: Batch, refusal: Refusal) -> None:
+        if batch.refuses_first(refusal):
+            self._effects.refusals.append(refusal)
+        if not is_of_quality(refusal.reason):
+            return
+        raw, scope = refusal.raw, self._scope
+        record = scope.codec.decode_learnt(raw.value)
+        if not isinstance(record, Judged) or TOPICS[batch.topic].place(record)[0] != raw.key:
+            return  # under another key it is a record of nobody knows what
+        refused = Refused(record, refusal.reason, refusal.field, refusal.error, raw.timestamp_ms * 1000, scope.max_skew)
+        self._tell(self._of(batch.topic, record.instrument).refuse(refused, raw.offset))
+
+    def _tell(self, told: Sequence[QualityEvent | QualityScore]) -> None:
+        for record in told:
+            if isinstance(record, QualityEvent):
+                self._effects.quality[record.rule, record.severity] += record.occurrences
+            self._effects.outputs.append(message_of(QUALITY, record, self._scope.codec, self._scope.partitions))
+
+    def _of(self, topic: str, instrument: str) -> QualityMonitor:
+        monitor = self._monitors.get((topic, instrument))
+        if monitor is None:
+            state = decode_quality(self._scope.tables[STATE].get(_key(topic, instrument)))
+            self._known[topic] = max(self.known(topic), state.applied_offset)
+            monitor = QualityMonitor(instrument, state, source=(topic, self._scope.partition), limits=self._limits)
+            self._monitors[topic, instrument] = monitor
+        return monitor
+
+
+def _key(topic: str, instrument: str) -> str:
+    return f"{topic}|{instrument}"
+
+
+def build(settings: ProcessorSettings) -> Quality:
+    """The computation as configured."""
+    quality = settings.quality
+    outlier = quality.outlier
+    return Quality(
+        QualityLimits(
+            stale_after=round(quality.stale_after_seconds * 1e6),
+            tolerance=round(quality.clock_tolerance_seconds * 1e6),
+            period=round(quality.event_period_seconds * 1e6),
+            outlier=OutlierLimits(
+                outlier.window,
+                parse_decimal(str(outlier.deviations), field="outlier.deviations"),
+                parse_decimal(str(outlier.percent), field="outlier.percent"),
+            ),
+        )
+    )

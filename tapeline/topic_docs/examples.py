@@ -1,0 +1,148 @@
+"""A real record of every kind: of recorded Binance traffic, or made of it by the code that makes such records.
+
+Offsets in them count the records of the trade stream as they would lie in `md.trades`, from 0 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+from ingest import feeds
+from ingest.playback import Playback
+from ingest.recorded import Frame
+from ingest.recordings import read_recordings
+from market.book import Book
+from market.book_rules import BookRules, unnumbered
+from market.book_top import BookTop, top_of
+from market.candle import CandleEvent, CandleEventKind
+from market.candle_series import CandleSeries, SeriesState
+from market.dead_letter import DeadLetter
+from market.depth import Depth, DepthKind, Level
+from market.errors import MarketDataError
+from market.feed_status import FeedState, FeedStatus
+from market.interval import parse_interval
+from market.price_change import PriceChangedEvent, PriceChanges, PriceState, Threshold, Throttle
+from market.quote import Kline, Quote
+from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
+from market.watermark import GRACE
+from runtime.settings.servers import TopicSettings
+from schemas.partitioning import partition_of
+from schemas.records import Record
+from schemas.topics import DEPTH, TRADES
+
+INSTRUMENT = "binance:BTC-USDT"
+PARTITIONS = TopicSettings().partitions
+"""Partitions of the topics by instrument where nothing else is configured."""
+
+_Kind = TypeVar("_Kind")
+_PARTITION = partition_of(INSTRUMENT, PARTITIONS)
+_RECORDING = "btcusdt_20240808.gz"
+
+
+class NoExample(MarketDataError):
+    """A kind of record has no example."""
+
+
+def example(kind: type[Record]) -> Record:
+    """The example of a kind of record. Raises NoExample naming it."""
+    make = _EXAMPLES.get(kind)
+    if make is None:
+        raise NoExample(f"{kind.__name__} has no example: add one to tapeline/topic_docs/examples.py")
+    return make()
+
+
+def _recorded(kind: type[_Kind]) -> _Kind:
+    """The first of a kind."""
+    return next(record for record in _records() if isinstance(record, kind))
+
+
+@cache
+def _records() -> list[Record]:
+    """What is recorded, up to the close of the first minute."""
+    return list(_until_close())
+
+
+def _until_close() -> Iterator[Record]:
+    playback = Playback(feeds.load("binance"))
+    for item in read_recordings([Path(str(files("tapeline") / "samples")) / _RECORDING]):
+        for record in playback.take(item):
+            yield record
+            if isinstance(record, TimeMark) and record.time % 60_000_000 == GRACE:
+                return
+
+
+def _stream() -> Iterator[tuple[int, TradeStreamRecord]]:
+    return enumerate(record for record in _records() if isinstance(record, Trade | TimeMark | GapMark))
+
+
+@cache
+def _candle() -> CandleEvent:
+    series = CandleSeries(
+        INSTRUMENT, SeriesState(), {}, intervals=[parse_interval("1m")], grace=GRACE, source=(TRADES.name, _PARTITION)
+    )
+    events = (event for offset, record in _stream() for event in series.apply(record, offset)[1])
+    return next(event for event in events if event.kind is CandleEventKind.CLOSE)
+
+
+def _kline() -> Kline:
+    """The venue's own candle of that minute, as it would state it."""
+    fields = _candle()._asdict()
+    return Kline(**{name: fields[name] for name in Kline._fields if name in fields}, exchange_time=fields["close_time"])
+
+
+def _price_change() -> PriceChangedEvent:
+    source = TRADES.name, _PARTITION
+    changes = PriceChanges(INSTRUMENT, PriceState(), source=source, throttle=Throttle(), threshold=Threshold())
+    events = (changes.apply(record, offset) for offset, record in _stream() if isinstance(record, Trade | TimeMark))
+    return next(event for event in events if event is not None)
+
+
+def _book() -> tuple[Book, Depth]:
+    """A book of two levels a side around the recorded best prices, and the message that tells it."""
+    quote = _recorded(Quote)
+    best, tick = quote.bid or 0, 10**10
+    bids = [Level(best - tick * number, tick * (5 + number)) for number in range(2)]
+    asks = [Level(best + tick * number, tick * (2 + number)) for number in range(1, 3)]
+    book = Book(BookRules(unnumbered))
+    told = book.apply(
+        Depth(INSTRUMENT, DepthKind.SNAPSHOT, bids, asks, None, quote.sequence, None, None, None, quote.received_at)
+    )
+    if told is None:
+        raise NoExample("the book did not take its snapshot")
+    return book, told
+
+
+def _book_top() -> BookTop:
+    book, told = _book()
+    return top_of(book, instrument=INSTRUMENT, received_at=told.received_at, source=(DEPTH.name, _PARTITION, 0))
+
+
+def _status() -> FeedStatus:
+    return next(record for record in _records() if isinstance(record, FeedStatus) and record.state is FeedState.LIVE)
+
+
+def _letter() -> DeadLetter:
+    """What becomes of a frame that was cut off."""
+    frame = Frame(1_723_161_254_087_896, "", b'{"stream":"btcusdt@trade","data":{"e":"tr')
+    (letter,) = (found for found in Playback(feeds.load("binance")).take(frame) if isinstance(found, DeadLetter))
+    return letter
+
+
+_EXAMPLES: Mapping[type[Record], Callable[[], Record]] = {
+    Trade: lambda: _recorded(Trade),
+    TimeMark: lambda: _recorded(TimeMark),
+    GapMark: lambda: _recorded(GapMark),
+    Quote: lambda: _recorded(Quote),
+    Kline: _kline,
+    Depth: lambda: _book()[1],
+    BookTop: _book_top,
+    CandleEvent: _candle,
+    PriceChangedEvent: _price_change,
+    FeedStatus: _status,
+    DeadLetter: _letter,
+}
+"""How the example of each kind is had."""

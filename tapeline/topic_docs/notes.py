@@ -1,0 +1,61 @@
+"""What a reader of a topic can rely on and has to do, as far as its declaration and its fields do not say it themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from schemas.topics import BOOKS, CANDLES, DEAD_LETTERS, DEPTH, KLINES, PRICE_CHANGES, QUOTES, STATUS, TRADES, Topic
+
+_ONE_OF_A_SOURCE = (
+    "Duplicates: (`source_topic`, `source_partition`, `source_offset`) is a record's identity: a source record gives one at "
+    "most. Two records of one identity are equal byte for byte; drop the second. After a crash the last ones may come again."
+)
+
+NOTES: Mapping[str, tuple[str, ...]] = {
+    TRADES.name: (
+        "`TimeMark` and `GapMark` stand among the trades. Tell them apart by the schema; who needs trades alone skips them.",
+        "Duplicates: a venue's message may be here twice, after a reconnection or from a second feed. Trades of one instrument "
+        "with equal `trade_id` are one trade.",
+        "Order: as received. The order of the trades themselves is (`exchange_time`, else `received_at`; then `sequence`); a "
+        "late trade stands behind younger ones.",
+        "A `TimeMark` comes for every live instrument each second, so time passes without trades. A `GapMark` says that trades "
+        "may be missing; one with `healed` that they came afterwards.",
+    ),
+    QUOTES.name: ("Each record says what one message said and is no merged quote: a field the message lacks is null.",),
+    KLINES.name: ("The venue's own candles, for comparison. Ours, which are computed from the trades, are in `md.candles`.",),
+    DEPTH.name: (
+        "Begin at a LIVE snapshot, apply LIVE deltas after it in order (size 0 removes a price), and stop trusting the book at "
+        "any other state, until the next LIVE snapshot. Every book is told whole once a minute.",
+        "Duplicates: deltas carry whole sizes, so applying one again changes nothing.",
+    ),
+    BOOKS.name: ("Each record is whole; the latest of an instrument is all there is to know.", _ONE_OF_A_SOURCE),
+    STATUS.name: ("The latest record of a key is the state of that stream; earlier ones are compacted away.",),
+    CANDLES.name: (
+        "Each record is a whole candle in one version. Of equal (`instrument`, `interval`, `open_time`), which is the key, "
+        "keep the record with the highest (`revision`, `source_offset`) and drop the others: that makes repetitions, restarts "
+        "and corrections harmless.",
+        "Two records of one version are equal byte for byte. Which versions of an open candle come out is not fixed: updates "
+        "are conflated.",
+        "`is_closed` comes true at revision 1. A later revision is a correction, up to 24 hours of event time after the close "
+        "(by default): an indicator has to compute again from that candle on.",
+        "Minutes without trades have no candle. `complete` says that the whole interval was watched, `gap` that trades may be "
+        "missing in it.",
+        "Order: versions of one candle come rising, but for repetitions after a crash; candles of one instrument in the order "
+        "in which their trades came.",
+    ),
+    PRICE_CHANGES.name: (
+        "Throttled by default: at most one event per instrument in 0.1 s, or per 100 changes. `old_price` is the `new_price` "
+        "of the event before it.",
+        _ONE_OF_A_SOURCE,
+    ),
+    DEAD_LETTERS.name: (
+        "The original key and value lie in `key` and `value`, so that they can be looked at, mended and sent again; a frame "
+        "that was refused before it became a record has no key, partition or offset.",
+    ),
+}
+"""By topic. Of a topic without an entry the page says only what follows from its declaration and what holds for all."""
+
+
+def of(topic: Topic) -> Sequence[str]:
+    """The notes on a topic."""
+    return NOTES.get(topic.name, ())
