@@ -18,7 +18,7 @@ _STATES = {state: bytes([2 * number]) for number, state in enumerate(BookState)}
 _END = b"\x00"
 _LENGTHS = [bytes([2 * length]) for length in range(64)]
 _LIMIT = 10**PRECISION
-_INT, _LONG = 1 << 31, 1 << 63
+_LONG = 1 << 63
 
 
 def encode_depth(depth: Depth) -> bytes:
@@ -52,7 +52,7 @@ def encode_book_top(top: BookTop) -> bytes:
             _optional(top.exchange_time, _long),
             _long(top.received_at),
             _text(top.source_topic),
-            _int(top.source_partition),
+            _long(top.source_partition),
             _long(top.source_offset),
         )
     )
@@ -60,7 +60,15 @@ def encode_book_top(top: BookTop) -> bytes:
 
 def encode_level(price: int, size: int) -> bytes:
     """A level, as it stands in an array. Raises DataValidationError (`too_large`)."""
-    return _decimal(price) + _decimal(size)
+    if not (-_LIMIT < price < _LIMIT and -_LIMIT < size < _LIMIT):
+        raise _too_large()
+    first, second = price.bit_length() // 8 + 1, size.bit_length() // 8 + 1
+    return (
+        _LENGTHS[first]
+        + price.to_bytes(first, "big", signed=True)
+        + _LENGTHS[second]
+        + size.to_bytes(second, "big", signed=True)
+    )
 
 
 def encode_levels(encoded: Collection[bytes]) -> bytes:
@@ -71,9 +79,13 @@ def encode_levels(encoded: Collection[bytes]) -> bytes:
 def _decimal(unscaled: int) -> bytes:
     """Big-endian bytes after their number, which is below 64 and so one byte: twice itself."""
     if not -_LIMIT < unscaled < _LIMIT:
-        raise DataValidationError("too_large", f"a price or size has more than {PRECISION} digits")
+        raise _too_large()
     length = unscaled.bit_length() // 8 + 1
     return _LENGTHS[length] + unscaled.to_bytes(length, "big", signed=True)
+
+
+def _too_large() -> DataValidationError:
+    return DataValidationError("too_large", f"a price, size or figure has more than {PRECISION} digits")
 
 
 def _text(text: str) -> bytes:
@@ -85,14 +97,10 @@ def _optional(number: int | None, encode: Callable[[int], bytes]) -> bytes:
     return b"\x00" if number is None else b"\x02" + encode(number)
 
 
-def _int(number: int) -> bytes:
-    """Avro's int: a long of 32 bits."""
-    return _long(_fitting(number, _INT))
-
-
 def _long(number: int) -> bytes:
-    """Avro's long: zigzag, then seven bits a byte, lowest first."""
-    _fitting(number, _LONG)
+    """Avro's long, and its int: zigzag, then seven bits a byte, lowest first."""
+    if not -_LONG <= number < _LONG:
+        raise DataValidationError("unencodable", f"{number} has more than 64 bits")
     rest = (number << 1) ^ (number >> 63)
     found = bytearray()
     while rest > 0x7F:
@@ -100,9 +108,3 @@ def _long(number: int) -> bytes:
         rest >>= 7
     found.append(rest)
     return bytes(found)
-
-
-def _fitting(number: int, limit: int) -> int:
-    if not -limit <= number < limit:
-        raise DataValidationError("unencodable", f"{number} does not fit its field, which has fewer bits")
-    return number

@@ -56,6 +56,8 @@ def _plain(node: Any) -> tuple[str, str]:
         return f"enum {node['name']}: {', '.join(node['symbols'])}", ""
     if node["type"] == "array":
         return f"array of {_plain(node['items'])[0]}", ""
+    if node["type"] == "map":
+        return f"map of {_plain(node['values'])[0]}", ""
     return str(node["name"] if node["type"] == "record" else node["type"]), ""
 
 

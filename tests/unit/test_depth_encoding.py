@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market.book_top import BookTop
 from market.decimals import PRECISION
 from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from schemas.codec import encode_body
-from schemas.depth_encoding import encode_depth
+from schemas.depth_encoding import encode_book_top, encode_depth
 from tests.builders import INSTRUMENT, START
 
 LARGEST = 10**PRECISION - 1
@@ -33,6 +34,43 @@ DEPTHS = st.builds(
 @given(DEPTHS)
 def test_bytes_are_those_of_the_schema(depth: Depth) -> None:
     assert encode_depth(depth) == encode_body(depth)
+
+
+TOPS = st.builds(
+    BookTop,
+    st.text(max_size=100),
+    st.sampled_from(BookState),
+    LEVELS,
+    LEVELS,
+    *[st.none() | NUMBERS] * 3,
+    st.booleans(),
+    *[st.none() | LONGS] * 2,
+    LONGS,
+    st.text(max_size=20),
+    st.integers(-(2**31), 2**31 - 1),
+    LONGS,
+)
+
+
+@given(TOPS)
+def test_bytes_of_a_top_are_those_of_the_schema(top: BookTop) -> None:
+    assert encode_book_top(top) == encode_body(top)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"bids": [Level(10**PRECISION, 1)]}, "too_large"),
+        ({"spread": 10**PRECISION}, "too_large"),
+        ({"sequence": 2**63}, "unencodable"),
+    ],
+)
+def test_top_that_does_not_fit_is_refused_as_by_the_schema(changed: dict[str, Any], reason: str) -> None:
+    top = BookTop(INSTRUMENT, BookState.LIVE, (), (), None, None, None, False, 1, None, START, "md.depth", 0, 0)
+    for encode in (encode_book_top, encode_body):
+        with pytest.raises(DataValidationError) as caught:
+            encode(top._replace(**changed))
+        assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize(
