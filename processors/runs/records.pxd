@@ -5,7 +5,7 @@ What these functions refuse may still be valid: they know one way to write a rec
 """
 
 from processors.native cimport LARGEST, cp, i64, i128, u64, word_at
-from processors.runs.reading cimport read_figure, read_id, read_number, read_varint
+from processors.runs.reading cimport is_same, read_figure, read_id, read_number, read_varint
 
 cdef enum:
     ID_ROOM = 24  # for the first and last id of a trade in a run
@@ -93,6 +93,22 @@ cdef inline bint multiply(i128 a, i128 b, i128* out) noexcept nogil:
     return True
 
 
+cdef inline bint read_own_id_twice(cp* at, cp end, Body* out) noexcept nogil:
+    """The first and last id, where they are the trade's own: it stands for one execution."""
+    cdef int size = 1 + out.id_length
+    cdef cp p = at[0], sized = out.trade_id - 1
+    if end - p < 2 * size or not is_same(p, sized, size) or not is_same(p + size, sized, size):
+        return False
+    out.first_id = out.last_id = out.trade_id
+    out.first_length = out.last_length = out.id_length
+    at[0] = p + 2 * size
+    return True
+
+
+cdef inline bint read_first_and_last_id(cp* at, cp end, Body* out) noexcept nogil:
+    return read_id(at, end, &out.first_id, &out.first_length) and read_id(at, end, &out.last_id, &out.last_length)
+
+
 cdef inline bint read_trade(cp p, cp end, const Rules* rules, i64 limit, Body* out) noexcept nogil:
     """Decode and check a trade's fields behind its instrument, but for its place in the window."""
     cdef cp begin = p
@@ -110,8 +126,7 @@ cdef inline bint read_trade(cp p, cp end, const Rules* rules, i64 limit, Body* o
         and read_side(&p, end, &out.side)
         and read_optional_time(&p, end, rules, &out.exchange_time)
         and read_time(&p, end, rules, &out.received_at)
-        and read_id(&p, end, &out.first_id, &out.first_length)
-        and read_id(&p, end, &out.last_id, &out.last_length)
+        and (read_own_id_twice(&p, end, out) or read_first_and_last_id(&p, end, out))
         and read_varint(&p, end, &out.count)
         and read_optional_time(&p, end, rules, &out.published_at)
     ):
