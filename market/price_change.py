@@ -69,6 +69,11 @@ class Threshold:
     absolute: int | None = None
     percent: int | None = None
 
+    def with_ticks(self, ticks: int, tick_size: int) -> Threshold:
+        """The threshold that a change of so many ticks reaches, too; a tick (scale 12) is the instrument's least price step."""
+        by_ticks = ticks * tick_size
+        return Threshold(by_ticks if self.absolute is None else min(self.absolute, by_ticks), self.percent)
+
     def reached_by(self, change: int, change_percent: int) -> bool:
         """Whether the change, in either direction, reaches a threshold."""
         if self.absolute is None and self.percent is None:
@@ -162,7 +167,7 @@ class PriceChanges:
         self.changed = False
         self._source = source
         self._throttle = throttle
-        self._threshold = threshold
+        self.threshold = threshold
 
     def apply(self, record: Trade | TimeMark, offset: int) -> PriceChangedEvent | None:
         """Take in one record at `offset`; at or below the last applied offset nothing happens.
@@ -219,5 +224,5 @@ class PriceChanges:
             source=(*self._source, offset),
             exchange_time=state.exchange_time,
             changes=changes,
-            threshold=self._threshold,
+            threshold=self.threshold,
         )

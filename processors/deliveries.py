@@ -44,11 +44,51 @@ Offsets = dict[tuple[str, int], int]
 """Highest offset given by the broker, by topic and partition."""
 
 
+Report = Callable[[KafkaError | None, Any], None]
+
+
 @dataclass(slots=True)
 class _Round:
+    """Records under way.
+
+    A report says of which topic and partition it is, not of which record: a function for each record costs more than all else
+    that Python does to send it. A record that failed is known by its bytes.
+    """
+
     left: int
     offsets: Offsets = field(default_factory=dict)
     failed: dict[int, KafkaError] = field(default_factory=dict)  # by the message's place in the round
+    undelivered: list[tuple[Message, KafkaError]] = field(default_factory=list)
+    reports: dict[tuple[str, int], Report] = field(default_factory=dict)
+
+    def report_on(self, topic: str, partition: int) -> Report:
+        """What the library is to call for a record of this topic and partition."""
+        place = topic, partition
+        found = self.reports.get(place)
+        if found is None:
+            found = self.reports[place] = self._make_report(place)
+        return found
+
+    def _make_report(self, place: tuple[str, int]) -> Report:
+        def report(error: KafkaError | None, delivered: Any) -> None:
+            self.left -= 1
+            if error is not None:
+                self.undelivered.append((Message(*place, delivered.key(), delivered.value()), error))
+                return
+            offset = delivered.offset()
+            if offset is not None and offset > self.offsets.get(place, -1):  # none: a retry of what was there already
+                self.offsets[place] = offset
+
+        return report
+
+    def find_failed(self, messages: Sequence[Message]) -> None:
+        """Find the places of what was not delivered; of equal records the first, since those behind it are sent again, too."""
+        numbers: dict[Message, list[int]] = {}
+        for number in reversed(range(len(messages)) if self.undelivered else ()):
+            if number not in self.failed:
+                numbers.setdefault(messages[number], []).append(number)
+        for message, error in self.undelivered:
+            self.failed[numbers[message].pop()] = error
 
 
 class Deliveries:
@@ -95,26 +135,19 @@ class Deliveries:
         while current.left:
             await asyncio.sleep(PAUSE if time.monotonic() - produced_at < SOON else LONG_PAUSE)
             self._producer.poll(0)
+        current.find_failed(messages)
         return current
 
     def _is_produced(self, message: Message, number: int, current: _Round) -> bool:
         """Give a record to the library; False when its queue is full."""
-
-        def report(error: KafkaError | None, delivered: Any) -> None:
-            current.left -= 1
-            if error is not None:
-                current.failed[number] = error
-                return
-            place, offset = (message.topic, message.partition), delivered.offset()
-            if offset is not None and offset > current.offsets.get(place, -1):  # none: a retry of what was there already
-                current.offsets[place] = offset
-
+        topic, partition, key, value = message
         try:
-            self._producer.produce(message.topic, message.value, message.key, message.partition, report)
+            self._producer.produce(topic, value, key, partition, current.report_on(topic, partition))
         except BufferError:
             return False
         except KafkaException as error:  # what the library knows of the topic already
-            report(error.args[0], None)
+            current.left -= 1
+            current.failed[number] = error.args[0]
         return True
 
     async def _before_retry(self, messages: Sequence[Message], failed: Mapping[int, KafkaError]) -> None:

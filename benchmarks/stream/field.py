@@ -44,6 +44,7 @@ LOADS = {
 CONTESTANTS = {
     "compiled": Entry(engine(), "big", "whole", live=True, low_latency=engine(commit_interval_seconds=0)),
     "compiled_small_batches": Entry(engine(), "small", "whole"),
+    "full": Entry(engine(agents=["candles", "price_changes"], intervals=["1m", "5m", "15m", "1h", "4h", "1d"]), "big", "whole"),
     "plain": Entry(engine(compiled="off"), "big", "fifth"),
     "plain_faust": Entry(plain_faust, "big", "short"),
     "librdkafka": Entry(librdkafka, "big", "fifth"),

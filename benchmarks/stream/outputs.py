@@ -39,14 +39,16 @@ class Output(NamedTuple):
     appended_ms: int
 
 
-Decode = Callable[[bytes, bytes, int], Version]
-"""From key, value and offset."""
+Decode = Callable[[bytes, bytes, int], Version | None]
+"""From key, value and offset; None for what is no candle of a minute."""
 
 
 def avro_decoder(codec: Codec) -> Decode:
-    """Our own candles."""
+    """Our own candles of a minute, among those of other intervals."""
 
-    def decode(key: bytes, value: bytes, offset: int) -> Version:
+    def decode(key: bytes, value: bytes, offset: int) -> Version | None:
+        if b"|1m|" not in key:
+            return None
         event = codec.decode(value)
         if not isinstance(event, CandleEvent):
             raise TypeError(f"{key!r} is no candle")
@@ -81,7 +83,8 @@ def read_outputs(server: Server, topic: str, start: Offsets, decode: Decode) -> 
     """All versions in a topic from these offsets to its ends of now."""
     for message in read_messages(server, topic, start):
         version = decode(message.key() or b"", message.value() or b"", message.offset() or 0)
-        yield Output(version, message.timestamp()[1])
+        if version is not None:
+            yield Output(version, message.timestamp()[1])
 
 
 def read_messages(server: Server, topic: str, start: Offsets) -> Iterator[Message]:

@@ -18,6 +18,7 @@ _RATIOS = {
     "compiled_vs_kafka_streams_warm": (("compiled", RATE), ("kafka_streams", WARM)),
     "compiled_small_batches_vs_kafka_streams_warm": (("compiled_small_batches", RATE), ("kafka_streams", WARM)),
     "plain_vs_kafka_streams_warm": (("plain", RATE), ("kafka_streams", WARM)),
+    "full_vs_compiled": (("full", RATE), ("compiled", RATE)),
     "plain_vs_plain_faust": (("plain", RATE), ("plain_faust", RATE)),
     "rss_vs_kafka_streams": (("compiled", "peak_rss_mb"), ("kafka_streams", "peak_rss_mb")),
     "latency_p99_vs_kafka_streams": (("compiled", "latency_p99_ms"), ("kafka_streams", "latency_p99_ms")),

@@ -22,7 +22,7 @@ def open_folder(contract: Contract, other: Other, keeping: Keeping | None = None
     """
     make = compiled_folder() if compiled else None
     if make is None:
-        _tell_that_runs_are_plain("not built" if compiled else "switched off")
+        tell_that_folding_is_plain("not built" if compiled else "switched off")
         return plain.Folder(contract, other)
     return make(contract, other, keeping)
 
@@ -38,5 +38,6 @@ def compiled_folder() -> MakeFolder | None:
 
 
 @cache
-def _tell_that_runs_are_plain(reason: str) -> None:
+def tell_that_folding_is_plain(reason: str) -> None:
+    """Log it, once for each reason."""
     log.info("records are folded in plain Python, not compiled", reason=reason)

@@ -27,7 +27,7 @@ from processors.encoding.writing cimport (
 )
 from processors.native cimport AMPLE, NEVER, i64, put_word, u64
 from processors.runs.lanes cimport Lane, empty_run
-from processors.runs.records cimport Body
+from processors.runs.records cimport ID_ROOM, Body
 from processors.runs.series cimport (
     MOST_GAPS,
     MOST_INTERVALS,
@@ -44,7 +44,7 @@ from processors.runs.series cimport (
     merge_run,
     stretch_of,
 )
-from processors.runs.sums cimport ID_ROOM, Point, Sums, merge_sums, set_sums
+from processors.runs.sums cimport Point, Sums, merge_sums, set_sums
 from processors.runs.telling cimport CLOSE, NEW, UPDATE, Event, write_event, write_sums
 
 from market.candle import Candle, CandleEventKind, TradePoint
@@ -115,7 +115,7 @@ cdef class Keeper:
         kept.observed_from, kept.gaps = encode_times(state.observed_from), encode_gaps(state.gaps)
         kept.ids = encode_ids(state.seen)
         kept_by_lane(lane, kept)
-        lane.applied_offset, lane.latest = state.applied_offset, state.latest
+        lane.entry.applied_offset, lane.latest = state.applied_offset, state.latest
         lane.last_id, lane.floor_id = state.seen.last, state.seen.without_holes_above
         empty_run(lane)
         self.set_stretch(lane, &kept.series)
@@ -169,7 +169,7 @@ cdef class Keeper:
         cdef int i
         self.settle(lane, &kept.series)
         state = series.state
-        state.applied_offset, state.latest, state.seen.last = lane.applied_offset, lane.latest, lane.last_id
+        state.applied_offset, state.latest, state.seen.last = lane.entry.applied_offset, lane.latest, lane.last_id
         state.latest_trade = kept.series.latest_trade
         opened, dirty, closed = {}, set(), {}
         for i in range(kept.series.count):
@@ -295,7 +295,7 @@ cdef class Keeper:
                 has_closed = True
         if has_closed:
             self.forget_beyond_the_horizon(lane, kept)
-        lane.applied_offset = offset
+        lane.entry.applied_offset = offset
         empty_run(lane)
         self.set_stretch(lane, series)
         return 0
@@ -356,7 +356,7 @@ cdef class Keeper:
         """Bring the series up to the lane's last record."""
         if lane.run.trade_count:
             merge_run(series, &lane.run, lane.source_offset, &self.intervals)
-        series.changed = series.changed or lane.touched
+        series.changed = series.changed or lane.entry.touched
         empty_run(lane)
         self.set_stretch(lane, series)
         return 0
@@ -394,7 +394,7 @@ cdef class Keeper:
         begin(&out)
         try:
             write_bytes(&out, PyBytes_AS_STRING(self.header), PyBytes_GET_SIZE(self.header))
-            write_event(&out, &event, held, lane.spelled, lane.spelled_size, self.spelled[held.interval], self.source)
+            write_event(&out, &event, held, lane.entry.spelled, lane.entry.spelled_size, self.spelled[held.interval], self.source)
             value = whole(&out)
         finally:
             end(&out)
@@ -410,7 +410,7 @@ cdef class Keeper:
         cdef int i
         begin(&out)
         try:
-            write_head(&out, lane.applied_offset)
+            write_head(&out, lane.entry.applied_offset)
             reserve(&out, 2 * LONGEST_NUMBER)
             write_varint(&out, lane.latest)
             write_varint(&out, series.latest_trade)

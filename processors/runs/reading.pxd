@@ -114,10 +114,10 @@ cdef inline bint read_number(cp* at, cp end, i64* out) noexcept nogil:
     return True
 
 
-cdef inline bint read_point_id(cp* at, cp end, cp* out, int* id_length) noexcept nogil:
-    """An id of at most 24 ASCII characters."""
+cdef inline bint read_id(cp* at, cp end, cp* out, int* id_length) noexcept nogil:
+    """An id of at most 63 ASCII characters, whose length takes one byte."""
     cdef i64 length
-    if not read_size(at, end, 24, &length):
+    if not read_size(at, end, 63, &length):
         return False
     out[0] = at[0]
     id_length[0] = <int>length

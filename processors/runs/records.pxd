@@ -5,14 +5,19 @@ What these functions refuse may still be valid: they know one way to write a rec
 """
 
 from processors.native cimport LARGEST, cp, i64, i128, u64, word_at
-from processors.runs.reading cimport read_figure, read_number, read_point_id, read_varint
+from processors.runs.reading cimport is_same, read_figure, read_id, read_number, read_varint
+
+cdef enum:
+    ID_ROOM = 24  # for the first and last id of a trade in a run
+    NO_NUMBER = -1
 
 cdef struct Rules:
     i64 begin_of_times, end_of_times, skew
 
 
 cdef struct Body:  # a decoded trade; a time of zero is none
-    i64 number, sequence, event_time, exchange_time, received_at, published_at, count
+    i64 number  # of its id; NO_NUMBER where it has none, or a first or last id for which a run has no room
+    i64 sequence, event_time, exchange_time, received_at, published_at, count
     i128 price, size, amount
     int side
     cp trade_id
@@ -88,12 +93,32 @@ cdef inline bint multiply(i128 a, i128 b, i128* out) noexcept nogil:
     return True
 
 
+cdef inline bint read_own_id_twice(cp* at, cp end, Body* out) noexcept nogil:
+    """The first and last id, where they are the trade's own: it stands for one execution."""
+    cdef int size = 1 + out.id_length
+    cdef cp p = at[0], sized = out.trade_id - 1
+    if end - p < 2 * size or not is_same(p, sized, size) or not is_same(p + size, sized, size):
+        return False
+    out.first_id = out.last_id = out.trade_id
+    out.first_length = out.last_length = out.id_length
+    at[0] = p + 2 * size
+    return True
+
+
+cdef inline bint read_first_and_last_id(cp* at, cp end, Body* out) noexcept nogil:
+    return read_id(at, end, &out.first_id, &out.first_length) and read_id(at, end, &out.last_id, &out.last_length)
+
+
 cdef inline bint read_trade(cp p, cp end, const Rules* rules, i64 limit, Body* out) noexcept nogil:
     """Decode and check a trade's fields behind its instrument, but for its place in the window."""
+    cdef cp begin = p
     out.trade_id = p + 1  # its length takes one byte
-    if not read_number(&p, end, &out.number):
-        return False
-    out.id_length = <int>(p - out.trade_id)
+    if read_number(&p, end, &out.number):
+        out.id_length = <int>(p - out.trade_id)
+    else:
+        p, out.number = begin, NO_NUMBER
+        if not read_id(&p, end, &out.trade_id, &out.id_length):
+            return False
     if not (
         read_varint(&p, end, &out.sequence)
         and read_figure(&p, end, &out.price)
@@ -101,12 +126,13 @@ cdef inline bint read_trade(cp p, cp end, const Rules* rules, i64 limit, Body* o
         and read_side(&p, end, &out.side)
         and read_optional_time(&p, end, rules, &out.exchange_time)
         and read_time(&p, end, rules, &out.received_at)
-        and read_point_id(&p, end, &out.first_id, &out.first_length)
-        and read_point_id(&p, end, &out.last_id, &out.last_length)
+        and (read_own_id_twice(&p, end, out) or read_first_and_last_id(&p, end, out))
         and read_varint(&p, end, &out.count)
         and read_optional_time(&p, end, rules, &out.published_at)
     ):
         return False
+    if out.first_length > ID_ROOM or out.last_length > ID_ROOM:
+        out.number = NO_NUMBER
     out.event_time = out.exchange_time if out.exchange_time else out.received_at
     return (
         p == end

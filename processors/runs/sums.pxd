@@ -4,10 +4,7 @@
 from libc.string cimport memcmp, memcpy
 
 from processors.native cimport cp, i64, i128
-from processors.runs.records cimport Body
-
-cdef enum:
-    ID_ROOM = 24
+from processors.runs.records cimport ID_ROOM, Body
 
 
 cdef struct Point:

@@ -10,9 +10,11 @@ from processors.encoding.writing cimport (
     write_decimal,
     write_varint,
 )
-from processors.native cimport i64, i128
+from processors.native cimport i64
+from processors.rounding cimport divide_half_even
+from processors.runs.records cimport ID_ROOM
 from processors.runs.series cimport OpenCandle
-from processors.runs.sums cimport ID_ROOM, Point, Sums
+from processors.runs.sums cimport Point, Sums
 
 cdef enum:
     NEW, UPDATE, CLOSE  # as the enum of `candle.avsc` has them
@@ -96,11 +98,3 @@ cdef inline void write_taker_buy(Output* out, const Sums* sums) noexcept:
     write_varint(out, sums.sides_known)
     if sums.sides_known:
         write_decimal(out, sums.taker_buy)
-
-
-cdef inline i128 divide_half_even(i128 dividend, i128 divisor) noexcept nogil:
-    """Quotient of two numbers above zero, as `market.decimals.divide_half_even` rounds it."""
-    cdef i128 quotient = dividend // divisor
-    cdef i128 rest = dividend - quotient * divisor
-    cdef i128 to_next = divisor - rest
-    return quotient + (rest > to_next or (rest == to_next and quotient & 1 != 0))

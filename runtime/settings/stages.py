@@ -134,6 +134,10 @@ class SignificanceSettings(Section):
     """Change in the quote currency."""
     percent: Maybe[Annotated[Decimal, Field(gt=0)]] = None
     """Change in per cent of the old price."""
+    ticks: Maybe[Count] = None
+    """Change in price steps of the instrument, each of which is `tick_size`."""
+    tick_size: Maybe[Annotated[Decimal, Field(gt=0)]] = None
+    """The instrument's least price step, in the quote currency; must be given where `ticks` is."""
 
 
 class PriceChangeSettings(Section):
@@ -141,6 +145,8 @@ class PriceChangeSettings(Section):
 
     throttle: ThrottleSettings = Field(default_factory=ThrottleSettings)
     significance: SignificanceSettings = Field(default_factory=SignificanceSettings)
+    instruments: dict[str, SignificanceSettings] = Field(default_factory=dict)
+    """Thresholds of instruments by their ids (venue:CODE): what is given for one holds instead of that in `significance`."""
 
 
 class OutlierSettings(Section):

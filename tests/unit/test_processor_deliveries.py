@@ -18,11 +18,19 @@ Report = Callable[[KafkaError | None, Any], None]
 class Delivered:
     """What the client library says of a delivered record."""
 
-    def __init__(self, offset: int) -> None:
+    def __init__(self, offset: int, key: bytes, value: bytes) -> None:
         self._offset = offset
+        self._key = key
+        self._value = value
 
     def offset(self) -> int:
         return self._offset
+
+    def key(self) -> bytes:
+        return self._key
+
+    def value(self) -> bytes:
+        return self._value
 
 
 class Producer:
@@ -31,19 +39,19 @@ class Producer:
     def __init__(self, *answers: KafkaError | Exception | None) -> None:
         self.sent: list[bytes] = []
         self._answers = list(answers)
-        self._reports: list[tuple[Report, KafkaError | None]] = []
+        self._reports: list[tuple[Report, KafkaError | None, bytes, bytes]] = []
 
     def produce(self, topic: str, value: bytes, key: bytes, partition: int, report: Report) -> None:
         answer = self._answers.pop(0) if self._answers else None
         if isinstance(answer, Exception):
             raise answer
         self.sent.append(value)
-        self._reports.append((report, answer))
+        self._reports.append((report, answer, key, value))
 
     def poll(self, timeout: float) -> None:
         reports, self._reports = self._reports, []
-        for report, error in reports:
-            report(error, Delivered(len(self.sent)))
+        for report, error, key, value in reports:
+            report(error, Delivered(len(self.sent), key, value))
 
 
 class Fence:
@@ -96,6 +104,12 @@ def test_record_behind_a_failed_one_of_its_key_is_sent_again_too_so_that_the_new
     assert producer.sent == [b"old", b"x", b"new", b"old", b"new"]
 
 
+def test_of_equal_records_the_first_is_sent_again_and_all_behind_it() -> None:
+    producer = Producer(None, None, KafkaError(KafkaError._MSG_TIMED_OUT))
+    send(producer, b"a", b"b", b"a")
+    assert producer.sent == [b"a", b"b", b"a", b"a", b"b", b"a"]
+
+
 def test_retry_that_the_broker_knew_already_has_no_offset() -> None:
     class Known(Delivered):
         def offset(self) -> Any:
@@ -103,8 +117,8 @@ def test_retry_that_the_broker_knew_already_has_no_offset() -> None:
 
     class KnowingProducer(Producer):
         def poll(self, timeout: float) -> None:
-            for report, _ in self._reports:
-                report(None, Known(0))
+            for report, _, key, value in self._reports:
+                report(None, Known(0, key, value))
             self._reports = []
 
     assert send(KnowingProducer(), b"a") == ({}, [None])

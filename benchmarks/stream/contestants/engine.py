@@ -12,7 +12,7 @@ from schemas.topics import CANDLES, DEAD_LETTERS
 
 
 def engine(**processors: Any) -> Prepare:
-    """The candle agent on RocksDB; `processors` are settings of that section besides."""
+    """The candle agent on RocksDB; `processors` are settings of that section instead or besides."""
 
     def prepare(server: Server, group: str) -> Launch:
         settings = {"application": group, "agents": ["candles"], "store": "rocksdict", **processors}
