@@ -7,7 +7,7 @@ from collections.abc import Iterator, MutableMapping
 from market.candle_series import CandleKey, ClosedCandle
 from processors.computation import Table
 from processors.encoding import Encoders
-from processors.state import decode_closed, encode_closed
+from processors.states.candles import decode_closed, encode_closed
 
 
 class ClosedCandles(MutableMapping[CandleKey, ClosedCandle]):

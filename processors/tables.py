@@ -15,7 +15,7 @@ from typing import Any
 
 import faust
 
-from processors.state import reflected_offset
+from processors.states.form import reflected_offset
 from processors.stores import Changes
 from processors.transport import FAUST_LOGGER
 

@@ -19,7 +19,7 @@ from processors.batch import Batch, Refusal, SourceRecord
 from processors.book_pages import PAGES, PagedSide
 from processors.computation import Effects, Scope
 from processors.outputs import message_of
-from processors.state import (
+from processors.states.books import (
     decode_book_head,
     decode_levels_page,
     decode_reached,

@@ -18,7 +18,7 @@ from processors.encoding import encoders
 from processors.outputs import Message, message_of
 from processors.runs import open_folder
 from processors.runs.protocol import Contract, Keeping, SeriesFolder
-from processors.state import decode_series, encode_series
+from processors.states.candles import decode_series, encode_series
 from runtime.settings import ProcessorSettings
 from schemas.partitioning import partition_of
 from schemas.topics import CANDLES, TRADES, Topic

@@ -13,7 +13,7 @@ from market.quote import Kline
 from processors.batch import Batch
 from processors.computation import Effects, Scope
 from processors.outputs import message_of
-from processors.state import decode_candle_side, decode_kline_side, encode_candle_side, encode_kline_side
+from processors.states.kline_comparison import decode_candle_side, decode_kline_side, encode_candle_side, encode_kline_side
 from runtime.settings import ProcessorSettings
 from schemas.topics import CANDLES, KLINES, QUALITY, Topic
 

@@ -17,7 +17,7 @@ from processors.changes.protocol import ChangeFolder, Telling
 from processors.computation import Effects, Scope
 from processors.outputs import Message, message_of
 from processors.runs.protocol import Contract
-from processors.state import decode_price, encode_price
+from processors.states.price_changes import decode_price, encode_price
 from runtime.errors import ConfigurationError, Problem
 from runtime.settings import ProcessorSettings, SignificanceSettings
 from schemas.partitioning import partition_of

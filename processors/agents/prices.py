@@ -15,7 +15,7 @@ from market.trade import Trade
 from processors.batch import Batch
 from processors.computation import Effects, Scope
 from processors.outputs import message_of
-from processors.state import decode_statements, encode_statements
+from processors.states.prices import decode_statements, encode_statements
 from runtime.settings import ProcessorSettings
 from schemas.topics import PRICES, QUOTES, TRADES, Topic
 

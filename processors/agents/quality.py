@@ -18,7 +18,7 @@ from market.trade import Trade
 from processors.batch import Batch, Refusal, SourceRecord
 from processors.computation import Effects, Scope
 from processors.outputs import message_of
-from processors.state import decode_quality, encode_quality
+from processors.states.quality import decode_quality, encode_quality
 from runtime.settings import ProcessorSettings
 from schemas.topics import QUALITY, QUOTES, TOPICS, TRADES, Topic
 

@@ -2,7 +2,7 @@
 """The compiled folder of price changes: the rules of `market.price_change.PriceChanges` on what `processors.runs.walking` reads.
 
 What it cannot hold in C (a price 10**12 away from the one told last, a state with times before 1970) it hands over, and
-`market.price_change` says what becomes of it. Events and states are written just as the codec and `processors.state` write them.
+`market.price_change` says what becomes of it. Events and states are written just as the codec and `processors.states` write them.
 """
 
 cimport cython
@@ -19,7 +19,7 @@ from market.price_change import PriceState
 from processors.changes.protocol import ChangeCounts
 from processors.encoding.compiled import encode_text
 from processors.outputs import Message
-from processors.state import VERSION
+from processors.states.form import VERSION
 
 cdef enum:
     HEAD_SIZE = 9  # version and offset before stored state

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""`market.price_change.PriceState` in C, and its way to Avro: the layouts of `price_changed.avsc` and `processors.state_schemas`."""
+"""`market.price_change.PriceState` in C, and its way to Avro: the layouts of `price_changed.avsc` and `processors.states`."""
 
 from processors.encoding.writing cimport LONGEST_NUMBER, Output, reserve, write_byte, write_bytes, write_decimal, write_varint
 from processors.native cimport i64, i128

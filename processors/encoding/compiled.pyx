@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Compiled encoders of candle events and candle state: one pass over the objects of `market`, straight to Avro.
 
-They know the layouts of `candle.avsc` and `processors.state_schemas`, and the plain types that those classes are declared with.
+They know the layouts of `candle.avsc` and `processors.states.candle_schemas`, and the plain types that those classes are declared with.
 Whatever is not quite that (a number beyond 128 bits or its field, a subclass, a text that is no Unicode) is left to
 `processors.encoding.plain`, which encodes it or says what is wrong with it.
 """

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from typing import Any
-
-import fastavro
-from fastavro.types import Schema
 
 from market.candle import Candle, CandleEvent
 from market.candle_series import ClosedCandle, SeriesState
-from processors.state_schemas import CLOSED_CANDLE, SERIES_STATE
+from processors.states.candle_schemas import CLOSED_CANDLE, SERIES_STATE
+from processors.states.form import encode
 from schemas.codec import encode_body
 
 
@@ -22,7 +19,7 @@ def encode_candle(event: CandleEvent) -> bytes:
 def encode_series(state: SeriesState) -> bytes:
     """Avro body of an instrument's candle state, without the offset it reflects. Raises as fastavro does."""
     seen = state.seen
-    return encode_state(
+    return encode(
         SERIES_STATE,
         {
             "latest": state.latest,
@@ -45,14 +42,7 @@ def encode_series(state: SeriesState) -> bytes:
 
 def encode_closed(closed: ClosedCandle) -> bytes:
     """Avro body of a closed candle, without the offset it reflects. Raises as fastavro does."""
-    return encode_state(CLOSED_CANDLE, {**closed._asdict(), "candle": _candle(closed.candle)})
-
-
-def encode_state(schema: Schema, values: dict[str, Any]) -> bytes:
-    """Avro body of any stored state. Raises as fastavro does."""
-    buffer = BytesIO()
-    fastavro.schemaless_writer(buffer, schema, values)
-    return buffer.getvalue()
+    return encode(CLOSED_CANDLE, {**closed._asdict(), "candle": _candle(closed.candle)})
 
 
 def _candle(candle: Candle) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 
 Kept is a series as long as its records are simple: ids that are numbers, in order, trades that correct no closed candle, sums
 below 2**126. All else is for `market.candle_series`, to which a series is released with all that was done to it. States and
-closed candles are written just as `processors.state` writes them.
+closed candles are written just as `processors.states` writes them.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -52,7 +52,7 @@ from market.candle_series import OpenCandle as HeldCandle
 from market.interval import parse_interval
 from processors.encoding.compiled import encode_gaps, encode_ids, encode_text, encode_times
 from processors.outputs import Message
-from processors.state import VERSION
+from processors.states.form import VERSION
 
 cdef enum:
     HEAD_SIZE = 9  # version and offset before stored state
@@ -521,7 +521,7 @@ cdef object point_of(Point* point):
 
 
 cdef inline void write_head(Output* out, i64 offset) noexcept:
-    """What `processors.state` has before each value; the room for it is there from the beginning."""
+    """What `processors.states.form` has before each value; the room for it is there from the beginning."""
     write_byte(out, version)
     put_word(out.data + out.size, <u64>offset)
     out.size += HEAD_SIZE - 1

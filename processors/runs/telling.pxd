@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Candles in C to Avro: the layouts of `candle.avsc` and `processors.state_schemas`, as `processors.encoding` writes them."""
+"""Candles in C to Avro: the layouts of `candle.avsc` and `processors.states`, as `processors.encoding` writes them."""
 
 from processors.encoding.writing cimport (
     LONGEST_NUMBER,

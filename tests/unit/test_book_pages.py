@@ -7,7 +7,7 @@ from market.book_side import BookSide
 from market.decimals import ONE, PRECISION
 from market.depth import Level
 from processors.book_pages import PAGES, PagedSide, page_of
-from processors.state import decode_levels_page, encode_levels_page
+from processors.states.books import decode_levels_page, encode_levels_page
 
 PRICES = st.integers(1, 60).map(lambda number: number * ONE) | st.integers(1, 10**PRECISION - 1)
 LEVELS = st.lists(st.builds(Level, PRICES, st.integers(0, 3) | st.integers(0, 10**PRECISION - 1), st.none()), max_size=30)

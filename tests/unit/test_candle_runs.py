@@ -11,7 +11,7 @@ from market.candle_series import LARGEST_RUN_VOLUME, CandleSeries, ClosedCandle,
 from market.interval import parse_interval
 from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
 from processors.agents import candles
-from processors.state import decode_closed, decode_series
+from processors.states.candles import decode_closed, decode_series
 from runtime.settings import ProcessorSettings
 from schemas.topics import TRADES
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade

@@ -18,7 +18,7 @@ from processors.batch import Batch, RawRecord, decode_record
 from processors.changes import compiled_folder
 from processors.computation import Scope
 from processors.outputs import Message, message_of
-from processors.state import decode_price, encode_price
+from processors.states.price_changes import decode_price, encode_price
 from processors.tables import TableView
 from runtime.errors import ConfigurationError
 from runtime.settings import ProcessorSettings

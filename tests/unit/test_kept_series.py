@@ -14,7 +14,7 @@ from market.candle_series import HORIZON
 from market.trade import GapMark, TimeMark, TradeStreamRecord
 from processors.agents import candles
 from processors.computation import Effects
-from processors.state import decode_closed, decode_series
+from processors.states.candles import decode_closed, decode_series
 from runtime.settings import ProcessorSettings
 from schemas.topics import TRADES
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade

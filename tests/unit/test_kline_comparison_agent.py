@@ -13,13 +13,8 @@ from market.quality_event import QualityEvent
 from market.quote import Kline
 from processors.agents import kline_comparison
 from processors.service import count
-from processors.state import (
-    decode_candle_side,
-    decode_kline_side,
-    encode_candle_side,
-    encode_kline_side,
-    reflected_offset,
-)
+from processors.states.form import reflected_offset
+from processors.states.kline_comparison import decode_candle_side, decode_kline_side, encode_candle_side, encode_kline_side
 from runtime.metrics import REGISTRY
 from runtime.settings import ProcessorSettings
 from schemas.topics import CANDLES, KLINES

@@ -22,7 +22,8 @@ from processors.expiry import RecordsLost
 from processors.fence import Superseded
 from processors.loop import BatchLoop, BatchMissing
 from processors.outputs import Message
-from processors.state import encode_series, reflected_offset
+from processors.states.candles import encode_series
+from processors.states.form import reflected_offset
 from processors.surroundings import LoopHooks, LoopSettings, Ways
 from runtime.settings import ProcessorSettings
 from schemas.codec import Codec

@@ -15,7 +15,8 @@ from market.trade import GapMark, TimeMark, Trade
 from processors.agents import prices
 from processors.computation import Effects
 from processors.outputs import Message
-from processors.state import decode_statements, encode_statements, reflected_offset
+from processors.states.form import reflected_offset
+from processors.states.prices import decode_statements, encode_statements
 from runtime.settings import ProcessorSettings
 from schemas.records import Record
 from schemas.topics import PRICES, QUOTES, TRADES

@@ -12,18 +12,10 @@ from market.quality_monitor import QualityLimits, QualityMonitor, QualityState
 from market.trade import GapMark, Trade
 from processors.closed_candles import ClosedCandles
 from processors.encoding import encoders
-from processors.state import (
-    StateError,
-    decode_closed,
-    decode_price,
-    decode_quality,
-    decode_series,
-    encode_closed,
-    encode_price,
-    encode_quality,
-    encode_series,
-    reflected_offset,
-)
+from processors.states.candles import decode_closed, decode_series, encode_closed, encode_series
+from processors.states.form import StateError, reflected_offset
+from processors.states.price_changes import decode_price, encode_price
+from processors.states.quality import decode_quality, encode_quality
 from processors.tables import TableView
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade, trades
 

@@ -8,7 +8,8 @@ import pytest
 from faust.types import TP
 
 from market.candle_series import SeriesState
-from processors.state import StateError, encode_series
+from processors.states.candles import encode_series
+from processors.states.form import StateError
 from processors.tables import StoredTable, TableView, is_newer
 
 

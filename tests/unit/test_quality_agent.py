@@ -16,7 +16,7 @@ from processors.batch import RawRecord
 from processors.computation import Effects
 from processors.metrics import QUALITY_FINDINGS
 from processors.service import count
-from processors.state import decode_quality
+from processors.states.quality import decode_quality
 from runtime.settings import ProcessorSettings
 from schemas.records import Record
 from schemas.topics import QUALITY, QUOTES, TRADES

@@ -1,0 +1,1 @@
+"""What the computations keep in their tables, as bytes and back: a file for each computation, named as its agent."""
