@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from prometheus_client import Counter as Metric
+
 from market.candle import CandleEventKind
-from market.quality_event import QualityRule, Severity
 from processors.batch import Batch, Refusal
 from processors.outputs import Message
 from schemas.codec import Codec
@@ -31,8 +32,7 @@ class Effects:
 
     `trades` counts the trades read, repeated ones too; `counts` says what became of the trade stream's records. `candles`
     counts the candle events among the outputs by interval and kind; `received_at` is the latest receive time in them, 0 if
-    there are none. `quality` counts how often which rule was broken, or kept again, by the events among the outputs.
-    `comparisons` counts intervals of klines by venue and outcome, `differences` those by venue and field.
+    there are none. `tallies` counts what else a computation shows of itself, by metric and its labels.
     """
 
     outputs: list[Message] = field(default_factory=list)
@@ -41,9 +41,7 @@ class Effects:
     trades: int = 0
     candles: Counter[tuple[str, CandleEventKind]] = field(default_factory=Counter)
     received_at: int = 0
-    quality: Counter[tuple[QualityRule, Severity]] = field(default_factory=Counter)
-    comparisons: Counter[tuple[str, str]] = field(default_factory=Counter)
-    differences: Counter[tuple[str, str]] = field(default_factory=Counter)
+    tallies: Counter[tuple[Metric, tuple[str, ...]]] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)

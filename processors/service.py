@@ -25,14 +25,7 @@ from processors.configured import source_names, state_topics, stream_topics
 from processors.encoding import encoders
 from processors.expiry import BEGIN_ANEW, RecordsLost
 from processors.folder import own_folder
-from processors.metrics import (
-    BATCH_RECORDS,
-    COMMIT_SECONDS,
-    KLINE_DIFFERENCES,
-    KLINES_COMPARED,
-    QUALITY_FINDINGS,
-    REPLAYED,
-)
+from processors.metrics import BATCH_RECORDS, COMMIT_SECONDS, REPLAYED
 from processors.probe import Probe, WorkerFailed
 from processors.stores import TablesUnusable
 from processors.surroundings import LoopHooks
@@ -199,12 +192,8 @@ def count(effects: Effects) -> None:
         metrics.RECORDS_OUT.labels(name).inc(number)
     for (interval, kind), number in effects.candles.items():
         metrics.CANDLES_PROCESSED.labels(interval, kind.value).inc(number)
-    for (rule, severity), number in effects.quality.items():
-        QUALITY_FINDINGS.labels(rule.value, severity.value).inc(number)
-    for (venue, outcome), number in effects.comparisons.items():
-        KLINES_COMPARED.labels(venue, outcome).inc(number)
-    for (venue, field), number in effects.differences.items():
-        KLINE_DIFFERENCES.labels(venue, field).inc(number)
+    for (metric, labels), number in effects.tallies.items():
+        metric.labels(*labels).inc(number)
     for refusal in effects.refusals:
         metrics.DEAD_LETTERS.labels(refusal.topic, refusal.reason).inc()
     if duplicates := effects.counts[Outcome.DUPLICATE.value]:

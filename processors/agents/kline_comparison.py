@@ -12,6 +12,7 @@ from market.kline_rules import rule_of
 from market.quote import Kline
 from processors.batch import Batch
 from processors.computation import Effects, Scope
+from processors.metrics import KLINE_DIFFERENCES, KLINES_COMPARED
 from processors.outputs import message_of
 from processors.states.kline_comparison import decode_candle_side, decode_kline_side, encode_candle_side, encode_kline_side
 from runtime.settings import ProcessorSettings
@@ -85,8 +86,8 @@ class ComparisonFold:
 
     def _tell(self, instrument: str, verdict: Verdict) -> None:
         venue, effects, scope = venue_of(instrument), self._effects, self._scope
-        effects.comparisons[venue, verdict.outcome.value] += 1
-        effects.differences.update((venue, one.field) for one in verdict.differences)
+        effects.tallies[KLINES_COMPARED, (venue, verdict.outcome.value)] += 1
+        effects.tallies.update((KLINE_DIFFERENCES, (venue, one.field)) for one in verdict.differences)
         for event in events_of(verdict, instrument, rule_of(venue), self._place):
             effects.outputs.append(message_of(QUALITY, event, scope.codec, scope.partitions))
 

@@ -17,6 +17,7 @@ from market.rules.refused import Judged, Refused, is_of_quality
 from market.trade import Trade
 from processors.batch import Batch, Refusal, SourceRecord
 from processors.computation import Effects, Scope
+from processors.metrics import QUALITY_FINDINGS
 from processors.outputs import message_of
 from processors.states.quality import decode_quality, encode_quality
 from runtime.settings import ProcessorSettings
@@ -105,7 +106,7 @@ class QualityFold:
     def _tell(self, told: Sequence[QualityEvent | QualityScore]) -> None:
         for record in told:
             if isinstance(record, QualityEvent):
-                self._effects.quality[record.rule, record.severity] += record.occurrences
+                self._effects.tallies[QUALITY_FINDINGS, (record.rule.value, record.severity.value)] += record.occurrences
             self._effects.outputs.append(message_of(QUALITY, record, self._scope.codec, self._scope.partitions))
 
     def _of(self, topic: str, instrument: str) -> QualityMonitor:

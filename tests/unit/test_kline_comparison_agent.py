@@ -110,7 +110,7 @@ def test_records_already_applied_are_skipped_and_known() -> None:
 def test_open_candles_leave_no_trace() -> None:
     runner = runner_of()
     open_ = candle(0)._replace(kind=CandleEventKind.UPDATE, is_closed=False, revision=0)
-    assert runner.batch([open_, open_], CANDLES.name).comparisons == Counter()
+    assert runner.batch([open_, open_], CANDLES.name).tallies == Counter()
     assert runner.tables == {kline_comparison.STATE: {}}
 
 

@@ -176,7 +176,7 @@ def test_no_broken_rule_is_lost_between_events_and_scores(trades: list[Record]) 
             by_event[record.rule] += record.occurrences
         else:
             by_score.update(record.counts)
-    assert Counter(rule for rule, _ in effects.quality.elements()) == by_event
+    assert Counter(QualityRule(labels[0]) for _, labels in effects.tallies.elements()) == by_event
     for state in map(decode_quality, runner.tables["quality"].values()):
         by_score.update(state.minute.counts)
         by_event.update({rule: one.held.occurrences for rule, one in state.told.items() if one.held})
