@@ -29,7 +29,8 @@ def settled(outputs: Iterable[Any], *, without: Sequence[str] = ()) -> dict[Any,
 def _identity(output: Any) -> tuple[Any, ...]:
     if isinstance(output, CandleEvent):
         return output.instrument, output.interval, output.open_time, output.version
-    return output.source_topic, output.source_partition, output.source_offset
+    place = output.source_topic, output.source_partition, output.source_offset
+    return (*place, type(output).__name__, getattr(output, "rule", ""), getattr(output, "field", None) or "")
 
 
 def _content(record: Any, without: Sequence[str] = ()) -> dict[str, Any]:

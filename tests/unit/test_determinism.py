@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from market.quality import MAX_CLOCK_SKEW
 from market.trade import GapMark, TimeMark, Trade
-from processors.agents import candles, price_changes
+from processors.agents import candles, price_changes, quality
 from processors.computation import Computation
 from runtime.settings import ProcessorSettings
 from schemas.partitioning import partition_of
@@ -35,6 +35,7 @@ SETTINGS = ProcessorSettings(intervals=("1m", "5m", "15m", "1h", "4h", "1d"))
 AGENTS: Mapping[str, Callable[[ProcessorSettings], Computation]] = {
     "candles": candles.build,
     "price_changes": price_changes.build,
+    "quality": quality.build,
 }
 RECORDED = (
     ("binance", (SPOT_LISTING, SPOT)),
