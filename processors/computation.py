@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -80,23 +80,15 @@ class Fold(Protocol):
         """Put what changed into the tables and hand over everything else to be published."""
 
 
-class Computation(Protocol):
+@dataclass(frozen=True, slots=True)
+class Computation:
     """One computation over one topic or several, all of them partitioned by instrument.
 
-    `tables` are written in this order, each acknowledged before the next: a table that gates replays by offset comes last.
+    It reads `sources` and writes `outputs`, besides dead letters. `tables` are written in this order, each acknowledged before
+    the next: a table that gates replays by offset comes last. `begin` begins the work on a partition.
     """
 
-    @property
-    def sources(self) -> Sequence[Topic]:
-        """The topics it reads."""
-
-    @property
-    def outputs(self) -> Sequence[Topic]:
-        """The topics it writes, besides that of dead letters."""
-
-    @property
-    def tables(self) -> Sequence[str]:
-        """Names of its tables, in writing order."""
-
-    def open(self, scope: Scope) -> Fold:
-        """Begin the work on a partition."""
+    sources: tuple[Topic, ...]
+    outputs: tuple[Topic, ...]
+    tables: tuple[str, ...]
+    begin: Callable[[Scope], Fold]

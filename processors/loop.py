@@ -107,7 +107,7 @@ class BatchLoop:
         settings = self._settings
         ways = self._ways
         scope = Scope(partition, views, ways.codec, ways.partitions, settings.max_skew, settings.compiled)
-        return Share(partition, generation, self._computation.open(scope), views)
+        return Share(partition, generation, self._computation.begin(scope), views)
 
     @staticmethod
     def _check_follows(share: Share, batch: Batch) -> None:

@@ -81,7 +81,7 @@ class Runner:
     def open(self) -> None:
         """Begin (anew) with what is stored, as after a crash."""
         self._views = {name: self._view(name) for name in self.tables}
-        self.fold = self.computation.open(Scope(self._partition, self._views, CODEC, 4, MAX_SKEW, self._compiled))
+        self.fold = self.computation.begin(Scope(self._partition, self._views, CODEC, 4, MAX_SKEW, self._compiled))
 
     def _view(self, name: str) -> TableView:
         return TableView(lambda key: self.tables[name].get(key.decode()))

@@ -9,7 +9,7 @@ A message that is missing, because it expired unread or was refused, puts a book
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from market.book_tops import BookTops, TopRules
 from market.depth import Depth, Level
@@ -17,7 +17,7 @@ from market.errors import DataValidationError
 from market.instrument import check_instrument
 from processors.batch import Batch, Refusal, SourceRecord
 from processors.book_pages import PAGES, PagedSide
-from processors.computation import Effects, Scope
+from processors.computation import Computation, Effects, Scope
 from processors.outputs import message_of
 from processors.states.books import (
     decode_book_head,
@@ -28,36 +28,10 @@ from processors.states.books import (
     encode_reached,
 )
 from runtime.settings import ProcessorSettings
-from schemas.topics import BOOKS, DEPTH, Topic
+from schemas.topics import BOOKS, DEPTH
 
 LEVELS, HEADS = "book-levels", "books"
 SIDES = "bids", "asks"
-
-
-class BooksOfDepth:
-    """Tells the tops of the books that `md.depth` carries."""
-
-    def __init__(self, rules: TopRules) -> None:
-        self._rules = rules
-
-    @property
-    def sources(self) -> Sequence[Topic]:
-        """Messages about books."""
-        return (DEPTH,)
-
-    @property
-    def outputs(self) -> Sequence[Topic]:
-        """Tops of books."""
-        return (BOOKS,)
-
-    @property
-    def tables(self) -> Sequence[str]:
-        """Pages of levels, then what else is remembered by instrument."""
-        return (LEVELS, HEADS)
-
-    def open(self, scope: Scope) -> BooksFold:
-        """Begin the books of a partition."""
-        return BooksFold(scope, self._rules)
 
 
 class BooksFold:
@@ -161,7 +135,8 @@ def _page_key(instrument: str, side: str, number: int) -> str:
     return f"{instrument}|{side}|{number}"
 
 
-def build(settings: ProcessorSettings) -> BooksOfDepth:
+def build(settings: ProcessorSettings) -> Computation:
     """The computation as configured."""
     books = settings.books
-    return BooksOfDepth(TopRules(books.levels, round(books.seconds * 1e6)))
+    rules = TopRules(books.levels, round(books.seconds * 1e6))
+    return Computation((DEPTH,), (BOOKS,), (LEVELS, HEADS), lambda scope: BooksFold(scope, rules))

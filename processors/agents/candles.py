@@ -13,7 +13,7 @@ from market.trade import TimeMark, Trade, TradeStreamRecord
 from processors.batch import Batch, RawRecord, Refusal, decode_record
 from processors.calendars import Calendars
 from processors.closed_candles import ClosedCandles
-from processors.computation import Effects, Scope
+from processors.computation import Computation, Effects, Scope
 from processors.encoding import encoders
 from processors.outputs import Message, message_of
 from processors.runs import open_folder
@@ -21,7 +21,7 @@ from processors.runs.protocol import Contract, Keeping, SeriesFolder
 from processors.states.candles import decode_series, encode_series
 from runtime.settings import ProcessorSettings
 from schemas.partitioning import partition_of
-from schemas.topics import CANDLES, TRADES, Topic
+from schemas.topics import CANDLES, TRADES
 
 OPEN = "candles"
 CLOSED = "closed-candles"
@@ -36,35 +36,6 @@ _REFUSED = {
     Outcome.OFF_SESSION: "the trade is outside of the sessions of its venue's trading calendar",
     Outcome.OFF_CALENDAR: "the trading calendar of the trade's venue does not reach to its time",
 }
-
-
-class Candles:
-    """Folds the trade stream of each instrument into candles of all configured intervals."""
-
-    def __init__(self, intervals: Sequence[Interval], grace: int, calendars: Calendars, *, carry: bool) -> None:
-        self._intervals = intervals
-        self._grace = grace
-        self._calendars = calendars
-        self._carry = carry
-
-    @property
-    def sources(self) -> Sequence[Topic]:
-        """The trade stream."""
-        return (TRADES,)
-
-    @property
-    def outputs(self) -> Sequence[Topic]:
-        """Versions of candles."""
-        return (CANDLES,)
-
-    @property
-    def tables(self) -> Sequence[str]:
-        """Closed candles first: the state of open ones holds the offset that keeps a replay from writing them again."""
-        return CLOSED, OPEN
-
-    def open(self, scope: Scope) -> CandlesFold:
-        """Begin the candles of a partition."""
-        return CandlesFold(scope, self._intervals, self._grace, self._calendars, carry=self._carry)
 
 
 class CandlesFold:
@@ -205,11 +176,13 @@ class CandlesFold:
         self._series.clear()
 
 
-def build(settings: ProcessorSettings) -> Candles:
+def build(settings: ProcessorSettings) -> Computation:
     """The computation as configured."""
-    return Candles(
-        [parse_interval(name) for name in settings.intervals],
-        round(settings.grace_seconds * 1e6),
-        Calendars(settings.calendars),
-        carry=settings.empty_intervals == "carry",
-    )
+    intervals, calendars = [parse_interval(name) for name in settings.intervals], Calendars(settings.calendars)
+    grace, carry = round(settings.grace_seconds * 1e6), settings.empty_intervals == "carry"
+
+    def begin(scope: Scope) -> CandlesFold:
+        return CandlesFold(scope, intervals, grace, calendars, carry=carry)
+
+    # Closed candles are written first: the state of open ones holds the offset that keeps a replay from writing them again.
+    return Computation((TRADES,), (CANDLES,), (CLOSED, OPEN), begin)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from market.candle import CandleEvent
 from market.instrument import venue_of
 from market.kline_events import Place, events_of
@@ -11,7 +9,7 @@ from market.kline_reconciliation import Reconciliation, Verdict, is_needed
 from market.kline_rules import rule_of
 from market.quote import Kline
 from processors.batch import Batch
-from processors.computation import Effects, Scope
+from processors.computation import Computation, Effects, Scope
 from processors.metrics import KLINE_DIFFERENCES, KLINES_COMPARED
 from processors.outputs import message_of
 from processors.states.kline_comparison import decode_candle_side, decode_kline_side, encode_candle_side, encode_kline_side
@@ -19,29 +17,6 @@ from runtime.settings import ProcessorSettings
 from schemas.topics import CANDLES, KLINES, QUALITY, Topic
 
 STATE = "kline-comparison"
-
-
-class ComparisonOfKlines:
-    """Compares each closed candle with the venue's kline of its interval."""
-
-    @property
-    def sources(self) -> Sequence[Topic]:
-        """Candles and klines."""
-        return CANDLES, KLINES
-
-    @property
-    def outputs(self) -> Sequence[Topic]:
-        """Events of quality."""
-        return (QUALITY,)
-
-    @property
-    def tables(self) -> Sequence[str]:
-        """What is held of an instrument's candles, and of its klines: a value for each topic and instrument."""
-        return (STATE,)
-
-    def open(self, scope: Scope) -> ComparisonFold:
-        """Begin the comparison of a partition."""
-        return ComparisonFold(scope)
 
 
 class ComparisonFold:
@@ -107,6 +82,6 @@ def _key(topic: Topic, instrument: str) -> str:
     return f"{topic.name}|{instrument}"
 
 
-def build(settings: ProcessorSettings) -> ComparisonOfKlines:
+def build(settings: ProcessorSettings) -> Computation:
     """The computation, which has no settings."""
-    return ComparisonOfKlines()
+    return Computation((CANDLES, KLINES), (QUALITY,), (STATE,), ComparisonFold)

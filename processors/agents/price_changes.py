@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 
 from market.candle_series import Outcome
@@ -14,47 +14,19 @@ from market.trade import TimeMark, Trade, TradeStreamRecord
 from processors.batch import Batch, RawRecord, Refusal, decode_record
 from processors.changes import open_folder
 from processors.changes.protocol import ChangeFolder, Telling
-from processors.computation import Effects, Scope
+from processors.computation import Computation, Effects, Scope
 from processors.outputs import Message, message_of
 from processors.runs.protocol import Contract
 from processors.states.price_changes import decode_price, encode_price
 from runtime.errors import ConfigurationError, Problem
 from runtime.settings import ProcessorSettings, SignificanceSettings
 from schemas.partitioning import partition_of
-from schemas.topics import PRICE_CHANGES, TRADES, Topic
+from schemas.topics import PRICE_CHANGES, TRADES
 
 STATE = "price-changes"
 
 MOST_INSTRUMENTS = 20_000
 """Instruments of a partition held in memory; beyond it those in use are read from the table again."""
-
-
-class PriceChangesOfTrades:
-    """Tells the price changes in the trade stream of each instrument; `thresholds` are those of some, by instrument."""
-
-    def __init__(self, throttle: Throttle, threshold: Threshold, thresholds: Mapping[str, Threshold]) -> None:
-        self._throttle = throttle
-        self._threshold = threshold
-        self._thresholds = thresholds
-
-    @property
-    def sources(self) -> Sequence[Topic]:
-        """The trade stream."""
-        return (TRADES,)
-
-    @property
-    def outputs(self) -> Sequence[Topic]:
-        """Price changes."""
-        return (PRICE_CHANGES,)
-
-    @property
-    def tables(self) -> Sequence[str]:
-        """Last prices by instrument."""
-        return (STATE,)
-
-    def open(self, scope: Scope) -> PriceChangesFold:
-        """Begin the price changes of a partition."""
-        return PriceChangesFold(scope, self._throttle, self._threshold, self._thresholds)
 
 
 class PriceChangesFold:
@@ -163,7 +135,7 @@ class PriceChangesFold:
         self._changes.clear()
 
 
-def build(settings: ProcessorSettings) -> PriceChangesOfTrades:
+def build(settings: ProcessorSettings) -> Computation:
     """The computation as configured. Raises ConfigurationError."""
     changes = settings.price_changes
     throttle = Throttle(round(changes.throttle.seconds * 1e6), changes.throttle.events, changes.throttle.enabled)
@@ -177,7 +149,12 @@ def build(settings: ProcessorSettings) -> PriceChangesOfTrades:
             raise ConfigurationError(Problem(key, str(error))) from error
         given = {name: getattr(own, name) for name in own.model_fields_set}
         thresholds[instrument] = _threshold(default.model_copy(update=given), key)
-    return PriceChangesOfTrades(throttle, _threshold(default, "processors.price_changes.significance"), thresholds)
+    threshold = _threshold(default, "processors.price_changes.significance")
+
+    def begin(scope: Scope) -> PriceChangesFold:
+        return PriceChangesFold(scope, throttle, threshold, thresholds)
+
+    return Computation((TRADES,), (PRICE_CHANGES,), (STATE,), begin)
 
 
 def _threshold(significance: SignificanceSettings, key: str) -> Threshold:

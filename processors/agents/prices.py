@@ -7,42 +7,17 @@ taken in either, and its version says how far that is. Every record is decoded b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from market.latest_price import Statements, latest_price, statement_of
 from market.quote import Quote
 from market.trade import Trade
 from processors.batch import Batch
-from processors.computation import Effects, Scope
+from processors.computation import Computation, Effects, Scope
 from processors.outputs import message_of
 from processors.states.prices import decode_statements, encode_statements
 from runtime.settings import ProcessorSettings
-from schemas.topics import PRICES, QUOTES, TRADES, Topic
+from schemas.topics import PRICES, QUOTES, TRADES
 
 STATE = "prices"
-
-
-class LatestPrices:
-    """Tells the latest prices of each instrument."""
-
-    @property
-    def sources(self) -> Sequence[Topic]:
-        """Quotes, and the trade stream."""
-        return QUOTES, TRADES
-
-    @property
-    def outputs(self) -> Sequence[Topic]:
-        """Latest prices."""
-        return (PRICES,)
-
-    @property
-    def tables(self) -> Sequence[str]:
-        """What is said of each instrument, by topic and instrument."""
-        return (STATE,)
-
-    def open(self, scope: Scope) -> LatestPricesFold:
-        """Begin the prices of a partition."""
-        return LatestPricesFold(scope)
 
 
 class LatestPricesFold:
@@ -100,6 +75,6 @@ def _key(topic: str, instrument: str) -> str:
     return f"{topic}|{instrument}"
 
 
-def build(_settings: ProcessorSettings) -> LatestPrices:
+def build(_settings: ProcessorSettings) -> Computation:
     """The computation; there is nothing to configure."""
-    return LatestPrices()
+    return Computation((QUOTES, TRADES), (PRICES,), (STATE,), LatestPricesFold)

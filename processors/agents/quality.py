@@ -16,40 +16,14 @@ from market.rules.outlier import OutlierLimits
 from market.rules.refused import Judged, Refused, is_of_quality
 from market.trade import Trade
 from processors.batch import Batch, Refusal, SourceRecord
-from processors.computation import Effects, Scope
+from processors.computation import Computation, Effects, Scope
 from processors.metrics import QUALITY_FINDINGS
 from processors.outputs import message_of
 from processors.states.quality import decode_quality, encode_quality
 from runtime.settings import ProcessorSettings
-from schemas.topics import QUALITY, QUOTES, TOPICS, TRADES, Topic
+from schemas.topics import QUALITY, QUOTES, TOPICS, TRADES
 
 STATE = "quality"
-
-
-class Quality:
-    """Judges the trade stream and the quotes of each instrument."""
-
-    def __init__(self, limits: QualityLimits) -> None:
-        self._limits = limits
-
-    @property
-    def sources(self) -> Sequence[Topic]:
-        """The trade stream and the quotes."""
-        return TRADES, QUOTES
-
-    @property
-    def outputs(self) -> Sequence[Topic]:
-        """Events and scores."""
-        return (QUALITY,)
-
-    @property
-    def tables(self) -> Sequence[str]:
-        """What is remembered, by topic|instrument."""
-        return (STATE,)
-
-    def open(self, scope: Scope) -> QualityFold:
-        """Begin the quality of a partition."""
-        return QualityFold(scope, self._limits)
 
 
 class QualityFold:
@@ -123,19 +97,18 @@ def _key(topic: str, instrument: str) -> str:
     return f"{topic}|{instrument}"
 
 
-def build(settings: ProcessorSettings) -> Quality:
+def build(settings: ProcessorSettings) -> Computation:
     """The computation as configured."""
     quality = settings.quality
     outlier = quality.outlier
-    return Quality(
-        QualityLimits(
-            stale_after=round(quality.stale_after_seconds * 1e6),
-            tolerance=round(quality.clock_tolerance_seconds * 1e6),
-            period=round(quality.event_period_seconds * 1e6),
-            outlier=OutlierLimits(
-                outlier.window,
-                parse_decimal(str(outlier.deviations), field="outlier.deviations"),
-                parse_decimal(str(outlier.percent), field="outlier.percent"),
-            ),
-        )
+    limits = QualityLimits(
+        stale_after=round(quality.stale_after_seconds * 1e6),
+        tolerance=round(quality.clock_tolerance_seconds * 1e6),
+        period=round(quality.event_period_seconds * 1e6),
+        outlier=OutlierLimits(
+            outlier.window,
+            parse_decimal(str(outlier.deviations), field="outlier.deviations"),
+            parse_decimal(str(outlier.percent), field="outlier.percent"),
+        ),
     )
+    return Computation((TRADES, QUOTES), (QUALITY,), (STATE,), lambda scope: QualityFold(scope, limits))

@@ -13,7 +13,7 @@ from market.errors import DataValidationError
 from market.price_change import PriceChangedEvent, PriceChanges, Threshold, Throttle
 from market.trade import GapMark, TimeMark, Trade
 from processors.agents import price_changes
-from processors.agents.price_changes import PriceChangesOfTrades
+from processors.agents.price_changes import PriceChangesFold
 from processors.batch import Batch, RawRecord, decode_record
 from processors.changes import compiled_folder
 from processors.computation import Scope
@@ -55,14 +55,14 @@ class Folded:
 
     def __init__(self, throttle: Throttle, threshold: Threshold, *, compiled: bool) -> None:
         self.stored: dict[str, bytes] = {}
-        self._computation = PriceChangesOfTrades(throttle, threshold, {})
+        self._rules = throttle, threshold
         self._compiled = compiled
         self.crash()
 
     def crash(self) -> None:
         self._view = TableView(lambda key: self.stored.get(key.decode()))
         scope = Scope(PARTITION, {"price-changes": self._view}, CODEC, PARTITIONS, MAX_SKEW, self._compiled)
-        self._fold = self._computation.open(scope)
+        self._fold = PriceChangesFold(scope, *self._rules, {})
 
     def take_in(self, records: Sequence[RawRecord]) -> None:
         self._fold.fold(Batch(TRADES.name, PARTITION, [records], records[0].offset, records[-1].offset))

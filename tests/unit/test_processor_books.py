@@ -71,7 +71,9 @@ class Worker:
 
     def open(self) -> None:
         self._views = {name: self._view(self.stored[name]) for name in self.stored}
-        self.fold: BooksFold = books.build(settings()).open(Scope(3, self._views, CODEC, 4, MAX_SKEW))
+        fold = books.build(settings()).begin(Scope(3, self._views, CODEC, 4, MAX_SKEW))
+        assert isinstance(fold, BooksFold)
+        self.fold = fold
         self._published: list[int] = []  # offsets up to which commits reach that are not stored
 
     def _view(self, stored: Mapping[str, bytes]) -> TableView:
