@@ -1,56 +1,23 @@
 """The candle state machine against a plain model and along its edges."""
 
-from collections.abc import Sequence
 from copy import deepcopy
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from market.candle import CandleEvent, CandleEventKind, fold
-from market.candle_series import CandleKey, CandleSeries, ClosedCandle, Outcome, SeriesState
+from market.candle_series import Outcome
 from market.decimals import ONE
 from market.interval import parse_interval
 from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade, trades
+from tests.candle_streams import GRACE, Stream, truth
 
-GRACE = 2_000_000
 NEW, UPDATE, CLOSE, CORRECTION = CandleEventKind
-
-
-class Stream:
-    """Feeds a series record by record, as a worker with any batch boundaries would."""
-
-    def __init__(self, intervals: Sequence[str] = ("1m",)) -> None:
-        self.state = SeriesState()
-        self.closed: dict[CandleKey, ClosedCandle] = {}
-        self.intervals = [parse_interval(name) for name in intervals]
-        self.offset = 0
-        self.outcomes: list[Outcome] = []
-
-    def series(self) -> CandleSeries:
-        return CandleSeries(INSTRUMENT, self.state, self.closed, intervals=self.intervals, grace=GRACE, source=("md.trades", 0))
-
-    def batch(self, *records: TradeStreamRecord) -> list[CandleEvent]:
-        series, events = self.series(), []
-        for record in records:
-            outcome, found = series.apply(record, self.offset)
-            self.outcomes.append(outcome)
-            events += found
-            self.offset += 1
-        return events + series.updates()
 
 
 def mark(at: int) -> TimeMark:
     return TimeMark(INSTRUMENT, at)
-
-
-def truth(events: Sequence[CandleEvent]) -> dict[CandleKey, CandleEvent]:
-    latest: dict[CandleKey, CandleEvent] = {}
-    for event in events:
-        key = event.interval, event.open_time
-        if key not in latest or event.version >= latest[key].version:
-            latest[key] = event
-    return latest
 
 
 def content(event: CandleEvent) -> tuple[object, ...]:

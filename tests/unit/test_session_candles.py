@@ -9,52 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.candle import Candle, CandleEvent, CandleEventKind, carried, fold, merge
-from market.candle_series import HORIZON, CandleKey, CandleSeries, ClosedCandle, Outcome, SeriesState
-from market.derived import check_candle
+from market.candle_series import HORIZON, CandleKey, Outcome
 from market.interval import MINUTE, parse_interval
 from market.session import TradingCalendar
 from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
 from tests.builders import START, make_trade
+from tests.candle_streams import GRACE, Stream, truth
 from tests.sessions import a_share_calendar, micros_at, text_at
 
-GRACE = 2_000_000
 NEW, UPDATE, CLOSE, CORRECTION = CandleEventKind
 CALENDAR = a_share_calendar()
 A_SHARE = "sse:600519"
 FRIDAY, MONDAY = "2024-08-09", "2024-08-12"
 
 
-class Stream:
-    """Feeds a series record by record; a new series for each batch, as after a restart."""
-
-    def __init__(self, *intervals: str, calendar: TradingCalendar | None = CALENDAR, carry: bool = False) -> None:
-        self.state = SeriesState()
-        self.closed: dict[CandleKey, ClosedCandle] = {}
-        self.intervals = [parse_interval(name) for name in intervals or ("1m",)]
-        self.calendar, self.carry = calendar, carry
-        self.offset = 0
-        self.outcomes: list[Outcome] = []
-
-    def series(self) -> CandleSeries:
-        return CandleSeries(
-            A_SHARE,
-            self.state,
-            self.closed,
-            intervals=self.intervals,
-            grace=GRACE,
-            source=("md.trades", 0),
-            calendar=self.calendar,
-            carry=self.carry,
-        )
-
-    def batch(self, *records: TradeStreamRecord) -> list[CandleEvent]:
-        series, events = self.series(), []
-        for record in records:
-            outcome, found = series.apply(record, self.offset)
-            self.outcomes.append(outcome)
-            events += found
-            self.offset += 1
-        return [check_candle(event) for event in events + series.updates()]
+def a_share_stream(*intervals: str, calendar: TradingCalendar | None = CALENDAR, carry: bool = False) -> Stream:
+    return Stream(intervals or ("1m",), instrument=A_SHARE, calendar=calendar, carry=carry)
 
 
 def at(text: str, number: int = 1, *, price: int = 100) -> Trade:
@@ -63,16 +33,6 @@ def at(text: str, number: int = 1, *, price: int = 100) -> Trade:
 
 def mark(text: str) -> TimeMark:
     return TimeMark(A_SHARE, micros_at(text))
-
-
-def truth(events: Sequence[CandleEvent]) -> dict[CandleKey, CandleEvent]:
-    """The candles that a consumer keeps."""
-    latest: dict[CandleKey, CandleEvent] = {}
-    for event in events:
-        key = event.interval, event.open_time
-        if key not in latest or event.version >= latest[key].version:
-            latest[key] = event
-    return latest
 
 
 def content(event: CandleEvent) -> tuple[object, ...]:
@@ -113,7 +73,7 @@ def streams(draw: st.DrawFn) -> list[TradeStreamRecord]:
 
 
 def test_candles_of_a_day_are_counted_in_trading_time() -> None:
-    stream = Stream("1h", "4h", "1d")
+    stream = a_share_stream("1h", "4h", "1d")
     times = ("09:25:01", "09:45", "11:29:59", "13:00", "14:59:59", "15:00:03")
     events = stream.batch(*(at(f"{FRIDAY} {time}", number) for number, time in enumerate(times, 1)), mark(f"{FRIDAY} 15:01:02"))
     closed = {(event.interval, text_at(event.open_time)): event for event in events if event.kind is CLOSE}
@@ -129,7 +89,7 @@ def test_candles_of_a_day_are_counted_in_trading_time() -> None:
 
 
 def test_last_candle_of_the_day_waits_for_the_closing_auction() -> None:
-    stream = Stream()
+    stream = a_share_stream()
     assert stream.batch(at(f"{FRIDAY} 14:59:30"), mark(f"{FRIDAY} 15:01:01.999999"))[-1].kind is NEW
     assert shown(stream.batch(at(f"{FRIDAY} 15:00:03", 2)))[0] == ("UPDATE", "09 14:59", 2)
     (closed,) = stream.batch(mark(f"{FRIDAY} 15:01:02"))
@@ -147,7 +107,7 @@ def test_last_candle_of_the_day_waits_for_the_closing_auction() -> None:
     ],
 )
 def test_trade_outside_of_every_session_changes_nothing(time: str, outcome: Outcome) -> None:
-    stream = Stream("1m", "1d")
+    stream = a_share_stream("1m", "1d")
     stream.batch(at(f"{FRIDAY} 10:00"))
     before = deepcopy((stream.state.open, stream.state.seen, stream.state.latest))
     assert stream.batch(at(time, 2)) == []
@@ -156,7 +116,7 @@ def test_trade_outside_of_every_session_changes_nothing(time: str, outcome: Outc
 
 
 def test_gap_in_a_break_or_a_night_is_no_gap_of_a_candle() -> None:
-    stream = Stream("1d")
+    stream = a_share_stream("1d")
     stream.batch(at("2024-08-08 10:00"), at(f"{FRIDAY} 10:00", 2))
     for begin, end in (("11:31", "12:45"), ("15:01", "23:00")):
         assert stream.batch(GapMark(A_SHARE, micros_at(f"{FRIDAY} {begin}"), micros_at(f"{FRIDAY} {end}"))) == []
@@ -168,7 +128,7 @@ def test_gap_in_a_break_or_a_night_is_no_gap_of_a_candle() -> None:
 
 @given(found(), st.integers(1, 5))
 def test_merge_of_minutes_is_the_candle_of_every_longer_interval(trades: list[Trade], size: int) -> None:
-    stream, names = Stream("1m", "30m", "1h", "3h", "4h", "1d"), ("30m", "1h", "3h", "4h", "1d")
+    stream, names = a_share_stream("1m", "30m", "1h", "3h", "4h", "1d"), ("30m", "1h", "3h", "4h", "1d")
     for begin in range(0, len(trades), size):
         stream.batch(*trades[begin : begin + size])
     stream.batch(mark(f"{FRIDAY} 16:00"))
@@ -198,7 +158,7 @@ def test_any_order_of_trades_gives_the_same_final_candles(
     calendar: TradingCalendar | None, carry: bool, trades: list[Trade], random: object
 ) -> None:
     def final(records: Sequence[Trade]) -> dict[CandleKey, tuple[object, ...]]:
-        stream = Stream("1m", "1h", "1d", calendar=calendar, carry=carry)
+        stream = a_share_stream("1m", "1h", "1d", calendar=calendar, carry=carry)
         events = stream.batch(*records, mark(f"{FRIDAY} 20:00"))
         return {key: content(event) for key, event in truth(events).items()}
 
@@ -213,7 +173,7 @@ def test_batches_change_only_which_updates_are_told(
     calendar: TradingCalendar | None, carry: bool, records: list[TradeStreamRecord], one: int, other: int
 ) -> None:
     def told(size: int) -> list[CandleEvent]:
-        stream, events = Stream("1m", "1h", calendar=calendar, carry=carry), []
+        stream, events = a_share_stream("1m", "1h", calendar=calendar, carry=carry), []
         for begin in range(0, len(records), size):
             events += stream.batch(*records[begin : begin + size])
         return events
@@ -231,13 +191,13 @@ def test_replay_after_a_crash_repeats_versions_and_changes_nothing(
     calendar: TradingCalendar | None, carry: bool, records: list[TradeStreamRecord], cut: int, size: int
 ) -> None:
     """The state is from before the crash, the closed candles of the lost run are stored."""
-    stream = Stream("1m", "1h", calendar=calendar, carry=carry)
+    stream = a_share_stream("1m", "1h", calendar=calendar, carry=carry)
     before = stream.batch(*records[:cut])
     saved = deepcopy((stream.state, stream.offset))
     lost = stream.batch(*records[cut : cut + size])
     stream.state, stream.offset = saved
     after = stream.batch(*records[cut:])
-    whole = Stream("1m", "1h", calendar=calendar, carry=carry)
+    whole = a_share_stream("1m", "1h", calendar=calendar, carry=carry)
     expected = truth(whole.batch(*records))
     latest = truth([*before, *lost, *after])
     assert {key: content(event) for key, event in latest.items()} == {key: content(event) for key, event in expected.items()}
@@ -254,7 +214,7 @@ def test_candles_are_right_where_only_some_of_a_lost_run_were_stored(
     calendar: TradingCalendar | None, carry: bool, records: list[TradeStreamRecord], cut: int, size: int, data: st.DataObject
 ) -> None:
     """All of its events were told before; what consumers keep in the end is the truth."""
-    stream = Stream("1m", calendar=calendar, carry=carry)
+    stream = a_share_stream("1m", calendar=calendar, carry=carry)
     events = stream.batch(*records[:cut])
     saved = deepcopy((stream.state, stream.offset, stream.closed))
     events += stream.batch(*records[cut : cut + size])
@@ -263,7 +223,7 @@ def test_candles_are_right_where_only_some_of_a_lost_run_were_stored(
     stream.state, stream.offset, stream.closed = saved
     stream.closed.update({key: written[key] for key in arrived})
     events += stream.batch(*records[cut:])
-    expected = truth(Stream("1m", calendar=calendar, carry=carry).batch(*records))
+    expected = truth(a_share_stream("1m", calendar=calendar, carry=carry).batch(*records))
     assert {key: content(event) for key, event in truth(events).items()} == {
         key: content(event) for key, event in expected.items()
     }
@@ -273,7 +233,7 @@ def test_candles_are_right_where_only_some_of_a_lost_run_were_stored(
 
 
 def carrying(calendar: TradingCalendar | None = CALENDAR) -> Stream:
-    return Stream(calendar=calendar, carry=True)
+    return a_share_stream(calendar=calendar, carry=True)
 
 
 def test_minute_without_trades_carries_the_close_of_the_one_before() -> None:
@@ -296,7 +256,7 @@ def test_minute_without_trades_carries_the_close_of_the_one_before() -> None:
 
 def test_nothing_is_carried_before_the_first_trade_nor_without_being_asked_for() -> None:
     assert carrying().batch(mark(f"{FRIDAY} 10:00"), mark(f"{FRIDAY} 10:05"), at(f"{FRIDAY} 10:06"))[0].kind is NEW
-    silent = Stream()
+    silent = a_share_stream()
     events = silent.batch(at(f"{FRIDAY} 10:00"), mark(f"{FRIDAY} 10:09"))
     assert [event.kind for event in events] == [NEW, CLOSE]
 
@@ -368,7 +328,7 @@ def test_runs_stop_where_a_minute_without_trades_is_to_be_closed() -> None:
 
 
 def test_window_of_a_candle_that_spans_a_break_is_the_session_of_its_last_trade() -> None:
-    stream = Stream("1d")
+    stream = a_share_stream("1d")
     series = stream.series()
     for number, (time, begin, end) in enumerate(
         [("10:00", "09:15", "11:31"), ("11:00", "09:15", "11:31"), ("13:10", "12:45", "15:01")], start=1
@@ -385,7 +345,7 @@ def test_candles_of_another_calendar_close_and_those_of_the_new_one_begin(
     first: TradingCalendar | None, second: TradingCalendar | None, data: st.DataObject
 ) -> None:
     carry = data.draw(st.booleans())
-    stream = Stream("1m", "1h", "1d", calendar=first, carry=carry)
+    stream = a_share_stream("1m", "1h", "1d", calendar=first, carry=carry)
     stream.batch(at(f"{FRIDAY} 10:40"), mark(f"{FRIDAY} 10:45"))
     stream.calendar = second
     assert stream.series().keepable == (second is None and not carry and first is None)
