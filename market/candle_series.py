@@ -338,7 +338,8 @@ class CandleSeries:
             gap, complete = self._flags(key)
             if before is None or before.source_offset >= offset or (before.gap, before.complete) == (gap, complete):
                 continue
-            after = before._replace(revision=before.revision + 1, source_offset=offset, complete=complete, gap=gap)
+            revision = before.revision + 1 if before.candle.trade_count else _revision_without_trades(before)
+            after = before._replace(revision=revision, source_offset=offset, complete=complete, gap=gap)
             events.append(self._close(key, after, CandleEventKind.CORRECTION))
         return events
 
@@ -417,13 +418,13 @@ class CandleSeries:
     def _carry_to(self, key: CandleKey, source: ClosedCandle, offset: int, kind: CandleEventKind) -> CandleEvent:
         """A new version of a candle without trades.
 
-        Where a lost run has corrected the source at a later offset, it may have told versions of this candle that are not
-        known, at most one an offset: the revision is then higher than any of those.
+        Its versions are not counted beyond 2, the offset alone orders them: of a lost run, which may have told versions that
+        are not known, no count would be right. One whose source such a run corrected at a later offset is no first version.
         """
         before = self._closed.get(key)
-        revision = before.revision + 1 if before else 1
+        revision = _revision_without_trades(before)
         if source.source_offset > offset:
-            revision += source.source_offset - offset + 1
+            revision = 2
             kind = CandleEventKind.CORRECTION
         gap, complete = self._flags(key)
         return self._close(key, ClosedCandle(carried(source.candle), revision, offset, complete, gap), kind)
@@ -533,3 +534,7 @@ def _grid(interval: Interval, calendar: TradingCalendar | None) -> Grid:
 def _has_room_for_runs(candle: Candle) -> bool:
     most_volume, most_amount = _ROOM_FOR_RUNS
     return candle.volume < most_volume and candle.amount < most_amount
+
+
+def _revision_without_trades(before: ClosedCandle | None) -> int:
+    return max(before.revision, 2) if before else 1

@@ -15,10 +15,15 @@ from market.price_change import PriceChangedEvent
 from market.quality import check_count, check_figure, check_id, check_not_negative, check_positive, check_time
 
 
-def check_candle(candle: CandleEvent) -> CandleEvent:
-    """Return a candle event unchanged whose figures can be those of a candle. Raises DataValidationError."""
+def check_candle(candle: CandleEvent, *, not_after: int | None = None) -> CandleEvent:
+    """Return a candle event unchanged whose figures can be those of a candle. Raises DataValidationError.
+
+    With `not_after` (microseconds) no candle may have begun later, and none have closed later.
+    """
     check_instrument(candle.instrument)
     _check_interval(candle)
+    field = "close_time" if candle.is_closed else "open_time"
+    check_time(getattr(candle, field), field=field, not_after=not_after)
     _check_prices(candle)
     _check_volumes(candle)
     check_time(candle.last_trade_time, field="last_trade_time")

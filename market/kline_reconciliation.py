@@ -17,6 +17,7 @@ from typing import NamedTuple
 from market.candle import CandleEvent
 from market.candle_series import CandleKey
 from market.errors import DataValidationError
+from market.interval import MINUTE
 from market.kline_comparison import Difference, differences, is_empty
 from market.kline_rules import Closing, KlineRule
 from market.kline_sides import HeldCandle, HeldKline, Side, close_time, due_time, figures
@@ -32,7 +33,8 @@ class Outcome(StrEnum):
     EQUAL, DIFFERENT: both sides are there. EMPTY: the kline says that there were no trades, and we have no candle.
     MISSING_CANDLE, MISSING_KLINE: one side is there alone. NOT_COVERED: our trades do not reach back to its beginning.
     NOT_STATED: the venue's klines do not. UNANSWERED: one side was forgotten before the other was read so far. BEYOND_HORIZON:
-    a record came too late to be compared. OTHER_INTERVAL: the kline is of one that no candle has, such as a week.
+    a record came too late to be compared. OTHER_INTERVAL: the kline is of one that no candle has, such as a week,
+    or begins within a minute.
     """
 
     EQUAL = "equal"
@@ -100,6 +102,8 @@ class Reconciliation:
             end = close_time(key)
         except DataValidationError:
             return [Verdict(key, Outcome.OTHER_INTERVAL)] if kline.is_closed else []
+        if kline.open_time % MINUTE:
+            return [Verdict(key, Outcome.OTHER_INTERVAL)]
         if side.is_beyond(key):
             return [Verdict(key, Outcome.BEYOND_HORIZON)]
         was, is_late = side.time, side.is_silent_on(key)
@@ -181,6 +185,8 @@ class Reconciliation:
         return Verdict(key, outcome, found, candle, kline)
 
     def _without_kline(self, key: CandleKey, candle: HeldCandle) -> Verdict:
+        if not candle.trade_count:
+            return Verdict(key, Outcome.EMPTY, (), candle)  # a venue need not state a kline of nothing
         outcome = Outcome.MISSING_KLINE if self.klines.tells_of(key) else Outcome.NOT_STATED
         return Verdict(key, outcome, (), candle)
 

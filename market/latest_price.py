@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from market.decimals import fits, ratio
+from market.errors import DataValidationError
 from market.price import FIGURES_24H, PricePoint, PriceRecord, PriceSource
 from market.quote import Quote
 from market.trade import Trade
@@ -35,6 +36,10 @@ TRADES = "trades"
 """Channel of the trade stream."""
 
 _NOT_OF_TRADES = dict.fromkeys(("bid", "bid_size", "ask", "ask_size", *FIGURES_24H))
+
+
+MOST_CHANNELS = 16
+"""Channels of a topic that are remembered of an instrument; venues have two or three."""
 
 
 class Statement(NamedTuple):
@@ -99,12 +104,20 @@ class Statements:
     by_channel: dict[str, Statement] = field(default_factory=dict)
 
     def take(self, statement: Statement) -> bool:
-        """Merge what a record says; whether that changed anything."""
-        before = self.by_channel.get(statement.quote.channel)
+        """Merge what a record says; whether that changed anything.
+
+        Raises DataValidationError (`too_many_channels`) when it is of a channel more than is remembered.
+        """
+        channel = statement.quote.channel
+        before = self.by_channel.get(channel)
+        if before is None and len(self.by_channel) >= MOST_CHANNELS:
+            raise DataValidationError(
+                "too_many_channels", f"channel: {channel!r:.80} is one more than {MOST_CHANNELS}", field="channel"
+            )
         after = statement if before is None else merge(before, statement)
         if after == before:
             return False
-        self.by_channel[statement.quote.channel] = after
+        self.by_channel[channel] = after
         self.applied_offset = statement.offset
         return True
 

@@ -48,7 +48,7 @@ class QualityEvent(NamedTuple):
     `field` names the figure at fault, None where the whole record is; `observed` is what it was and `expected` what it should
     be or the limit it passed, both at scale 24 (times and durations in microseconds, as whole numbers). `interval` and
     `open_time` name the candle where it is about one. Times are microseconds; of a record whose own times are not believed,
-    they are the broker's. The identity is (rule, field, source topic, partition, offset).
+    they are the broker's. The identity is (rule, field, source topic, partition, offset, detail).
     """
 
     instrument: str

@@ -49,7 +49,7 @@ class QualityState:
     """What is remembered of an instrument in a topic; plain data.
 
     `latest` is the stream's time, `clock` the latest time of receipt; `last` the last place in order by channel; `prices` the
-    recent ones; `gap_until` the end of the latest gap; `told` what was told by rule.
+    recent ones; `gap_until` the end of the latest gap; `told` what was told by rule and severity.
     """
 
     applied_offset: int = -1

@@ -1,4 +1,7 @@
-"""Which events are told: of each rule at most one a period, summing up those between. A flood of faults is no flood of events.
+"""Which events are told: of each rule and severity at most one a period, summing up those between.
+
+A flood of faults is no flood of events, and a small fault does not hide a great one.
+
 
 The first is told at once. Later ones within the period are held, as one, and told with the first record after it. The clock is
 that of receipt (the latest receive time or mark), so a replay tells the same.
@@ -14,7 +17,7 @@ from market.quality_event import QualityEvent
 
 @dataclass(slots=True)
 class Told:
-    """When an event of a rule was told last, and what is held since. Plain data."""
+    """When an event of a rule and severity was told last, and what is held since. Plain data."""
 
     at: int
     held: QualityEvent | None = None
@@ -22,9 +25,10 @@ class Told:
 
 def tell(told: dict[str, Told], event: QualityEvent, now: int, period: int) -> QualityEvent | None:
     """The event to tell now that this one happened; None when it is held."""
-    known = told.get(event.rule)
+    kind = f"{event.rule}|{event.severity}"
+    known = told.get(kind)
     if known is None:
-        told[event.rule] = Told(now)
+        told[kind] = Told(now)
         return event
     if known.held is not None:
         event = event._replace(occurrences=min(known.held.occurrences + 1, INT - 1))

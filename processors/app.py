@@ -125,6 +125,7 @@ def _set_up_transport(settings: Settings, computations: dict[str, Computation], 
     Transport.has_views = views.install(Transport.readers)
     Transport.busy = STEADY if settings.processors.commit_interval_seconds else SWIFT
     Transport.on_expired = settings.processors.worker.on_expired
+    Transport.healing = {topic.name for computation in computations.values() for topic in computation.sources if topic.heals}
     Transport.on_lost = staticmethod(hooks.loop.on_lost)
 
 

@@ -57,7 +57,7 @@ def check_hole(topic: str, partition: int, wanted: int, extent: Extent, on_expir
     if on_expired == "fail":
         raise RecordsLost(
             f"{place}: records were deleted before they were processed. To go on from the oldest record there is, knowing that "
-            "candles and price changes will lack what is gone, set processors.worker.on_expired to continue"
+            "what is computed will lack what is gone, set processors.worker.on_expired to continue"
         )
     return begin - wanted
 

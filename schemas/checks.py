@@ -30,7 +30,8 @@ def check_carried(
     """Return a record unchanged that a topic may hold under this key; `max_skew` as ingest grants exchanges' clocks.
 
     With `appended_at`, the broker's time (microseconds), no mark and no receive time of a trade, quote or kline may be later
-    than `max_skew` after it; an exchange's time may be later than the receive time by `max_skew` in turn.
+    than `max_skew` after it; an exchange's time may be later than the receive time by `max_skew` in turn, and a candle's time
+    than the broker's by both.
 
     Raises DataValidationError naming what is wrong, KeyError when the topic is none of ours.
     """
@@ -58,7 +59,8 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
         case BookTop():
             check_book_top(record)
         case CandleEvent():
-            check_candle(record)
+            # Event times may be ahead of receive times, and those ahead of the broker's.
+            check_candle(record, not_after=None if not_after is None else not_after + max_skew)
         case PriceChangedEvent():
             check_price_change(record)
         case PriceRecord():

@@ -44,6 +44,7 @@ class Topic:
     """A declared topic.
 
     `key` makes a record's key, `partition_id` the text its partition is computed from (the key itself unless the key is finer).
+    A topic `heals` when what is missing of it is made up for by what comes later: a snapshot, a newer quote.
     `by_instrument` topics share one configured partition count, so that equal instruments meet in equal partitions.
     """
 
@@ -54,6 +55,7 @@ class Topic:
     retention_ms: int
     partition_id: Callable[[Any], str] | None = None
     by_instrument: bool = True
+    heals: bool = False
     compacted: bool = False
     max_message_bytes: int = 1 << 20
 
@@ -89,9 +91,9 @@ TRADES = Topic(
     "Trades, with time marks and gap marks among them",
     7 * _DAY,
 )
-QUOTES = Topic("md.quotes", (Quote,), _instrument, "What venues say about prices: book tops and tickers", 2 * _DAY)
+QUOTES = Topic("md.quotes", (Quote,), _instrument, "What venues say about prices: book tops and tickers", 2 * _DAY, heals=True)
 KLINES = Topic("md.klines", (Kline,), _instrument, "Candles computed by the venues", 7 * _DAY)
-DEPTH = Topic("md.depth", (Depth,), _instrument, "Order books as snapshots and deltas, with their state", 6 * _HOUR)
+DEPTH = Topic("md.depth", (Depth,), _instrument, "Order books as snapshots and deltas, with their state", 6 * _HOUR, heals=True)
 BOOKS = Topic("md.books", (BookTop,), _instrument, "Best levels of the order books, spread, imbalance, microprice", 6 * _HOUR)
 STATUS = Topic("md.status", (FeedStatus,), _status_key, "State of every stream", -1, by_instrument=False, compacted=True)
 CANDLES = Topic(

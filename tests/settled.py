@@ -30,7 +30,13 @@ def _identity(output: Any) -> tuple[Any, ...]:
     if isinstance(output, CandleEvent):
         return output.instrument, output.interval, output.open_time, output.version
     place = output.source_topic, output.source_partition, output.source_offset
-    return (*place, type(output).__name__, getattr(output, "rule", ""), getattr(output, "field", None) or "")
+    return (
+        *place,
+        type(output).__name__,
+        getattr(output, "rule", ""),
+        getattr(output, "field", None) or "",
+        getattr(output, "detail", ""),
+    )
 
 
 def _content(record: Any, without: Sequence[str] = ()) -> dict[str, Any]:

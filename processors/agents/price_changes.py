@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 
 from market.candle_series import Outcome
-from market.decimals import parse_decimal
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.price_change import PriceChangedEvent, PriceChanges, Threshold, Throttle
@@ -15,6 +13,7 @@ from processors.batch import Batch, RawRecord, Refusal, decode_record
 from processors.changes import open_folder
 from processors.changes.protocol import ChangeFolder, Telling
 from processors.computation import Computation, Effects, Scope
+from processors.figures import unscaled
 from processors.outputs import Message, message_of
 from processors.runs.protocol import Contract
 from processors.states.price_changes import decode_price, encode_price
@@ -160,7 +159,7 @@ def build(settings: ProcessorSettings) -> Computation:
 def _threshold(significance: SignificanceSettings, key: str) -> Threshold:
     """The threshold that a section says, whose name is `key`. Raises ConfigurationError."""
     absolute, percent, tick_size = (
-        None if value is None else _unscaled(value, f"{key}.{name}")
+        None if value is None else unscaled(value, f"{key}.{name}")
         for name, value in (
             ("absolute", significance.absolute),
             ("percent", significance.percent),
@@ -173,10 +172,3 @@ def _threshold(significance: SignificanceSettings, key: str) -> Threshold:
     if tick_size is None:
         raise ConfigurationError(Problem(f"{key}.tick_size", f"is needed for {key}.ticks: how large a tick is"))
     return threshold.with_ticks(significance.ticks, tick_size)
-
-
-def _unscaled(value: Decimal, key: str) -> int:
-    try:
-        return parse_decimal(str(value), field=key)
-    except DataValidationError as error:
-        raise ConfigurationError(Problem(key, str(error).removeprefix(f"{key}: "))) from error

@@ -7,10 +7,11 @@ taken in either, and its version says how far that is. Every record is decoded b
 
 from __future__ import annotations
 
+from market.errors import DataValidationError
 from market.latest_price import Statements, latest_price, statement_of
 from market.quote import Quote
 from market.trade import Trade
-from processors.batch import Batch
+from processors.batch import Batch, Refusal
 from processors.computation import Computation, Effects, Scope
 from processors.outputs import message_of
 from processors.states.prices import decode_statements, encode_statements
@@ -46,8 +47,12 @@ class LatestPricesFold:
             if not isinstance(record, Quote | Trade):
                 continue
             self._effects.trades += isinstance(record, Trade)
-            if self._of(topic, record.instrument).take(statement_of(record, (topic, partition, raw.offset))):
-                self._changed[topic, record.instrument] = None
+            try:
+                if self._of(topic, record.instrument).take(statement_of(record, (topic, partition, raw.offset))):
+                    self._changed[topic, record.instrument] = None
+            except DataValidationError as error:
+                refusal = Refusal(topic, raw, error.reason, str(error), error.field)
+                self._effects.refusals += filter(batch.refuses_first, [refusal])
 
     def take(self) -> Effects:
         """One record for each instrument that changed; what changed is stored."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from heapq import merge
 
-from market.decimals import parse_decimal
 from market.quality_event import QualityEvent
 from market.quality_monitor import QualityLimits, QualityMonitor
 from market.quality_score import QualityScore
@@ -17,6 +16,7 @@ from market.rules.refused import Judged, Refused, is_of_quality
 from market.trade import Trade
 from processors.batch import Batch, Refusal, SourceRecord
 from processors.computation import Computation, Effects, Scope
+from processors.figures import unscaled
 from processors.metrics import QUALITY_FINDINGS
 from processors.outputs import message_of
 from processors.states.quality import decode_quality, encode_quality
@@ -98,7 +98,7 @@ def _key(topic: str, instrument: str) -> str:
 
 
 def build(settings: ProcessorSettings) -> Computation:
-    """The computation as configured."""
+    """The computation as configured. Raises ConfigurationError."""
     quality = settings.quality
     outlier = quality.outlier
     limits = QualityLimits(
@@ -107,8 +107,8 @@ def build(settings: ProcessorSettings) -> Computation:
         period=round(quality.event_period_seconds * 1e6),
         outlier=OutlierLimits(
             outlier.window,
-            parse_decimal(str(outlier.deviations), field="outlier.deviations"),
-            parse_decimal(str(outlier.percent), field="outlier.percent"),
+            unscaled(outlier.deviations, "processors.quality.outlier.deviations"),
+            unscaled(outlier.percent, "processors.quality.outlier.percent"),
         ),
     )
     return Computation((TRADES, QUOTES), (QUALITY,), (STATE,), lambda scope: QualityFold(scope, limits))

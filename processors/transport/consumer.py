@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
@@ -152,7 +152,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """Whether to go on behind a hole that is there the second time as well."""
         try:
             extent = Extent((await self.earliest_offsets(tp))[tp], (await self.highwaters(tp))[tp])
-            expired = check_hole(tp.topic, tp.partition, wanted, extent, self.transport.on_expired)
+            on_expired: OnExpired = "continue" if tp.topic in self.transport.healing else self.transport.on_expired
+            expired = check_hole(tp.topic, tp.partition, wanted, extent, on_expired)
         except KafkaError as error:
             log.warning("no answer where a partition begins", partition=tp.partition, topic=tp.topic, error=str(error))
             self._asked_again.pop(tp, None)
@@ -239,6 +240,8 @@ class Transport(driver.Transport):  # type: ignore[misc]
     busy: ClassVar[Pace] = Pace(10, 100_000)
     """Pace of the fetch while records come."""
     on_expired: ClassVar[OnExpired] = "fail"
+    healing: ClassVar[Collection[str]] = ()
+    """Topics in which a hole is passed over whatever `on_expired` is: what comes later makes up for it."""
     on_lost: ClassVar[Callable[[RecordsLost], None]]
 
 

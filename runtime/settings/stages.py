@@ -199,7 +199,8 @@ class WorkerSettings(Section):
     keep theirs. No other worker of the group may have it; `tapeline process --workers` adds the worker's number to it."""
     on_expired: Literal["fail", "continue"] = "fail"
     """When records were deleted from a topic before they were processed: end and say so, or log an error and go on with the
-    oldest there are. A topic that ends before the offset wanted next always ends the worker."""
+    oldest there are, as is always done with quotes and order books, which later records make up for. A topic that ends before
+    the offset wanted next always ends the worker."""
 
     @model_validator(mode="after")
     def _in_proportion(self) -> Self:

@@ -71,12 +71,15 @@ NOTES: Mapping[str, tuple[str, ...]] = {
         "last 24 hours.",
     ),
     QUALITY.name: (
-        "Two kinds of records: a `QualityEvent` for a broken rule (INFO: it is kept again), a `QualityScore` for each minute. "
-        "An instrument has a score for each topic that is judged; its overall score is the lowest of these.",
-        "An event sums up `occurrences` since the one before it, by default at most one in a second for each instrument, topic "
-        "and rule.",
-        "Duplicates: (`rule`, `field`, `source_topic`, `source_partition`, `source_offset`) is an event's identity, "
+        "Two kinds of records: a `QualityEvent` for a broken rule (INFO: it is kept again), and a `QualityScore` for each "
+        "minute that had records. A minute without any has no score and nothing is known of it. An instrument has a score for each "
+        "topic that is judged; its overall score is the lowest of these.",
+        "An event sums up `occurrences` since the one before it, by default at most one in a second for each instrument, "
+        "topic, rule and severity. KLINE_DIFFERENCE is told of each figure of each candle.",
+        "Duplicates: (`rule`, `field`, `source_topic`, `source_partition`, `source_offset`, `detail`) is an event's identity, "
         "(`instrument`, source) a score's. After a crash the last ones may come again with the same content.",
+        "Of KLINE_DIFFERENCE the last record of a candle (`interval`, `open_time`) holds: a correction or a restated kline is "
+        "compared again, and told even if all is well then.",
     ),
     DEAD_LETTERS.name: (
         "The original key and value lie in `key` and `value`, so that they can be looked at, mended and sent again; a frame "

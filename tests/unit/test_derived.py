@@ -107,3 +107,13 @@ def test_price_change_that_cannot_be_is_refused_with_the_name_of_the_field(recor
     with pytest.raises(DataValidationError) as caught:
         check_price_change(record)
     assert caught.value.field == field
+
+
+def test_candle_may_neither_begin_nor_have_closed_after_the_moment_given() -> None:
+    assert check_candle(CANDLE, not_after=CANDLE.close_time) is CANDLE
+    with pytest.raises(DataValidationError, match="close_time"):
+        check_candle(CANDLE, not_after=CANDLE.close_time - 1)
+    still_open = CANDLE._replace(kind=CandleEventKind.NEW, revision=0, is_closed=False)
+    assert check_candle(still_open, not_after=CANDLE.open_time) is still_open
+    with pytest.raises(DataValidationError, match="open_time"):
+        check_candle(still_open, not_after=CANDLE.open_time - 1)

@@ -213,3 +213,16 @@ def test_candle_that_turns_out_not_to_be_covered_takes_its_difference_back() -> 
     first = candle(0, complete=False, gap=True)
     assert minutes.take(first, kline(0, 2), candle(0, revision=2, complete=False)) == [(0, "different"), (0, "not_covered")]
     assert [event.field for event in minutes.events()] == ["volume", "amount", "trade_count", None]
+
+
+def test_candle_that_only_carries_the_close_needs_no_kline() -> None:
+    minutes = Minutes()
+    nothing_traded = candle(0)._replace(trade_count=0, volume=0, amount=0)
+    assert (0, "empty") in minutes.take(nothing_traded, kline(-1), kline(PAST + 1))
+    assert minutes.events() == []
+
+
+def test_kline_that_begins_within_a_minute_is_of_no_interval_of_ours() -> None:
+    minutes = Minutes()
+    assert minutes.take(kline(0)._replace(open_time=START + 1)) == [(0, "other_interval")]
+    assert minutes.reconciliation.klines.held == {}

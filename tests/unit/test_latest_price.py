@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.decimals import ONE
-from market.latest_price import TRADES, Statement, Statements, latest_price, merge, statement_of
+from market.errors import DataValidationError
+from market.latest_price import MOST_CHANNELS, TRADES, Statement, Statements, latest_price, merge, statement_of
 from market.price import PriceRecord, check_price
 from market.quote import Quote
 from market.trade import Trade
@@ -169,3 +170,13 @@ def test_neither_order_nor_repetition_changes_the_record(found: list[Statement],
     repeated = found + shuffler.choices(found, k=len(found))
     shuffler.shuffle(repeated)
     assert record(repeated) == check_price(record(found))
+
+
+def test_one_channel_too_many_is_refused_and_those_known_go_on() -> None:
+    quotes = Statements()
+    known = [statement_of(make_quote(at=START, channel=f"c{n}", bid=ONE), ("md.quotes", 0, n)) for n in range(MOST_CHANNELS)]
+    assert all(quotes.take(one) for one in known)
+    with pytest.raises(DataValidationError, match="one more than 16"):
+        quotes.take(statement_of(make_quote(at=START, channel="another", bid=ONE), ("md.quotes", 0, 99)))
+    assert quotes.take(statement_of(make_quote(at=START + 1, channel="c0", bid=2 * ONE), ("md.quotes", 0, 100)))
+    assert len(quotes.by_channel) == MOST_CHANNELS

@@ -26,7 +26,7 @@ class Consumer(BatchConsumer):
 
     def __init__(self, log: range, *, read: int | None, on_expired: OnExpired = "fail") -> None:
         self.transport = SimpleNamespace(
-            readers={PLACE.topic: 1}, has_views=False, on_expired=on_expired, on_lost=self._note_lost
+            readers={PLACE.topic: 1}, has_views=False, on_expired=on_expired, healing=(), on_lost=self._note_lost
         )
         self.app = SimpleNamespace(rebalancing=False, rebalancing_count=1, consumer_generation_id=7)
         self.log_of_topic, self.flow_active, self.suspend_flow = log, True, asyncio.Event()
@@ -157,3 +157,10 @@ def test_what_was_fetched_while_the_flow_was_stopped_is_dropped_without_a_seek()
 def test_records_expired_are_those_between_the_offset_wanted_and_the_first_there_is(begin: int, expired: int) -> None:
     assert check_hole("t", 0, 100, Extent(begin, 200), "continue") == expired
     assert check_hole("t", 0, 200, Extent(200, 200), "fail") == 0
+
+
+def test_topic_that_heals_is_read_on_whatever_is_set() -> None:
+    consumer = Consumer(range(500, 505), read=100, on_expired="fail")
+    consumer.transport.healing = {PLACE.topic}
+    consumer.polls(range(500, 505), range(500, 505))
+    assert (consumer.got, consumer.lost) == ([(500, 504)], [])

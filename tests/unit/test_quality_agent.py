@@ -17,6 +17,7 @@ from processors.computation import Effects
 from processors.metrics import QUALITY_FINDINGS
 from processors.service import count
 from processors.states.quality import decode_quality
+from runtime.errors import ConfigurationError
 from runtime.settings import ProcessorSettings
 from schemas.records import Record
 from schemas.topics import QUALITY, QUOTES, TRADES
@@ -258,3 +259,9 @@ def test_events_are_told_once_a_period_of_the_settings() -> None:
     effects = new_runner(settings).batch([make_trade(1)] * 4)
     assert [event.occurrences for event in told(effects)] == [1, 1, 1]
     CODEC.encode(QUALITY.name, told(effects)[0])
+
+
+def test_setting_with_too_many_digits_is_named() -> None:
+    settings = ProcessorSettings.model_validate({"quality": {"outlier": {"percent": "0.0000000000001"}}})
+    with pytest.raises(ConfigurationError, match=r"processors\.quality\.outlier\.percent"):
+        quality.build(settings)

@@ -242,3 +242,11 @@ def test_faults_put_into_recorded_traffic_are_found() -> None:
     events = stream.events(trade, spike)
     assert [event.rule for event in events] == [QualityRule.DUPLICATE, QualityRule.OUTLIER]
     assert events[1].observed == of_price(spike.price)
+
+
+def test_warning_does_not_hide_an_error_of_the_same_rule() -> None:
+    stream = Stream(QualityLimits(period=SECOND))
+    locked, crossed = (make_quote(at=START, bid=bid, ask=100) for bid in (100, 120))
+    quotes = [quote._replace(received_at=after(0.1 * n)) for n, quote in enumerate([locked, crossed, locked])]
+    events = stream.events(*quotes, make_quote(at=after(5), bid=99, ask=100))
+    assert {event.severity for event in events if event.rule is QualityRule.CROSSED_BOOK} == {Severity.WARNING, Severity.ERROR}

@@ -366,3 +366,18 @@ def test_interval_that_carries_stands_between_trades_as_a_plain_model_says() -> 
     assert three is not None
     expected = [one, carried(one), carried(one), two, three, carried(three), carried(three)]
     assert [stream.closed["1m", open_time].candle for _, open_time in sorted(stream.closed)] == expected
+
+
+def test_correction_is_above_lost_ones_in_the_second_empty_minute_too() -> None:
+    stream = carrying()
+    events = stream.batch(at(f"{FRIDAY} 10:00", 1, price=1), mark(f"{FRIDAY} 10:01:30"))
+    saved = deepcopy((stream.state, stream.offset))
+    lost: list[TradeStreamRecord] = [mark(f"{FRIDAY} 10:03:02"), *(at(f"{FRIDAY} 10:00:1{n}", n, price=n) for n in (2, 3))]
+    events += stream.batch(*lost)
+    minutes = [micros_at(f"{FRIDAY} 10:0{n}") for n in (1, 2)]
+    for minute in minutes:
+        del stream.closed["1m", minute]  # of its last writes only the candle 10:00 arrived
+    stream.state, stream.offset = saved
+    events += stream.batch(*lost, at(f"{FRIDAY} 10:00:14", 4, price=4))
+    closes = [truth(events)["1m", minute].close // 10**12 for minute in minutes]
+    assert closes == [4, 4]
