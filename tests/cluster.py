@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from market.errors import DataValidationError
@@ -135,7 +135,7 @@ class Cluster:
         consumer = Consumer({"bootstrap.servers": self.servers.kafka, "group.id": "tests-ends"})
         try:
             partitions = [TopicPartition(topic, number) for number in self._numbers(topic)]
-            ends = {one.partition: consumer.get_watermark_offsets(one, timeout=10)[1] for one in partitions}
+            ends = {one.partition: extent(consumer, one)[1] for one in partitions}
         finally:
             consumer.close()
         return {number: end for number, end in ends.items() if end}
@@ -246,7 +246,7 @@ def read_all(
 
     Raises AssertionError when nothing comes twice in a row though there should be more.
     """
-    bounds = {number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions}
+    bounds = {number: extent(consumer, TopicPartition(topic, number)) for number in partitions}
     begins = {number: max(first, (since or {}).get(number, first)) for number, (first, _) in bounds.items()}
     left = {number: (begins[number], end) for number, (_, end) in bounds.items() if begins[number] < end}
     consumer.assign([TopicPartition(topic, number, first) for number, (first, _) in left.items()])
@@ -267,6 +267,18 @@ def read_all(
                 left[number] = offset + 1, end
             else:
                 left.pop(number, None)
+
+
+def extent(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """First offset of a partition and the one after its last; one that was just created may be without a leader for a moment."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return consumer.get_watermark_offsets(partition, timeout=10)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
 def wait_for(condition: Callable[[], object], what: str, timeout: float = 30, every: float = 0.1) -> None:

@@ -72,8 +72,8 @@ NOTES: Mapping[str, tuple[str, ...]] = {
     ),
     QUALITY.name: (
         "Two kinds of records: a `QualityEvent` for a broken rule (INFO: it is kept again), and a `QualityScore` for each "
-        "minute that had records. A minute without any has no score and nothing is known of it. An instrument has a score for each "
-        "topic that is judged; its overall score is the lowest of these.",
+        "minute that had records. A minute without any has no score and nothing is known of it. An instrument has a score for "
+        "each topic that is judged; its overall score is the lowest of these.",
         "An event sums up `occurrences` since the one before it, by default at most one in a second for each instrument, "
         "topic, rule and severity. KLINE_DIFFERENCE is told of each figure of each candle.",
         "Duplicates: (`rule`, `field`, `source_topic`, `source_partition`, `source_offset`, `detail`) is an event's identity, "
