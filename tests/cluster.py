@@ -270,7 +270,7 @@ def read_all(
 
 
 def extent(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
-    """First offset of a partition and the one after its last; one that was just created may be without a leader for a moment."""
+    """First offset of a partition and the one after its last; one just created may be without a leader for a moment."""
     deadline = time.monotonic() + 20
     while True:
         try:
