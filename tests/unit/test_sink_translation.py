@@ -18,7 +18,7 @@ from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 
 IDS = {(topic.name, kind): number for number, (topic, kind) in enumerate((t, k) for t in TOPICS.values() for k in t.records)}
 CANDLE = CandleEvent(
-    *(INSTRUMENT, "1m", START, START + MINUTE, CandleEventKind.CLOSE, 1, ONE, ONE, ONE, ONE, ONE, ONE * ONE, ONE, None, 1),
+    *(INSTRUMENT, "1m", START - MINUTE, START, CandleEventKind.CLOSE, 1, ONE, ONE, ONE, ONE, ONE, ONE * ONE, ONE, None, 1),
     *("1", "1", True, True, False, START, START, "md.trades", 0, 0),
 )
 CHANGE = PriceChangedEvent(INSTRUMENT, 100, 110, 10, 10**13, 3, True, None, START, "md.trades", 2, 70)
