@@ -115,7 +115,7 @@ def test_sound_records_pass(topic: str, record: Record) -> None:
         ("md.trades", TimeMark(INSTRUMENT, START + 6_000_000), "time"),
         ("md.trades", GapMark(INSTRUMENT, START, START + 6_000_000), "end"),
         ("md.trades", GapMark(INSTRUMENT, START + 1, START), "begin"),
-        ("md.candles", CANDLE._replace(close_time=START), "close_time"),
+        ("md.candles", CANDLE._replace(close_time=START - MINUTE), "close_time"),
         ("md.price-changes", CHANGE._replace(change=1), "change"),
     ],
 )
