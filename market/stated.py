@@ -63,8 +63,9 @@ def check_kline(kline: Kline, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int 
     _not_negative_where_given(kline, "amount", AMOUNT_PRECISION)
     _not_negative_where_given(kline, "taker_buy_volume")
     _check_trades_of(kline)
-    check_time(kline.open_time, field="open_time", not_after=kline.received_at + max_skew)
+    check_time(kline.open_time, field="open_time")
     _check_times(kline, max_skew, not_after)
+    check_time(kline.open_time, field="open_time", not_after=kline.received_at + max_skew)  # which is sound by now
     return kline
 
 
