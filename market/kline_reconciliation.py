@@ -108,9 +108,8 @@ class Reconciliation:
             return [Verdict(key, Outcome.BEYOND_HORIZON)]
         was, is_late = side.time, side.is_silent_on(key)
         told_at = end if kline.is_closed else kline.open_time
-        side.time = max(
-            was, min(told_at, kline.received_at + MAX_CLOCK_SKEW)
-        )  # one false word must not make all others too late
+        latest = kline.received_at + MAX_CLOCK_SKEW  # one false word must not make all others too late
+        side.time = max(was, min(told_at, latest))
         told = self._close_followed() if side.time > was else []
         told += self._hold(key, kline, offset, is_late=is_late)
         if side.time == was and not told:
@@ -132,12 +131,10 @@ class Reconciliation:
         is_closed = kline.is_closed or close_time(key) <= side.time
         restatements = 0
         if before is not None:
-            if figures(before) == figures(kline) and is_closed == before.is_closed:
+            is_restated = figures(before) != figures(kline)
+            if not is_restated and is_closed == before.is_closed:
                 return []  # told again
-            restatements, is_late = (
-                before.restatements + (before.is_closed and figures(before) != figures(kline)),
-                before.is_late,
-            )
+            restatements, is_late = before.restatements + (before.is_closed and is_restated), before.is_late
         previous = side.held.get((key[0], 2 * key[1] - close_time(key)))
         side.hold(
             key,

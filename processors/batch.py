@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import merge
 from itertools import chain
 from typing import NamedTuple
 
@@ -84,6 +85,10 @@ class Batch:
                     refusals.append(Refusal(self.topic, raw, error.reason, str(error), error.field))
             self._decoded = decoded, refusals
         return self._decoded
+
+    def in_order(self, codec: Codec, max_skew: int) -> Iterator[SourceRecord | Refusal]:
+        """Both as they lie in the partition, for who has a use for refused records as well. Raises SchemaNotLearnt."""
+        return merge(*self.decode(codec, max_skew), key=lambda found: found.raw.offset)
 
     def refuses_first(self, refusal: Refusal) -> bool:
         """Whether no agent refused this record before: it becomes one dead letter, not one for each agent."""

@@ -43,6 +43,10 @@ class Effects:
     received_at: int = 0
     tallies: Counter[tuple[Metric, tuple[str, ...]]] = field(default_factory=Counter)
 
+    def refuse(self, batch: Batch, *refusals: Refusal) -> None:
+        """Take note of what is refused of a batch, but for what another agent refused before: it is a dead letter already."""
+        self.refusals += filter(batch.refuses_first, refusals)
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:

@@ -9,8 +9,6 @@ A message that is missing, because it expired unread or was refused, puts a book
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from market.book_tops import BookTops, TopRules
 from market.depth import Depth, Level
 from market.errors import DataValidationError
@@ -53,11 +51,8 @@ class BooksFold:
 
     def fold(self, batch: Batch) -> None:
         """Take in a batch. Raises SchemaNotLearnt."""
-        records, refusals = batch.decode(self._scope.codec, self._scope.max_skew)
+        in_order = batch.in_order(self._scope.codec, self._scope.max_skew)
         self._reached = self._reached.advanced(batch.first_offset, batch.last_offset)
-        in_order: Iterable[SourceRecord | Refusal] = records
-        if refusals:
-            in_order = sorted([*records, *refusals], key=lambda found: found.raw.offset)
         for found in in_order:
             if isinstance(found, Refusal):
                 self._refuse(batch, found)
@@ -90,8 +85,7 @@ class BooksFold:
             self._effects.outputs.append(message_of(BOOKS, top, self._scope.codec, self._scope.partitions))
 
     def _refuse(self, batch: Batch, refusal: Refusal) -> None:
-        if batch.refuses_first(refusal):
-            self._effects.refusals.append(refusal)
+        self._effects.refuse(batch, refusal)
         instrument = self._kept_under(refusal.raw.key)
         if instrument is not None:
             self._of(instrument).miss(refusal.raw.offset)

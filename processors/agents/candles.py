@@ -152,8 +152,8 @@ class CandlesFold:
             self._touched[instrument] = series
 
     def _refuse(self, refusal: Refusal) -> None:
-        if self._batch is not None and self._batch.refuses_first(refusal):
-            self._effects.refusals.append(refusal)
+        if self._batch is not None:
+            self._effects.refuse(self._batch, refusal)
 
     def _tell(self, events: Iterable[CandleEvent]) -> None:
         for event in events:

@@ -12,9 +12,10 @@ from processors.batch import Batch
 from processors.computation import Computation, Effects, Scope
 from processors.metrics import KLINE_DIFFERENCES, KLINES_COMPARED
 from processors.outputs import message_of
+from processors.states.form import key_of
 from processors.states.kline_comparison import decode_candle_side, decode_kline_side, encode_candle_side, encode_kline_side
 from runtime.settings import ProcessorSettings
-from schemas.topics import CANDLES, KLINES, QUALITY, Topic
+from schemas.topics import CANDLES, KLINES, QUALITY
 
 STATE = "kline-comparison"
 
@@ -36,7 +37,7 @@ class ComparisonFold:
     def fold(self, batch: Batch) -> None:
         """Take in a batch. Raises SchemaNotLearnt."""
         records, refusals = batch.decode(self._scope.codec, self._scope.max_skew)
-        self._effects.refusals += [refusal for refusal in refusals if batch.refuses_first(refusal)]
+        self._effects.refuse(batch, *refusals)
         for record, raw in records:
             if isinstance(record, CandleEvent | Kline) and is_needed(record, rule_of(venue_of(record.instrument))):
                 self._apply(record, raw.offset)
@@ -46,9 +47,9 @@ class ComparisonFold:
         table = self._scope.tables[STATE]
         for instrument, found in self._reconciliations.items():
             if found.candles_changed:
-                table.put(_key(CANDLES, instrument), encode_candle_side(found.candles))
+                table.put(key_of(CANDLES.name, instrument), encode_candle_side(found.candles))
             if found.klines_changed:
-                table.put(_key(KLINES, instrument), encode_kline_side(found.klines))
+                table.put(key_of(KLINES.name, instrument), encode_kline_side(found.klines))
         self._reconciliations.clear()
         effects, self._effects = self._effects, Effects()
         return effects
@@ -70,16 +71,12 @@ class ComparisonFold:
         found = self._reconciliations.get(instrument)
         if found is None:
             table = self._scope.tables[STATE]
-            candles = decode_candle_side(table.get(_key(CANDLES, instrument)))
-            klines = decode_kline_side(table.get(_key(KLINES, instrument)))
+            candles = decode_candle_side(table.get(key_of(CANDLES.name, instrument)))
+            klines = decode_kline_side(table.get(key_of(KLINES.name, instrument)))
             for topic, side in ((CANDLES, candles), (KLINES, klines)):
                 self._known[topic.name] = max(self._known[topic.name], side.applied_offset)
             found = self._reconciliations[instrument] = Reconciliation(candles, klines, rule_of(venue_of(instrument)))
         return found
-
-
-def _key(topic: Topic, instrument: str) -> str:
-    return f"{topic.name}|{instrument}"
 
 
 def build(settings: ProcessorSettings) -> Computation:

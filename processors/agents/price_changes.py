@@ -124,9 +124,8 @@ class PriceChangesFold:
         return changes
 
     def _refuse(self, raw: RawRecord, error: DataValidationError) -> None:
-        refusal = Refusal(TRADES.name, raw, error.reason, str(error), error.field)
-        if self._batch is not None and self._batch.refuses_first(refusal):
-            self._effects.refusals.append(refusal)
+        if self._batch is not None:
+            self._effects.refuse(self._batch, Refusal(TRADES.name, raw, error.reason, str(error), error.field))
 
     def _forget_instruments(self) -> None:
         """Let all go: everything is stored, and they are read back as they are needed."""

@@ -14,6 +14,7 @@ from market.trade import Trade
 from processors.batch import Batch, Refusal
 from processors.computation import Computation, Effects, Scope
 from processors.outputs import message_of
+from processors.states.form import key_of
 from processors.states.prices import decode_statements, encode_statements
 from runtime.settings import ProcessorSettings
 from schemas.topics import PRICES, QUOTES, TRADES
@@ -41,7 +42,7 @@ class LatestPricesFold:
     def fold(self, batch: Batch) -> None:
         """Take in a batch. Raises SchemaNotLearnt."""
         records, refusals = batch.decode(self._scope.codec, self._scope.max_skew)
-        self._effects.refusals += filter(batch.refuses_first, refusals)
+        self._effects.refuse(batch, *refusals)
         topic, partition = batch.topic, batch.partition
         for record, raw in records:
             if not isinstance(record, Quote | Trade):
@@ -51,8 +52,7 @@ class LatestPricesFold:
                 if self._of(topic, record.instrument).take(statement_of(record, (topic, partition, raw.offset))):
                     self._changed[topic, record.instrument] = None
             except DataValidationError as error:
-                refusal = Refusal(topic, raw, error.reason, str(error), error.field)
-                self._effects.refusals += filter(batch.refuses_first, [refusal])
+                self._effects.refuse(batch, Refusal(topic, raw, error.reason, str(error), error.field))
 
     def take(self) -> Effects:
         """One record for each instrument that changed; what changed is stored."""
@@ -61,7 +61,7 @@ class LatestPricesFold:
             price = latest_price(instrument, quotes, trades)
             self._effects.outputs.append(message_of(PRICES, price, self._scope.codec, self._scope.partitions))
         for topic, instrument in self._changed:
-            self._scope.tables[STATE].put(_key(topic, instrument), encode_statements(self._said[topic, instrument]))
+            self._scope.tables[STATE].put(key_of(topic, instrument), encode_statements(self._said[topic, instrument]))
         self._changed.clear()
         self._said.clear()
         effects, self._effects = self._effects, Effects()
@@ -70,14 +70,10 @@ class LatestPricesFold:
     def _of(self, topic: str, instrument: str) -> Statements:
         said = self._said.get((topic, instrument))
         if said is None:
-            data = self._scope.tables[STATE].get(_key(topic, instrument))
+            data = self._scope.tables[STATE].get(key_of(topic, instrument))
             said = self._said[topic, instrument] = decode_statements(data, instrument, (topic, self._scope.partition))
             self._known[topic] = max(self.known(topic), said.applied_offset)
         return said
-
-
-def _key(topic: str, instrument: str) -> str:
-    return f"{topic}|{instrument}"
 
 
 def build(_settings: ProcessorSettings) -> Computation:

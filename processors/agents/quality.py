@@ -5,8 +5,7 @@ Each topic of an instrument is judged by itself, in a stored value of its own: b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from heapq import merge
+from collections.abc import Sequence
 
 from market.quality_event import QualityEvent
 from market.quality_monitor import QualityLimits, QualityMonitor
@@ -19,6 +18,7 @@ from processors.computation import Computation, Effects, Scope
 from processors.figures import unscaled
 from processors.metrics import QUALITY_FINDINGS
 from processors.outputs import message_of
+from processors.states.form import key_of
 from processors.states.quality import decode_quality, encode_quality
 from runtime.settings import ProcessorSettings
 from schemas.topics import QUALITY, QUOTES, TOPICS, TRADES
@@ -42,7 +42,7 @@ class QualityFold:
 
     def fold(self, batch: Batch) -> None:
         """Take in a batch. Raises SchemaNotLearnt."""
-        for source in self._in_order(batch):
+        for source in batch.in_order(self._scope.codec, self._scope.max_skew):
             if isinstance(source, Refusal):
                 self._refuse(batch, source)
             else:
@@ -51,13 +51,10 @@ class QualityFold:
     def take(self) -> Effects:
         """Events and scores in the order of their triggers; the state of every instrument met is stored."""
         for (topic, instrument), monitor in self._monitors.items():
-            self._scope.tables[STATE].put(_key(topic, instrument), encode_quality(monitor.state))
+            self._scope.tables[STATE].put(key_of(topic, instrument), encode_quality(monitor.state))
         self._monitors.clear()
         effects, self._effects = self._effects, Effects()
         return effects
-
-    def _in_order(self, batch: Batch) -> Iterator[SourceRecord | Refusal]:
-        return merge(*batch.decode(self._scope.codec, self._scope.max_skew), key=lambda source: source.raw.offset)
 
     def _apply(self, topic: str, source: SourceRecord) -> None:
         record, raw = source
@@ -66,8 +63,7 @@ class QualityFold:
             self._tell(self._of(topic, record.instrument).apply(record, raw.offset))
 
     def _refuse(self, batch: Batch, refusal: Refusal) -> None:
-        if batch.refuses_first(refusal):
-            self._effects.refusals.append(refusal)
+        self._effects.refuse(batch, refusal)
         if not is_of_quality(refusal.reason):
             return
         raw, scope = refusal.raw, self._scope
@@ -86,15 +82,11 @@ class QualityFold:
     def _of(self, topic: str, instrument: str) -> QualityMonitor:
         monitor = self._monitors.get((topic, instrument))
         if monitor is None:
-            state = decode_quality(self._scope.tables[STATE].get(_key(topic, instrument)))
+            state = decode_quality(self._scope.tables[STATE].get(key_of(topic, instrument)))
             self._known[topic] = max(self.known(topic), state.applied_offset)
             monitor = QualityMonitor(instrument, state, source=(topic, self._scope.partition), limits=self._limits)
             self._monitors[topic, instrument] = monitor
         return monitor
-
-
-def _key(topic: str, instrument: str) -> str:
-    return f"{topic}|{instrument}"
 
 
 def build(settings: ProcessorSettings) -> Computation:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from importlib import import_module
+from typing import cast
 
+from processors.built import compiled_module
 from processors.changes import plain
 from processors.changes.protocol import ChangeFolder, Telling
 from processors.runs import tell_that_folding_is_plain
@@ -26,11 +26,7 @@ def open_folder(contract: Contract, other: Other, telling: Telling, *, compiled:
     return make(contract, other, telling)
 
 
-@cache
 def compiled_folder() -> MakeFolder | None:
     """The compiled folder; None where it was not built."""
-    try:
-        found: MakeFolder = import_module("processors.changes.compiled").Folder
-    except ImportError:
-        return None
-    return found
+    module = compiled_module("processors.changes.compiled")
+    return None if module is None else cast("MakeFolder", module.Folder)

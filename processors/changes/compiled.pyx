@@ -8,8 +8,8 @@ What it cannot hold in C (a price 10**12 away from the one told last, a state wi
 cimport cython
 
 from processors.changes.pricing cimport Price, Threshold, is_later, write_event, write_state
-from processors.encoding.writing cimport LONGEST_NUMBER, Output, begin, end, reserve, whole, write_byte, write_bytes, write_varint
-from processors.native cimport TEN_TO_38, i64, i128, put_word
+from processors.encoding.writing cimport Output, begin, encoded_number, end, reserve, whole, write_bytes, write_head
+from processors.native cimport TEN_TO_38, i64, i128
 from processors.runs.entries cimport Entry, touch, untouch
 from processors.runs.records cimport Body
 from processors.runs.walking cimport Walker
@@ -22,7 +22,6 @@ from processors.outputs import Message
 from processors.states.form import VERSION
 
 cdef enum:
-    HEAD_SIZE = 9  # version and offset before stored state
     MOST_PENDING = 0x7FFFFFFE  # what the wire's integer holds, and one less: a record adds one
 
 cdef i64 LATE = 1 << 62  # times before it can be subtracted from each other
@@ -207,19 +206,8 @@ cdef bytes state_of(const Price* price):
     cdef Output out
     begin(&out)
     try:
-        reserve(&out, HEAD_SIZE)
-        write_byte(&out, version)
-        put_word(out.data + out.size, price.entry.applied_offset)
-        out.size += HEAD_SIZE - 1
+        write_head(&out, version, price.entry.applied_offset)
         write_state(&out, price)
         return whole(&out)
     finally:
         end(&out)
-
-
-cdef bytes encoded_number(i64 number):
-    cdef Output out
-    begin(&out)
-    reserve(&out, LONGEST_NUMBER)
-    write_varint(&out, number)
-    return whole(&out)

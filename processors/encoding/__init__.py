@@ -6,12 +6,11 @@ offset in front of stored state, are the caller's.
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
 from typing import Protocol, cast
 
 from market.candle import CandleEvent
 from market.candle_series import ClosedCandle, SeriesState
+from processors.built import compiled_module
 from processors.encoding import plain
 
 
@@ -28,12 +27,7 @@ class Encoders(Protocol):
         """Body of a closed candle, without the offset it reflects."""
 
 
-@cache
 def encoders(*, compiled: bool = True) -> Encoders:
     """The compiled encoders where they are wanted and were built, else the plain ones."""
-    if compiled:
-        try:
-            return cast("Encoders", import_module("processors.encoding.compiled"))
-        except ImportError:
-            pass
-    return cast("Encoders", plain)
+    built = compiled_module("processors.encoding.compiled") if compiled else None
+    return cast("Encoders", built or plain)

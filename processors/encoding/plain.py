@@ -8,6 +8,7 @@ from market.candle import Candle, CandleEvent
 from market.candle_series import ClosedCandle, SeriesState
 from processors.states.candle_schemas import CLOSED_CANDLE, SERIES_STATE
 from processors.states.form import encode
+from processors.states.seen import seen_fields
 from schemas.codec import encode_body
 
 
@@ -18,17 +19,13 @@ def encode_candle(event: CandleEvent) -> bytes:
 
 def encode_series(state: SeriesState) -> bytes:
     """Avro body of an instrument's candle state, without the offset it reflects. Raises as fastavro does."""
-    seen = state.seen
     return encode(
         SERIES_STATE,
         {
             "latest": state.latest,
             "latest_trade": state.latest_trade,
             "observed_from": state.observed_from,
-            "last_id": seen.last,
-            "floor_id": seen.floor,
-            "holes": [{"first": first, "last": last} for first, last in seen.holes],
-            "hashes": seen.hashes,
+            **seen_fields(state.seen),
             "open": [
                 {"interval": key[0], "open_time": key[1], "source_offset": held.source_offset, "candle": _candle(held.candle)}
                 for key, held in state.open.items()

@@ -10,6 +10,7 @@ from processors.native cimport i64, i128, leading_zeros, put_word, u64
 cdef enum:
     LONGEST_NUMBER = 24  # of all that `write_varint` and `write_decimal` write
     FIRST_CAPACITY = 2048
+    HEAD_SIZE = 9  # version and offset before stored state
 
 
 cdef struct Output:
@@ -94,6 +95,23 @@ cdef inline void write_wide(Output* out, i128 value) noexcept:
     for i in range(length):
         out.data[out.size + i] = <unsigned char>(value >> (8 * (length - 1 - i)))
     out.size += length
+
+
+cdef inline int write_head(Output* out, int version, i64 offset) except -1:
+    """What `processors.states.form` has before each value."""
+    reserve(out, HEAD_SIZE)
+    write_byte(out, version)
+    put_word(out.data + out.size, <u64>offset)
+    out.size += HEAD_SIZE - 1
+    return 0
+
+
+cdef inline bytes encoded_number(i64 number):
+    """An Avro long by itself."""
+    cdef Output out
+    begin(&out)
+    write_varint(&out, number)  # there is room at the beginning
+    return whole(&out)
 
 
 cdef inline int begin_block(Output* out, Py_ssize_t count) except -1:

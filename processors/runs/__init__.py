@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from importlib import import_module
+from typing import cast
 
+from processors.built import compiled_module
 from processors.runs import plain
 from processors.runs.protocol import Contract, Keeping, Other, SeriesFolder
 from runtime.logs import get_logger
@@ -27,14 +28,10 @@ def open_folder(contract: Contract, other: Other, keeping: Keeping | None = None
     return make(contract, other, keeping)
 
 
-@cache
 def compiled_folder() -> MakeFolder | None:
     """The compiled folder; None where it was not built."""
-    try:
-        found: MakeFolder = import_module("processors.runs.compiled").Folder
-    except ImportError:
-        return None
-    return found
+    module = compiled_module("processors.runs.compiled")
+    return None if module is None else cast("MakeFolder", module.Folder)
 
 
 @cache

@@ -17,15 +17,17 @@ from processors.encoding.writing cimport (
     Output,
     begin,
     begin_block,
+    encoded_number,
     end,
     end_block,
     reserve,
     whole,
     write_byte,
     write_bytes,
+    write_head,
     write_varint,
 )
-from processors.native cimport AMPLE, NEVER, i64, put_word, u64
+from processors.native cimport AMPLE, NEVER, i64
 from processors.runs.lanes cimport Lane, empty_run
 from processors.runs.records cimport ID_ROOM, Body
 from processors.runs.series cimport (
@@ -55,7 +57,6 @@ from processors.outputs import Message
 from processors.states.form import VERSION
 
 cdef enum:
-    HEAD_SIZE = 9  # version and offset before stored state
     MOST_OPEN = 64  # when a series is taken over; those that open later are as many as the grace lets be open
 
 cdef object new_tuple = tuple.__new__
@@ -309,7 +310,7 @@ cdef class Keeper:
         cdef Output out
         begin(&out)
         try:
-            write_head(&out, offset)
+            write_head(&out, version, offset)
             write_sums(&out, &held.sums)
             reserve(&out, LONGEST_NUMBER)
             write_varint(&out, 1)  # revision
@@ -410,7 +411,7 @@ cdef class Keeper:
         cdef int i
         begin(&out)
         try:
-            write_head(&out, lane.entry.applied_offset)
+            write_head(&out, version, lane.entry.applied_offset)
             reserve(&out, 2 * LONGEST_NUMBER)
             write_varint(&out, lane.latest)
             write_varint(&out, series.latest_trade)
@@ -520,24 +521,10 @@ cdef object point_of(Point* point):
 # bytes
 
 
-cdef inline void write_head(Output* out, i64 offset) noexcept:
-    """What `processors.states.form` has before each value; the room for it is there from the beginning."""
-    write_byte(out, version)
-    put_word(out.data + out.size, <u64>offset)
-    out.size += HEAD_SIZE - 1
-
-
 cdef inline int put(Output* out, bytes written) except -1:
     reserve(out, len(written))
     write_bytes(out, PyBytes_AS_STRING(written), len(written))
     return 0
-
-
-cdef bytes encoded_number(i64 number):
-    cdef Output out
-    begin(&out)
-    write_varint(&out, number)
-    return whole(&out)
 
 
 cdef int version = VERSION

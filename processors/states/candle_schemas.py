@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from processors.states.form import AMOUNT, MAYBE_PRICE, PRICE, RANGE, array, define, mapping, record
+from processors.states.form import AMOUNT, MAYBE_PRICE, PRICE, array, define, mapping, record
+from processors.states.seen import SEEN
 
 _POINT = record("Point", event_time="long", sequence="long", price=PRICE, trade_id="string")
 _CANDLE = record(
@@ -23,10 +24,7 @@ SERIES_STATE = define(
     latest="long",
     latest_trade="long",
     observed_from=mapping("long"),
-    last_id="long",
-    floor_id="long",
-    holes=array(RANGE),
-    hashes=array("long"),
+    **SEEN,
     open=array(record("Open", interval="string", open_time="long", source_offset="long", candle=_CANDLE)),
     closed=mapping("Range"),
     gaps=array(record("Gap", begin="long", end="long", healed="boolean")),

@@ -7,10 +7,10 @@ from typing import Any
 from market.candle import Candle, TradePoint
 from market.candle_series import ClosedCandle, OpenCandle, SeriesState
 from market.gaps import Gap, KnownGaps
-from market.seen_trades import SeenTrades
 from processors.encoding import Encoders, encoders
 from processors.states.candle_schemas import CLOSED_CANDLE, SERIES_STATE
-from processors.states.form import head, ranges, read
+from processors.states.form import head, read
+from processors.states.seen import seen_from
 
 
 def encode_series(state: SeriesState, encoders: Encoders = encoders()) -> bytes:  # noqa: B008 - the best there are
@@ -28,7 +28,7 @@ def decode_series(data: bytes | None) -> SeriesState:
         values["latest"],
         values["latest_trade"],
         values["observed_from"],
-        SeenTrades(values["last_id"], values["floor_id"], ranges(values["holes"]), values["hashes"]),
+        seen_from(values),
         {
             (held["interval"], held["open_time"]): OpenCandle(_candle_from(held["candle"]), held["source_offset"])
             for held in values["open"]

@@ -77,9 +77,9 @@ def read(schema: Schema, data: bytes) -> tuple[int, Any]:
     return offset, fastavro.schemaless_reader(BytesIO(data[HEAD.size :]), schema, None)
 
 
-def ranges(values: list[dict[str, int]]) -> list[tuple[int, int]]:
-    """Pairs of what was written as `RANGE`."""
-    return [(value["first"], value["last"]) for value in values]
+def key_of(topic: str, instrument: str) -> str:
+    """Key of what reflects the records of an instrument in one topic of several."""
+    return f"{topic}|{instrument}"
 
 
 RANGE = record("Range", first="long", last="long")

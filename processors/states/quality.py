@@ -10,22 +10,20 @@ from market.quality_monitor import QualityState
 from market.quality_telling import Told
 from market.rules.silence import Silence
 from market.rules.times import Place
-from market.seen_trades import SeenTrades
 from processors.states.form import (
     MAYBE_AMOUNT,
     MAYBE_LONG,
     MAYBE_TEXT,
     PRICE,
-    RANGE,
     array,
     define,
     encode,
     head,
     mapping,
-    ranges,
     read,
     record,
 )
+from processors.states.seen import SEEN, seen_fields, seen_from
 
 _HELD = record(
     "Held",
@@ -51,10 +49,7 @@ QUALITY_STATE = define(
     latest="long",
     clock="long",
     last=mapping(record("Place", event_time="long", sequence="long")),
-    last_id="long",
-    floor_id="long",
-    holes=array(RANGE),
-    hashes=array("long"),
+    **SEEN,
     prices=array(PRICE),
     heard_at="long",
     is_stale="boolean",
@@ -69,17 +64,14 @@ QUALITY_STATE = define(
 
 def encode_quality(state: QualityState) -> bytes:
     """Bytes of what is remembered of an instrument's quality in a topic."""
-    seen, silence, minute = state.seen, state.silence, state.minute
+    silence, minute = state.silence, state.minute
     body = encode(
         QUALITY_STATE,
         {
             "latest": state.latest,
             "clock": state.clock,
             "last": {channel: place._asdict() for channel, place in state.last.items()},
-            "last_id": seen.last,
-            "floor_id": seen.floor,
-            "holes": [{"first": first, "last": last} for first, last in seen.holes],
-            "hashes": seen.hashes,
+            **seen_fields(state.seen),
             "prices": state.prices,
             "heard_at": silence.heard_at,
             "is_stale": silence.is_stale,
@@ -104,7 +96,7 @@ def decode_quality(data: bytes | None) -> QualityState:
         values["latest"],
         values["clock"],
         {channel: Place(**place) for channel, place in values["last"].items()},
-        SeenTrades(values["last_id"], values["floor_id"], ranges(values["holes"]), values["hashes"]),
+        seen_from(values),
         values["prices"],
         Silence(values["heard_at"], values["is_stale"]),
         values["gap_until"],
