@@ -67,7 +67,8 @@ def install(cache: Path, scratch: Path) -> None:
 def prepare(site: Site) -> None:
     """Format the log folder for a new cluster."""
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    arguments = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", _write_settings(site)]
+    # One word: an id may begin with a dash, which by itself would be taken for an option.
+    arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", _write_settings(site)]
     site.run(Command([*_java_command(site, heap="128m"), *map(str, arguments)], _java.environment()), "")
 
 

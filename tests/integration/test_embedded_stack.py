@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -347,3 +348,10 @@ def test_a_frozen_server_can_be_stopped_in_good_order(tmp_path: Path) -> None:
     child.send_signal(signal.SIGSTOP)
     stop(psutil.Process(child.pid), signal.SIGTERM)
     assert child.wait(5) == -signal.SIGTERM
+
+
+def test_kafka_is_set_up_whatever_its_cluster_is_called(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xf8" + bytes(15)))  # begins with a dash, as one in 64 does
+    with EmbeddedStack(folder, ["kafka"], durable=False) as stack:
+        client = AdminClient({"bootstrap.servers": stack.addresses.kafka})
+        assert client.describe_cluster().result(timeout=10).cluster_id.startswith("-")
