@@ -226,6 +226,8 @@ class Commits:
         for share, writes in found:
             partition = share.partition
             if writes:
+                await asyncio.sleep(0)  # others have their turn before each partition, which may be taken away then
+                self._ways.fence.check(generation)
                 encoded = ((key.encode(), value) for key, value in writes.items())
                 table.write(partition, encoded, offsets.get((changelog, partition)))
 

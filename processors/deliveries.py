@@ -24,6 +24,9 @@ log = get_logger(__name__)
 PAUSE, LONG_PAUSE, SOON = 0.0007, 0.01, 0.1
 """Seconds between two looks for delivery reports; the long pause when they do not come soon."""
 
+AT_ONCE = 128
+"""Records handed to the library before others have their turn: who waits for a result does not wait for a large changelog."""
+
 RETRY_SECONDS = 1.0
 """Pause before records are sent again whose delivery failed."""
 
@@ -124,8 +127,11 @@ class Deliveries:
 
     async def _attempt(self, messages: Sequence[Message], generation: int) -> _Round:
         current = _Round(len(messages))
-        await self._fence.passed(generation)
         for number, message in enumerate(messages):
+            if number % AT_ONCE == 0:
+                if number:
+                    await asyncio.sleep(0)
+                await self._fence.passed(generation)
             while not self._is_produced(message, number, current):
                 self._producer.poll(0)
                 await asyncio.sleep(LONG_PAUSE)
