@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import faust
-from confluent_kafka import Producer
+from aiokafka.client import AIOKafkaClient
 
 from processors.computation import Computation
 from processors.configured import load_computations
@@ -23,11 +23,11 @@ from processors.tables import StoredTable
 from processors.transport import SCHEME, views
 from processors.transport.consumer import Transport
 from processors.transport.private import missing_methods
+from processors.transport.producer import BatchProducer
 from processors.transport.thread import Pace
-from runtime.kafka import producer_options, ssl_context
+from runtime.kafka import aiokafka_options, ssl_context
 from runtime.settings import Settings
 from schemas.codec import Codec
-from schemas.topics import DEAD_LETTERS
 
 OFFSET_SECONDS = 0.25
 """Time between commits of source offsets: how much is read again, and skipped, after a crash."""
@@ -48,8 +48,8 @@ BUFFERED_BATCHES = 4
 LONGEST_POLL_INTERVAL = 2_000_000
 """Seconds without a fetch after which the client leaves its group and does not come back; the watchdog sees to that instead."""
 
-LINGER_SECONDS = 0.0005
-"""How long an output may wait for others: all of a commit are sent together anyway."""
+ANSWER_SHARE = 0.8
+"""Of the time that a request may take: for the answer, once the connection is there. A connection without one is closed."""
 
 STEADY, SWIFT = Pace(10, 100_000), Pace(3, 100_000)
 """How the fetch is paced where results are published at an interval, and where they are at once."""
@@ -74,6 +74,7 @@ class Worker:
 
     app: Any
     loops: tuple[BatchLoop, ...]
+    producer: BatchProducer
 
     async def commit(self) -> None:
         """Commit what the agents have folded so far, offsets included."""
@@ -93,10 +94,7 @@ def build_worker(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable
     _set_up_transport(settings, computations, hooks)
     worker, partitions = settings.processors.worker, settings.topics.partitions
     fence = Fence(app.consumer, worker.session_timeout_seconds, hooks.on_doubt)
-    options = producer_options(
-        settings.kafka, "processors", linger_seconds=LINGER_SECONDS, delivery_timeout_seconds=fence.patience
-    )
-    producer = Producer(options | {"message.max.bytes": DEAD_LETTERS.max_message_bytes})
+    producer = _producer(settings, fence.patience, clock)
     loops = []
     for name, computation in computations.items():
 
@@ -110,7 +108,12 @@ def build_worker(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable
         sources = app.topic(*names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
         app.agent(sources, name=name, concurrency=1)(_agent(loops[-1]))
     app.finalize()
-    return Worker(app, tuple(loops))
+    return Worker(app, tuple(loops), producer)
+
+
+def _producer(settings: Settings, patience: float, clock: Callable[[], int]) -> BatchProducer:
+    options = aiokafka_options(settings.kafka, "processors") | {"request_timeout_ms": round(ANSWER_SHARE * patience * 1000)}
+    return BatchProducer(lambda: AIOKafkaClient(**options), patience, clock, compiled=settings.processors.compiled == "auto")
 
 
 def _agent(loop: BatchLoop) -> Any:

@@ -87,6 +87,7 @@ async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
             await _drain(app_worker)
         finally:
             await app.stop()
+            await app_worker.producer.close()
 
 
 def cluster_id(kafka: dict[str, Any], timeout: float) -> str:
