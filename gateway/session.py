@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.admission import Admission, Visitor
 from gateway.channel import Channel, Grant
 from gateway.close_codes import CloseCode
+from gateway.identity import Principal
 from gateway.instruments import Instruments
 from gateway.messages import Message, Room, encode
+from gateway.rates import Rate
 from gateway.refusals import ErrorCode, Refusal
-from gateway.requests import Request, id_of, parse_request
+from gateway.requests import Request, check_depth, id_of, parse_request
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class SessionLimits:
     """
 
     message_bytes: int = 1 << 16
+    message_depth: int = 16
     subscriptions: int = 1000
     symbols_per_message: int = 500
     snapshot_messages: int = 20_000
@@ -36,6 +40,7 @@ class SessionLimits:
         """The limits a well-behaved client needs to know."""
         return {
             "message_bytes": self.message_bytes,
+            "message_depth": self.message_depth,
             "subscriptions": self.subscriptions,
             "symbols_per_message": self.symbols_per_message,
             "snapshot_messages": self.snapshot_messages,
@@ -44,49 +49,75 @@ class SessionLimits:
 
 @dataclass(slots=True)
 class Outcome:
-    """What follows from a client's message, to be carried out in this order; `close` ends the connection after it."""
+    """What follows from a client's message, to be carried out in this order; `close` ends the connection after it.
+
+    The rooms `lost` are those the client may no longer be in.
+    """
 
     reply: bytes = b""
     leaves: list[Room] = field(default_factory=list)
+    lost: list[Room] = field(default_factory=list)
     joins: list[Room] = field(default_factory=list)
     snapshots: list[Message] = field(default_factory=list)
     close: CloseCode | None = None
 
 
 class Session:
-    """What a client is subscribed to, and how its messages are answered. Times are microseconds."""
+    """What a client is subscribed to, and how its messages are answered. Times are microseconds.
+
+    Until its visitor has shown a token, only `authenticate` and `ping` are answered.
+    """
 
     def __init__(
-        self, client_id: str, channels: Mapping[str, Channel], instruments: Instruments, limits: SessionLimits
+        self,
+        client_id: str,
+        channels: Mapping[str, Channel],
+        instruments: Instruments,
+        limits: SessionLimits,
+        visitor: Visitor,
+        admission: Admission,
     ) -> None:
         self.client_id = client_id
         self.rooms: set[Room] = set()
+        self.visitor = visitor
         self._channels = channels
         self._instruments = instruments
         self._limits = limits
-        self._errors_until = 0
+        self._admission = admission
+        self._errors = Rate(1e6 / limits.error_pause, limits.errors)
         self._actions: dict[str, Callable[[Request, int, Outcome], None]] = {
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "ping": self._ping,
+            "authenticate": self._authenticate,
         }
 
     def receive(self, text: bytes, now: int) -> Outcome:
         """Answer a message of the client."""
         outcome = Outcome()
         try:
+            self.visitor.take_message(now)
             self._check_size(text)
+            check_depth(text, self._limits.message_depth)
             request = parse_request(text)
             self._action(request)(request, now, outcome)
         except Refusal as refusal:
-            request_id = None if refusal.code is ErrorCode.MESSAGE_TOO_LARGE else id_of(text)
+            request_id = None if refusal.code in _UNREAD else id_of(text)
             outcome.reply = self._error(refusal, now, request_id)
-            outcome.close = self._count_error(now)
+            outcome.close = self._count_error(now, refusal)
         return outcome
+
+    def lose(self) -> list[Room]:
+        """Leave the rooms that the principal may no longer be in, and return them."""
+        principal = self.visitor.principal
+        lost = sorted((room for room in self.rooms if principal is None or not principal.may_enter(room)), key=str)
+        self.rooms.difference_update(lost)
+        self.visitor.subscribed(-len(lost))
+        return lost
 
     def refuse(self, refusal: Refusal, now: int) -> Outcome:
         """Answer something that is no text at all."""
-        return Outcome(self._error(refusal, now, None), close=self._count_error(now))
+        return Outcome(self._error(refusal, now, None), close=self._count_error(now, refusal))
 
     def _check_size(self, text: bytes) -> None:
         if len(text) > self._limits.message_bytes:
@@ -106,15 +137,33 @@ class Session:
             )
         return action
 
+    # authenticate
+
+    def _authenticate(self, request: Request, now: int, outcome: Outcome) -> None:
+        principal = self._admission.identify(self.visitor, request.token, now)
+        outcome.lost = self.lose()
+        left = [room.describe() for room in outcome.lost]
+        outcome.reply = encode("authenticate", now, principal.describe() | {"unsubscribed": left}, request=request.id)
+
+    def _principal(self) -> Principal:
+        """Who is speaking. Raises Refusal when that is not known yet."""
+        if self.visitor.principal is None:
+            raise Refusal(
+                ErrorCode.UNAUTHENTICATED, 'show a token first: {"action": "authenticate", "token": …}, or in the request'
+            )
+        return self.visitor.principal
+
     # subscribe
 
     def _subscribe(self, request: Request, now: int, outcome: Outcome) -> None:
+        principal = self._principal()
         refusals: list[Refusal] = []
         channels = self._wanted_channels(request, refusals)
         granted = []
         for symbol, instrument in self._wanted_instruments(request, refusals):
             for channel in channels:
                 try:
+                    principal.check_data_type(channel.data_type)
                     granted.append(self._join(symbol, channel, channel.grant(instrument, request), now, outcome))
                 except Refusal as refusal:
                     refusal.details.setdefault("symbol", symbol)
@@ -126,7 +175,9 @@ class Session:
         self._check_room(grant.room)
         snapshot = channel.snapshot(grant, now)
         self._check_snapshot(len(outcome.snapshots) + len(snapshot))
-        self.rooms.add(grant.room)
+        if grant.room not in self.rooms:
+            self.rooms.add(grant.room)
+            self.visitor.subscribed(1)
         outcome.joins.append(grant.room)
         outcome.snapshots += snapshot
         return {
@@ -146,6 +197,9 @@ class Session:
                 f"a client may have {self._limits.subscriptions} subscriptions at a time",
                 limit=self._limits.subscriptions,
             )
+        if room not in self.rooms:
+            for usage in self.visitor.usages:
+                usage.check_subscriptions(1)
 
     def _check_snapshot(self, messages: int) -> None:
         if messages > self._limits.snapshot_messages:
@@ -159,6 +213,7 @@ class Session:
     # unsubscribe
 
     def _unsubscribe(self, request: Request, now: int, outcome: Outcome) -> None:
+        self._principal()
         refusals: list[Refusal] = []
         data_types = {channel.data_type for channel in self._named_channels(request, refusals)}
         if not request.all_data_types():
@@ -172,6 +227,7 @@ class Session:
                 and (request.candle_interval is None or room.interval == request.candle_interval)
             ]
         self.rooms.difference_update(outcome.leaves)
+        self.visitor.subscribed(-len(outcome.leaves))
         left = [room.describe() for room in sorted(outcome.leaves, key=str)]
         self._answer(request, {"unsubscribed": left}, bool(left), refusals, now, outcome)
 
@@ -216,7 +272,7 @@ class Session:
         found = []
         for symbol in symbols:
             try:
-                found.append((symbol, self._instruments.resolve(symbol)))
+                found.append((symbol, self._instruments.resolve(symbol, self._principal())))
             except Refusal as refusal:
                 refusals.append(refusal)
         return found
@@ -234,14 +290,27 @@ class Session:
         data["refused"] = [refusal.body() for refusal in refusals]
         outcome.reply = encode(request.action, now, data, request=request.id)
         if refusals:
-            outcome.close = self._count_error(now)
+            outcome.close = self._count_error(now, refusals[0])
 
     @staticmethod
     def _error(refusal: Refusal, now: int, request_id: Any) -> bytes:
         return encode("error", now, refusal.body(), request=request_id)
 
-    def _count_error(self, now: int) -> CloseCode | None:
-        """Each erring message is worth a pause; whoever is as many pauses ahead as there may be errors is cut."""
-        self._errors_until = max(self._errors_until, now) + self._limits.error_pause
-        ahead = self._errors_until - now > self._limits.errors * self._limits.error_pause
-        return CloseCode.TOO_MANY_ERRORS if ahead else None
+    def _count_error(self, now: int, refusal: Refusal) -> CloseCode | None:
+        """The code to close with: for one who errs too often, or shows no valid token when that is due."""
+        if self.visitor.principal is None and refusal.code in _NOT_LET_IN:
+            return _NOT_LET_IN[refusal.code]
+        if self._errors.take(now):
+            return None
+        return CloseCode.MESSAGE_RATE if refusal.code is ErrorCode.MESSAGE_RATE else CloseCode.TOO_MANY_ERRORS
+
+
+_UNREAD = (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.MESSAGE_RATE, ErrorCode.TOO_DEEP)
+"""Refusals of messages that are not worth reading for their id."""
+
+_NOT_LET_IN = {
+    ErrorCode.UNAUTHENTICATED: CloseCode.UNAUTHENTICATED,
+    ErrorCode.AUTHENTICATION_RATE: CloseCode.UNAUTHENTICATED,
+    ErrorCode.TOO_MANY_CONNECTIONS: CloseCode.TOO_MANY_CONNECTIONS,
+    ErrorCode.CONNECTION_RATE: CloseCode.TOO_MANY_CONNECTIONS,
+}

@@ -19,6 +19,12 @@ _GUIDE = """\
 Latest market data. Prices and sizes are decimal text, times are integer microseconds since the epoch, UTC. Answers are \
 {{data, metadata}}, errors {{error}}.
 
+Where keys are configured, every request carries a token, which is a JWT of the identity provider or an API key: \
+`Authorization: Bearer TOKEN`. It is never taken from a URL. A WebSocket may also offer the subprotocols `tapeline` and \
+`bearer.TOKEN` (browsers cannot send headers), or send {{"action": "authenticate", "token": "TOKEN"}} first. The same \
+message renews a connection before its token expires. What the token does not grant is refused by 403, or by the error \
+NOT_ENTITLED; too much of anything by 429.
+
 WebSocket {path}?client_id=NAME
 Every message is JSON text {{type, timestamp, data, metadata}}; an answer has the `id` of its request. Send
   {{"action": "subscribe", "symbol": "BTC/USDT", "data_types": ["QUOTE", "TRADE"], "id": 1}}

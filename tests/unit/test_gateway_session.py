@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.admission import Admission, Visitor
 from gateway.close_codes import CloseCode
 from gateway.instruments import Instruments
 from gateway.messages import Room
@@ -21,7 +22,7 @@ KNOWN = (INSTRUMENT, "binance:ETH-USDT", "kraken:ETH-USDT", "binance:BTC-USDT-PE
 
 def make_session(**limits: int) -> Session:
     channels = {channel.data_type: channel for channel in make_channels(intervals=("1m", "5m"))}
-    return Session("test", channels, Instruments(KNOWN), SessionLimits(**limits))
+    return Session("test", channels, Instruments(KNOWN), SessionLimits(**limits), Visitor(), Admission())
 
 
 def say(session: Session, now: int = START, **message: Any) -> tuple[dict[str, Any], Outcome]:
@@ -92,8 +93,8 @@ def test_ping_is_answered_by_pong() -> None:
         (b"{", ErrorCode.MALFORMED_JSON),
         (b'{"action":"ping"} {}', ErrorCode.MALFORMED_JSON),
         (b'{"action":"subscribe","symbol":"\\ud800"}', ErrorCode.MALFORMED_JSON),
-        (b"[" * 50_000, ErrorCode.INVALID_MESSAGE),
-        (b'{"id":' + b"[" * 50_000, ErrorCode.INVALID_MESSAGE),
+        (b"[" * 50_000, ErrorCode.TOO_DEEP),
+        (b'{"id":' + b"[" * 50_000, ErrorCode.TOO_DEEP),
         (b"null", ErrorCode.INVALID_MESSAGE),
         (b"{}", ErrorCode.INVALID_MESSAGE),
         (b'{"action":"subscribe"}', ErrorCode.INVALID_MESSAGE),
@@ -167,7 +168,7 @@ def test_snapshots_of_one_request_are_limited() -> None:
                 for arrival in arrivals("md.candles", [make_candle(minute, instrument=instrument) for minute in range(3)]):
                     channel.take(arrival)
     by_type = {channel.data_type: channel for channel in channels}
-    session = Session("test", by_type, Instruments(KNOWN), SessionLimits(snapshot_messages=5))
+    session = Session("test", by_type, Instruments(KNOWN), SessionLimits(snapshot_messages=5), Visitor(), Admission())
     reply, outcome = say(session, action="subscribe", symbols=instruments, data_type="KLINE")
     assert [(refused["name"], refused["symbol"]) for refused in reply["data"]["refused"]] == [
         ("TOO_MUCH_HISTORY", "binance:ETH-USDT")
