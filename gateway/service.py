@@ -40,13 +40,21 @@ from runtime.logs import get_logger
 from runtime.settings import Settings
 from runtime.settings.access import TlsSettings
 from schemas.contract import open_contract
-from schemas.topics import CANDLES, QUOTES, STATUS, TRADES
+from schemas.topics import BOOKS, CANDLES, PRICES, QUALITY, QUOTES, STATUS, TRADES
 
 log = get_logger(__name__)
 
 CHECKS = ("topics",)
 
-LOOK_BACKS: dict[str, int | None] = {STATUS.name: None, CANDLES.name: 50_000, QUOTES.name: 2_000, TRADES.name: 2_000}
+LOOK_BACKS: dict[str, int | None] = {
+    STATUS.name: None,
+    PRICES.name: None,
+    CANDLES.name: 50_000,
+    QUOTES.name: 2_000,
+    TRADES.name: 2_000,
+    BOOKS.name: 2_000,
+    QUALITY.name: 2_000,
+}
 """Records of each partition read first, None for all; other topics from their end."""
 
 _SHUTDOWN_SECONDS = 11
@@ -68,7 +76,7 @@ class GatewayOptions:
     origins: frozenset[str] = frozenset()
     max_clients: int = 10_000
     instruments: tuple[str, ...] = ()
-    channels: tuple[str, ...] = ("quote", "trade", "kline")
+    channels: tuple[str, ...] = ("quote", "trade", "kline", "depth", "price", "status", "quality")
     channel_options: ChannelOptions = field(default_factory=ChannelOptions)
     session_limits: SessionLimits = field(default_factory=SessionLimits)
     outbox_limits: OutboxLimits = field(default_factory=OutboxLimits)

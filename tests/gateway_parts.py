@@ -22,7 +22,7 @@ from market.quote import Quote
 from schemas.records import Record
 from tests.builders import INSTRUMENT, MINUTE, START
 
-ALL_CHANNELS = ("quote", "trade", "kline")
+ALL_CHANNELS = ("quote", "trade", "kline", "depth", "price", "status", "quality")
 
 
 def make_quote(*, channel: str = "bookTicker", at: int = START, instrument: str = INSTRUMENT, **fields: Any) -> Quote:

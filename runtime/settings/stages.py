@@ -271,7 +271,7 @@ class GatewaySettings(Section):
     tls: TlsSettings = Field(default_factory=TlsSettings)
     origins: Names = ()
     """Web origins, such as https://app.example.com, whose pages may connect besides the gateway's own."""
-    channels: Annotated[Names, Field(min_length=1)] = ("quote", "trade", "kline")
+    channels: Annotated[Names, Field(min_length=1)] = ("quote", "trade", "kline", "depth", "price", "status", "quality")
     """Kinds of messages to serve: names of files in gateway/channels."""
     max_clients: Count = 10_000
     """WebSocket clients at a time; more are refused."""

@@ -129,7 +129,7 @@ def test_instruments_of_configured_feeds_are_known_from_the_start() -> None:
 
 
 def test_channels_are_the_files_of_their_folder() -> None:
-    assert channel_names() == ["kline", "quote", "trade"]
+    assert channel_names() == ["depth", "kline", "price", "quality", "quote", "status", "trade"]
     for name, channel in zip(channel_names(), find_channels(channel_names()), strict=True):
         assert channel.data_type == name.upper()
         assert channel.topics
@@ -137,7 +137,7 @@ def test_channels_are_the_files_of_their_folder() -> None:
 
 
 def test_unknown_channel_is_named_with_those_there_are() -> None:
-    with pytest.raises(ConfigurationError, match=r"'news'.*kline, quote, trade"):
+    with pytest.raises(ConfigurationError, match=r"'news'.*kline, price, quality, quote"):
         find_channels(["news"])
 
 
