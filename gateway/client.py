@@ -35,6 +35,7 @@ from runtime.retry import Backoff, delays
 Message = dict[str, Any]
 
 _WAITING_MESSAGES = 1000
+_ASKED_AGAIN = ("data_type", "interval", "history", "fields", "filter", "levels", "max_rate")
 
 
 class Refused(SubscriptionError):
@@ -100,12 +101,15 @@ class GatewayClient:
         *,
         interval: str | None = None,
         history: int | None = None,
+        **settings: Any,
     ) -> Message:
         """Subscribe, and return what was granted (`subscriptions`) and what was not (`refused`).
 
+        `settings` are `fields`, `filter`, `levels` and `max_rate`; subscribing again with others changes them.
+
         Raises Refused when nothing was granted, WebSocketError when the connection is lost meanwhile.
         """
-        request = _named(symbols, data_types) | {"interval": interval, "history": history}
+        request = _named(symbols, data_types) | {"interval": interval, "history": history, **settings}
         answer = await self._ask("subscribe", {name: value for name, value in request.items() if value is not None})
         for grant in answer["subscriptions"]:
             self._granted[_key(grant)] = grant
@@ -232,7 +236,7 @@ class GatewayClient:
         self.reconnects += 1
         with suppress(ConnectionClosed):  # then the reader notices, and it begins again
             for grant in self._granted.values():
-                wanted = {name: grant[name] for name in ("data_type", "interval", "history") if name in grant}
+                wanted = {name: grant[name] for name in _ASKED_AGAIN if name in grant}
                 await self._connection.send(
                     orjson.dumps({"action": "subscribe", "symbol": grant["instrument"], **wanted}).decode()
                 )

@@ -23,7 +23,7 @@ from gateway.messages import Arrival, Message, encode
 from gateway.metrics import CLIENTS_BEHIND, Traffic
 from gateway.outbox import Gap, Outbox, OutboxLimits
 from gateway.refusals import Refusal
-from gateway.rooms import Members, Rooms
+from gateway.rooms import Members, Rooms, Showing
 from gateway.session import Outcome, Session, SessionLimits
 from market.feed_status import FeedStatus
 from runtime import metrics
@@ -116,17 +116,56 @@ class Hub:
 
     def _publish(self, channel: Channel, arrival: Arrival, now: int) -> None:
         room = channel.take(arrival)
-        members = None if room is None else self._rooms.members(room)
-        if members is None:
+        if room is None:
+            return
+        members, showings = self._rooms.members(room), self._rooms.showings(room)
+        if members is None and not showings:
             return
         message = channel.render(arrival, now)
+        if members is not None:
+            self._deliver(message, members, channel.message_type)
+        for showing in showings:
+            self._show(showing, message, channel.message_type)
+
+    def _show(self, showing: Showing, message: Message, kind: str) -> None:
+        """Tell those who look at a room through a view what that shows of a message, now or when its time comes."""
+        payload = showing.show(message.payload)
+        if payload is None:
+            return
+        key = None if message.key is None else (showing.room, message.key)
+        shown = Message(showing.room, key, message.source, payload)
+        pace, time = showing.pace, self._flusher.scheduler.time()
+        if pace is None or pace.take(shown, time):
+            self._deliver(shown, showing.members, kind)
+        elif not showing.waiting:
+            self._wait(showing, kind, time)
+
+    def _wait(self, showing: Showing, kind: str, time: float) -> None:
+        pace = showing.pace
+        wait = None if pace is None else pace.wait(time)
+        showing.waiting = wait is not None
+        if wait is not None:
+            self._flusher.scheduler.call_later(wait, lambda: self._release(showing, kind))
+
+    def _release(self, showing: Showing, kind: str) -> None:
+        """Tell what was held back and may go now."""
+        self.expire()
+        time = self._flusher.scheduler.time()
+        if self._rooms.members(showing.room) is not showing.members or showing.pace is None:
+            return  # everyone has left
+        for message in showing.pace.due(time):
+            self._deliver(message, showing.members, kind)
+        self._wait(showing, kind, time)
+        self._flusher.wake()
+
+    def _deliver(self, message: Message, members: Members, kind: str) -> None:
         frame = self._frame(message.payload)
         dirty = self._flusher.dirty
         for outbox in members.current:
             if not outbox.pending:
                 dirty.append(outbox)
             outbox.pending.append(frame)
-        self.traffic.sent(channel.message_type, len(members.current), len(frame))
+        self.traffic.sent(kind, len(members.current), len(frame))
         if members.behind:
             self._keep(message, frame, members)
 
@@ -201,13 +240,13 @@ class Hub:
 
     def fall_behind(self, client: Client) -> None:
         """The client's socket takes no more: from now on only what it will still need is kept."""
-        self._rooms.set_behind(client.outbox, client.session.rooms, behind=True)
+        self._rooms.set_behind(client.outbox, client.session.rooms.values(), behind=True)
         CLIENTS_BEHIND.inc()
 
     def catch_up(self, client: Client) -> None:
         """The client's socket takes more: it gets what was kept, after notices of what was left out."""
         outbox = client.outbox
-        self._rooms.set_behind(outbox, client.session.rooms, behind=False)
+        self._rooms.set_behind(outbox, client.session.rooms.values(), behind=False)
         CLIENTS_BEHIND.dec()
         backlog = outbox.catch_up()
         self.traffic.held_back(backlog.conflated, sum(gap.dropped for gap in backlog.gaps))
@@ -226,7 +265,7 @@ class Hub:
         if client.outbox.behind:
             CLIENTS_BEHIND.dec()
         self.traffic.subscribed(-len(client.session.rooms))
-        for room in client.session.rooms:
+        for room in client.session.rooms.values():
             self._rooms.leave(room, client.outbox)
         client.session.visitor.subscribed(-len(client.session.rooms))
         client.session.rooms.clear()

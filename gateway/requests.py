@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from gateway.filters import Filter
 from gateway.refusals import ErrorCode, Refusal
 
 _MOST = 2**53  # what every client's numbers hold exactly
@@ -17,12 +18,15 @@ _NESTING = re.compile(rb'"(?:[^"\\\\]|\\\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 
+_Field = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A client's message. `id` comes back in the answer. `symbol` and `symbols` add up, so do the data types.
 
     `interval` (or `frequency`, as charts often call it) and `history` (how many past candles first) only concern data types
-    that have them, and `token` the action `authenticate`.
+    that have them, and `token` the action `authenticate`. `fields`, `filter`, `levels` and `max_rate` say how a subscription is
+    wanted (`views`).
     """
 
     action: str
@@ -34,6 +38,10 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     interval: _Word | None = None
     frequency: _Word | None = None
     history: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
+    fields: tuple[_Field, ...] | None = None
+    filter: Filter | None = None
+    levels: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    max_rate: Annotated[float, msgspec.Meta(ge=0.01, le=1000)] | None = None
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=8192)] | None = None
 
     def __repr__(self) -> str:

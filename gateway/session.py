@@ -19,6 +19,7 @@ from gateway.messages import Message, Room, encode
 from gateway.rates import Rate
 from gateway.refusals import ErrorCode, Refusal
 from gateway.requests import Request, check_depth, id_of, parse_request
+from gateway.views import View, compile_view, wanted_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,8 @@ class Session:
         admission: Admission,
     ) -> None:
         self.client_id = client_id
-        self.rooms: set[Room] = set()
+        self.rooms: dict[Room, Room] = {}
+        """By base room, the room with the view that is wanted of it."""
         self.visitor = visitor
         self._channels = channels
         self._instruments = instruments
@@ -110,10 +112,13 @@ class Session:
     def lose(self) -> list[Room]:
         """Leave the rooms that the principal may no longer be in, and return them."""
         principal = self.visitor.principal
-        lost = sorted((room for room in self.rooms if principal is None or not principal.may_enter(room)), key=str)
-        self.rooms.difference_update(lost)
-        self.visitor.subscribed(-len(lost))
-        return lost
+        return self._drop(room for room in self.rooms if principal is None or not principal.may_enter(room))
+
+    def _drop(self, bases: Iterable[Room]) -> list[Room]:
+        """Leave these rooms, and return them as they were entered."""
+        dropped = [self.rooms.pop(base) for base in sorted(bases, key=str)]
+        self.visitor.subscribed(-len(dropped))
+        return dropped
 
     def refuse(self, refusal: Refusal, now: int) -> Outcome:
         """Answer something that is no text at all."""
@@ -164,21 +169,28 @@ class Session:
             for channel in channels:
                 try:
                     principal.check_data_type(channel.data_type)
-                    granted.append(self._join(symbol, channel, channel.grant(instrument, request), now, outcome))
+                    view = wanted_view(request, delivery=channel.delivery, fields=channel.fields)
+                    granted.append(self._join(symbol, channel, channel.grant(instrument, request), view, now, outcome))
                 except Refusal as refusal:
                     refusal.details.setdefault("symbol", symbol)
                     refusals.append(refusal)
         self._answer(request, {"subscriptions": granted}, bool(granted), refusals, now, outcome)
 
-    def _join(self, symbol: str, channel: Channel, grant: Grant, now: int, outcome: Outcome) -> dict[str, Any]:
-        """Enter the room of a grant. Raises Refusal when a limit is reached."""
+    def _join(
+        self, symbol: str, channel: Channel, grant: Grant, view: View | None, now: int, outcome: Outcome
+    ) -> dict[str, Any]:
+        """Enter the room of a grant, in place of one with another view. Raises Refusal when a limit is reached."""
         self._check_room(grant.room)
-        snapshot = channel.snapshot(grant, now)
+        snapshot = _shown(channel.snapshot(grant, now), view)
         self._check_snapshot(len(outcome.snapshots) + len(snapshot))
-        if grant.room not in self.rooms:
-            self.rooms.add(grant.room)
+        room = grant.room._replace(view=view)
+        before = self.rooms.get(grant.room)
+        if before is None:
             self.visitor.subscribed(1)
-        outcome.joins.append(grant.room)
+        elif before != room:
+            outcome.leaves.append(before)
+        self.rooms[grant.room] = room
+        outcome.joins.append(room)
         outcome.snapshots += snapshot
         return {
             "symbol": symbol,
@@ -187,6 +199,7 @@ class Session:
             "message_type": channel.message_type,
             "delivery": channel.delivery,
             **grant.settings,
+            **({} if view is None else view.describe()),
             "snapshot": len(snapshot),
         }
 
@@ -219,16 +232,14 @@ class Session:
         if not request.all_data_types():
             data_types = set(self._channels)
         for _, instrument in self._wanted_instruments(request, refusals):
-            outcome.leaves += [
+            outcome.leaves += self._drop(
                 room
                 for room in self.rooms
                 if room.instrument == instrument
                 and room.data_type in data_types
                 and (request.candle_interval is None or room.interval == request.candle_interval)
-            ]
-        self.rooms.difference_update(outcome.leaves)
-        self.visitor.subscribed(-len(outcome.leaves))
-        left = [room.describe() for room in sorted(outcome.leaves, key=str)]
+            )
+        left = [room.describe() for room in outcome.leaves]
         self._answer(request, {"unsubscribed": left}, bool(left), refusals, now, outcome)
 
     # ping
@@ -303,6 +314,15 @@ class Session:
         if self._errors.take(now):
             return None
         return CloseCode.MESSAGE_RATE if refusal.code is ErrorCode.MESSAGE_RATE else CloseCode.TOO_MANY_ERRORS
+
+
+def _shown(messages: list[Message], view: View | None) -> list[Message]:
+    """What a view shows of a snapshot."""
+    if view is None:
+        return messages
+    show = compile_view(view)
+    shown = ((message, show(message.payload)) for message in messages)
+    return [message._replace(payload=payload) for message, payload in shown if payload is not None]
 
 
 _UNREAD = (ErrorCode.MESSAGE_TOO_LARGE, ErrorCode.MESSAGE_RATE, ErrorCode.TOO_DEEP)

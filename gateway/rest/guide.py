@@ -29,11 +29,18 @@ WebSocket {path}?client_id=NAME
 Every message is JSON text {{type, timestamp, data, metadata}}; an answer has the `id` of its request. Send
   {{"action": "subscribe", "symbol": "BTC/USDT", "data_types": ["QUOTE", "TRADE"], "id": 1}}
   {{"action": "subscribe", "symbols": ["BTC/USDT"], "data_type": "KLINE", "interval": "1m", "history": 100}}
+  {{"action": "subscribe", "symbol": "BTC/USDT", "data_type": "DEPTH", "levels": 5, "max_rate": 2}}
+  {{"action": "subscribe", "symbol": "BTC/USDT", "data_type": "TRADE", "fields": ["price", "size"],
+    "filter": {{"op": "gt", "field": "size", "value": "0.5"}}}}
   {{"action": "unsubscribe", "symbol": "BTC/USDT"}}
   {{"action": "ping"}}
 The answer (`subscribe`, `unsubscribe`, `pong`, or `error`) says what was granted; messages with metadata.snapshot = true \
 follow, then live ones without a gap. metadata names the record a message comes from. `status` tells whether the gateway's own \
 source is undisturbed.
+
+A subscription may name `fields` of the data, a `filter` on it (eq, in, gt, lt, starts_with, joined by and, or, not), the \
+`levels` of a book, and `max_rate`, messages a second for each quote, book or candle; the answer says what was granted, and \
+subscribing again with other settings changes them.
 
 Data types
 {channels}
