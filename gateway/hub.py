@@ -81,6 +81,7 @@ class Hub:
         self._session_limits = session_limits
         self._outbox_limits = outbox_limits
         self._clients: set[Client] = set()
+        self._watchers: set[Client] = set()
         self._ends: list[tuple[int, int, Client]] = []
         self._numbers = itertools.count()
         self._latency = metrics.LATENCY.labels(metrics.Hop.RECEIVE_TO_GATEWAY)
@@ -106,13 +107,21 @@ class Hub:
 
     def _take(self, arrival: Arrival, now: int) -> None:
         record = arrival.record
-        self.instruments.add(record.instrument)
+        if self.instruments.add(record.instrument):
+            self._extend(record.instrument, now)
         if isinstance(record, FeedStatus):
             self.feeds.take(record)
         for channel in self._by_record[type(record)]:
             self._publish(channel, arrival, now)
         if self.measure_latency and (received_at := getattr(record, "received_at", None)) is not None:
             self._latency.observe(max(0, now - received_at) / 1e6)
+
+    def _extend(self, instrument: str, now: int) -> None:
+        """An instrument is new: those who watch its venue are subscribed to it before anything of it is told."""
+        for client in list(self._watchers):
+            for outcome in client.session.extend(instrument, now):
+                self.traffic.subscribed(len(outcome.joins))
+                self._carry_out(client, outcome)
 
     def _publish(self, channel: Channel, arrival: Arrival, now: int) -> None:
         room = channel.take(arrival)
@@ -229,6 +238,10 @@ class Hub:
         if visitor.is_over(now):  # it may have shown a newer token just now, else it gets no answer any more
             client.close(CloseCode.TOKEN_EXPIRED)
             return
+        if client.session.watches:
+            self._watchers.add(client)
+        else:
+            self._watchers.discard(client)
         self._carry_out(client, outcome)
         if visitor.principal is not principal and visitor.principal is not None and client in self._clients:
             self._watch_end(client) if principal is not None else self._welcome(client, visitor.principal)
@@ -261,6 +274,7 @@ class Hub:
         if client not in self._clients:
             return
         self._clients.discard(client)
+        self._watchers.discard(client)
         self.traffic.disconnected(len(self._clients))
         if client.outbox.behind:
             CLIENTS_BEHIND.dec()

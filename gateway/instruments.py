@@ -33,15 +33,20 @@ class Instruments:
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._known))
 
-    def add(self, instrument: str) -> None:
-        """Take note of an instrument; the id is well-formed, as every record that the intake delivers."""
+    def add(self, instrument: str) -> bool:
+        """Take note of an instrument; whether it is new. The id is well-formed, as every record that the intake delivers."""
         if instrument in self._known:
-            return
+            return False
         self._known.add(instrument)
         code = squash(code_of(instrument))
         self._by_alias[code].add(instrument)
         self._by_alias[squash(instrument)].add(instrument)
         insort(self._ordered, (code, instrument))
+        return True
+
+    def of_venue(self, venue: str) -> list[str]:
+        """All instruments of a venue, in order."""
+        return sorted(filter(lambda instrument: instrument.startswith(f"{venue}:"), self._known))
 
     def resolve(self, alias: str, principal: Principal = LOCAL) -> str:
         """The one instrument an alias means, of those the principal may see.

@@ -6,9 +6,11 @@ before it gives way to anything else, so nothing is missed or told twice between
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from gateway.admission import Admission, Visitor
 from gateway.channel import Channel, Grant
@@ -33,6 +35,7 @@ class SessionLimits:
     message_depth: int = 16
     subscriptions: int = 1000
     symbols_per_message: int = 500
+    venues: int = 50
     snapshot_messages: int = 20_000
     errors: int = 100
     error_pause: int = 100_000
@@ -81,6 +84,8 @@ class Session:
         self.client_id = client_id
         self.rooms: dict[Room, Room] = {}
         """By base room, the room with the view that is wanted of it."""
+        self.watches: dict[Room, Request] = {}
+        """By room of a whole venue (`binance:*`), how its instruments are wanted, those as well that come later."""
         self.visitor = visitor
         self._channels = channels
         self._instruments = instruments
@@ -164,9 +169,13 @@ class Session:
         principal = self._principal()
         refusals: list[Refusal] = []
         channels = self._wanted_channels(request, refusals)
+        full: set[tuple[str, Channel]] = set()
+        watching = self._watch(request, channels, principal, refusals, full)
         granted = []
         for symbol, instrument in self._wanted_instruments(request, refusals):
             for channel in channels:
+                if (symbol, channel) in full:
+                    continue
                 try:
                     principal.check_data_type(channel.data_type)
                     view = wanted_view(request, delivery=channel.delivery, fields=channel.fields)
@@ -174,7 +183,60 @@ class Session:
                 except Refusal as refusal:
                     refusal.details.setdefault("symbol", symbol)
                     refusals.append(refusal)
-        self._answer(request, {"subscriptions": granted}, bool(granted), refusals, now, outcome)
+                    if _is_venue(symbol):  # one refusal for all the rest of it
+                        full.add((symbol, channel))
+        data = {"subscriptions": granted, "watching": [room.describe() for room in watching]}
+        self._answer(request, data, bool(granted or watching), refusals, now, outcome)
+
+    def _watch(
+        self,
+        request: Request,
+        channels: Iterable[Channel],
+        principal: Principal,
+        refusals: list[Refusal],
+        full: set[tuple[str, Channel]],
+    ) -> list[Room]:
+        """Take note of whole venues that are wanted; what is refused of them joins `full`."""
+        rooms = []
+        for symbol in filter(_is_venue, request.all_symbols()):
+            for channel in channels:
+                try:
+                    principal.check_data_type(channel.data_type)
+                    room = channel.grant(symbol, request).room
+                    wanted_view(request, delivery=channel.delivery, fields=channel.fields)
+                    if room not in self.watches and len(self.watches) >= self._limits.venues:
+                        raise Refusal(
+                            ErrorCode.TOO_MANY_SUBSCRIPTIONS,
+                            f"a client may watch {self._limits.venues} kinds of venues",
+                            limit=self._limits.venues,
+                        )
+                except Refusal as refusal:
+                    refusal.details.setdefault("symbol", symbol)
+                    refusals.append(refusal)
+                    full.add((symbol, channel))
+                    continue
+                self.watches[room] = msgspec.structs.replace(
+                    request, id=None, symbol=None, data_type=channel.data_type, data_types=()
+                )
+                rooms.append(room)
+        return rooms
+
+    def extend(self, instrument: str, now: int) -> Iterator[Outcome]:
+        """An instrument is new: subscribe to it whoever watches its venue and may see it."""
+        principal = self.visitor.principal
+        for room, request in list(self.watches.items()):
+            if (
+                principal is None
+                or not _is_of(instrument, room.instrument)
+                or not principal.may_enter(room._replace(instrument=instrument))
+            ):
+                continue
+            outcome = Outcome()
+            try:
+                self._subscribe(msgspec.structs.replace(request, symbols=(instrument,)), now, outcome)
+            except Refusal as refusal:
+                outcome.reply = self._error(refusal, now, None)
+            yield outcome
 
     def _join(
         self, symbol: str, channel: Channel, grant: Grant, view: View | None, now: int, outcome: Outcome
@@ -231,13 +293,12 @@ class Session:
         data_types = {channel.data_type for channel in self._named_channels(request, refusals)}
         if not request.all_data_types():
             data_types = set(self._channels)
+        for room in list(self.watches):
+            if room.instrument in request.all_symbols() and _is_meant(room, data_types, request):
+                del self.watches[room]
         for _, instrument in self._wanted_instruments(request, refusals):
             outcome.leaves += self._drop(
-                room
-                for room in self.rooms
-                if room.instrument == instrument
-                and room.data_type in data_types
-                and (request.candle_interval is None or room.interval == request.candle_interval)
+                room for room in self.rooms if room.instrument == instrument and _is_meant(room, data_types, request)
             )
         left = [room.describe() for room in outcome.leaves]
         self._answer(request, {"unsubscribed": left}, bool(left), refusals, now, outcome)
@@ -282,6 +343,9 @@ class Session:
             )
         found = []
         for symbol in symbols:
+            if _is_venue(symbol):
+                found += [(symbol, name) for name in self._instruments.of_venue(symbol[:-2]) if self._principal().sees(name)]
+                continue
             try:
                 found.append((symbol, self._instruments.resolve(symbol, self._principal())))
             except Refusal as refusal:
@@ -314,6 +378,21 @@ class Session:
         if self._errors.take(now):
             return None
         return CloseCode.MESSAGE_RATE if refusal.code is ErrorCode.MESSAGE_RATE else CloseCode.TOO_MANY_ERRORS
+
+
+def _is_venue(symbol: str) -> bool:
+    """Whether all instruments of a venue are meant: `binance:*`."""
+    return len(symbol) > 2 and symbol.endswith(":*")
+
+
+def _is_of(instrument: str, venue: str) -> bool:
+    """Whether an instrument is among those that `venue:*` means."""
+    return instrument.startswith(venue[:-1])
+
+
+def _is_meant(room: Room, data_types: Container[str], request: Request) -> bool:
+    """Whether a request to leave concerns a room of its symbol."""
+    return room.data_type in data_types and request.candle_interval in (None, room.interval)
 
 
 def _shown(messages: list[Message], view: View | None) -> list[Message]:

@@ -32,6 +32,7 @@ Every message is JSON text {{type, timestamp, data, metadata}}; an answer has th
   {{"action": "subscribe", "symbol": "BTC/USDT", "data_type": "DEPTH", "levels": 5, "max_rate": 2}}
   {{"action": "subscribe", "symbol": "BTC/USDT", "data_type": "TRADE", "fields": ["price", "size"],
     "filter": {{"op": "gt", "field": "size", "value": "0.5"}}}}
+  {{"action": "subscribe", "symbol": "binance:*"}}
   {{"action": "unsubscribe", "symbol": "BTC/USDT"}}
   {{"action": "ping"}}
 The answer (`subscribe`, `unsubscribe`, `pong`, or `error`) says what was granted; messages with metadata.snapshot = true \
@@ -40,7 +41,8 @@ source is undisturbed.
 
 A subscription may name `fields` of the data, a `filter` on it (eq, in, gt, lt, starts_with, joined by and, or, not), the \
 `levels` of a book, and `max_rate`, messages a second for each quote, book or candle; the answer says what was granted, and \
-subscribing again with other settings changes them.
+subscribing again with other settings changes them. `venue:*` means all instruments of a venue that you may see, those as \
+well that come later.
 
 Data types
 {channels}

@@ -87,6 +87,18 @@ class TestSubscribing:
         assert [grant["instrument"] for grant in answer["data"]["subscriptions"]] == ["okx:BTC-USDT"]
         assert stage.answer(stage.client(), action="subscribe", symbol="BTC/USDT")["data"]["name"] == "AMBIGUOUS_SYMBOL"
 
+    def test_of_a_venue_only_what_may_be_seen_is_subscribed_now_and_later(self) -> None:
+        stage = Stage()
+        client = stage.client(symbols=[INSTRUMENT, "binance:NEW-USDT"], data_types=["TRADE"])
+        stage.hub.instruments.add("binance:ETH-USDT")
+        answer = stage.answer(client, action="subscribe", symbol="binance:*", data_type="TRADE")
+        assert [grant["instrument"] for grant in answer["data"]["subscriptions"]] == [INSTRUMENT]
+        before = len(client.sent)
+        stage.trade("binance:ETH-USDT", "binance:OTHER-USDT")
+        assert len(client.sent) == before
+        stage.trade("binance:NEW-USDT")
+        assert heard(client) == ["binance:NEW-USDT"]
+
     def test_client_is_told_what_it_may_see(self) -> None:
         stage = Stage()
         client = stage.client(symbols=[ETH], roles=["admin"], seconds=60)

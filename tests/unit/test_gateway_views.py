@@ -14,6 +14,7 @@ from gateway.filters import MOST_NODES, Filter, check_filter, compile_filter, de
 from gateway.messages import Message, Room, Source
 from gateway.pacing import Pace
 from gateway.refusals import Refusal
+from gateway.session import SessionLimits
 from market.book_top import BookTop
 from market.decimals import ONE
 from tapeline.topic_docs.examples import example
@@ -265,6 +266,65 @@ class TestSubscribing:
             self.feed("md.quotes", make_quote(sequence=number, bid=number * ONE))
         self.hub.catch_up(listener.client)
         assert [message["data"] for message in listener.of_type("market_data")] == [{"instrument": INSTRUMENT, "bid": "5"}]
+
+
+class TestVenues:
+    OTHERS = ("binance:ETH-USDT", "okx:BTC-USDT")
+
+    def setup_method(self) -> None:
+        self.loop = HandTurnedLoop()
+        self.hub = make_hub(self.loop, known=[INSTRUMENT, *self.OTHERS])
+        self.listener = Listener(self.hub)
+
+    def say(self, **message: Any) -> dict[str, Any]:
+        self.listener.say(**message)
+        self.loop.settle()
+        data: dict[str, Any] = self.listener.sent[-1]["data"]
+        return data
+
+    def trade(self, instrument: str, number: int = 1) -> None:
+        self.hub.take(arrivals("md.trades", [make_trade(number, instrument=instrument)], number))
+        self.loop.settle()
+
+    def heard(self) -> list[str]:
+        return [message["data"]["instrument"] for message in self.listener.of_type("trade_data")]
+
+    def test_all_instruments_of_the_venue_are_subscribed_and_those_that_come_later(self) -> None:
+        answer = self.say(action="subscribe", symbol="binance:*", data_type="TRADE", fields=["price"])
+        assert [grant["instrument"] for grant in answer["subscriptions"]] == [INSTRUMENT, "binance:ETH-USDT"]
+        assert answer["watching"] == [{"data_type": "TRADE", "instrument": "binance:*"}]
+        for instrument in (INSTRUMENT, *self.OTHERS, "binance:NEW-USDT", "okx:NEW-USDT"):
+            self.trade(instrument)
+        assert self.heard() == [INSTRUMENT, "binance:ETH-USDT", "binance:NEW-USDT"]
+        (told,) = [message for message in self.listener.of_type("subscribe") if "id" not in message][1:]
+        assert [grant["fields"] for grant in told["data"]["subscriptions"]] == [["price"]]
+        assert self.hub.traffic.subscriptions == 3
+
+    def test_venue_is_left_as_a_whole(self) -> None:
+        self.say(action="subscribe", symbols=["binance:*", "okx:*"], data_type="TRADE")
+        answer = self.say(action="unsubscribe", symbol="binance:*")
+        assert len(answer["unsubscribed"]) == 2
+        for instrument in (INSTRUMENT, "binance:NEW-USDT", "okx:NEW-USDT"):
+            self.trade(instrument)
+        assert self.heard() == ["okx:NEW-USDT"]
+        self.hub.disconnect(self.listener.client)
+        assert not self.hub._watchers
+
+    def test_venue_without_instruments_is_watched_and_one_that_cannot_be_is_refused(self) -> None:
+        assert self.say(action="subscribe", symbol="kraken:*", data_type="TRADE")["subscriptions"] == []
+        self.trade("kraken:BTC-USD")
+        assert self.heard() == ["kraken:BTC-USD"]
+        for settings in ({"interval": "7m", "data_type": "KLINE"}, {"max_rate": 1, "data_type": "TRADE"}):
+            assert "name" in self.say(action="subscribe", symbol="gateio:*", **settings)
+
+    def test_instruments_beyond_the_limit_are_refused_once(self) -> None:
+        hub = make_hub(self.loop, known=[f"binance:C{n}-USDT" for n in range(30)], session=SessionLimits(subscriptions=5))
+        listener = Listener(hub)
+        listener.say(action="subscribe", symbol="binance:*")
+        self.loop.settle()
+        answer = listener.sent[-1]["data"]
+        assert len(answer["subscriptions"]) == 5
+        assert [refusal["name"] for refusal in answer["refused"]] == ["TOO_MANY_SUBSCRIPTIONS"]
 
 
 def paced(key: str, number: int) -> Message:
