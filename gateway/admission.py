@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.authentication import Authenticator
-from gateway.identity import LOCAL, Principal
+from gateway.identity import Principal
 from gateway.quotas import Usage, Usages
 from gateway.refusals import ErrorCode, Refusal
 
@@ -13,9 +13,9 @@ class Visitor:
 
     __slots__ = ("_queued_bytes", "principal", "usages")
 
-    def __init__(self, principal: Principal | None = LOCAL, usages: tuple[Usage, ...] = ()) -> None:
-        self.principal = principal
-        self.usages = usages
+    def __init__(self, of_address: Usage) -> None:
+        self.principal: Principal | None = None
+        self.usages: tuple[Usage, ...] = (of_address,)
         self._queued_bytes = 0
 
     def is_over(self, now: int) -> bool:
@@ -62,7 +62,7 @@ class Admission:
         """A connection is opened, with a token or to show one later. Raises Refusal; then nothing stays charged."""
         of_address = self.usages.of_address(address)
         of_address.open(now)
-        visitor = Visitor(None, (of_address,))
+        visitor = Visitor(of_address)
         try:
             if token is not None or not self.authenticator.required:
                 self.identify(visitor, token, now)

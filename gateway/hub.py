@@ -190,10 +190,9 @@ class Hub:
         client_id: str,
         write: Callable[[list[bytes]], None],
         close: Callable[[CloseCode], None],
-        visitor: Visitor | None = None,
+        visitor: Visitor,
     ) -> Client:
         """A client has connected; once it is known who it is (a visitor has shown its token), it is greeted."""
-        visitor = visitor or Visitor()
         session = Session(client_id, self.channels, self.instruments, self._session_limits, visitor, self.admission)
         client = Client(session, Outbox(write, self._outbox_limits, visitor.queue), close)
         self._clients.add(client)

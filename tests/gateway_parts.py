@@ -118,7 +118,7 @@ class Listener:
         self.writes = 0
         self.closed: CloseCode | None = None
         self.hub = hub
-        self.client: Client = hub.connect(client_id, self._write, self._close, visitor)
+        self.client: Client = hub.connect(client_id, self._write, self._close, visitor or hub.arrive("127.0.0.1", None))
 
     def say(self, **message: Any) -> None:
         """Send a message to the gateway."""

@@ -22,22 +22,42 @@ from gateway.door import MARKET_PATH
 from gateway.identity import Grants, read_grants
 from gateway.rest.guard import PUBLIC
 from gateway.service import GatewayOptions, options_of
+from market.book_top import BookTop
+from market.candle import CandleEvent
 from market.decimals import ONE
 from market.errors import WebSocketError
 from market.feed_status import FeedState, FeedStatus
+from market.price import PriceRecord
+from market.quality_event import QualityEvent
+from market.quality_score import QualityScore
+from market.quote import Quote
+from market.trade import Trade
 from runtime.errors import ConfigurationError
 from runtime.retry import Backoff
 from runtime.settings import load
+from schemas.records import Record
 from tapeline.cli import build
+from tapeline.topic_docs.examples import example
 from tests.access_parts import AUDIENCE, ISSUER, ec_key, key_set, make_token, public_entry, write_certificate
 from tests.builders import INSTRUMENT, START, make_trade
-from tests.gateway_parts import make_quote
+from tests.gateway_docs import faults, sent_kinds
+from tests.gateway_parts import ALL_CHANNELS, make_quote
 from tests.gateway_running import PATIENCE, RawClient, Running, eventually, receive, running, soon
 
 ETH = "okx:ETH-USDT"
 SYMBOLS = ["ingest.feeds.a.feed=binance", f"ingest.feeds.a.symbols={INSTRUMENT},{ETH}"]
 
 
+EXAMPLES: dict[type[Record], str] = {
+    Quote: "md.quotes",
+    Trade: "md.trades",
+    CandleEvent: "md.candles",
+    BookTop: "md.books",
+    PriceRecord: "md.prices",
+    QualityEvent: "md.quality",
+    QualityScore: "md.quality",
+    FeedStatus: "md.status",
+}
 REFUSAL_FIELDS = {"code", "name", "message", "scope", "retry_after_ms"}
 
 
@@ -514,3 +534,35 @@ def test_wrong_grant_makes_no_key(keys: Keys) -> None:
     assert made.exit_code != 0
     assert "BTC/USDT" in str(made.exception)
     assert keys.key_file.read_bytes() == before
+
+
+def test_everything_the_server_sends_is_as_described(keys: Keys) -> None:
+    async def main() -> None:
+        sent: list[dict[str, Any]] = []
+        async with running(keys.options()) as gateway:
+            url = f"ws://127.0.0.1:{gateway.port}{MARKET_PATH}?client_id=reader"
+            async with connect(url, proxy=None) as client:
+                wanted = {"data_types": [name.upper() for name in ALL_CHANNELS], "interval": "1m"}
+                asked: list[dict[str, Any]] = [
+                    {"action": "authenticate", "token": keys.robot, "id": 1},
+                    {"action": "subscribe", "symbols": ["binance:*", ETH], **wanted, "id": 2},
+                    {"action": "subscribe", "symbol": "NO/SUCH", "id": 3},
+                    {"action": "unsubscribe", "symbol": ETH, "id": 4},
+                    {"action": "ping", "id": "last"},
+                ]
+                for message in asked:
+                    await client.send(json.dumps(message))
+                async with asyncio.timeout(PATIENCE):
+                    while not sent or sent[-1].get("id") != "last":
+                        sent.append(orjson.loads(await client.recv()))
+                for kind, topic in EXAMPLES.items():
+                    gateway.intake.feed(topic, example(kind))
+                gateway.intake.report("Kafka is not reachable")
+                async with asyncio.timeout(PATIENCE):
+                    while sent[-1]["data"].get("reason") != "Kafka is not reachable":
+                        sent.append(orjson.loads(await client.recv()))
+        assert [fault for message in sent for fault in faults(message)] == []
+        kinds = {message["type"] for message in sent}
+        assert kinds == set(sent_kinds()) - {"gap"}
+
+    asyncio.run(main())

@@ -20,9 +20,15 @@ from tests.gateway_parts import arrivals, make_candle, make_channels
 KNOWN = (INSTRUMENT, "binance:ETH-USDT", "kraken:ETH-USDT", "binance:BTC-USDT-PERP")
 
 
+def make_visitor() -> tuple[Visitor, Admission]:
+    admission = Admission()
+    return admission.arrive("127.0.0.1", None, START), admission
+
+
 def make_session(**limits: int) -> Session:
     channels = {channel.data_type: channel for channel in make_channels(intervals=("1m", "5m"))}
-    return Session("test", channels, Instruments(KNOWN), SessionLimits(**limits), Visitor(), Admission())
+    visitor, admission = make_visitor()
+    return Session("test", channels, Instruments(KNOWN), SessionLimits(**limits), visitor, admission)
 
 
 def say(session: Session, now: int = START, **message: Any) -> tuple[dict[str, Any], Outcome]:
@@ -168,7 +174,15 @@ def test_snapshots_of_one_request_are_limited() -> None:
                 for arrival in arrivals("md.candles", [make_candle(minute, instrument=instrument) for minute in range(3)]):
                     channel.take(arrival)
     by_type = {channel.data_type: channel for channel in channels}
-    session = Session("test", by_type, Instruments(KNOWN), SessionLimits(snapshot_messages=5), Visitor(), Admission())
+    visitor, admission = make_visitor()
+    session = Session(
+        "test",
+        by_type,
+        Instruments(KNOWN),
+        SessionLimits(snapshot_messages=5),
+        visitor,
+        admission,
+    )
     reply, outcome = say(session, action="subscribe", symbols=instruments, data_type="KLINE")
     assert [(refused["name"], refused["symbol"]) for refused in reply["data"]["refused"]] == [
         ("TOO_MUCH_HISTORY", "binance:ETH-USDT")
