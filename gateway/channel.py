@@ -49,6 +49,8 @@ class Channel(Protocol):
     """What it reads."""
     topics: ClassVar[tuple[Topic, ...]]
     """Where that stands."""
+    fields: ClassVar[tuple[str, ...]]
+    """Names of the fields that the data of its messages has."""
 
     def __init__(self, options: ChannelOptions) -> None: ...
 

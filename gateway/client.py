@@ -5,17 +5,19 @@
         async for message in client:
             print(message["type"], message["data"])
 
-With a `reconnect` policy it connects again after a loss and subscribes to the same again, so snapshots come anew; without one,
-iteration ends. Messages wait in a bounded queue: a program that reads too slowly is conflated by the gateway, as any client.
+`token` is a token or API key, or what gives one: it is asked again for each connection. With a `reconnect` policy it connects
+again after a loss and subscribes to the same again, so snapshots come anew; without one, iteration ends. Messages wait in a
+bounded queue: a program that reads too slowly is conflated by the gateway, as any client.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +35,7 @@ from runtime.retry import Backoff, delays
 Message = dict[str, Any]
 
 _WAITING_MESSAGES = 1000
+_ASKED_AGAIN = ("data_type", "interval", "history", "fields", "filter", "levels", "max_rate")
 
 
 class Refused(SubscriptionError):
@@ -43,6 +46,10 @@ class Refused(SubscriptionError):
         self.error = error
 
 
+class NotAdmitted(WebSocketError):
+    """The gateway does not let us in with this token, however often we ask."""
+
+
 class GatewayClient:
     """One connection to a gateway at `url` (ws:// or wss://, without the path); an async context manager.
 
@@ -50,10 +57,19 @@ class GatewayClient:
     """
 
     def __init__(
-        self, url: str, *, client_id: str | None = None, reconnect: Backoff | None = None, answer_seconds: float = 10.0
+        self,
+        url: str,
+        *,
+        client_id: str | None = None,
+        token: str | Callable[[], str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        reconnect: Backoff | None = None,
+        answer_seconds: float = 10.0,
     ) -> None:
         query = f"?{urlencode({'client_id': client_id})}" if client_id else ""
         self._url = f"{url.rstrip('/')}{MARKET_PATH}{query}"
+        self._token = token
+        self._tls = tls
         self._reconnect = reconnect
         self._answer_seconds = answer_seconds
         self._numbers = itertools.count(1)
@@ -85,12 +101,15 @@ class GatewayClient:
         *,
         interval: str | None = None,
         history: int | None = None,
+        **settings: Any,
     ) -> Message:
         """Subscribe, and return what was granted (`subscriptions`) and what was not (`refused`).
 
+        `settings` are `fields`, `filter`, `levels` and `max_rate`; subscribing again with others changes them.
+
         Raises Refused when nothing was granted, WebSocketError when the connection is lost meanwhile.
         """
-        request = _named(symbols, data_types) | {"interval": interval, "history": history}
+        request = _named(symbols, data_types) | {"interval": interval, "history": history, **settings}
         answer = await self._ask("subscribe", {name: value for name, value in request.items() if value is not None})
         for grant in answer["subscriptions"]:
             self._granted[_key(grant)] = grant
@@ -102,6 +121,10 @@ class GatewayClient:
         for room in answer["unsubscribed"]:
             self._granted.pop(_key(room), None)
         return answer
+
+    async def authenticate(self, token: str) -> Message:
+        """Show a newer token before the time of the one before is over; what is granted now. Raises as `subscribe`."""
+        return await self._ask("authenticate", {"token": token})
 
     async def ping(self) -> float:
         """Seconds until the gateway answered. Raises as `subscribe`."""
@@ -156,10 +179,13 @@ class GatewayClient:
 
     async def _open(self) -> ClientConnection:
         try:
-            return await connect(self._url, compression=None, proxy=None)
+            token = self._token() if callable(self._token) else self._token
+            headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+            return await connect(self._url, compression=None, proxy=None, ssl=self._tls, additional_headers=headers)
         except InvalidStatus as error:
             said = (error.response.body or b"").decode(errors="replace")[:500]
-            raise WebSocketError(f"{self._url} refuses with status {error.response.status_code}: {said}") from error
+            kind = NotAdmitted if error.response.status_code in (401, 403) else WebSocketError
+            raise kind(f"{self._url} refuses with status {error.response.status_code}: {said}") from error
         except (OSError, InvalidHandshake, WebSocketException, TimeoutError) as error:
             raise WebSocketError(f"{self._url} cannot be reached: {error}") from error
 
@@ -170,6 +196,8 @@ class GatewayClient:
                 if self._closing or self._reconnect is None or not _worth_returning(self.close_code):
                     return
                 await self._return(self._reconnect)
+        except NotAdmitted:
+            self.close_code = CloseCode.UNAUTHENTICATED
         finally:
             self._ended = True
             async with self._changed:
@@ -198,13 +226,17 @@ class GatewayClient:
         """Connect again, as often as it takes, and ask for what was granted before."""
         for delay in delays(policy):
             await asyncio.sleep(delay)
-            with suppress(WebSocketError):
+            try:
                 self._connection = await self._open()
                 break
+            except NotAdmitted:
+                raise
+            except WebSocketError:
+                continue
         self.reconnects += 1
         with suppress(ConnectionClosed):  # then the reader notices, and it begins again
             for grant in self._granted.values():
-                wanted = {name: grant[name] for name in ("data_type", "interval", "history") if name in grant}
+                wanted = {name: grant[name] for name in _ASKED_AGAIN if name in grant}
                 await self._connection.send(
                     orjson.dumps({"action": "subscribe", "symbol": grant["instrument"], **wanted}).decode()
                 )

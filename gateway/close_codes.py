@@ -22,12 +22,42 @@ class CloseCode(IntEnum):
     """A fault of the gateway; come back with a delay."""
     SERVICE_RESTART = 1012
     """The gateway stops; come back at once, with some jitter."""
+    UNAUTHENTICATED = 4001
+    """No valid token came in time, or the first message held none. Do not come back without one."""
+    TOKEN_EXPIRED = 4002
+    """The token's time is over and no other one came. Come back with a new one, or send it in time (`authenticate`)."""
+    ACCESS_REVOKED = 4003
+    """The key that vouched for the client was taken away. Do not come back with it."""
+    GRANTS_CHANGED = 4004
+    """The client may see less than before while data it may no longer see was waiting for it. Come back."""
     SLOW_CONSUMER = 4008
     """The client did not read for too long. Come back, and subscribe to less or read faster."""
     TOO_MANY_ERRORS = 4009
     """The client keeps sending messages that are refused. Do not come back before it is mended."""
 
+    TOO_MANY_CONNECTIONS = 4010
+    """The user, known by the first message only, has all the connections allowed, or opens them too fast. Come back later."""
+    MESSAGE_RATE = 4011
+    """The user or address sends too many messages, and went on after errors said so. Do not come back before it is mended."""
+    BYTE_RATE = 4012
+    """The user or address sends too many bytes. Do not come back before it is mended."""
+    QUEUE_QUOTA = 4013
+    """Too much waits for all slow connections of the user or address together. Come back, and read faster."""
+
     @property
     def reconnect(self) -> bool:
         """Whether a client should connect again by itself."""
-        return self in (CloseCode.INTERNAL_ERROR, CloseCode.SERVICE_RESTART, CloseCode.SLOW_CONSUMER)
+        return self in _WORTH_RETURNING
+
+
+_WORTH_RETURNING = frozenset(
+    {
+        CloseCode.INTERNAL_ERROR,
+        CloseCode.SERVICE_RESTART,
+        CloseCode.TOKEN_EXPIRED,
+        CloseCode.GRANTS_CHANGED,
+        CloseCode.SLOW_CONSUMER,
+        CloseCode.TOO_MANY_CONNECTIONS,
+        CloseCode.QUEUE_QUOTA,
+    }
+)

@@ -1,7 +1,7 @@
 """Who may open a connection: decided from the request alone, without I/O.
 
-There is no authentication yet, so the gateway serves the own machine only unless told otherwise (`check_exposure`), and web
-pages of other origins are kept out: a browser sends them as willingly as the user's own.
+Without keys the gateway serves the own machine only, and without TLS other machines only on purpose (`check_exposure`). Web
+pages of other origins are kept out: a browser sends them as willingly as the user's own. Who the visitor is, `admission` finds.
 """
 
 from __future__ import annotations
@@ -30,15 +30,29 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def check_exposure(host: str, *, allow_remote: bool) -> None:
-    """Refuse to serve other machines without authentication. Raises ConfigurationError unless that was asked for."""
-    if not is_loopback(host) and not allow_remote:
+def check_exposure(host: str, *, keys: bool, tls: bool, allow_remote: bool) -> None:
+    """Refuse to serve other machines without keys, or where others on the way could read the tokens.
+
+    Raises ConfigurationError; the latter may be asked for.
+    """
+    if is_loopback(host):
+        return
+    if not keys:
         raise ConfigurationError(
             Problem(
                 "gateway.host",
-                "is reachable from other machines, and the gateway does not authenticate its clients",
+                "is reachable from other machines, and there are no keys to know clients by",
                 repr(host),
-                hint="listen on 127.0.0.1, or accept it with gateway.allow_remote: true",
+                hint="listen on 127.0.0.1, or set gateway.access.key_file or gateway.access.jwt",
+            )
+        )
+    if not tls and not allow_remote:
+        raise ConfigurationError(
+            Problem(
+                "gateway.host",
+                "is reachable from other machines, and tokens would cross the network unencrypted",
+                repr(host),
+                hint="set gateway.tls, or, with a proxy before the gateway that has TLS, gateway.allow_remote: true",
             )
         )
 

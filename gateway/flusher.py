@@ -47,7 +47,7 @@ class Flusher:
     """Flushes the outboxes put into `dirty`; whoever does so calls `wake` afterwards."""
 
     def __init__(self, scheduler: Scheduler, policy: FlushPolicy = FlushPolicy()) -> None:  # immutable
-        self._scheduler = scheduler
+        self.scheduler = scheduler
         self._policy = policy
         self.dirty: list[Outbox] = []
         self._rest: list[Outbox] = []
@@ -60,15 +60,15 @@ class Flusher:
         if self._armed or not self.dirty:
             return
         self._armed = True
-        wait = self._began + self._pause - self._scheduler.time()
+        wait = self._began + self._pause - self.scheduler.time()
         if wait > 0:
-            self._scheduler.call_later(wait, self._flush)
+            self.scheduler.call_later(wait, self._flush)
         else:
             self._flush()
 
     def _flush(self) -> None:
         self._rest, self.dirty = self.dirty, []
-        self._began = self._scheduler.time()
+        self._began = self.scheduler.time()
         self._flush_chunk()
 
     def _flush_chunk(self) -> None:
@@ -77,11 +77,11 @@ class Flusher:
         for outbox in chunk:
             outbox.flush()
         # Some loops send at the end of a turn, so what a chunk cost is known only in the next one.
-        self._scheduler.call_soon(self._flush_chunk if self._rest else self._done)
+        self.scheduler.call_soon(self._flush_chunk if self._rest else self._done)
 
     def _done(self) -> None:
         policy = self._policy
-        spent = self._scheduler.time() - self._began
+        spent = self.scheduler.time() - self._began
         wanted = min(max(spent / policy.share, policy.low), policy.high)
         self._pause += (wanted - self._pause) * _SMOOTHING
         self._armed = False

@@ -9,6 +9,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from gateway.identity import LOCAL, Principal
 from gateway.refusals import ErrorCode, Refusal
 from market.instrument import code_of, squash
 
@@ -32,22 +33,31 @@ class Instruments:
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._known))
 
-    def add(self, instrument: str) -> None:
-        """Take note of an instrument; the id is well-formed, as every record that the intake delivers."""
+    def add(self, instrument: str) -> bool:
+        """Take note of an instrument; whether it is new. The id is well-formed, as every record that the intake delivers."""
         if instrument in self._known:
-            return
+            return False
         self._known.add(instrument)
         code = squash(code_of(instrument))
         self._by_alias[code].add(instrument)
         self._by_alias[squash(instrument)].add(instrument)
         insort(self._ordered, (code, instrument))
+        return True
 
-    def resolve(self, alias: str) -> str:
-        """The one instrument an alias means. Raises Refusal with the candidates when it means none or several."""
-        if alias in self._known:
+    def of_venue(self, venue: str) -> list[str]:
+        """All instruments of a venue, in order."""
+        return sorted(filter(lambda instrument: instrument.startswith(f"{venue}:"), self._known))
+
+    def resolve(self, alias: str, principal: Principal = LOCAL) -> str:
+        """The one instrument an alias means, of those the principal may see.
+
+        Raises Refusal with the candidates when it means none or several. To a principal that may not see all, an instrument
+        it may not see is as one that does not exist.
+        """
+        if alias in self._known and principal.sees(alias):
             return alias
         wanted = squash(alias)
-        found = sorted(self._by_alias.get(wanted, ())) if wanted else []
+        found = sorted(filter(principal.sees, self._by_alias.get(wanted, ()))) if wanted else []
         if len(found) == 1:
             return found[0]
         if found:
@@ -57,14 +67,16 @@ class Instruments:
                 symbol=alias[:_SHOWN],
                 candidates=found,
             )
-        raise self._unknown(alias, wanted)
+        raise self._unknown(alias, wanted, principal)
 
-    def _unknown(self, alias: str, wanted: str) -> Refusal:
-        candidates = self._similar(wanted)
+    def _unknown(self, alias: str, wanted: str, principal: Principal) -> Refusal:
+        candidates = list(filter(principal.sees, self._similar(wanted)))
         hint = f"; similar ones: {', '.join(candidates)}" if candidates else ""
+        sees_all = principal.sees_all
+        fault = "not a known instrument" if sees_all else "not among the instruments you may see"
         return Refusal(
-            ErrorCode.UNKNOWN_SYMBOL,
-            f"{alias!r:.{_SHOWN}} is not a known instrument{hint}",
+            ErrorCode.UNKNOWN_SYMBOL if sees_all else ErrorCode.NOT_ENTITLED,
+            f"{alias!r:.{_SHOWN}} is {fault}{hint}",
             symbol=alias[:_SHOWN],
             candidates=candidates,
         )

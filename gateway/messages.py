@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from gateway.views import View
+
 
 class Source(NamedTuple):
     """Where a record stands in Kafka."""
@@ -28,11 +30,17 @@ class Arrival(NamedTuple):
 
 
 class Room(NamedTuple):
-    """What clients subscribe to: everyone in a room hears the same messages."""
+    """What clients subscribe to: everyone in a room hears the same messages. With a `view`, what that shows of them."""
 
     data_type: str
     instrument: str
     interval: str | None = None
+    view: View | None = None
+
+    @property
+    def base(self) -> Room:
+        """The room whose messages are told, as channels name it."""
+        return self if self.view is None else self._replace(view=None)
 
     def describe(self) -> dict[str, Any]:
         """The room as answers and notices name it."""

@@ -20,6 +20,13 @@ BYTES_SENT = Counter("tapeline_gateway_bytes_sent", "Bytes of messages handed to
 BYTES_RECEIVED = Counter("tapeline_gateway_bytes_received", "Bytes of clients' messages.", registry=REGISTRY)
 CLOSED = Counter("tapeline_gateway_closed", "Connections closed by the gateway, by code.", ["code"], registry=REGISTRY)
 REFUSED = Counter("tapeline_gateway_refused", "Handshakes refused, by reason.", ["reason"], registry=REGISTRY)
+AUTHENTICATIONS = Counter("tapeline_gateway_authentications", "Tokens checked, by result.", ["result"], registry=REGISTRY)
+QUOTA_EXCEEDED = Counter(
+    "tapeline_gateway_quota_exceeded",
+    "What was refused or cut because a user or an address had its share.",
+    ["quota", "scope"],
+    registry=REGISTRY,
+)
 UNDECODABLE = Counter(
     "tapeline_gateway_undecodable",
     "Records passed over because they could not be read, or are not what their topic carries.",

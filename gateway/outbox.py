@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gateway.close_codes import CloseCode
 from gateway.messages import Message, Room, Source
 
 
@@ -49,23 +50,37 @@ class _Queued(NamedTuple):
 
 
 class Outbox:
-    """One client's outbox. `write` takes the frames of a flush; `behind` is whether the client's socket is full."""
+    """One client's outbox. `write` takes the frames of a flush; `behind` is whether the client's socket is full.
 
-    __slots__ = ("_conflated", "_gaps", "_kept_bytes", "_latest", "_limits", "_queue", "_write", "behind", "pending")
+    `charge` is told of every change of the bytes kept, and says whether the client's user and address may have so many.
+    """
 
-    def __init__(self, write: Callable[[list[bytes]], None], limits: OutboxLimits) -> None:
+    __slots__ = (
+        *("_charge", "_charged", "_conflated", "_gaps", "_kept_bytes", "_latest", "_limits", "_queue", "_write"),
+        *("behind", "pending"),
+    )
+
+    def __init__(
+        self,
+        write: Callable[[list[bytes]], None],
+        limits: OutboxLimits,
+        charge: Callable[[int], bool] = lambda change: True,
+    ) -> None:
         self._write = write
         self._limits = limits
+        self._charge = charge
+        self._charged = 0
         self.pending: list[bytes] = []
         self.behind = False
         self._forget()
 
-    def answer(self, frame: bytes) -> bool:
-        """Put an answer behind what is pending; False when more waits for a client that is behind than may."""
+    def answer(self, frame: bytes) -> CloseCode | None:
+        """Put an answer behind what is pending; a code when more waits for a client that is behind than may."""
         self.pending.append(frame)
-        if self.behind:
-            self._kept_bytes += len(frame)
-        return self._kept_bytes <= self._limits.total_bytes
+        if not self.behind:
+            return None
+        self._kept_bytes += len(frame)
+        return self._settle()
 
     def flush(self) -> None:
         """Write what is pending, unless the client is behind."""
@@ -73,13 +88,13 @@ class Outbox:
             frames, self.pending = self.pending, []
             self._write(frames)
 
-    def keep(self, message: Message, frame: bytes) -> bool:
-        """Keep a message for a client that is behind; False when more waits for it than may."""
+    def keep(self, message: Message, frame: bytes) -> CloseCode | None:
+        """Keep a message for a client that is behind; the code to close it with when more waits than may."""
         if message.key is None:
             self._enqueue(_Queued(message.room, message.source, frame))
         else:
             self._replace(message.key, frame)
-        return self._kept_bytes <= self._limits.total_bytes
+        return self._settle()
 
     def catch_up(self) -> Backlog:
         """Take out what was pending, what the client missed since, and what was kept for it."""
@@ -92,6 +107,14 @@ class Outbox:
         """Throw everything away."""
         self.pending = []
         self._forget()
+        self._settle()
+
+    def _settle(self) -> CloseCode | None:
+        change, self._charged = self._kept_bytes - self._charged, self._kept_bytes
+        shared = self._charge(change) if change else True
+        if self._kept_bytes > self._limits.total_bytes:
+            return CloseCode.SLOW_CONSUMER
+        return None if shared else CloseCode.QUEUE_QUOTA
 
     def _forget(self) -> None:
         self._latest: dict[Hashable, bytes] = {}

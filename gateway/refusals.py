@@ -23,6 +23,7 @@ class ErrorCode(IntEnum):
     NOT_FOUND = 1007
     METHOD_NOT_ALLOWED = 1008
     UPGRADE_REQUIRED = 1009
+    TOO_DEEP = 1010
 
     UNKNOWN_SYMBOL = 2001
     AMBIGUOUS_SYMBOL = 2002
@@ -32,11 +33,20 @@ class ErrorCode(IntEnum):
     TOO_MANY_SYMBOLS = 2006
     NO_DATA = 2007
     TOO_MUCH_HISTORY = 2008
+    INVALID_FILTER = 2009
+    INVALID_SETTING = 2010
 
     INVALID_CLIENT_ID = 3001
     ORIGIN_NOT_ALLOWED = 3002
     HOST_NOT_ALLOWED = 3003
     TOO_MANY_CLIENTS = 3004
+    UNAUTHENTICATED = 3005
+    NOT_ENTITLED = 3006
+    SUBJECT_CHANGED = 3007
+    TOO_MANY_CONNECTIONS = 3008
+    CONNECTION_RATE = 3009
+    MESSAGE_RATE = 3010
+    AUTHENTICATION_RATE = 3011
 
     NOT_READY = 9001
     INTERNAL_ERROR = 9002
@@ -54,9 +64,17 @@ _STATUS = {
     ErrorCode.ORIGIN_NOT_ALLOWED: 403,
     ErrorCode.HOST_NOT_ALLOWED: 403,
     ErrorCode.TOO_MANY_CLIENTS: 503,
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.NOT_ENTITLED: 403,
+    ErrorCode.TOO_MANY_CONNECTIONS: 429,
+    ErrorCode.CONNECTION_RATE: 429,
+    ErrorCode.MESSAGE_RATE: 429,
+    ErrorCode.AUTHENTICATION_RATE: 429,
     ErrorCode.NOT_READY: 503,
     ErrorCode.INTERNAL_ERROR: 500,
 }
+
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 426: {"Upgrade": "websocket"}, 503: {"Retry-After": "1"}}
 
 
 class Refusal(SubscriptionError):
@@ -72,6 +90,13 @@ class Refusal(SubscriptionError):
     def status(self) -> int:
         """The HTTP status of an answer that refuses so."""
         return _STATUS.get(self.code, 400)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The HTTP headers of an answer that refuses so."""
+        if self.status == 429:
+            return {"Retry-After": str(max(1, -(-self.details.get("retry_after_ms", 1000) // 1000)))}
+        return _HEADERS.get(self.status, {})
 
     def body(self) -> dict[str, Any]:
         """The error as both protocols send it."""

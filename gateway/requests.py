@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import msgspec
 
+from gateway.filters import Filter
 from gateway.refusals import ErrorCode, Refusal
 
 _MOST = 2**53  # what every client's numbers hold exactly
 _Id = Annotated[int, msgspec.Meta(ge=-_MOST, le=_MOST)] | Annotated[str, msgspec.Meta(max_length=64)] | None
 _Symbol = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+_NESTING = re.compile(rb'"(?:[^"\\\\]|\\\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+"""A whole string, or a bracket outside of strings."""
+
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
+
+_Field = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """A client's message. `id` comes back in the answer. `symbol` and `symbols` add up, so do the data types.
 
     `interval` (or `frequency`, as charts often call it) and `history` (how many past candles first) only concern data types
-    that have them.
+    that have them, and `token` the action `authenticate`. `fields`, `filter`, `levels` and `max_rate` say how a subscription is
+    wanted (`views`).
     """
 
     action: str
@@ -30,6 +38,14 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     interval: _Word | None = None
     frequency: _Word | None = None
     history: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
+    fields: tuple[_Field, ...] | None = None
+    filter: Filter | None = None
+    levels: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    max_rate: Annotated[float, msgspec.Meta(ge=0.01, le=1000)] | None = None
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=8192)] | None = None
+
+    def __repr__(self) -> str:
+        return f"Request({self.action!r})"  # a token must not get into a log by the way
 
     def __post_init__(self) -> None:
         if self.interval and self.frequency and self.interval != self.frequency:
@@ -56,6 +72,20 @@ class _OnlyId(msgspec.Struct):
 
 _REQUEST = msgspec.json.Decoder(Request)
 _ONLY_ID = msgspec.json.Decoder(_OnlyId)
+
+
+def check_depth(text: bytes, most: int) -> None:
+    """Raise Refusal for JSON in which more than `most` objects and lists stand inside each other."""
+    if text.count(b"{") + text.count(b"[") <= most:
+        return
+    depth = 0
+    for match in _NESTING.finditer(text):
+        sign = match[0]
+        depth += 1 if sign in (b"{", b"[") else -1 if sign in (b"}", b"]") else 0
+        if depth > most:
+            raise Refusal(
+                ErrorCode.TOO_DEEP, f"the message has more than {most} objects and lists inside each other", limit=most
+            )
 
 
 def parse_request(text: bytes) -> Request:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from gateway.messages import Room
 from gateway.outbox import Outbox
+from gateway.pacing import Pace
+from gateway.views import View, compile_view
 
 
 class Members:
@@ -22,11 +24,25 @@ class Members:
         return self.behind if outbox.behind else self.current
 
 
+class Showing:
+    """A room with a view: what it shows of a message of its base room, and when."""
+
+    __slots__ = ("members", "pace", "room", "show", "waiting")
+
+    def __init__(self, room: Room, view: View, members: Members) -> None:
+        self.room = room
+        self.members = members
+        self.show = compile_view(view)
+        self.pace = None if view.max_rate is None else Pace(view.max_rate)
+        self.waiting = False
+
+
 class Rooms:
     """All rooms that have members. An outbox's `behind` may change only through this class."""
 
     def __init__(self) -> None:
         self._rooms: dict[Room, Members] = {}
+        self._showings: dict[Room, dict[Room, Showing]] = {}
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -35,17 +51,32 @@ class Rooms:
         """Who is in a room, None when nobody is."""
         return self._rooms.get(room)
 
+    def showings(self, base: Room) -> list[Showing]:
+        """The rooms with a view of this one."""
+        return list(self._showings[base].values()) if base in self._showings else []
+
     def join(self, room: Room, outbox: Outbox) -> None:
         """Enter a room; entering twice changes nothing."""
-        self._rooms.setdefault(room, Members()).side(outbox).add(outbox)
+        members = self._rooms.get(room)
+        if members is None:
+            members = self._rooms[room] = Members()
+            if room.view is not None:
+                self._showings.setdefault(room.base, {})[room] = Showing(room, room.view, members)
+        members.side(outbox).add(outbox)
 
     def leave(self, room: Room, outbox: Outbox) -> None:
         """Leave a room, if it was entered."""
         members = self._rooms.get(room)
-        if members is not None:
-            members.side(outbox).discard(outbox)
-            if not members.current and not members.behind:
-                del self._rooms[room]
+        if members is None:
+            return
+        members.side(outbox).discard(outbox)
+        if not members.current and not members.behind:
+            del self._rooms[room]
+            if room.view is not None:
+                showings = self._showings[room.base]
+                del showings[room]
+                if not showings:
+                    del self._showings[room.base]
 
     def set_behind(self, outbox: Outbox, rooms: Iterable[Room], *, behind: bool) -> None:
         """Move an outbox to the other side of the rooms it is in."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,32 +15,46 @@ from typing import Any
 
 import uvicorn
 
+from gateway.admission import Admission
+from gateway.authentication import Authenticator
+from gateway.background import watch_keys, watch_time
 from gateway.channel import ChannelOptions, find_channels
-from gateway.door import Door, check_exposure, check_origins, is_loopback
+from gateway.door import Door, check_exposure, check_origins
 from gateway.flusher import Flusher, FlushPolicy
 from gateway.http_guard import GuardedHttp
 from gateway.hub import Hub
 from gateway.instruments import Instruments
 from gateway.intake import Intake
+from gateway.key_files import KeyFile, open_keys
 from gateway.outbox import OutboxLimits
+from gateway.quotas import ADDRESS, USER, Quota, Usages
 from gateway.rest.app import make_app
 from gateway.rest.context import Context
 from gateway.session import SessionLimits
 from gateway.tail import Tail
 from gateway.websocket import MarketSocket, SocketLimits, probe_clients, text_frame
-from runtime.errors import AddressUnavailable
+from runtime.errors import AddressUnavailable, ConfigurationError, Problem
 from runtime.health import Health, keep_beating, serving
 from runtime.kafka import admin_options, check_broker, registry_options, tail_options
 from runtime.logs import get_logger
 from runtime.settings import Settings
+from runtime.settings.access import TlsSettings
 from schemas.contract import open_contract
-from schemas.topics import CANDLES, QUOTES, STATUS, TRADES
+from schemas.topics import BOOKS, CANDLES, PRICES, QUALITY, QUOTES, STATUS, TRADES
 
 log = get_logger(__name__)
 
 CHECKS = ("topics",)
 
-LOOK_BACKS: dict[str, int | None] = {STATUS.name: None, CANDLES.name: 50_000, QUOTES.name: 2_000, TRADES.name: 2_000}
+LOOK_BACKS: dict[str, int | None] = {
+    STATUS.name: None,
+    PRICES.name: None,
+    CANDLES.name: 50_000,
+    QUOTES.name: 2_000,
+    TRADES.name: 2_000,
+    BOOKS.name: 2_000,
+    QUALITY.name: 2_000,
+}
 """Records of each partition read first, None for all; other topics from their end."""
 
 _SHUTDOWN_SECONDS = 11
@@ -61,7 +76,7 @@ class GatewayOptions:
     origins: frozenset[str] = frozenset()
     max_clients: int = 10_000
     instruments: tuple[str, ...] = ()
-    channels: tuple[str, ...] = ("quote", "trade", "kline")
+    channels: tuple[str, ...] = ("quote", "trade", "kline", "depth", "price", "status", "quality")
     channel_options: ChannelOptions = field(default_factory=ChannelOptions)
     session_limits: SessionLimits = field(default_factory=SessionLimits)
     outbox_limits: OutboxLimits = field(default_factory=OutboxLimits)
@@ -69,12 +84,20 @@ class GatewayOptions:
     flush: FlushPolicy = field(default_factory=FlushPolicy)
     ping_seconds: float = 30.0
     request_seconds: float = 10.0
+    authenticator: Authenticator = field(default_factory=Authenticator)
+    key_files: tuple[KeyFile, ...] = ()
+    reload_seconds: float = 2.0
+    user_quota: Quota = USER
+    address_quota: Quota = ADDRESS
+    tls: ssl.SSLContext | None = None
 
 
 def options_of(settings: Settings) -> GatewayOptions:
     """The options that the settings give. Raises ConfigurationError for those that cannot work or would expose the gateway."""
     gateway = settings.gateway
-    check_exposure(gateway.host, allow_remote=gateway.allow_remote)
+    authenticator, key_files = open_keys(gateway.access)
+    tls = tls_context(gateway.tls)
+    check_exposure(gateway.host, keys=authenticator.required, tls=tls is not None, allow_remote=gateway.allow_remote)
     symbols = (symbol for feed in settings.ingest.feeds.values() for symbol in feed.symbols)
     return GatewayOptions(
         host=gateway.host,
@@ -85,8 +108,30 @@ def options_of(settings: Settings) -> GatewayOptions:
         channels=gateway.channels,
         channel_options=ChannelOptions(history_size=gateway.history_size, intervals=settings.processors.intervals),
         outbox_limits=OutboxLimits(gateway.outbox_messages, gateway.outbox_bytes),
+        socket_limits=SocketLimits(token_seconds=gateway.access.first_message_seconds),
         ping_seconds=gateway.ping_seconds,
+        authenticator=authenticator,
+        key_files=tuple(key_files),
+        reload_seconds=gateway.access.reload_seconds,
+        user_quota=Quota(**gateway.quotas.user.model_dump()),
+        address_quota=Quota(**gateway.quotas.address.model_dump()),
+        tls=tls,
     )
+
+
+def tls_context(settings: TlsSettings) -> ssl.SSLContext | None:
+    """How the port is encrypted, None for not at all. Raises ConfigurationError for files that cannot be used."""
+    if settings.certificate_file is None:
+        return None
+    password = settings.key_password.get_secret_value() if settings.key_password else ""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.certificate_file, settings.key_file, password)
+    except (ssl.SSLError, OSError) as error:
+        text = f"the certificate and its key cannot be used: {error.strerror or error}"
+        raise ConfigurationError(Problem("gateway.tls", text)) from error
+    return context
 
 
 async def run(settings: Settings, stop: asyncio.Event, listening: Listening | None = None) -> None:
@@ -119,12 +164,14 @@ async def serve(
     listener = _listen(options.host, options.port)
     server = _server(options, Context(hub, health, intake, door, _now))
     host, port = listener.getsockname()[:2]
-    _announce(host, port)
+    _announce(options, host, port)
     tasks = [
         asyncio.create_task(intake.run(hub.take, source.report), name="intake"),
         asyncio.create_task(stop.wait(), name="stop"),
         asyncio.create_task(keep_beating(health), name="beat"),
         asyncio.create_task(probe_clients(server.server_state.connections, options.ping_seconds), name="probe"),
+        asyncio.create_task(watch_keys(hub, options.key_files, options.reload_seconds), name="keys"),
+        asyncio.create_task(watch_time(hub, _now), name="time"),
     ]
     web = asyncio.create_task(server.serve(sockets=[listener]), name="web")
     if listening is not None:
@@ -194,6 +241,7 @@ def _server(options: GatewayOptions, context: Context) -> _Server:
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        ssl_context_factory=None if (tls := options.tls) is None else lambda config, default: tls,
     )
     return _Server(config)
 
@@ -207,6 +255,7 @@ def _hub(options: GatewayOptions) -> Hub:
         clock=_now,
         session_limits=options.session_limits,
         outbox_limits=options.outbox_limits,
+        admission=Admission(options.authenticator, Usages(options.user_quota, options.address_quota)),
     )
 
 
@@ -220,12 +269,12 @@ def _listen(host: str, port: int) -> socket.socket:
         raise AddressUnavailable("the gateway", host, port, os.strerror(error.errno or 0)) from error
 
 
-def _announce(host: str, port: int) -> None:
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    if is_loopback(host):
-        log.info("gateway listening; clients are not authenticated, so it serves this machine only", address=address)
+def _announce(options: GatewayOptions, host: str, port: int) -> None:
+    address = f"{'http' if options.tls is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
+    if options.authenticator.required:
+        log.info("gateway listening; clients must show a token", address=address, encrypted=options.tls is not None)
     else:
-        log.warning("gateway listening to other machines, and clients are not authenticated", address=address)
+        log.info("gateway listening; there are no keys to know clients by, so it serves this machine only", address=address)
 
 
 def _now() -> int:

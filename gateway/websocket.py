@@ -11,18 +11,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import orjson
 from uvicorn.config import Config
 from uvicorn.server import ServerState
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeader
 from websockets.frames import Frame, Opcode
+from websockets.headers import parse_subprotocol
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
+from gateway.admission import Visitor
+from gateway.authentication import SUBPROTOCOL, bearer, offered, one_token
 from gateway.close_codes import CloseCode
 from gateway.door import Door
 from gateway.hub import Client, Hub
@@ -48,7 +54,8 @@ class SocketLimits:
     """Limits of a connection, in bytes and seconds.
 
     A message above `message_bytes` ends the connection (the session answers those above its own, lower limit by an error).
-    A client is behind when `unsent_bytes` wait in its socket, and is cut after `slow_seconds` of it.
+    A client is behind when `unsent_bytes` wait in its socket, and is cut after `slow_seconds` of it. One that came without a
+    token has `token_seconds` to show one.
     """
 
     message_bytes: int = 1 << 18
@@ -56,6 +63,7 @@ class SocketLimits:
     slow_seconds: float = 10.0
     close_seconds: float = 5.0
     drain_seconds: float = 5.0
+    token_seconds: float = 5.0
 
 
 class MarketSocket(asyncio.Protocol):
@@ -65,7 +73,9 @@ class MarketSocket(asyncio.Protocol):
     door: ClassVar[Door]
     limits: ClassVar[SocketLimits]
 
-    __slots__ = ("_alive", "_client", "_closing", "_connections", "_loop", "_slow", "_text", "_transport", "_ws")
+    __slots__ = (
+        *("_alive", "_client", "_closing", "_connections", "_loop", "_slow", "_text", "_token_due", "_transport", "_ws"),
+    )
 
     @classmethod
     def bind(cls, hub: Hub, door: Door, limits: SocketLimits) -> type[MarketSocket]:
@@ -75,13 +85,16 @@ class MarketSocket(asyncio.Protocol):
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         self._connections = cast("set[Any]", server_state.connections)
         self._loop = asyncio.get_running_loop()
-        self._ws = ServerProtocol(max_size=self.limits.message_bytes, logger=_LIBRARY_LOG)
+        self._ws = ServerProtocol(
+            max_size=self.limits.message_bytes, select_subprotocol=_select_subprotocol, logger=_LIBRARY_LOG
+        )
         self._transport: asyncio.Transport
         self._client: Client | None = None
         self._text: bytearray | None = None
         self._alive = True
         self._closing: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = None
+        self._token_due: asyncio.TimerHandle | None = None
 
     # called by the transport
 
@@ -94,12 +107,14 @@ class MarketSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
         self._alive = True
+        if self._client is not None and not self.hub.receive_bytes(self._client, len(data)):
+            self.close(CloseCode.BYTE_RATE)
         self._ws.receive_data(data)
         for event in self._ws.events_received():
             if isinstance(event, Request):
                 self._handshake(event)
-            elif isinstance(event, Frame) and self._client is not None and event.opcode in _DATA:
-                self._fragment(event)
+            elif isinstance(event, Frame) and self._client is not None:
+                self._frame(event)
         self._pump()
 
     def eof_received(self) -> None:
@@ -111,7 +126,7 @@ class MarketSocket(asyncio.Protocol):
         """The connection is gone."""
         self._connections.discard(self)
         self._leave()
-        for timer in (self._closing, self._slow):
+        for timer in (self._closing, self._slow, self._token_due):
             if timer is not None:
                 timer.cancel()
 
@@ -160,6 +175,7 @@ class MarketSocket(asyncio.Protocol):
             client_id = self.door.admit(
                 request.path, host=_header(request, "Host"), origin=_header(request, "Origin"), clients=self.hub.clients
             )
+            visitor = self.hub.arrive(self._address, _token(request.headers))
         except Refusal as refusal:
             REFUSED.labels(refusal.code.name).inc()
             self._ws.send_response(self._rejection(refusal))
@@ -167,16 +183,36 @@ class MarketSocket(asyncio.Protocol):
         response = self._ws.accept(request)
         self._ws.send_response(response)
         self._pump()
-        if self._ws.state is State.OPEN:
-            self._client = self.hub.connect(client_id, self._write, self.close)
+        if self._ws.state is not State.OPEN:
+            self.hub.admission.leave(visitor)
+            return
+        self._client = self.hub.connect(client_id, self._write, self.close, visitor)
+        if visitor.principal is None:
+            self._token_due = self._loop.call_later(self.limits.token_seconds, self._miss_token, visitor)
+
+    def _miss_token(self, visitor: Visitor) -> None:
+        if visitor.principal is None:
+            self.close(CloseCode.UNAUTHENTICATED)
+
+    @property
+    def _address(self) -> str:
+        return str((self._transport.get_extra_info("peername") or ("unknown",))[0])
 
     def _rejection(self, refusal: Refusal) -> Response:
         response = self._ws.reject(refusal.status, orjson.dumps({"error": refusal.body()}).decode())
         del response.headers["Content-Type"]
         response.headers["Content-Type"] = "application/json"
-        if refusal.status == 503:
-            response.headers["Retry-After"] = "1"
+        for name, value in refusal.headers.items():
+            response.headers[name] = value
         return response
+
+    def _frame(self, frame: Frame) -> None:
+        """Take a part of a message; frames that are none, pings above all, are counted as messages are."""
+        client = cast("Client", self._client)
+        is_data = frame.opcode in _DATA
+        counted_later = is_data and frame.fin
+        if (counted_later or self.hub.receive_frame(client)) and is_data:
+            self._fragment(frame)
 
     def _fragment(self, frame: Frame) -> None:
         """Gather the fragments of a message; the library bounds their sum."""
@@ -256,6 +292,20 @@ class MarketSocket(asyncio.Protocol):
             self._transport.write_eof()  # a full close would answer what still comes by a reset, which eats our close frame
         else:
             self._transport.close()
+
+
+def _select_subprotocol(protocol: ServerProtocol, offers: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Ours where it is offered; never the one that holds a token, which would be sent back."""
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offers else None
+
+
+def _token(headers: Headers) -> str | None:
+    """The token that a request shows, None when it shows none. Raises Refusal for one that is not shown as it must be."""
+    try:
+        offers = [name for value in headers.get_all("Sec-WebSocket-Protocol") for name in parse_subprotocol(value)]
+    except InvalidHeader as error:
+        raise Refusal(ErrorCode.INVALID_MESSAGE, "the Sec-WebSocket-Protocol header cannot be read") from error
+    return one_token(bearer(headers.get_all("Authorization")), offered(offers))
 
 
 def _header(request: Request, name: str) -> str | None:

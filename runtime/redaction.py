@@ -15,6 +15,8 @@ _SENSITIVE = r"password|passwd|passphrase|pwd|secret|token|credentials?|authoriz
 _SECRET_NAME = re.compile(rf"(?:^|[^a-z])(?:{_SENSITIVE})s?(?:$|[^a-z])", re.IGNORECASE)
 # To the last `@`: a password may hold any sign, and masking too much does no harm.
 _URL_PASSWORD = re.compile(r"(?P<before>://[^\s/@:]*:)\S+(?=@)")
+# Tokens that are known by their form: JSON Web Tokens, and the gateway's API keys.
+_TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*|\btpl_[0-9a-f]{16}_[\w-]+", re.ASCII)
 _ASSIGNED = re.compile(
     rf"(?P<before>(?:{_SENSITIVE})s?[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|(?:Bearer |Basic )?[^\s,;&]+)",
     re.IGNORECASE,
@@ -27,8 +29,8 @@ def is_secret(name: str) -> bool:
 
 
 def redact_text(text: str) -> str:
-    """Mask passwords of URLs and the values of `password=…`, `token: …` and the like inside a text."""
-    return _ASSIGNED.sub(rf"\g<before>{MASK}", _URL_PASSWORD.sub(rf"\g<before>{MASK}", text))
+    """Mask passwords of URLs and the values of `password=…`, `token: …` and the like inside a text, and tokens anywhere."""
+    return _TOKEN.sub(MASK, _ASSIGNED.sub(rf"\g<before>{MASK}", _URL_PASSWORD.sub(rf"\g<before>{MASK}", text)))
 
 
 def redact(value: Any, name: str = "") -> Any:

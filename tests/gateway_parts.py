@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from gateway.admission import Admission, Visitor
 from gateway.channel import Channel, ChannelOptions, find_channels
 from gateway.close_codes import CloseCode
 from gateway.flusher import Flusher, FlushPolicy
@@ -21,7 +22,7 @@ from market.quote import Quote
 from schemas.records import Record
 from tests.builders import INSTRUMENT, MINUTE, START
 
-ALL_CHANNELS = ("quote", "trade", "kline")
+ALL_CHANNELS = ("quote", "trade", "kline", "depth", "price", "status", "quality")
 
 
 def make_quote(*, channel: str = "bookTicker", at: int = START, instrument: str = INSTRUMENT, **fields: Any) -> Quote:
@@ -112,12 +113,12 @@ class HandTurnedLoop:
 class Listener:
     """A client of a hub without a socket: remembers what it was sent and how it was closed."""
 
-    def __init__(self, hub: Hub, client_id: str = "listener") -> None:
+    def __init__(self, hub: Hub, client_id: str = "listener", visitor: Visitor | None = None) -> None:
         self.sent: list[dict[str, Any]] = []
         self.writes = 0
         self.closed: CloseCode | None = None
         self.hub = hub
-        self.client: Client = hub.connect(client_id, self._write, self._close)
+        self.client: Client = hub.connect(client_id, self._write, self._close, visitor or hub.arrive("127.0.0.1", None))
 
     def say(self, **message: Any) -> None:
         """Send a message to the gateway."""
@@ -148,6 +149,8 @@ def make_hub(
     outbox: OutboxLimits = OutboxLimits(),  # noqa: B008  # immutable
     flush: FlushPolicy = FlushPolicy(),  # noqa: B008  # immutable
     known: Iterable[str] = (),
+    admission: Admission | None = None,
+    clock: Callable[[], int] = lambda: START,
 ) -> Hub:
     """A hub with all channels, whose frames are the bare payloads and whose clock stands at START."""
     return Hub(
@@ -155,7 +158,8 @@ def make_hub(
         Instruments(known),
         Flusher(loop, flush),
         frame=lambda payload: payload,
-        clock=lambda: START,
+        clock=clock,
         session_limits=session,
         outbox_limits=outbox,
+        admission=admission or Admission(),
     )

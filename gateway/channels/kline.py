@@ -25,6 +25,7 @@ class Channel:
     delivery = "history"
     records = (CandleEvent,)
     topics = (CANDLES,)
+    fields = CandleEvent._fields
 
     def __init__(self, options: ChannelOptions) -> None:
         self._history = CandleHistory(options.history_size)

@@ -7,7 +7,7 @@ from typing import Any
 from gateway.channel import ChannelOptions, Grant
 from gateway.latest import LatestStore
 from gateway.messages import Arrival, Message, Room, Source, encode
-from gateway.quotes import QuoteState
+from gateway.quotes import FIELDS, QuoteState
 from gateway.requests import Request
 from market.quote import Quote
 from market.trade import Trade
@@ -22,6 +22,7 @@ class Channel:
     delivery = "latest"
     records = (Quote, Trade)
     topics = (QUOTES, TRADES)
+    fields = ("instrument", *FIELDS, "sources")
 
     def __init__(self, options: ChannelOptions) -> None:
         self._quotes: LatestStore[str, QuoteState] = LatestStore("quotes", options.capacity)

@@ -35,6 +35,10 @@ class Channel:
     delivery = "all"
     records = (Trade,)
     topics = (TRADES,)
+    fields = (
+        *("instrument", "trade_id", "price", "size", "side", "exchange_time", "received_at"),
+        *("first_trade_id", "last_trade_id", "trade_count"),
+    )
 
     def __init__(self, options: ChannelOptions) -> None:
         self._tapes: LatestStore[str, _Tape] = LatestStore("trades", options.capacity)

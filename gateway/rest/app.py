@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import cast
 
-from fastapi import Depends, FastAPI, Header, Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
@@ -15,16 +15,13 @@ from gateway.door import MARKET_PATH
 from gateway.refusals import ErrorCode, Refusal
 from gateway.rest import docs_page, quotes, status
 from gateway.rest.context import Context
+from gateway.rest.guard import Guard, refused
 from gateway.rest.guide import guide
 from gateway.rest.models import error_responses
 
 
 def make_app(context: Context, version: str) -> FastAPI:
     """The application; it opens nothing and starts nothing."""
-
-    def check_host(host: Annotated[str | None, Header(include_in_schema=False)] = None) -> None:
-        context.door.check_host(host)
-
     app = FastAPI(
         title="Market data gateway",
         version=version,
@@ -32,8 +29,7 @@ def make_app(context: Context, version: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(check_host)],
-        responses=error_responses(403, 422, 500),
+        responses=error_responses(401, 403, 422, 429, 500),
     )
     quote_channel = cast("QuoteChannel | None", context.hub.channels.get(QuoteChannel.data_type))
     if quote_channel is not None:
@@ -42,8 +38,15 @@ def make_app(context: Context, version: str) -> FastAPI:
     app.include_router(docs_page.router())
     _add_websocket_hint(app)
     _add_error_format(app)
-    if context.door.origins:
-        app.add_middleware(CORSMiddleware, allow_origins=sorted(context.door.origins), allow_methods=["GET"])
+    app.add_middleware(Guard, door=context.door, admission=context.hub.admission, clock=context.clock)
+    if context.door.origins:  # before the guard: a browser asks without a token whether it may ask with one
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(context.door.origins),
+            allow_methods=["GET"],
+            allow_headers=["Authorization"],
+            expose_headers=["Retry-After", "WWW-Authenticate"],
+        )
     return app
 
 
@@ -55,14 +58,13 @@ def _add_websocket_hint(app: FastAPI) -> None:
 
 def _add_error_format(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
-    async def refused(request: Request, error: Refusal) -> JSONResponse:
-        headers = {"Retry-After": "1"} if error.status == 503 else {"Upgrade": "websocket"} if error.status == 426 else None
-        return JSONResponse({"error": error.body()}, status_code=error.status, headers=headers)
+    async def on_refusal(request: Request, error: Refusal) -> JSONResponse:
+        return refused(error)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         problems = [f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors()]
-        return await refused(request, Refusal(ErrorCode.INVALID_PARAMETER, "; ".join(problems)))
+        return refused(Refusal(ErrorCode.INVALID_PARAMETER, "; ".join(problems)))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
@@ -72,4 +74,4 @@ def _add_error_format(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)  # uvicorn logs it
     async def failed(request: Request, error: Exception) -> JSONResponse:
-        return await refused(request, Refusal(ErrorCode.INTERNAL_ERROR, "the gateway failed to answer; see its log"))
+        return refused(Refusal(ErrorCode.INTERNAL_ERROR, "the gateway failed to answer; see its log"))

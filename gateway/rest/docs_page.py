@@ -1,4 +1,7 @@
-"""`/docs`: the OpenAPI document as a page. It loads nothing from elsewhere, so it works without the internet."""
+"""`/docs`: the OpenAPI document as a page. It loads nothing from elsewhere, so it works without the internet.
+
+Where a token is needed, the page asks for it and keeps it in memory only.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ _PAGE = """<!doctype html>
   pre { overflow: auto; max-height: 24rem; background: #8881; padding: .5rem; }
   input { font: inherit; width: 18rem; } td { padding-right: 1rem; vertical-align: top; }
 </style>
+<form hidden><input type="password" aria-label="token" placeholder="token" autocomplete="off"> <button>Use it</button></form>
 <h1></h1><p id="about"></p><p><a href="openapi.json">openapi.json</a></p><main></main>
 <script>
   const add = (parent, tag, text) => {
@@ -25,6 +29,8 @@ _PAGE = """<!doctype html>
     if (text !== undefined) node.textContent = text;
     return node;
   };
+  const form = document.querySelector("form");
+  const headers = () => form.hidden ? {} : { Authorization: "Bearer " + form.querySelector("input").value };
   const show = (schema) => JSON.stringify(schema, null, 2);
 
   function parameters(box, operation) {
@@ -48,7 +54,7 @@ _PAGE = """<!doctype html>
       if (parameter.in === "path") target = target.replace("{" + parameter.name + "}", encodeURIComponent(value));
       else if (value) query.append(parameter.name, value);
     }
-    const response = await fetch(target + (query.size ? "?" + query : ""));
+    const response = await fetch(target + (query.size ? "?" + query : ""), { headers: headers() });
     const text = await response.text();
     let body = text;
     try { body = show(JSON.parse(text)); } catch { /* not JSON: shown as it is */ }
@@ -69,7 +75,15 @@ _PAGE = """<!doctype html>
     button.onclick = () => { output.hidden = false; send(path, operation, fields, output); };
   }
 
-  fetch("openapi.json").then((response) => response.json()).then((api) => {
+  async function load() {
+    const response = await fetch("openapi.json", { headers: headers() });
+    if (response.status === 401) {
+      document.querySelector("#about").textContent = (await response.json()).error.message;
+      form.hidden = false;
+      return;
+    }
+    const api = await response.json();
+    document.querySelector("main").replaceChildren();
     document.querySelector("h1").textContent = api.info.title + " " + api.info.version;
     document.querySelector("#about").textContent = api.info.description ?? "";
     for (const [path, methods] of Object.entries(api.paths)) {
@@ -77,7 +91,10 @@ _PAGE = """<!doctype html>
     }
     const schemas = add(add(document.querySelector("main"), "details"), "pre", show(api.components?.schemas ?? {}));
     add(schemas.parentNode, "summary", "Schemas");
-  });
+  }
+
+  form.onsubmit = (event) => { event.preventDefault(); load(); };
+  load();
 </script>
 </html>
 """

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
 from gateway.channels.quote import Channel as QuoteChannel
+from gateway.identity import Principal
 from gateway.rest.context import Context
+from gateway.rest.guard import principal_of
 from gateway.rest.models import Answer, Metadata, StatusBody
 from runtime.health import answer
 
@@ -22,14 +25,14 @@ def router(context: Context, quotes: QuoteChannel | None) -> APIRouter:
         summary="Feeds, connections and positions",
         response_model=Answer[StatusBody, Metadata],
     )
-    async def status() -> object:
+    async def status(principal: Annotated[Principal, Depends(principal_of)]) -> object:
         """State of every stream by venue, channel and instrument; clients; how far the topics were read."""
         hub, reasons = context.hub, context.health.reasons()
         data = {
             "ready": not reasons,
             "reasons": reasons,
-            "instruments": len(hub.instruments),
-            "feeds": hub.feeds.describe(),
+            "instruments": sum(map(principal.sees, hub.instruments)),
+            "feeds": [feed for feed in hub.feeds.describe() if principal.sees(feed["instrument"])],
             "connections": {"clients": hub.clients, **asdict(hub.traffic)},
             "cache": _cache(quotes),
             "partitions": [partition._asdict() for partition in context.intake.progress()],

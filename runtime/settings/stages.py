@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from runtime.retry import Backoff
+from runtime.settings.access import AccessSettings, QuotasSettings, TlsSettings
 from runtime.settings.base import (
     Count,
     Maybe,
@@ -264,10 +265,13 @@ class GatewaySettings(Section):
     port: Port = 8080
     """Port for REST and WebSocket; 0 takes a free one."""
     allow_remote: bool = False
-    """Listen on other than loopback addresses although clients are not authenticated."""
+    """Listen on other than loopback addresses without TLS of its own, because a proxy before it has it."""
+    access: AccessSettings = Field(default_factory=AccessSettings)
+    quotas: QuotasSettings = Field(default_factory=QuotasSettings)
+    tls: TlsSettings = Field(default_factory=TlsSettings)
     origins: Names = ()
     """Web origins, such as https://app.example.com, whose pages may connect besides the gateway's own."""
-    channels: Annotated[Names, Field(min_length=1)] = ("quote", "trade", "kline")
+    channels: Annotated[Names, Field(min_length=1)] = ("quote", "trade", "kline", "depth", "price", "status", "quality")
     """Kinds of messages to serve: names of files in gateway/channels."""
     max_clients: Count = 10_000
     """WebSocket clients at a time; more are refused."""

@@ -1,11 +1,13 @@
 """Who may open a connection."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.api_keys import write_keys
 from gateway.channel import channel_names, find_channels
 from gateway.close_codes import CloseCode
 from gateway.door import MARKET_PATH, Door, check_exposure
@@ -91,15 +93,22 @@ def test_whatever_is_sent_is_admitted_or_refused(query: str, host: str | None, o
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "gateway.example"])
 def test_listening_to_other_machines_must_be_asked_for(host: str) -> None:
-    with pytest.raises(ConfigurationError, match="allow_remote"):
-        check_exposure(host, allow_remote=False)
-    check_exposure(host, allow_remote=True)
+    with pytest.raises(ConfigurationError, match="no keys"):
+        check_exposure(host, keys=False, tls=True, allow_remote=True)
+    with pytest.raises(ConfigurationError, match=r"unencrypted.*allow_remote"):
+        check_exposure(host, keys=True, tls=False, allow_remote=False)
+    check_exposure(host, keys=True, tls=True, allow_remote=False)
+    check_exposure(host, keys=True, tls=False, allow_remote=True)
 
 
-def test_settings_that_would_expose_the_gateway_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="authenticate"):
-        options_of(load(environ={}, overrides=["gateway.host=0.0.0.0"]))
-    assert options_of(load(environ={}, overrides=["gateway.host=0.0.0.0", "gateway.allow_remote=true"])).host == "0.0.0.0"
+def test_settings_that_would_expose_the_gateway_are_refused(tmp_path: Path) -> None:
+    everywhere = ["gateway.host=0.0.0.0", "gateway.allow_remote=true"]
+    with pytest.raises(ConfigurationError, match="no keys"):
+        options_of(load(environ={}, overrides=everywhere))
+    keys = tmp_path / "keys.json"
+    keys.write_bytes(write_keys([]))
+    options = options_of(load(environ={}, overrides=[*everywhere, f"gateway.access.key_file={keys}"]))
+    assert (options.host, options.authenticator.required) == ("0.0.0.0", True)
 
 
 @pytest.mark.parametrize("origin", ["app.example.com", "https://app.example.com/", "https://App.example.com", "*", "file://x"])
@@ -120,7 +129,7 @@ def test_instruments_of_configured_feeds_are_known_from_the_start() -> None:
 
 
 def test_channels_are_the_files_of_their_folder() -> None:
-    assert channel_names() == ["kline", "quote", "trade"]
+    assert channel_names() == ["depth", "kline", "price", "quality", "quote", "status", "trade"]
     for name, channel in zip(channel_names(), find_channels(channel_names()), strict=True):
         assert channel.data_type == name.upper()
         assert channel.topics
@@ -128,7 +137,7 @@ def test_channels_are_the_files_of_their_folder() -> None:
 
 
 def test_unknown_channel_is_named_with_those_there_are() -> None:
-    with pytest.raises(ConfigurationError, match=r"'news'.*kline, quote, trade"):
+    with pytest.raises(ConfigurationError, match=r"'news'.*kline, price, quality, quote"):
         find_channels(["news"])
 
 

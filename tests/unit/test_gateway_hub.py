@@ -273,7 +273,8 @@ def test_frame_is_made_once_for_all_who_listen() -> None:
     loop = HandTurnedLoop()
     hub = make_hub(loop, known=[INSTRUMENT])
     shared: list[Any] = []
-    clients = [hub.connect(f"c{number}", shared.extend, lambda code: None) for number in range(3)]
+    local = [hub.arrive("127.0.0.1", None) for _ in range(3)]
+    clients = [hub.connect("c", shared.extend, lambda code: None, visitor) for visitor in local]
     for client in clients:
         hub.receive(client, orjson.dumps({"action": "subscribe", "symbol": INSTRUMENT, "data_type": "TRADE"}))
     loop.settle()

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.close_codes import CloseCode
 from gateway.messages import Message, Room, Source
 from gateway.outbox import Outbox, OutboxLimits
 
@@ -82,15 +83,15 @@ def test_after_catching_up_the_outbox_is_empty() -> None:
 
 def test_more_bytes_than_may_wait_are_reported() -> None:
     outbox, _ = make_outbox(total_bytes=20)
-    assert outbox.keep(*trade(1))
-    assert outbox.keep(*trade(2))
-    assert not outbox.keep(*trade(3))
+    assert outbox.keep(*trade(1)) is None
+    assert outbox.keep(*trade(2)) is None
+    assert outbox.keep(*trade(3)) is CloseCode.SLOW_CONSUMER
 
 
 def test_replaced_and_dropped_messages_no_longer_count_as_waiting_bytes() -> None:
     outbox, _ = make_outbox(total_bytes=20, messages=1)
-    assert all(outbox.keep(*quote(offset)) for offset in range(9))
-    assert all(outbox.keep(*trade(offset)) for offset in range(9))
+    assert all(outbox.keep(*quote(offset)) is None for offset in range(9))
+    assert all(outbox.keep(*trade(offset)) is None for offset in range(9))
 
 
 @given(st.lists(st.sampled_from([QUOTE, TRADE, OTHER_TRADE])), st.integers(1, 5))

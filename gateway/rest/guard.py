@@ -1,0 +1,62 @@
+"""Stands before every endpoint: who asks must be known, so that not even the absence of a path is told to others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.admission import Admission
+from gateway.authentication import bearer
+from gateway.door import Door
+from gateway.identity import Principal
+from gateway.metrics import REFUSED
+from gateway.refusals import Refusal
+
+PUBLIC = frozenset({"/healthz", "/readyz", "/docs"})
+"""Paths that need no token: what an orchestrator asks, which has none, and an empty page that asks for one."""
+
+
+class Guard:
+    """An ASGI application before another; what it lets through carries its principal. `clock` gives microseconds."""
+
+    def __init__(self, app: ASGIApp, *, door: Door, admission: Admission, clock: Callable[[], int]) -> None:
+        self._app = app
+        self._door = door
+        self._admission = admission
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or refuse it."""
+        if scope["type"] == "http":
+            try:
+                self._check(scope)
+            except Refusal as refusal:
+                REFUSED.labels(refusal.code.name).inc()
+                await refused(refusal)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        self._door.check_host(headers.get("host"))
+        address, now = (scope.get("client") or ("unknown", 0))[0], self._clock()
+        self._admission.knock(address, now)
+        if scope["path"] in PUBLIC:
+            return
+        principal = self._admission.ask(address, bearer(headers.getlist("authorization")), now)
+        scope.setdefault("state", {})["principal"] = principal
+
+
+def refused(refusal: Refusal) -> JSONResponse:
+    """The answer that refuses so."""
+    return JSONResponse({"error": refusal.body()}, status_code=refusal.status, headers=refusal.headers)
+
+
+def principal_of(request: Request) -> Principal:
+    """Who asks."""
+    principal: Principal = request.state.principal
+    return principal

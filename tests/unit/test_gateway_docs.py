@@ -1,0 +1,174 @@
+"""docs/gateway.yaml describes the WebSocket as it is."""
+
+from typing import Any
+
+import jsonschema
+import orjson
+import pytest
+
+from gateway.close_codes import CloseCode
+from gateway.door import MARKET_PATH
+from gateway.outbox import OutboxLimits
+from gateway.refusals import ErrorCode, Refusal
+from gateway.requests import parse_request
+from market.book_top import BookTop
+from market.decimals import ONE
+from market.feed_status import FeedStatus
+from market.price import PriceRecord
+from market.quality_event import QualityEvent
+from market.quality_score import QualityScore
+from tapeline.topic_docs.examples import example
+from tests.access_parts import make_token
+from tests.builders import INSTRUMENT, make_trade
+from tests.gateway_docs import document, faults, sent_kinds, validator
+from tests.gateway_parts import (
+    ALL_CHANNELS,
+    HandTurnedLoop,
+    Listener,
+    arrivals,
+    make_candle,
+    make_channels,
+    make_hub,
+    make_quote,
+)
+
+FILTER = {
+    "op": "or",
+    "of": [{"op": "gt", "field": "price", "value": "1"}, {"op": "in", "field": "side", "values": ["buy", None]}],
+}
+
+
+def references(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return own + [found for item in value.values() for found in references(item)]
+    return [found for item in value for found in references(item)] if isinstance(value, list) else []
+
+
+def test_every_reference_leads_somewhere_and_every_schema_is_one() -> None:
+    for reference in references(document()):
+        place: Any = document()
+        for step in reference.removeprefix("#/").split("/"):
+            place = place[step]
+    for name in document()["components"]["messages"]:
+        jsonschema.Draft7Validator.check_schema(validator(name).schema)
+    assert document()["asyncapi"].startswith("3.")
+    assert document()["channels"]["market"]["address"] == MARKET_PATH
+
+
+def test_every_message_is_listed_in_the_channel_and_an_operation() -> None:
+    names = set(document()["components"]["messages"])
+    assert set(document()["channels"]["market"]["messages"]) == names
+    listed = {
+        reference.rpartition("/")[2] for each in document()["operations"].values() for reference in references(each["messages"])
+    }
+    assert listed == names
+
+
+def test_codes_are_those_of_the_program() -> None:
+    described = {code: (entry["name"], entry["reconnect"]) for code, entry in document()["x-close-codes"].items()}
+    assert described == {int(code): (code.name, code.reconnect) for code in CloseCode}
+    error = document()["components"]["schemas"]["Error"]["properties"]
+    assert error["code"]["enum"] == [int(code) for code in ErrorCode]
+    assert error["name"]["enum"] == [code.name for code in ErrorCode]
+
+
+def test_data_have_the_fields_that_channels_tell() -> None:
+    schemas = document()["components"]["schemas"]
+    for channel in make_channels():
+        schema = schemas[f"{channel.data_type.title()}Data"]
+        fields = {name for part in schema.get("anyOf", [schema]) for name in part["properties"]}
+        assert fields == set(channel.fields), channel.data_type
+    assert schemas["DataType"]["enum"] == [name.upper() for name in ALL_CHANNELS]
+
+
+def conversation() -> list[dict[str, Any]]:
+    """One message of every type at least, as a hub sends them."""
+    loop = HandTurnedLoop()
+    hub = make_hub(loop, known=[INSTRUMENT, "okx:BTC-USDT"], outbox=OutboxLimits(messages=2))
+    offsets = iter(range(1000))
+
+    def feed(topic: str, *records: Any) -> None:
+        for record in records:
+            hub.take(arrivals(topic, [record], next(offsets)))
+
+    def feed_all() -> None:
+        feed("md.quotes", make_quote(sequence=next(offsets), bid=ONE, ask=2 * ONE))
+        feed("md.trades", *(make_trade(next(offsets)) for _ in range(5)))
+        feed("md.candles", make_candle(0, revision=next(offsets)))
+        top: Any = example(BookTop)
+        price: Any = example(PriceRecord)
+        event: Any = example(QualityEvent)
+        status: Any = example(FeedStatus)
+        feed("md.books", top._replace(received_at=top.received_at + next(offsets)))
+        feed("md.prices", price._replace(trades_offset=10**6 + next(offsets)))
+        feed("md.quality", event._replace(source_offset=next(offsets)), example(QualityScore))
+        feed("md.status", status._replace(reason=f"reason {next(offsets)}"))
+
+    feed_all()
+    everything = Listener(hub)
+    everything.say(action="subscribe", symbol=INSTRUMENT, data_types=list(ALL_CHANNELS), id=1)
+    feed_all()
+    picky = Listener(hub)
+    picky.say(action="subscribe", symbol=INSTRUMENT, data_type="TRADE", fields=["price"], filter=FILTER, id="a")
+    picky.say(action="subscribe", symbols=["okx:*"], data_type="DEPTH", levels=2, max_rate=5)
+    picky.say(action="subscribe", symbols=[INSTRUMENT, "BTC/USDT", "NO/SUCH"])
+    picky.say(action="unsubscribe", symbol=INSTRUMENT)
+    picky.say(action="ping", id=None)
+    picky.say(action="authenticate", token=make_token())
+    picky.say(action="buy")
+    picky.say(action="subscribe", symbol=INSTRUMENT, data_type="TRADE", filter={"op": "eq", "field": "x", "value": 1})
+    feed("md.trades", make_trade(1, instrument="okx:NEW-USDT"))
+    hub.fall_behind(everything.client)
+    feed_all()
+    hub.catch_up(everything.client)
+    hub.set_problem("Kafka is not reachable")
+    loop.settle()
+    return everything.sent + picky.sent
+
+
+def test_everything_that_is_sent_is_as_described() -> None:
+    messages = conversation()
+    assert [fault for message in messages for fault in faults(message)] == []
+    assert {message["type"] for message in messages} == set(sent_kinds())
+
+
+def test_what_is_not_described_is_found() -> None:
+    (message, *_) = [message for message in conversation() if message["type"] == "trade_data"]
+    assert faults({**message, "more": 1})
+    assert faults({**message, "data": {**message["data"], "price": 1.5}})
+    assert faults({**message, "data": {**message["data"], "more": 1}})
+    assert faults({**message, "type": "news"})
+
+
+REQUESTS: list[tuple[dict[str, Any], bool]] = [
+    ({"action": "ping"}, True),
+    ({"action": "ping", "id": None}, True),
+    ({"action": "ping", "id": 1.5}, False),
+    ({"action": "ping", "more": 1}, False),
+    ({"action": "authenticate", "token": "x"}, True),
+    ({"action": "authenticate", "token": ""}, False),
+    ({"action": "subscribe", "symbol": "BTC/USDT", "data_types": ["QUOTE"], "history": 5, "frequency": "1m"}, True),
+    ({"action": "subscribe", "symbol": "", "data_type": "QUOTE"}, False),
+    ({"action": "subscribe", "symbol": "x", "history": -1}, False),
+    ({"action": "subscribe", "symbol": "x", "levels": 0}, False),
+    ({"action": "subscribe", "symbol": "x", "max_rate": 0.001}, False),
+    ({"action": "subscribe", "symbol": "x", "max_rate": 2}, True),
+    ({"action": "subscribe", "symbol": "x", "fields": ["price"], "filter": FILTER}, True),
+    ({"action": "subscribe", "symbol": "x", "filter": {"op": "not", "of": {"op": "eq", "field": "a", "value": None}}}, True),
+    ({"action": "subscribe", "symbol": "x", "filter": {"op": "like", "field": "a", "value": "b"}}, False),
+    ({"action": "subscribe", "symbol": "x", "filter": {"op": "eq", "field": "a", "value": 1.5}}, False),
+    ({"action": "subscribe", "symbol": "x", "filter": {"op": "in", "field": "a", "values": []}}, False),
+    ({"action": "subscribe", "symbol": "x", "filter": {"op": "and", "of": []}}, False),
+]
+
+
+@pytest.mark.parametrize(("request_", "good"), REQUESTS)
+def test_requests_are_taken_as_described(request_: dict[str, Any], good: bool) -> None:
+    assert validator(f"{request_['action']}Request").is_valid(request_) is good
+    try:
+        parse_request(orjson.dumps(request_))
+    except Refusal:
+        assert not good
+    else:
+        assert good
