@@ -1,5 +1,6 @@
 """Record batches, read back by the client library's own reader, and by the views that read them whole."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -58,7 +59,7 @@ def test_chunks_keep_the_order_and_the_limit(messages: list[Message], largest: i
     for place, parts in chunks.items():
         assert [message for part in parts for message in part] == [message for message in messages if message[:2] == place]
         assert all(len(part) == 1 or size_of(part) <= largest for part in parts)
-        joined = [size_of(one) + size_of(other[:1]) for one, other in zip(parts, parts[1:], strict=False)]
+        joined = [size_of(one) + size_of(other[:1]) for one, other in itertools.pairwise(parts)]
         assert all(size > largest for size in joined), "cut without need"
 
 
