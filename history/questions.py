@@ -75,15 +75,15 @@ class Question(Generic[RecordT]):
 
 
 def _time(expression: str) -> KeyColumn:
-    return KeyColumn(SQL(expression), int, is_time=True)  # type: ignore[arg-type]  # constants of this file
+    return KeyColumn(SQL(expression), int, is_time=True)
 
 
 def _text(expression: str) -> KeyColumn:
-    return KeyColumn(SQL(expression), str)  # type: ignore[arg-type]
+    return KeyColumn(SQL(expression), str)
 
 
 def _whole(expression: str) -> KeyColumn:
-    return KeyColumn(SQL(expression), int)  # type: ignore[arg-type]
+    return KeyColumn(SQL(expression), int)
 
 
 _SOURCE = (_text("source_topic"), _whole("source_partition"), _whole("source_offset"))

@@ -151,7 +151,8 @@ def stated_and_judged(instrument: str, number: int, time: int, chance: random.Ra
         field = chance.choice([None, "price"])
         figures = chance.choice([None, 10**50 - 1, -1]), chance.choice([None, 10**24])
         names = instrument, chance.choice(list(QualityRule)), chance.choice(list(Severity)), field
-        yield "md.quality", QualityEvent(*names, *figures, 3, "seen \\ twice", time, time + 9, None, None, *source)
+        rest = 3, "seen \\ twice", time, time + 9, None, None, *source
+        yield "md.quality", QualityEvent._make((*names, *figures, *rest))
     if number % 40 == 0:
         faulty, counts = chance.randrange(61), {"GAP": 1, "STALE": number + 1}
         row = START + number * MINUTE, 7, counts, faulty, score_of(faulty), time
@@ -163,11 +164,9 @@ def quote(instrument: str, channel: str, time: int, chance: random.Random) -> Qu
         return chance.choice([None, chance.randrange(1, 10**18)])
 
     prices = [figure() for _ in range(9)]
-    return Quote(
-        *(instrument, channel, chance.choice([None, time % 1000]), *prices, figure()),
-        *(chance.choice([None, 10**49 + 1]), chance.choice([None, -5]), chance.choice([None, -(10**13)])),
-        *(chance.choice([None, time]), time + 100),
-    )
+    day = figure(), chance.choice([None, 10**49 + 1]), chance.choice([None, -5]), chance.choice([None, -(10**13)])
+    times = chance.choice([None, time]), time + 100, None
+    return Quote._make((instrument, channel, chance.choice([None, time % 1000]), *prices, *day, *times))
 
 
 def kline(instrument: str, minute: int, time: int, chance: random.Random) -> Kline:
@@ -264,17 +263,29 @@ def assert_rows_equal_the_model(sink: Sink) -> None:
         assert Counter(sink.database.rows(table)) == Counter(rows), table
 
 
-def assert_offsets_cover_just_the_rows(sink: Sink, published: dict[tuple[int, int], Trade]) -> None:
-    """Of every partition all trades below the stored offset are rows, and none at or above it."""
+def published_trades(cluster: Cluster) -> dict[tuple[int, int], Trade]:
+    """The trades that lie in their topic, by partition and offset."""
+    return {(each.partition, each.offset): each.record for each in cluster.read("md.trades") if type(each.record) is Trade}
+
+
+def assert_offsets_cover_just_the_rows(sink: Sink, published: dict[tuple[int, int], Trade] | None = None) -> int:
+    """Of every partition all trades below the stored offset are rows, and none at or above it; how many offsets are passed.
+
+    Without `published` the topic is read, after the rows: more may be published and stored meanwhile.
+    """
     with psycopg.connect(sink.database.dsn) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         stored: dict[int, int] = dict(
             connection.execute("SELECT partition, next_offset FROM sink_offsets WHERE topic = 'md.trades'").fetchall()
         )
         rows = Counter(connection.execute("SELECT instrument, trade_id FROM trades").fetchall())
+        [(passed,)] = connection.execute("SELECT coalesce(sum(next_offset), 0)::bigint FROM sink_offsets").fetchall()
+    if published is None:
+        published = published_trades(sink.cluster)
     below = {(trade.instrument, trade.trade_id) for (part, offset), trade in published.items() if offset < stored.get(part, 0)}
     assert set(rows) == below
     assert set(rows.values()) <= {1}
+    return int(passed)
 
 
 def is_reading(service: Service) -> bool:

@@ -49,10 +49,19 @@ class Letter(NamedTuple):
 
 def letter_at(number: int, letter: DeadLetter) -> Letter:
     """What is kept of the letter at an offset."""
-    size = len(letter.key or b"") + len(letter.value or b"")
-    names = letter.stage, letter.reason, letter.error[:_LONGEST_ERROR], letter.field
-    source = letter.source, letter.source_partition, letter.source_offset
-    return Letter(number, *source, *names, size, letter.truncated, letter.failed_at)
+    return Letter(
+        number,
+        source=letter.source,
+        source_partition=letter.source_partition,
+        source_offset=letter.source_offset,
+        stage=letter.stage,
+        reason=letter.reason,
+        error=letter.error[:_LONGEST_ERROR],
+        field=letter.field,
+        size=len(letter.key or b"") + len(letter.value or b""),
+        truncated=letter.truncated,
+        failed_at=letter.failed_at,
+    )
 
 
 @dataclass(frozen=True, slots=True)
