@@ -31,7 +31,7 @@ def line(*values: str) -> str:
 
 def escape(text: str) -> str:
     """A text as COPY reads it."""
-    return text.translate(_ESCAPES)
+    return text if text.isalnum() else text.translate(_ESCAPES)  # most are plain ids, and asking is ten times as fast
 
 
 def text_or_null(text: str | None) -> str:
