@@ -35,6 +35,24 @@ class DeadLetter(NamedTuple):
     failed_at: int
 
 
+class LetterReplay(NamedTuple):
+    """The original of the letter at `letter_offset`, which was met at the source fields, is sent to its topic again.
+
+    A run notes it before it sends (`offset` and `error` are None), then where it lies (`offset`) or why it could not be sent
+    (`error`). It lies at `sent_after`, the end its partition had before, or behind.
+    """
+
+    source: str
+    source_partition: int
+    source_offset: int
+    letter_offset: int
+    run: str
+    sent_after: int
+    offset: int | None
+    error: str | None
+    noted_at: int
+
+
 def fit(letter: DeadLetter, most: int = LARGEST_ORIGINAL) -> DeadLetter:
     """The letter with so much of its original that key and value together have at most `most` bytes, and a bounded error."""
     letter = letter._replace(error=letter.error[:LONGEST_ERROR].encode(errors="replace").decode())

@@ -19,7 +19,7 @@ from fastavro.types import Schema
 
 from market.book_top import BookTop
 from market.candle import CandleEvent, CandleEventKind
-from market.dead_letter import DeadLetter
+from market.dead_letter import DeadLetter, LetterReplay
 from market.decimals import fits
 from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
@@ -46,6 +46,7 @@ Record = (
     | QualityScore
     | FeedStatus
     | DeadLetter
+    | LetterReplay
 )
 
 RECORD_FILES: Mapping[type[Record], str] = {
@@ -63,6 +64,7 @@ RECORD_FILES: Mapping[type[Record], str] = {
     QualityScore: "quality_score",
     FeedStatus: "feed_status",
     DeadLetter: "dead_letter",
+    LetterReplay: "letter_replay",
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from market.book_top import BookTop
 from market.candle import CandleEvent
-from market.dead_letter import DeadLetter
+from market.dead_letter import DeadLetter, LetterReplay
 from market.depth import Depth
 from market.feed_status import FeedStatus
 from market.price import PriceRecord
@@ -35,7 +35,7 @@ def _status_key(status: FeedStatus) -> str:
     return f"{status.venue}:{status.channel}:{status.instrument}"
 
 
-def _source(letter: DeadLetter) -> str:
+def _source(letter: DeadLetter | LetterReplay) -> str:
     return letter.source
 
 
@@ -112,9 +112,9 @@ QUALITY = Topic(
 )
 DEAD_LETTERS = Topic(
     "dlq",
-    (DeadLetter,),
+    (DeadLetter, LetterReplay),
     _source,
-    "What could not be taken in, with its original bytes",
+    "What could not be taken in, with its original bytes, and what was sent again",
     30 * _DAY,
     by_instrument=False,
     max_message_bytes=4 << 20,

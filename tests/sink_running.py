@@ -7,7 +7,7 @@ import random
 import re
 import urllib.request
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from pathlib import Path
@@ -16,23 +16,38 @@ from typing import Any
 import psycopg
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in its __all__
+from psycopg.types.json import JsonbLoader
 
 from market.candle import CandleEvent, CandleEventKind
+from market.decimals import ONE
+from market.feed_status import FeedState, FeedStatus
 from market.price_change import PriceChangedEvent
+from market.quality_event import QualityEvent, QualityRule, Severity
+from market.quality_score import QualityScore, score_of
+from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
 from runtime.kafka import admin_options
 from runtime.settings import Settings, load
 from schemas.records import Record
+from schemas.topics import TOPICS as TOPIC_OF
 from sinks.stores._postgres_tables import TABLES
 from sinks.stores.postgres import migrate
 from tests.builders import MINUTE, START, make_trade
 from tests.cluster import Cluster, Service, Stored
 
-TOPICS = ("md.trades", "md.candles", "md.price-changes")
+TOPICS = ("md.trades", "md.quotes", "md.klines", "md.candles", "md.price-changes", "md.status", "md.quality")
 PARTITIONS = Settings().topics.partitions
+QUOTE_PERIOD = Settings().postgres.quote_period
 INSTRUMENTS = ("binance:BTC-USDT", "binance:ETH-USDT", "binance:SOL-USDT", "okx:BTC-USDT", "sse:600519")
 
 Start = Callable[..., Service]
+
+
+class JsonText(JsonbLoader):
+    """Mappings as text, so that rows can be counted."""
+
+    def load(self, data: Any) -> str:
+        return str(super().load(data))
 
 
 class Database:
@@ -44,6 +59,7 @@ class Database:
     def query(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute("SET TimeZone TO 'UTC'")
+            connection.adapters.register_loader("jsonb", JsonText)
             return connection.execute(text.encode(), values).fetchall()
 
     def offsets(self) -> dict[tuple[str, int], int]:
@@ -81,7 +97,9 @@ class Sink:
 
     def ends(self) -> dict[tuple[str, int], int]:
         """The end of every partition that holds records."""
-        partitions = [TopicPartition(topic, number) for topic in TOPICS for number in range(PARTITIONS)]
+        partitions = [
+            TopicPartition(topic, number) for topic in TOPICS for number in range(TOPIC_OF[topic].partitions(PARTITIONS))
+        ]
         # A client of its own each time: an older one does not notice that the broker's term of leadership has changed.
         admin = AdminClient(admin_options(self.cluster.settings.kafka, "tests-ends"))
         answers = admin.list_offsets({each: OffsetSpec.latest() for each in partitions})  # type: ignore[no-untyped-call]
@@ -95,6 +113,7 @@ def records(seed: int, count: int) -> dict[str, list[Record]]:
     trades: list[Record] = []
     candles: list[Record] = []
     changes: list[Record] = []
+    stated: dict[str, list[Record]] = {"md.quotes": [], "md.klines": [], "md.status": [], "md.quality": []}
     for number in range(count):
         instrument = chance.choice(INSTRUMENTS)
         time = START + number * 1_234_567 + chance.randrange(1000)
@@ -113,7 +132,57 @@ def records(seed: int, count: int) -> dict[str, list[Record]]:
             candles.append(candle(instrument, number // 50, chance.randrange(3), number, chance))
         if chance.random() < 0.1:
             changes.append(PriceChangedEvent(instrument, 100, 90, -10, -(10**13), 1, False, time, time, "md.trades", 0, number))
-    return {"md.trades": trades, "md.candles": candles, "md.price-changes": changes}
+        for topic, record in stated_and_judged(instrument, number, time, chance):
+            stated[topic].append(record)
+    return {"md.trades": trades, "md.candles": candles, "md.price-changes": changes, **stated}
+
+
+def stated_and_judged(instrument: str, number: int, time: int, chance: random.Random) -> Iterator[tuple[str, Record]]:
+    """Records of the other kinds, several of them versions of one row; no two differ that nothing tells apart."""
+    if chance.random() < 0.5:
+        yield "md.quotes", quote(instrument, chance.choice(["bookTicker", "ticker"]), time, chance)
+    if chance.random() < 0.2:
+        yield "md.klines", kline(instrument, number // 50, time, chance)
+    if chance.random() < 0.05:
+        state, reason = chance.choice(list(FeedState)), chance.choice(["", "no data for 10 s", "a\tb\\N\nc" * 400])
+        yield "md.status", FeedStatus(instrument.partition(":")[0], "trade", instrument, state, reason, time)
+    if chance.random() < 0.1:
+        source = "md.trades", 0, number
+        field = chance.choice([None, "price"])
+        figures = chance.choice([None, 10**50 - 1, -1]), chance.choice([None, 10**24])
+        names = instrument, chance.choice(list(QualityRule)), chance.choice(list(Severity)), field
+        rest = 3, "seen \\ twice", time, time + 9, None, None, *source
+        yield "md.quality", QualityEvent._make((*names, *figures, *rest))
+    if number % 40 == 0:
+        faulty, counts = chance.randrange(61), {"GAP": 1, "STALE": number + 1}
+        row = START + number * MINUTE, 7, counts, faulty, score_of(faulty), time
+        yield "md.quality", QualityScore(instrument, *row, "md.trades", 0, number)
+
+
+def quote(instrument: str, channel: str, time: int, chance: random.Random) -> Quote:
+    def figure() -> int | None:
+        return chance.choice([None, chance.randrange(1, 10**18)])
+
+    prices = [figure() for _ in range(9)]
+    day = figure(), chance.choice([None, 10**49 + 1]), chance.choice([None, -5]), chance.choice([None, -(10**13)])
+    times = chance.choice([None, time]), time + 100, None
+    return Quote._make((instrument, channel, chance.choice([None, time % 1000]), *prices, *day, *times))
+
+
+def kline(instrument: str, minute: int, time: int, chance: random.Random) -> Kline:
+    low = chance.randrange(1, 10**15)
+    figures = (
+        low,
+        low + 10,
+        low,
+        low + 5,
+        chance.choice([None, ONE]),
+        chance.choice([None, ONE * ONE]),
+        chance.choice([None, 3]),
+    )
+    ids = (None, "7", None)
+    is_closed = chance.random() < 0.3
+    return Kline(instrument, "1m", START + minute * MINUTE, *figures, *ids, is_closed, chance.choice([None, time]), time + 100)
 
 
 def candle(instrument: str, minute: int, revision: int, offset: int, chance: random.Random) -> CandleEvent:
@@ -153,25 +222,37 @@ TABLE_OF: dict[type[Any], tuple[str, tuple[str, ...]]] = {
     CandleEvent: ("candles", ("revision", "source_offset")),
     PriceChangedEvent: ("price_changes", ()),
     GapMark: ("gaps", ("healed",)),
+    Quote: ("quotes", ("received_at",)),
+    Kline: ("klines", ("is_closed", "received_at")),
+    FeedStatus: ("feed_status", ()),
+    QualityEvent: ("quality_events", ()),
+    QualityScore: ("quality_scores", ("received_at", "source_offset")),
 }
 PRICES = {"price", "size", "open", "high", "low", "close", "volume", "vwap", "taker_buy_volume"}
-PRICES |= {"old_price", "new_price", "change", "change_percent"}
+PRICES |= {"old_price", "new_price", "change", "change_percent", "bid", "bid_size", "ask", "ask_size", "last", "last_size"}
+PRICES |= {"open_24h", "high_24h", "low_24h", "volume_24h", "change_24h", "change_percent_24h", "score"}
+AMOUNTS = {"amount", "amount_24h", "observed", "expected"}
 EXACT = Context(prec=60)
 
 
 def columns_of(stored: Stored) -> dict[str, Any]:
     """The fields of a record as PostgreSQL should give them back."""
     fields = {"source_partition": stored.partition, "source_offset": stored.offset, **stored.record._asdict()}
+    fields["reason_digest"], fields["detail_digest"] = fields.get("reason"), fields.get("detail")
     if "begin" in fields:
         fields |= {"begin_time": fields["begin"], "end_time": fields["end"]}
     elif "received_at" in fields:
-        fields["event_time"] = fields["received_at"] if fields.get("exchange_time") is None else fields["exchange_time"]
+        happened = fields["received_at"] if fields.get("exchange_time") is None else fields["exchange_time"]
+        fields.setdefault("event_time", happened)
+        fields["period_time"] = fields["received_at"] // QUOTE_PERIOD * QUOTE_PERIOD
     return {name: None if value is None else column_of(name, value) for name, value in fields.items()}
 
 
 def column_of(name: str, value: Any) -> Any:
-    if name in PRICES or name == "amount":
-        return EXACT.scaleb(Decimal(value), -24 if name == "amount" else -12)
+    if name in PRICES or name in AMOUNTS:
+        return EXACT.scaleb(Decimal(value), -24 if name in AMOUNTS else -12)
+    if isinstance(value, dict):
+        return str(value)
     if name.endswith(("_time", "_at")):
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=value)
     return value
@@ -182,17 +263,29 @@ def assert_rows_equal_the_model(sink: Sink) -> None:
         assert Counter(sink.database.rows(table)) == Counter(rows), table
 
 
-def assert_offsets_cover_just_the_rows(sink: Sink, published: dict[tuple[int, int], Trade]) -> None:
-    """Of every partition all trades below the stored offset are rows, and none at or above it."""
+def published_trades(cluster: Cluster) -> dict[tuple[int, int], Trade]:
+    """The trades that lie in their topic, by partition and offset."""
+    return {(each.partition, each.offset): each.record for each in cluster.read("md.trades") if type(each.record) is Trade}
+
+
+def assert_offsets_cover_just_the_rows(sink: Sink, published: dict[tuple[int, int], Trade] | None = None) -> int:
+    """Of every partition all trades below the stored offset are rows, and none at or above it; how many offsets are passed.
+
+    Without `published` the topic is read, after the rows: more may be published and stored meanwhile.
+    """
     with psycopg.connect(sink.database.dsn) as connection:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         stored: dict[int, int] = dict(
             connection.execute("SELECT partition, next_offset FROM sink_offsets WHERE topic = 'md.trades'").fetchall()
         )
         rows = Counter(connection.execute("SELECT instrument, trade_id FROM trades").fetchall())
+        [(passed,)] = connection.execute("SELECT coalesce(sum(next_offset), 0)::bigint FROM sink_offsets").fetchall()
+    if published is None:
+        published = published_trades(sink.cluster)
     below = {(trade.instrument, trade.trade_id) for (part, offset), trade in published.items() if offset < stored.get(part, 0)}
     assert set(rows) == below
     assert set(rows.values()) <= {1}
+    return int(passed)
 
 
 def is_reading(service: Service) -> bool:

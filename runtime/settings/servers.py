@@ -100,6 +100,15 @@ class PostgresSettings(Section):
     """Connection string, as a URL or as key=value words."""
     connect_timeout_seconds: Seconds = 5.0
     """How long a start waits for the database before it gives up."""
+    quote_seconds: Annotated[float, Field(ge=0.000001)] = 1.0
+    """Of the quotes that a channel of an instrument gives in a period of this length, by receive time, the last one is kept."""
+    keep_days: dict[Name, Count] = Field(default_factory=dict)
+    """For how many days rows are kept, by table: `tapeline sink prune` drops the months that lie further back. Others stay."""
+
+    @property
+    def quote_period(self) -> int:
+        """The period of quotes in microseconds, the unit of all times in records."""
+        return round(self.quote_seconds * 1e6)
 
 
 class TopicSettings(Section):

@@ -20,7 +20,7 @@ from sinks.store import StoreUnfit
 _LOCK = 0x7461706531  # any number that nobody else takes
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _CREATE = """
-CREATE TABLE IF NOT EXISTS schema_migrations (
+CREATE TABLE schema_migrations (
     number integer PRIMARY KEY,
     name text NOT NULL,
     checksum text NOT NULL,
@@ -106,7 +106,8 @@ def check(connection: Connection[Any], migrations: list[Migration]) -> None:
 def apply(connection: Connection[Any], migrations: list[Migration]) -> list[Migration]:
     """Apply what is pending; what was applied. `connection` is in autocommit mode."""
     with _alone(connection):
-        connection.execute(_CREATE)
+        if not _has_begun(connection):
+            connection.execute(_CREATE)
         waiting = pending(migrations, _applied(connection))
         for migration in waiting:
             with connection.transaction():
@@ -118,8 +119,12 @@ def apply(connection: Connection[Any], migrations: list[Migration]) -> list[Migr
     return waiting
 
 
+def _has_begun(connection: Connection[Any]) -> bool:
+    return connection.execute("SELECT to_regclass('schema_migrations')").fetchone() != (None,)
+
+
 def _applied(connection: Connection[Any]) -> list[Applied]:
-    if connection.execute("SELECT to_regclass('schema_migrations')").fetchone() == (None,):
+    if not _has_begun(connection):
         return []
     rows = connection.execute("SELECT number, name, checksum FROM schema_migrations ORDER BY number").fetchall()
     return [Applied(*row) for row in rows]

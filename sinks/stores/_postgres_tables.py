@@ -2,7 +2,8 @@
 
 A batch goes as text by COPY into a staging table that is emptied at each commit, and from there by one statement into the
 table. `newer` says what happens to a row that is there already: without it the row stays (a trade is a fact); with it the
-row is replaced by one whose values in these columns are higher (the versions of a candle; a gap that is healed).
+row is replaced by one whose values in these columns are higher (the versions of a candle; a gap that is healed). A digest in
+a key is computed by the database of a column that is too long for an index.
 """
 
 from __future__ import annotations
@@ -61,7 +62,62 @@ GAPS = Table(
     newer=("healed",),
 )
 
-TABLES: Mapping[str, Table] = {table.name: table for table in (TRADES, CANDLES, PRICE_CHANGES, GAPS)}
+QUOTES = Table(
+    "quotes",
+    (
+        *("instrument", "channel", "period_time", "sequence", "bid", "bid_size", "ask", "ask_size", "last", "last_size"),
+        *("open_24h", "high_24h", "low_24h", "volume_24h", "amount_24h", "change_24h", "change_percent_24h"),
+        *("exchange_time", "received_at", "published_at", "source_partition", "source_offset"),
+    ),
+    key=("instrument", "period_time", "channel"),
+    newer=("received_at",),
+)
+KLINES = Table(
+    "klines",
+    (
+        *("instrument", "interval", "open_time", "open", "high", "low", "close", "volume", "amount", "trade_count"),
+        *("taker_buy_volume", "first_trade_id", "last_trade_id", "is_closed", "exchange_time", "received_at"),
+        *("published_at", "source_partition", "source_offset"),
+    ),
+    key=("instrument", "interval", "open_time"),
+    newer=("is_closed", "received_at"),
+)
+FEED_STATUS = Table(
+    "feed_status",
+    (
+        *("venue", "channel", "instrument", "state", "reason", "changed_at", "published_at"),
+        *("source_partition", "source_offset"),
+    ),
+    key=("instrument", "changed_at", "venue", "channel", "state", "reason_digest"),
+)
+QUALITY_EVENTS = Table(
+    "quality_events",
+    (
+        *("instrument", "rule", "severity", "field", "observed", "expected", "occurrences", "detail", "event_time"),
+        *("received_at", "interval", "open_time", "source_topic", "source_partition", "source_offset"),
+    ),
+    key=(
+        *("instrument", "event_time", "source_topic", "source_partition", "source_offset", "rule", "field"),
+        "detail_digest",
+    ),
+)
+QUALITY_SCORES = Table(
+    "quality_scores",
+    (
+        *("instrument", "open_time", "records", "counts", "faulty_seconds", "score", "received_at"),
+        *("source_topic", "source_partition", "source_offset"),
+    ),
+    key=("instrument", "open_time", "source_topic"),
+    newer=("received_at", "source_offset"),
+)
+
+TABLES: Mapping[str, Table] = {
+    table.name: table
+    for table in (
+        *(TRADES, CANDLES, PRICE_CHANGES, GAPS),
+        *(QUOTES, KLINES, FEED_STATUS, QUALITY_EVENTS, QUALITY_SCORES),
+    )
+}
 
 
 def create_stage(table: Table) -> Composed:

@@ -1,6 +1,7 @@
-"""PostgreSQL: history of trades, candles, price changes and gaps.
+"""PostgreSQL: history of trades, quotes and klines, of what is computed of them, and of how they came and were judged.
 
 A batch is one transaction: the offsets first, then for each table COPY into a staging table and one merge by natural key.
+Not stored are the topics that hold a latest state (prices) or more than rows are good for (depth, books).
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import Connection
 
 from runtime.settings import Settings
 from schemas.records import Record
-from schemas.topics import CANDLES, PRICE_CHANGES, TRADES, Topic
+from schemas.topics import CANDLES, KLINES, PRICE_CHANGES, QUALITY, QUOTES, STATUS, TRADES, Topic
 from sinks.store import Batch, Entry, KafkaRecord, Partition, RecordRefused, StoredOffset, StoreUnfit, at_once
+from sinks.stores._postgres_copy import Row
 from sinks.stores._postgres_migrations import Migration, apply, check, shipped
 from sinks.stores._postgres_months import Months
 from sinks.stores._postgres_offsets import Offsets
-from sinks.stores._postgres_rows import Row, row_of, without_repetitions
+from sinks.stores._postgres_retention import drop_expired
+from sinks.stores._postgres_rows import RowMaker, without_repetitions
 from sinks.stores._postgres_session import RowRefused, Session, Target
 from sinks.stores._postgres_tables import TABLES, copy_into_stage, create_stage, merge
 
@@ -33,7 +37,13 @@ def create(settings: Settings, *, sink: str, writer: str) -> PostgresStore:
     """The store of these settings."""
     postgres = settings.postgres
     target = Target(postgres.dsn.get_secret_value(), connect_timeout=postgres.connect_timeout_seconds)
-    return PostgresStore(target, sink=sink, writer=writer, apply_migrations=settings.sinks.apply_migrations)
+    return PostgresStore(
+        target,
+        sink=sink,
+        writer=writer,
+        apply_migrations=settings.sinks.apply_migrations,
+        quote_period=postgres.quote_period,
+    )
 
 
 def migrate(settings: Settings) -> list[Migration]:
@@ -42,20 +52,46 @@ def migrate(settings: Settings) -> list[Migration]:
         return create(settings, sink="", writer="").migrate()
 
 
+def prune(settings: Settings, *, dry_run: bool = False) -> list[str]:
+    """Drop the partitions that `postgres.keep_days` no longer wants, or only name them with `dry_run`.
+
+    Raises ServerUnreachable, ConfigurationError for a table that has none, MigrationError, MonthInUse.
+    """
+    postgres = settings.postgres
+    with at_once():
+        session = Session(Target(postgres.dsn.get_secret_value(), connect_timeout=postgres.connect_timeout_seconds))
+        try:
+            with session.work() as connection:
+                check(connection, shipped())
+                return drop_expired(connection, postgres.keep_days, datetime.now(UTC).date(), dry_run=dry_run)
+        finally:
+            session.close()
+
+
 class PostgresStore:
     """One database. `sink` names whose offsets these are, `writer` the process that moves them.
 
     `apply_migrations`: bring the database up to date at `open`, instead of refusing one that is not.
+    `quote_period`: of how many microseconds one quote of each channel is kept.
     """
 
     name = "postgres"
-    topics: tuple[Topic, ...] = (TRADES, CANDLES, PRICE_CHANGES)
+    topics: tuple[Topic, ...] = (TRADES, QUOTES, KLINES, CANDLES, PRICE_CHANGES, STATUS, QUALITY)
 
-    def __init__(self, target: Target, *, sink: str, writer: str, apply_migrations: bool = False) -> None:
+    def __init__(
+        self,
+        target: Target,
+        *,
+        sink: str,
+        writer: str,
+        apply_migrations: bool = False,
+        quote_period: int = 1_000_000,
+    ) -> None:
         self._target = target
         self._apply_migrations = apply_migrations
         self._offsets = Offsets(sink, writer)
         self._months = Months()
+        self._row = RowMaker(quote_period)
         self._session: Session | None = None
 
     def open(self) -> None:
@@ -86,7 +122,7 @@ class PostgresStore:
 
     def row(self, record: Record, source: KafkaRecord) -> Row | None:
         """What to store of a record, None for nothing."""
-        return row_of(record, source)
+        return self._row(record, source)
 
     def write(self, batch: Batch) -> Mapping[str, int]:
         """Store rows and offsets in one transaction; rows changed by table.

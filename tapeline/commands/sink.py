@@ -1,4 +1,4 @@
-"""`tapeline sink postgres | migrate | seek`: topics into stores."""
+"""`tapeline sink postgres | migrate | prune | seek`: topics into stores."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     for name in store_names():
         _add_store(sink, name)
     sink.command()(migrate)
+    sink.command()(prune)
     sink.command()(seek)
     app.add_typer(sink, name="sink")
 
@@ -45,6 +46,19 @@ def migrate(config: ConfigOption = None, overrides: SetOption = None) -> None:
         typer.echo(f"applied {migration}")
     if not applied:
         typer.echo("the database is up to date")
+
+
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only name what would be dropped.")] = False,
+    config: ConfigOption = None,
+    overrides: SetOption = None,
+) -> None:
+    """Drop the months of the PostgreSQL tables that lie further back than `postgres.keep_days` says."""
+    expired = postgres_store.prune(read_settings(config, overrides), dry_run=dry_run)
+    for partition in expired:
+        typer.echo(f"{'would drop' if dry_run else 'dropped'} {partition}")
+    if not expired:
+        typer.echo("nothing to drop")
 
 
 def seek(

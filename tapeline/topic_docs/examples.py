@@ -20,7 +20,7 @@ from market.book_rules import BookRules, unnumbered
 from market.book_top import BookTop, top_of
 from market.candle import CandleEvent, CandleEventKind
 from market.candle_series import CandleSeries, SeriesState
-from market.dead_letter import DeadLetter
+from market.dead_letter import DeadLetter, LetterReplay
 from market.depth import Depth, DepthKind, Level
 from market.errors import MarketDataError
 from market.feed_status import FeedState, FeedStatus
@@ -164,6 +164,10 @@ def _letter() -> DeadLetter:
     return letter
 
 
+def _letter_replay() -> LetterReplay:
+    return LetterReplay(TRADES.name, _PARTITION, 41, 7, "host/4711/9f3a", 1200, 1200, None, 1_723_161_254_187_896)
+
+
 _EXAMPLES: Mapping[type[Record], Callable[[], Record]] = {
     Trade: lambda: _recorded(Trade),
     TimeMark: lambda: _recorded(TimeMark),
@@ -179,5 +183,6 @@ _EXAMPLES: Mapping[type[Record], Callable[[], Record]] = {
     QualityScore: _quality_score,
     FeedStatus: _status,
     DeadLetter: _letter,
+    LetterReplay: _letter_replay,
 }
 """How the example of each kind is had."""

@@ -84,6 +84,10 @@ NOTES: Mapping[str, tuple[str, ...]] = {
     DEAD_LETTERS.name: (
         "The original key and value lie in `key` and `value`, so that they can be looked at, mended and sent again; a frame "
         "that was refused before it became a record has no key, partition or offset.",
+        "Duplicates: letters come at least once, and each stage that refuses a record writes one. Letters of equal `source`, "
+        "`source_partition` and `source_offset` have one original.",
+        "`tapeline dlq replay` sends originals again and notes it here as `LetterReplay`, so that none is sent twice. A record "
+        "sent so has a header `tapeline-letter` with the letter's offset and the run.",
     ),
 }
 """By topic. Of a topic without an entry the page says only what follows from its declaration and what holds for all."""

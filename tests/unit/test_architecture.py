@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-PACKAGES = ("gateway", "ingest", "market", "processors", "runtime", "schemas", "sinks", "tapeline")
+PACKAGES = ("gateway", "history", "ingest", "market", "processors", "runtime", "schemas", "sinks", "tapeline")
 STAGE = {"market", "schemas", "runtime"}
 MAY_IMPORT = {
     "market": set[str](),
@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "processors": STAGE,
     "sinks": STAGE,
     "gateway": STAGE,
+    "history": STAGE,
     "tapeline": set(PACKAGES),
 }
 ONLY_IN = {
@@ -28,7 +29,8 @@ ONLY_IN = {
     "mode": ("processors",),
     "exchange_calendars": ("processors/calendars.py",),
     "pandas": (),
-    "psycopg": ("sinks/stores", "tapeline/embedded/postgres.py"),
+    "psycopg": ("sinks/stores", "history", "tapeline/embedded/postgres.py"),
+    "psycopg_pool": ("history",),
     "websockets": ("ingest/connection.py", "gateway/websocket.py", "gateway/client.py"),
 }
 OPEN_FOLDERS = {

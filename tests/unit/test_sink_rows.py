@@ -6,14 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.candle import CandleEvent, CandleEventKind
+from market.feed_status import FeedState, FeedStatus
 from market.price_change import PriceChangedEvent
+from market.quality_event import QualityEvent, QualityRule, Severity
+from market.quality_score import QualityScore
 from market.trade import GapMark, TimeMark
 from sinks.store import KafkaRecord
-from sinks.stores._postgres_rows import Row, escape, month_of, row_of, time_text, without_repetitions
+from sinks.stores._postgres_copy import Row, escape, month_of, time_text
+from sinks.stores._postgres_rows import RowMaker, without_repetitions
 from sinks.stores._postgres_tables import TABLES
 from tests.builders import INSTRUMENT, START, make_trade
+from tests.gateway_parts import make_quote
+from tests.kline_parts import kline
 
+SECOND = 1_000_000
 SOURCE = KafkaRecord("md.trades", 2, 70, b"key", b"value", 0)
+ROW_OF = RowMaker(SECOND)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 CANDLE = CandleEvent(
@@ -53,7 +61,7 @@ def columns(row: Row) -> dict[str, str]:
 
 
 def made(record: object) -> Row:
-    row = row_of(record, SOURCE)  # type: ignore[arg-type]  # any record
+    row = ROW_OF(record, SOURCE)  # type: ignore[arg-type]  # any record
     assert row is not None
     return row
 
@@ -129,7 +137,7 @@ def test_price_change_row_is_keyed_by_its_trigger() -> None:
 def test_gap_mark_leaves_a_row_and_a_time_mark_none() -> None:
     row = made(GapMark(INSTRUMENT, None, START))
     assert (row.table, row.month, columns(row)["begin_time"]) == ("gaps", None, "\\N")
-    assert row_of(TimeMark(INSTRUMENT, START), SOURCE) is None
+    assert ROW_OF(TimeMark(INSTRUMENT, START), SOURCE) is None
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -147,3 +155,62 @@ def test_highest_version_of_a_candle_is_kept(order: int) -> None:
 def test_first_of_repeated_trades_is_kept() -> None:
     rows = [made(make_trade(5, received_at=START + wait)) for wait in (1, 2)]
     assert without_repetitions([*rows, made(CANDLE)]) == [rows[0], made(CANDLE)]
+
+
+def test_quotes_of_one_channel_and_period_share_a_row_and_the_last_received_wins() -> None:
+    rows = [made(make_quote(at=START + wait, channel=name)) for wait, name in ((1, "a"), (SECOND - 1, "a"), (0, "b"), (5, "a"))]
+    assert without_repetitions(rows) == [rows[1], rows[2]]
+    assert columns(rows[1])["period_time"] == time_text(START)
+    assert made(make_quote(at=START + SECOND)).key != rows[1].key
+
+
+def test_of_quotes_received_at_once_the_first_is_kept() -> None:
+    rows = [made(make_quote(at=START, sequence=sequence)) for sequence in (3, 2, 9)]
+    assert without_repetitions(rows) == rows[:1]
+
+
+def test_quote_row_has_nulls_where_the_venue_said_nothing() -> None:
+    found = columns(made(make_quote(bid=10**12, ask=None, volume_24h=0, change_24h=-1)))
+    assert (found["bid"], found["ask"], found["volume_24h"], found["change_24h"]) == ("1", "\\N", "0", "-0.000000000001")
+
+
+@given(st.permutations([(False, 1), (False, 2), (True, 1), (True, 3), (False, 9)]))
+def test_closed_kline_wins_over_open_ones_and_then_the_last_received(told: list[tuple[bool, int]]) -> None:
+    rows = [made(kline(0, is_closed=closed, received_at=START + wait)) for closed, wait in told]
+    assert without_repetitions(rows) == [rows[told.index((True, 3))]]
+
+
+def test_two_states_at_one_time_are_two_rows() -> None:
+    gap = FeedStatus("binance", "trade", INSTRUMENT, FeedState.GAP, "3 are missing", START)
+    rows = [made(status) for status in (gap, gap._replace(state=FeedState.LIVE), gap._replace(reason="7 are missing"), gap)]
+    assert without_repetitions(rows) == rows[:3]
+
+
+def test_quality_event_is_known_by_rule_field_source_and_detail() -> None:
+    event = QualityEvent(
+        *(INSTRUMENT, QualityRule.OUTLIER, Severity.WARNING, "price", 10**24, 1, 2, "far\toff", START, START, "1m", START),
+        *("md.trades", 0, 7),
+    )
+    same = [event, event._replace(occurrences=9), event._replace(severity=Severity.ERROR)]
+    others = [
+        event._replace(**change)
+        for change in ({"rule": QualityRule.GAP}, {"field": None}, {"detail": "near"}, {"source_offset": 8})
+    ]
+    rows = [made(each) for each in (*same, *others)]
+    assert without_repetitions(rows) == [rows[0], *rows[3:]]
+    found = columns(rows[0])
+    assert (found["observed"], found["expected"]) == ("1", "0.000000000000000000000001")
+    assert unescape(found["detail"]) == "far\toff"
+
+
+def test_score_of_a_minute_is_replaced_by_one_told_later_alone() -> None:
+    score = QualityScore(INSTRUMENT, START, 9, {"GAP": 2, "STALE": 1}, 30, 50 * 10**12, START + 5, "md.trades", 0, 7)
+    rows = [
+        made(score),
+        made(score._replace(received_at=START + 6)),
+        made(score),
+        made(score._replace(source_topic="md.quotes")),
+    ]
+    assert without_repetitions(rows) == [rows[1], rows[3]]
+    assert columns(rows[0])["counts"] == '{"GAP":2,"STALE":1}'
+    assert columns(rows[0])["score"] == "50"

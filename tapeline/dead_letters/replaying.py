@@ -1,0 +1,231 @@
+"""Sends originals of dead letters to the partitions they came from, each at most once unless told otherwise.
+
+A run notes in the dead-letter topic what it is about to send, and again where it then lies. One that dies in between leaves a
+first note without a second: the next run looks for its record, which bears the letter's number and the run in a header, from
+where the note says it must be, and only sends the letter when it is not there. Two runs at once do not send one letter: after
+its first notes a run reads the topic again, and leaves letters alone that another has noted before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from market.dead_letter import DeadLetter, LetterReplay
+from market.errors import DataPublishError
+from schemas.records import Record
+from schemas.topics import DEAD_LETTERS
+from tapeline.dead_letters.shelf import Letter, Place, Shelf
+from tapeline.dead_letters.topic import DeadLetterError, Letters, Partitions, is_refusal
+
+HEADER = "tapeline-letter"
+DELIVERY_SECONDS = 20.0
+"""How long sending is tried. A first note without a second is taken for a dead run's after three times that."""
+
+_MOST_LETTERS, _MOST_BYTES = 500, 16 * 1024 * 1024
+
+
+class Outcome(Enum):
+    """What became of a letter."""
+
+    SENT = "sent"
+    SENT_BEFORE = "sent before"
+    REFUSED = "not sent"
+
+
+class Told(NamedTuple):
+    """A letter and what became of it; `detail` is where it lies, or why it was not sent."""
+
+    letter: Letter
+    outcome: Outcome
+    detail: str
+
+
+class NotReplayed(DataPublishError):
+    """The brokers did not take a record in time; another run goes on where this one ended."""
+
+    exit_code = 1
+
+
+class Replayer:
+    """One run. `encode` makes records of the dead-letter topic, `producer` is idempotent; `now` is in microseconds."""
+
+    def __init__(
+        self,
+        run: str,
+        letters: Letters,
+        partitions: Partitions,
+        producer: Producer,
+        encode: Callable[[str, Record], bytes],
+        *,
+        now: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self._run = run
+        self._letters = letters
+        self._partitions = partitions
+        self._producer = producer
+        self._encode = encode
+        self._now = now
+        self._taken: dict[Place, int] = {}
+
+    def replay(self, shelf: Shelf, chosen: Sequence[Letter], *, force: bool = False) -> Iterator[Told]:
+        """Send the originals of these letters in their order. Raises NotReplayed, ServerUnreachable."""
+        wanted = {letter.number for letter in chosen}
+        for batch in self._batches(shelf, wanted):
+            yield from self._batch(shelf, batch, force=force)
+
+    def _batches(self, shelf: Shelf, wanted: set[int]) -> Iterator[dict[int, DeadLetter]]:
+        batch: dict[int, DeadLetter] = {}
+        size = 0
+        if not wanted:
+            return
+        for number, record in self._letters.read(min(wanted)):
+            if number > max(wanted):
+                break
+            if number in wanted and isinstance(record, DeadLetter):
+                batch[number] = record
+                size += shelf.letters[number].size
+            if len(batch) >= _MOST_LETTERS or size >= _MOST_BYTES:
+                yield batch
+                batch, size = {}, 0
+        if batch:
+            yield batch
+
+    def _batch(self, shelf: Shelf, batch: Mapping[int, DeadLetter], *, force: bool) -> Iterator[Told]:
+        self._letters.shelf(shelf)
+        ready: dict[int, LetterReplay] = {}
+        ends: dict[tuple[str, int], int | str] = {}
+        for number in batch:
+            letter = shelf.letters[number]
+            if letter.place in self._taken:
+                yield Told(letter, Outcome.SENT_BEFORE, f"its original is that of letter {self._taken[letter.place]}")
+                continue
+            told = self._unless_ready(shelf, letter, ends, force=force)
+            if isinstance(told, Told):
+                yield told
+            else:
+                ready[number] = told
+                self._taken[letter.place] = number
+        self._note(ready.values())
+        self._letters.shelf(shelf)
+        for number in list(ready):
+            if self._is_overtaken(shelf, shelf.letters[number], force=force):
+                self._note([ready.pop(number)._replace(error="another run was first")])
+                yield Told(shelf.letters[number], Outcome.REFUSED, "another run has just sent it, or is about to")
+        yield from self._send(shelf, {number: (batch[number], note) for number, note in ready.items()})
+
+    def _unless_ready(
+        self, shelf: Shelf, letter: Letter, ends: dict[tuple[str, int], int | str], *, force: bool
+    ) -> Told | LetterReplay:
+        """The first note of a letter that is to be sent, or why it is not."""
+        if letter.source_partition is None or letter.source_offset is None:
+            return Told(letter, Outcome.REFUSED, "it was a frame of a feed and never a record of a topic")
+        if letter.truncated:
+            return Told(letter, Outcome.REFUSED, "only the beginning of its original was kept")
+        partition = letter.source, letter.source_partition
+        if partition not in ends:
+            ends[partition] = self._end(*partition)
+        end = ends[partition]
+        if isinstance(end, str):
+            return Told(letter, Outcome.REFUSED, end)
+        if not force and (offset := shelf.replayed_at(letter)) is not None:
+            return Told(letter, Outcome.SENT_BEFORE, f"{letter.source}[{letter.source_partition}]@{offset}")
+        for note in shelf.begun(letter):
+            if self._is_alive(note):
+                detail = f"the run {note.run} is sending it right now, or has just died; wait a minute"
+                return Told(letter, Outcome.REFUSED, detail)
+            if not force and (told := self._ended(letter, note)) is not None:
+                return told
+        return LetterReplay(*partition, letter.source_offset, letter.number, self._run, end, None, None, self._now())
+
+    def _ended(self, letter: Letter, note: LetterReplay) -> Told | None:
+        """How the sending of a run that died has ended, None when nothing came of it."""
+        where = note.source, note.source_partition
+        if self._partitions.extent(*where)[0] > note.sent_after:
+            detail = f"whether the run {note.run} sent it cannot be seen any more: the topic was cut since; --force sends it"
+            return Told(letter, Outcome.REFUSED, detail)
+        mark = _mark(note)
+        for found in self._partitions.read(*where, note.sent_after):
+            if mark in found.headers:
+                self._note([note._replace(offset=found.offset, noted_at=self._now())])
+                return Told(letter, Outcome.SENT_BEFORE, f"{where[0]}[{where[1]}]@{found.offset}, by a run that died then")
+        self._note([note._replace(error="the run died before it was sent", noted_at=self._now())])
+        return None
+
+    def _is_overtaken(self, shelf: Shelf, letter: Letter, *, force: bool) -> bool:
+        """Whether another run has noted or sent a letter between our reading of the topic and our own note."""
+        first = next(note for note in shelf.begun(letter) if self._is_alive(note))
+        return first.run != self._run or (not force and shelf.replayed_at(letter) is not None)
+
+    def _is_alive(self, note: LetterReplay) -> bool:
+        return note.run == self._run or self._now() - note.noted_at < 3 * DELIVERY_SECONDS * 1e6
+
+    def _end(self, topic: str, partition: int) -> int | str:
+        try:
+            return self._partitions.extent(topic, partition)[1]
+        except DeadLetterError as error:
+            return str(error)
+
+    def _send(self, shelf: Shelf, batch: Mapping[int, tuple[DeadLetter, LetterReplay]]) -> Iterator[Told]:
+        ended: dict[int, LetterReplay] = {}
+        failed: list[KafkaError] = []
+        for number, (letter, note) in batch.items():
+
+            def keep(error: KafkaError | None, message: Message, number: int = number, note: LetterReplay = note) -> None:
+                if error is None:
+                    ended[number] = note._replace(offset=message.offset())
+                elif is_refusal(error):
+                    ended[number] = note._replace(error=error.str())
+                else:
+                    failed.append(error)
+
+            try:
+                self._producer.produce(
+                    note.source,
+                    key=letter.key,
+                    value=letter.value,
+                    partition=note.source_partition,
+                    headers=[_mark(note)],
+                    on_delivery=keep,
+                )
+            except KafkaException as error:  # larger than any record may be
+                ended[number] = note._replace(error=error.args[0].str())
+        self._producer.flush(DELIVERY_SECONDS * 2)
+        self._note([note._replace(noted_at=self._now()) for note in ended.values()])
+        for number, note in sorted(ended.items()):
+            sent = note.error is None
+            detail = f"{note.source}[{note.source_partition}]@{note.offset}" if sent else f"{note.source}: {note.error}"
+            yield Told(shelf.letters[number], Outcome.SENT if sent else Outcome.REFUSED, detail)
+        if len(ended) < len(batch):
+            reason = failed[0].str() if failed else f"no word within {DELIVERY_SECONDS:g} s"
+            raise NotReplayed(f"{len(batch) - len(ended)} letters were not taken: {reason}; run it again in a minute")
+
+    def _note(self, notes: Iterable[LetterReplay]) -> None:
+        """Write notes and wait for the brokers. Raises NotReplayed."""
+        errors: list[str] = []
+        written = 0
+
+        def keep(error: KafkaError | None, _message: Message) -> None:
+            nonlocal written
+            written += 1
+            if error is not None:
+                errors.append(error.str())
+
+        count = 0
+        for count, note in enumerate(notes, start=1):  # noqa: B007 - counts an iterable
+            key, _ = DEAD_LETTERS.place(note)
+            value = self._encode(DEAD_LETTERS.name, note)
+            self._producer.produce(DEAD_LETTERS.name, key=key, value=value, partition=0, on_delivery=keep)
+        self._producer.flush(DELIVERY_SECONDS * 2)
+        if errors or written < count:
+            reason = errors[0] if errors else f"no word within {DELIVERY_SECONDS:g} s"
+            raise NotReplayed(f"the topic {DEAD_LETTERS.name} does not take notes: {reason}")
+
+
+def _mark(note: LetterReplay) -> tuple[str, bytes]:
+    """The header of a record that was sent for a note."""
+    return HEADER, f"{note.letter_offset}/{note.run}".encode()
