@@ -138,14 +138,13 @@ def decode_account(data: bytes | None) -> Account:
         return Account()
     offset, values = read(ACCOUNT, data)
     answers = values.pop("answers")
-    readers = {
-        "policy": read_policy,
-        "balances": read_balances,
-        "positions": read_positions,
-        "overrides": read_overrides,
+    parts = {
+        "policy": read_policy(values["policy"]),
+        "balances": read_balances(values["balances"]),
+        "positions": read_positions(values["positions"]),
+        "overrides": read_overrides(values["overrides"]),
     }
-    fields: dict[str, Any] = {name: readers[name](value) if name in readers else value for name, value in values.items()}
-    return Account(offset, answers, Portfolio(**fields))
+    return Account(offset, answers, Portfolio(**{**values, **parts}))
 
 
 def encode_answers(found: Sequence[Remembered]) -> bytes:
