@@ -6,6 +6,7 @@ from typing import Any
 
 from market.book_top import BookTop
 from market.depth import Depth
+from market.portfolio import Portfolio
 from market.trade import GapMark, TimeMark
 from processors.batch import Batch, RawRecord
 from processors.computation import Computation, Effects, Scope
@@ -13,6 +14,7 @@ from processors.tables import TableView
 from schemas.codec import Codec
 from schemas.depth_decoding import decode_depth
 from schemas.depth_encoding import encode_book_top, encode_depth
+from schemas.portfolio_encoding import encode_portfolio
 from schemas.records import Record
 from schemas.topics import TOPICS, TRADES
 
@@ -20,6 +22,7 @@ CARRIED = [(topic.name, kind) for topic in TOPICS.values() for kind in topic.rec
 CODEC = Codec({carried: 100 + number for number, carried in enumerate(CARRIED)}, lambda schema_id: None)
 CODEC.encode_with(Depth, encode_depth)
 CODEC.encode_with(BookTop, encode_book_top)
+CODEC.encode_with(Portfolio, encode_portfolio)
 CODEC.decode_with(Depth, decode_depth)
 MAX_SKEW = 5_000_000
 
@@ -46,7 +49,9 @@ def time_of(record: Record) -> int:
     """When the record was made."""
     if isinstance(record, TimeMark):
         return record.time
-    return record.end if isinstance(record, GapMark) else int(getattr(record, "received_at", 0))
+    if isinstance(record, GapMark):
+        return record.end
+    return int(getattr(record, "received_at", 0) or getattr(record, "issued_at", 0))
 
 
 def batch_of(
@@ -113,14 +118,17 @@ class Runner:
             view.landed(1)
         return effects
 
-    def crash(self, kept: Callable[[str], bool]) -> Effects:
-        """Die in a commit: all is published, of each table only the kept keys are stored; then begin anew."""
+    def crash(self, kept: Callable[[str], bool], *, deleting: bool = True) -> Effects:
+        """Die in a commit: all is published, of each table only the kept keys are stored; then begin anew.
+
+        Without `deleting` it dies before anything is deleted.
+        """
         effects = self.fold.take()
         for name, view in self._views.items():
             view.seal()
             written = {key: value for key, value in view.sealed(1).items() if kept(key)}
             self.tables[name] |= {key: value for key, value in written.items() if value is not None}
-            for key in [key for key, value in written.items() if value is None]:
+            for key in [key for key, value in written.items() if value is None and deleting]:
                 self.tables[name].pop(key, None)
         self.open()
         return effects
