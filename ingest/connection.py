@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus, InvalidURI, WebSocketException
 
 from ingest.clock import Clock
-from ingest.feed import ConnectionStatus, ListeningVenue, Route, Subscription
+from ingest.feed import ConnectionStatus, ListeningVenue, Recorder, Route, Subscription
+from ingest.seconds import seconds_of
 from ingest.session import Session
 from market.errors import WebSocketError
 from market.feed_status import FeedState
@@ -45,19 +46,6 @@ class Unconnectable(WebSocketError):
     """An address or proxy can never work."""
 
     exit_code = 2
-
-
-class Recorder(Protocol):
-    """Who keeps what came in; see `ingest.capture.Capture`."""
-
-    def opened(self, at: int, line: str, url: str, market: str) -> None:
-        """A connection was opened."""
-
-    def frame(self, at: int, line: str, data: bytes) -> None:
-        """A frame was received."""
-
-    def closed(self, at: int, line: str, reason: str) -> None:
-        """A connection was lost."""
 
 
 class Connection:
@@ -121,6 +109,12 @@ class Connection:
             self._connecting(new)
             await self._send(self._socket, self._venue.subscribe_messages(new, self._request_id))
 
+    async def subscribe_again(self, subscription: Subscription) -> None:
+        """Have the venue begin a stream anew, with a snapshot of its book."""
+        if self._socket is not None and subscription in self.subscriptions:
+            await self._send(self._socket, self._venue.unsubscribe_messages([subscription], self._request_id))
+            await self._send(self._socket, self._venue.subscribe_messages([subscription], self._request_id))
+
     async def remove(self, subscriptions: Iterable[Subscription]) -> None:
         """Unsubscribe from these."""
         gone = [subscription for subscription in subscriptions if subscription in self.subscriptions]
@@ -163,7 +157,7 @@ class Connection:
             raise Unconnectable(f"{self.name}: cannot connect to {self.route.url}: {error}") from error
         except InvalidStatus as error:
             answer = error.response
-            return f"refused with HTTP status {answer.status_code}", _seconds(answer.headers.get("Retry-After"))
+            return f"refused with HTTP status {answer.status_code}", seconds_of(answer.headers.get("Retry-After"))
         except (OSError, TimeoutError, WebSocketException) as error:
             return f"{type(error).__name__}: {error}", 0.0
 
@@ -220,7 +214,3 @@ class Connection:
         if self._recorder is not None:
             self._recorder.closed(now, self.name, reason)
         self._put(self._session.lost(self.name, now, reason))
-
-
-def _seconds(retry_after: str | None) -> float:
-    return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdecimal() else 0.0

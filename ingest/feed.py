@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
+from ingest.quota import Quota
 from ingest.recorded import Item
 from market.book_rules import BookRules
 from schemas.records import Record
@@ -132,6 +133,22 @@ class Parser(Protocol):
         """Channel of a frame that `parse` refused, as far as it can be read, else UNKNOWN_CHANNEL."""
 
 
+class Recorder(Protocol):
+    """Who keeps what came in; see `ingest.capture.Capture`."""
+
+    def opened(self, at: int, line: str, url: str, market: str) -> None:
+        """A connection was opened."""
+
+    def frame(self, at: int, line: str, data: bytes) -> None:
+        """A frame was received."""
+
+    def closed(self, at: int, line: str, reason: str) -> None:
+        """A connection was lost."""
+
+    def answered(self, at: int, url: str, body: bytes) -> None:
+        """A REST request was answered."""
+
+
 @runtime_checkable
 class BookParser(Parser, Protocol):
     """A parser whose frames tell of order books."""
@@ -214,6 +231,25 @@ class AnsweringVenue(Venue, Protocol):
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
         """The records of a REST answer, None when it is none that is carried. Raises DataValidationError as `Parser.parse`."""
+
+
+class Request(NamedTuple):
+    """A REST request (GET) to a market's servers: the venue's public URL, and what it weighs in the quota there."""
+
+    market: str
+    url: str
+    weight: int
+
+
+@runtime_checkable
+class FetchingVenue(AnsweringVenue, Protocol):
+    """A venue whose order books must be asked for by REST."""
+
+    def quota(self, market: str) -> Quota:
+        """How much may be asked of a market's servers."""
+
+    def book_request(self, instrument: str) -> Request:
+        """The request for the order book of an instrument; `answered` reads its answer."""
 
 
 @runtime_checkable

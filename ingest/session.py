@@ -76,6 +76,10 @@ class Session:
         """Books that need a snapshot; see `ingest.books.Books.unsynced`."""
         return self._books.unsynced()
 
+    def book_of(self, instrument: str) -> Followed | None:
+        """The book of an instrument, None while no stream tells of it."""
+        return self._books.of(instrument)
+
     # events
 
     def connecting(self, name: str, subscriptions: Iterable[Subscription], at: int, reason: str) -> list[Record]:

@@ -14,26 +14,33 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import FETCHED_BOOK, Listings, Parsed, Parser, Route, Subscription
-from ingest.feeds._binance_depth import snapshot_of
+from ingest.feed import FETCHED_BOOK, Listings, Parsed, Parser, Request, Route, Subscription
+from ingest.feeds._binance_depth import DEPTH_CHANNEL, snapshot_of
 from ingest.feeds._binance_frames import FUTURES, KLINE_CHANNEL, SPOT, BinanceParser, instrument_of, instrument_of_symbol
 from ingest.feeds._subscriptions import Offer
+from ingest.quota import Quota
 from market.errors import DataValidationError
 from market.instrument import code_of
 
+_REST = {SPOT: "https://api.binance.com/api/v3", FUTURES: "https://fapi.binance.com/fapi/v1"}
 _ADDRESSES = {SPOT: "wss://stream.binance.com:9443", FUTURES: "wss://fstream.binance.com"}
-_PUBLIC_CHANNELS = ("trade", "bookTicker")  # of futures; the others are served at /market
+_PUBLIC_CHANNELS = ("trade", "bookTicker")  # of futures, and the books; the others are served at /market
 _STREAMS_PER_CONNECTION = 200
 _STREAMS_PER_MESSAGE = 100
 
+# An address may ask for a weight of 6000 in a minute (futures 2400): half of it is left to others at the same address.
+_QUOTAS = {SPOT: Quota(3_000, 60.0), FUTURES: Quota(1_200, 60.0)}
+_BOOK_LEVELS = 1_000
+_BOOK_WEIGHTS = {SPOT: 50, FUTURES: 20}  # of 501 to 1000 levels
 
-_CHANNELS = ("trade", "aggTrade", "bookTicker", "ticker", "kline_1m")
+_CHANNELS = ("trade", "aggTrade", "bookTicker", "ticker", "kline_1m", "depth@100ms")
+_PATTERNS = (KLINE_CHANNEL, DEPTH_CHANNEL)
 _OFFER = Offer(
     "binance",
     re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP|-\d{6})?", re.ASCII),
     "binance:BTC-USDT, binance:BTC-USDT-PERP or binance:BTC-USDT-260925",
     _CHANNELS,
-    lambda channel: channel in _CHANNELS or KLINE_CHANNEL.fullmatch(channel) is not None,
+    lambda channel: channel in _CHANNELS or any(pattern.fullmatch(channel) for pattern in _PATTERNS),
     ("trade", "aggTrade"),
 )
 
@@ -74,7 +81,8 @@ class Binance:
         base = (base_url or _ADDRESSES[market]).rstrip("/")
         if market == SPOT:
             return Route(market, f"{base}/stream")
-        kind = "public" if subscription.channel in _PUBLIC_CHANNELS else "market"
+        is_public = subscription.channel in _PUBLIC_CHANNELS or DEPTH_CHANNEL.fullmatch(subscription.channel)
+        kind = "public" if is_public else "market"
         return Route(market, f"{base}/{kind}/stream")
 
     def subscribe_messages(self, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
@@ -130,6 +138,16 @@ class Binance:
             raise DataValidationError("missing_field", "symbol: the request does not name it", field="symbol")
         instrument = instrument_of_symbol(market, symbols[0], listings)
         return Parsed(FETCHED_BOOK, (snapshot_of(answer, instrument, received_at, max_clock_skew),))
+
+    def quota(self, market: str) -> Quota:
+        """See `ingest.feed.FetchingVenue.quota`; REQUEST_WEIGHT of `exchangeInfo`."""
+        return _QUOTAS[market]
+
+    def book_request(self, instrument: str) -> Request:
+        """See `ingest.feed.FetchingVenue.book_request`."""
+        market = _market_of_instrument(instrument)
+        url = f"{_REST[market]}/depth?symbol={self.symbol_of(instrument)}&limit={_BOOK_LEVELS}"
+        return Request(market, url, _BOOK_WEIGHTS[market])
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""

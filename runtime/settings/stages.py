@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, model_validator
 from runtime.retry import Backoff
 from runtime.settings.base import (
     Count,
+    HttpUrl,
     Maybe,
     Name,
     Names,
@@ -76,6 +77,8 @@ class FeedSettings(Section):
     """Channels to subscribe to, by the venue's own names; none means those that the feed takes by itself."""
     websocket_url: Maybe[WebSocketUrl] = None
     """WebSocket address instead of the venue's public one."""
+    rest_url: Maybe[HttpUrl] = None
+    """REST address instead of the venue's public one."""
     proxy: Maybe[SecretStr] = None
     """URL of a proxy to connect through; it may hold credentials."""
     reconnect: ReconnectSettings = Field(default_factory=ReconnectSettings)

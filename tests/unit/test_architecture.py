@@ -29,6 +29,7 @@ ONLY_IN = {
     "exchange_calendars": ("processors/calendars.py",),
     "pandas": (),
     "psycopg": ("sinks/stores", "tapeline/embedded/postgres.py"),
+    "aiohttp": ("ingest/rest.py",),
     "websockets": ("ingest/connection.py", "gateway/websocket.py", "gateway/client.py"),
 }
 OPEN_FOLDERS = {

@@ -501,7 +501,7 @@ def test_many_subscriptions_are_asked_for_in_parts() -> None:
         ("okx:BTC-USDT", "trade", "no instrument of binance"),
         ("binance:BTCUSDT", "trade", "no instrument of binance"),
         ("binance:BTC-USDT", "trades", "'trades' is no channel of binance"),
-        ("binance:BTC-USDT", "depth", "'depth' is no channel of binance"),
+        ("binance:BTC-USDT", "depth5", "'depth5' is no channel of binance"),
         ("binance:BTC-USDT", "kline_7m", "is no channel of binance"),
     ],
 )

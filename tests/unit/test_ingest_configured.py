@@ -75,6 +75,10 @@ def test_channels_are_the_feeds_own_where_none_are_named() -> None:
             r"ingest\.feeds\.a\.websocket_url: one address cannot serve .* several markets \(spot, usdm\)",
         ),
         (
+            {"a": SPOT | {"symbols": ["binance:A-B", "binance:A-B-PERP"], "rest_url": "http://127.0.0.1:1"}},
+            r"ingest\.feeds\.a\.rest_url: one address cannot serve .* several markets",
+        ),
+        (
             {"a": SPOT | {"capture_file": "c"}, "b": OTHER_SPOT | {"capture_file": "c"}},
             r"ingest\.feeds\.b\.capture_file: feed a writes to the same file \(got c\)",
         ),
