@@ -8,9 +8,10 @@ heartbeats do not count as life.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus, InvalidURI, WebSocketException
@@ -78,6 +79,7 @@ class Connection:
         self._never = asyncio.Event()
         self._socket: ClientConnection | None = None
         self._limit: asyncio.Timeout | None = None
+        self._turn = asyncio.Lock()
         self._request_id = 1
         self._waited_until = 0
         self._is_waiting = False
@@ -107,13 +109,13 @@ class Connection:
         self.subscriptions.update(dict.fromkeys(new))
         if self._socket is not None:
             self._connecting(new)
-            await self._send(self._socket, self._venue.subscribe_messages(new, self._request_id))
+            await self._ask(self._socket, new)
 
     async def subscribe_again(self, subscription: Subscription) -> None:
         """Have the venue begin a stream anew, with a snapshot of its book."""
         if self._socket is not None and subscription in self.subscriptions:
-            await self._send(self._socket, self._venue.unsubscribe_messages([subscription], self._request_id))
-            await self._send(self._socket, self._venue.subscribe_messages([subscription], self._request_id))
+            await self._ask(self._socket, [subscription], subscribe=False)
+            await self._ask(self._socket, [subscription])
 
     async def remove(self, subscriptions: Iterable[Subscription]) -> None:
         """Unsubscribe from these."""
@@ -122,7 +124,7 @@ class Connection:
             del self.subscriptions[subscription]
         self._put(self._session.unsubscribed(self.name, gone, self._clock.now()))
         if self._socket is not None:
-            await self._send(self._socket, self._venue.unsubscribe_messages(gone, self._request_id))
+            await self._ask(self._socket, gone, subscribe=False)
 
     def check_silence(self, now: int) -> None:
         """Give the connection up when market data has been missing for too long; not while we ourselves do not read."""
@@ -171,8 +173,7 @@ class Connection:
         self._put(self._session.restored(self.name, now))
         self._socket = socket
         try:
-            async with asyncio.timeout(None) as self._limit:
-                await self._send(socket, self._venue.subscribe_messages(list(self.subscriptions), self._request_id))
+            async with asyncio.timeout(None) as self._limit, self._beside(self._greet(socket, list(self.subscriptions))):
                 await self._receive(socket)
         except TimeoutError:
             return "given up because no market data came"
@@ -197,13 +198,39 @@ class Connection:
                 self._waited_until = self._clock.now()
             self._is_waiting = False
 
-    async def _send(self, socket: ClientConnection, messages: list[str]) -> None:
-        self._request_id += len(messages)
+    @asynccontextmanager
+    async def _beside(self, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+        """Do something else until it is done, or the body is."""
+        task = asyncio.create_task(work, name=f"{self.name} sends")
         try:
-            for message in messages:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _greet(self, socket: ClientConnection, subscriptions: Sequence[Subscription]) -> None:
+        """Subscribe, then keep up the venue's heartbeat."""
+        await self._ask(socket, subscriptions)
+        beat = self._venue.heartbeat
+        while beat is not None:
+            await self._clock.sleep(beat.seconds)
+            await self._send(socket, beat.message)
+
+    async def _ask(self, socket: ClientConnection, subscriptions: Sequence[Subscription], *, subscribe: bool = True) -> None:
+        if not subscriptions:
+            return
+        messages = self._venue.requests(subscriptions, self._request_id, self._clock.now(), subscribe=subscribe)
+        self._request_id += len(messages)
+        for message in messages:
+            await self._send(socket, message)
+
+    async def _send(self, socket: ClientConnection, message: str) -> None:
+        """Send one message at a time, no faster than the venue allows."""
+        async with self._turn:
+            with suppress(ConnectionClosed):  # the receiving side sees it as well, and connects again
                 await socket.send(message)
-        except ConnectionClosed:
-            return  # the receiving side sees it as well, and connects again
+            await self._clock.sleep(self._venue.limits.message_seconds)
 
     def _connecting(self, subscriptions: Iterable[Subscription]) -> None:
         reason = f"connecting to {self.route.url}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
+from ingest.marks import Missing
 from ingest.quota import Quota
 from ingest.recorded import Item
 from market.book_rules import BookRules
@@ -42,7 +43,8 @@ class ConnectionStatus(StrEnum):
 class Counts:
     """What a feed has seen so far.
 
-    Frames `received` and, of those, `ignored` are by name of channel or kind, `rejected` ones by reason.
+    Frames `received` and, of those, `ignored` are by name of channel or kind, `rejected` ones by reason. `backfilled` are the
+    trades that had been missed and were asked for.
     """
 
     frames: int = 0
@@ -51,6 +53,7 @@ class Counts:
     rejected: Counter[str] = field(default_factory=Counter)
     records: Counter[type[Record]] = field(default_factory=Counter)
     reconnects: int = 0
+    backfilled: int = 0
 
 
 class Feed(Protocol):
@@ -204,22 +207,37 @@ class Venue(Protocol):
         """
 
 
+class Limits(NamedTuple):
+    """What a venue asks of a connection: how many subscriptions it carries at most, and seconds from message to message."""
+
+    streams: int
+    message_seconds: float
+
+
+class Heartbeat(NamedTuple):
+    """A message that a venue wants to be sent every so many seconds, beside the WebSocket's own pings."""
+
+    message: str
+    seconds: float
+
+
 @runtime_checkable
 class ListeningVenue(Venue, Protocol):
     """A venue with a WebSocket server to listen to."""
 
     @property
-    def streams_per_connection(self) -> int:
-        """How many subscriptions one connection may carry."""
+    def limits(self) -> Limits:
+        """What the venue asks of a connection."""
+
+    @property
+    def heartbeat(self) -> Heartbeat | None:
+        """The heartbeat that the venue asks for, None where the WebSocket's own is enough."""
 
     def route(self, subscription: Subscription, base_url: str | None) -> Route:
         """Where a subscription is served; `base_url` stands in for the venue's public address."""
 
-    def subscribe_messages(self, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
-        """Frames to send to subscribe; ids count up from `request_id`."""
-
-    def unsubscribe_messages(self, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
-        """Frames to send to unsubscribe."""
+    def requests(self, subscriptions: Sequence[Subscription], request_id: int, at: int, *, subscribe: bool) -> list[str]:
+        """Frames to send at a time to subscribe, or to unsubscribe; ids count up from `request_id`."""
 
     def symbol_of(self, instrument: str) -> str:
         """The venue's own word for an instrument."""
@@ -250,6 +268,14 @@ class FetchingVenue(AnsweringVenue, Protocol):
 
     def book_request(self, instrument: str) -> Request:
         """The request for the order book of an instrument; `answered` reads its answer."""
+
+
+@runtime_checkable
+class HealingVenue(FetchingVenue, Protocol):
+    """A venue that tells trades again by their numbers."""
+
+    def trades_request(self, channel: str, missing: Missing) -> Request | None:
+        """The request for the first of these trades; None where the venue has none for such a channel."""
 
 
 @runtime_checkable

@@ -10,8 +10,9 @@ from typing import Any, Self
 from ingest.capture import Capture
 from ingest.clock import Clock, SystemClock
 from ingest.connection import Connection, ConnectionOptions
-from ingest.feed import ConnectionStatus, Counts, FetchingVenue, ListeningVenue, Route, Subscription
+from ingest.feed import ConnectionStatus, Counts, FetchingVenue, HealingVenue, ListeningVenue, Route, Subscription
 from ingest.fetching import Fetcher
+from ingest.healing import Healing
 from ingest.quota import Allowances
 from ingest.rest import RestClient
 from ingest.resync import Resync
@@ -105,7 +106,7 @@ class LiveFeed:
         self._capture = capture
         self._clock = clock or SystemClock()
         self._max_clock_skew = max_clock_skew
-        self._session = Session(venue.name, venue.heartbeats)
+        self._session = Session(venue.name, venue.heartbeats, once=True)
         self._outlet = _Outlet(buffer_size)
         self._connections: list[Connection] = []
         self._listings: dict[str, dict[str, str]] = {}
@@ -135,6 +136,9 @@ class LiveFeed:
             subscribe_again=self._subscribe_again,
         )
         self._start("resync", resync.run())
+        if self._fetcher is not None and isinstance(self._venue, HealingVenue):
+            healing = Healing(self._session, self._clock, self._venue, self._fetcher, put=self._outlet.put)
+            self._start("healing", healing.run())
         for connection in self._connections:
             self._start(connection.name, connection.run())
 
@@ -205,7 +209,7 @@ class LiveFeed:
 
     def _with_room(self, route: Route, streams: list[Subscription]) -> list[tuple[Connection, list[Subscription]]]:
         """Connections of a route with the streams each of them takes; new ones where those there are full."""
-        most = self._venue.streams_per_connection
+        most = self._venue.limits.streams
         parts = []
         for connection in self._connections:
             if connection.route == route and streams:

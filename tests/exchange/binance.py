@@ -39,7 +39,13 @@ class BinanceSpot:
                 books[topic].put(data["b"], data["a"])
                 books[topic].number = data["u"]
 
+    def keep_answer(self, books: dict[str, LocalBook], url: str, body: bytes) -> None:
+        return
+
     def snapshots(self, topic: str, book: LocalBook) -> Sequence[str]:
+        return ()
+
+    def told_again(self, topic: str, happened: Sequence[bytes]) -> Sequence[str]:
         return ()
 
     def answer(

@@ -36,8 +36,14 @@ class Dialect(Protocol):
     def keep_book(self, books: dict[str, LocalBook], frame: bytes) -> None:
         """Take a frame into the book of its topic."""
 
+    def keep_answer(self, books: dict[str, LocalBook], url: str, body: bytes) -> None:
+        """Take a recorded REST answer that is a book as the book of its topic."""
+
     def snapshots(self, topic: str, book: LocalBook) -> Sequence[str]:
         """What who subscribes to a topic with a book is sent first."""
+
+    def told_again(self, topic: str, happened: Sequence[bytes]) -> Sequence[str]:
+        """What who subscribes to a topic is told again of what happened before."""
 
     def answer(
         self, path: str, query: Mapping[str, str], books: Mapping[str, LocalBook], happened: Sequence[bytes]

@@ -116,6 +116,8 @@ class Exchange(LocalServer):
                 self.subscribed[connection].discard(topic)
                 continue
             self.subscribed[connection].add(topic)
+            for told in self.dialect.told_again(topic, self.happened):
+                await connection.send(told)
             book = self.books.get(topic)
             if book is not None:
                 for frame in self.dialect.snapshots(topic, book):

@@ -11,7 +11,7 @@ SECOND = 1_000_000
 
 
 def traded(marks: Marks, number: int, at: int, *, contiguous: bool = True) -> list[GapMark]:
-    return marks.before(make_trade(number, at=at), contiguous=contiguous)
+    return marks.before(make_trade(number, at=at), contiguous=contiguous) or []
 
 
 def started(number: int = 10, at: int = START) -> Marks:
