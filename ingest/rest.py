@@ -1,7 +1,7 @@
 """Asks a venue over REST, within its quota and with patience; the only module of ingest that knows the HTTP library.
 
 A venue that answers 429 or 418 is left alone by all feeds of the process for as long as it says in Retry-After. Where it does
-not say it is a minute, two after a 418: whoever goes on after a 429 is banned by Binance for at least two minutes ("IP Limits").
+not say it is a minute, two after a 418: who goes on after a 429 is banned by Binance for at least two minutes ("IP Limits").
 """
 
 from __future__ import annotations
