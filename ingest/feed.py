@@ -208,10 +208,15 @@ class Venue(Protocol):
 
 
 class Limits(NamedTuple):
-    """What a venue asks of a connection: how many subscriptions it carries at most, and seconds from message to message."""
+    """What a venue asks of a connection.
+
+    How many subscriptions it carries at most, seconds from message to message, and after how many seconds the venue cuts it,
+    None where no such time is told.
+    """
 
     streams: int
     message_seconds: float
+    life_seconds: float | None = None
 
 
 class Heartbeat(NamedTuple):

@@ -6,7 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any, Self
+from urllib.parse import urlsplit
 
+from ingest.breaker import Breaker
 from ingest.capture import Capture
 from ingest.clock import Clock, SystemClock
 from ingest.connection import Connection, ConnectionOptions
@@ -111,6 +113,7 @@ class LiveFeed:
         self._connections: list[Connection] = []
         self._listings: dict[str, dict[str, str]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._breakers: dict[str, Breaker] = {}
         self._is_connected = False
         self._fetcher = self._fetcher_of(venue, rest_url, allowances or Allowances())
 
@@ -234,6 +237,7 @@ class LiveFeed:
             put=self._outlet.put,
             room=self._outlet.room,
             recorder=self._capture,
+            breaker=self._breakers.setdefault(urlsplit(route.url).netloc, Breaker()),
         )
         self._connections.append(connection)
         if self._is_connected:

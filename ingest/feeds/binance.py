@@ -28,8 +28,9 @@ from market.instrument import code_of
 _REST = {SPOT: "https://api.binance.com/api/v3", FUTURES: "https://fapi.binance.com/fapi/v1"}
 _ADDRESSES = {SPOT: "wss://stream.binance.com:9443", FUTURES: "wss://fstream.binance.com"}
 _PUBLIC_CHANNELS = ("trade", "bookTicker")  # of futures, and the books; the others are served at /market
-# A connection carries 200 streams (spot 1024) and takes 10 messages in a second (spot 5): docs, "WebSocket Market Streams".
-_LIMITS = Limits(streams=200, message_seconds=0.3)
+# A connection carries 200 streams (spot 1024), takes 10 messages in a second (spot 5) and is cut after 24 hours: docs,
+# "WebSocket Market Streams".
+_LIMITS = Limits(streams=200, message_seconds=0.3, life_seconds=86_400.0)
 _STREAMS_PER_MESSAGE = 100
 
 # An address may ask for a weight of 6000 in a minute (futures 2400): half of it is left to others at the same address.

@@ -14,7 +14,7 @@ _DEPTH = "@depth@100ms"
 class BinanceSpot:
     """See `tests.exchange.dialect.Dialect`."""
 
-    greetings = ()
+    greetings: Sequence[str] = ()
     chatter = '{"result":null,"id":7}'
 
     def topic(self, frame: bytes) -> str | None:

@@ -12,7 +12,7 @@ from tests.exchange.dialect import ClientRequest
 class Bybit:
     """See `tests.exchange.dialect.Dialect`."""
 
-    greetings = ()
+    greetings: Sequence[str] = ()
     chatter = '{"success":true,"ret_msg":"pong","conn_id":"x","req_id":"","op":"ping"}'
 
     def topic(self, frame: bytes) -> str | None:

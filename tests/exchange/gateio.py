@@ -16,7 +16,7 @@ _BOOKS, _CANDLES = "spot.order_book_update", "spot.candlesticks"
 class Gateio:
     """See `tests.exchange.dialect.Dialect`. Topics are channel:pair."""
 
-    greetings = ()
+    greetings: Sequence[str] = ()
     chatter = '{"time":1619093562,"channel":"spot.pong","event":"","result":null}'
 
     def topic(self, frame: bytes) -> str | None:

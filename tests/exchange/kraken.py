@@ -14,7 +14,7 @@ _DEPTH = 1000
 class Kraken:
     """See `tests.exchange.dialect.Dialect`. Topics are channel:pair."""
 
-    greetings = ('{"connectionID":1,"event":"systemStatus","status":"online","version":"1.8.3"}',)
+    greetings: Sequence[str] = ('{"connectionID":1,"event":"systemStatus","status":"online","version":"1.8.3"}',)
     chatter = '{"event":"heartbeat"}'
 
     def topic(self, frame: bytes) -> str | None:

@@ -473,3 +473,30 @@ async def test_certificate_of_the_venue_is_checked(trusted: bool, tmp_path: Path
     else:
         (down,) = [record for record in records if isinstance(record, FeedStatus) and record.state is FeedState.DOWN]
         assert "certificate verify failed" in down.reason
+
+
+async def test_one_line_tries_for_all_while_the_venue_is_away_and_all_are_back_with_it() -> None:
+    venue = FakeVenue(sends())
+    async with venue:
+        pass
+    feed = live_feed(venue.url, ConnectionOptions(Backoff(0.05, 0.1), proxy=None))
+    await feed.subscribe([Subscription(f"binance:C{number}-USDT", "trade") for number in range(1_000)])
+    attempts = 0
+
+    async def count_attempts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        attempts += 1
+        writer.close()
+
+    away = await asyncio.start_server(count_attempts, "127.0.0.1", venue.port)
+    async with feed:
+        reading = asyncio.create_task(until(feed, lambda _records: False))
+        await asyncio.sleep(2)
+        away.close()
+        await away.wait_closed()
+        assert 10 < attempts < 5 + 2 / 0.05 + 5  # of five lines, alone they would have tried five times as often
+        async with venue, asyncio.timeout(5):
+            while sum(len(request["params"]) for request in venue.requests) < 1_000:
+                await asyncio.sleep(0.01)
+        reading.cancel()
+    assert venue.connections == 5

@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 import pytest
 
+from ingest.clock import SystemClock
 from ingest.connection import ConnectionOptions
 from ingest.feed import Subscription
 from ingest.recorded import Frame
@@ -179,3 +180,69 @@ async def test_no_request_is_made_while_nothing_is_missing() -> None:
         await asyncio.sleep(0.3)
         assert there.asked == []
         assert listener.gaps() == []
+
+
+class DaysPass(SystemClock):
+    """The machine's clock, but that waiting for an hour or more ends when told."""
+
+    def __init__(self) -> None:
+        self.later = asyncio.Event()
+        self.waited_for: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds < 3_600:
+            await super().sleep(seconds)
+        else:
+            self.waited_for.append(seconds)
+            await self.later.wait()
+            self.later.clear()
+
+
+async def test_connection_is_renewed_before_the_venues_cut_and_nothing_is_missed() -> None:
+    there, clock = Exchange(BinanceSpot(), tape()), DaysPass()
+    async with there, Listener("binance", there, [TRADES], clock=clock) as listener:
+        await there.listened_to(1)
+        for day in range(1, 3):
+            await there.play(50)
+            clock.later.set()
+            await there.until(lambda: len(there.open) == 2 and all(there.subscribed.values()))
+            await there.play(50)  # both lines tell it
+            await there.until(lambda: len(there.open) == 1)
+            await there.play(50)
+            await listener.until(lambda day=day: len(listener.trades()) >= 150 * day)  # type: ignore[misc]
+        assert listener.ids() == told(there.happened)
+        assert listener.states(TRADES) == [FeedState.CONNECTING, FeedState.LIVE]
+        assert listener.gaps() == []
+        assert there.connections == 3
+        assert listener.feed.counts.reconnects == 0
+        assert all(82_800 <= seconds <= 84_600 for seconds in clock.waited_for)  # half an hour to an hour before
+
+
+async def test_connection_that_cannot_be_renewed_goes_on() -> None:
+    there, clock = Exchange(BinanceSpot(), tape()), DaysPass()
+    async with there, Listener("binance", there, [TRADES], clock=clock) as listener:
+        await there.listened_to(1)
+        there.refusals = [answer_of(HTTPStatus.SERVICE_UNAVAILABLE)] * 3
+        clock.later.set()
+        await there.until(lambda: not there.refusals and len(there.open) == 2 and all(there.subscribed.values()))
+        there.open[-1].transport.abort()  # nor does the next one live to tell anything
+        await there.until(lambda: there.connections == 3 and len(there.open) == 2 and all(there.subscribed.values()))
+        await there.play(50)
+        await there.until(lambda: len(there.open) == 1)
+        await there.play(50)
+        await listener.until(lambda: len(listener.trades()) >= 100)
+        assert listener.ids() == told(there.happened)
+        assert listener.states(TRADES) == [FeedState.CONNECTING, FeedState.LIVE]
+
+
+async def test_streams_subscribed_to_during_renewal_are_kept() -> None:
+    other = Subscription(INSTRUMENT, "bookTicker")
+    there, clock = Exchange(BinanceSpot(), tape()), DaysPass()
+    async with there, Listener("binance", there, [TRADES], clock=clock) as listener:
+        await there.listened_to(1)
+        clock.later.set()
+        await there.until(lambda: len(there.open) == 2 and all(there.subscribed.values()))
+        await listener.feed.subscribe([other])
+        await there.play(50)
+        await there.until(lambda: len(there.open) == 1)
+        await there.listened_to(2)

@@ -81,14 +81,14 @@ def all_books_are_the_exchanges(listener: Listener, venue: Exchange, instruments
     name, session = listener.feed.venue, listener.feed._session
     told = {instrument for instrument in instruments if (book := session.book_of(instrument)) and book.line is not None}
     for instrument in told:
-        (book,) = (
+        (theirs,) = (
             book
             for topic, book in venue.books.items()
             if symbol(name, instrument, topic) and (name != "bitget" or topic.startswith("mc") == instrument.endswith("PERP"))
         )
         if listener.book_state(instrument) is not BookState.LIVE:
             return False
-        if listener.best(instrument, LEVELS) != book.best(LEVELS):
+        if listener.best(instrument, LEVELS) != theirs.best(LEVELS):
             return False
     return len(told) > 0
 
