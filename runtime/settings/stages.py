@@ -48,8 +48,8 @@ class ReconnectSettings(Section):
 
     initial_seconds: Seconds = 0.5
     """First delay."""
-    maximum_seconds: Seconds = 30.0
-    """Longest delay."""
+    maximum_seconds: Seconds = 4.0
+    """Longest delay; a venue that is back is found after so many seconds at most."""
     factor: Annotated[float, Field(ge=1)] = 2.0
     """Growth from one delay to the next."""
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.5
