@@ -18,7 +18,7 @@ from tests.exchange.dialect import Dialect
 from tests.exchange.faults import Fault, none
 from tests.exchange.server import LocalServer
 
-WITHIN = 10.0
+WITHIN = 30.0
 
 
 class Exchange(LocalServer):
