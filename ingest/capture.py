@@ -60,6 +60,10 @@ class Capture:
         self._write(Entry(at, line, closed=reason))
         self.flush()
 
+    def answered(self, at: int, url: str, body: bytes) -> None:
+        """Note the answer to a REST request."""
+        self._write(Entry(at, "", answered=url, frame=body.decode(errors="replace")))
+
     def flush(self) -> None:
         """Hand what is buffered to the system."""
         if self._file is not None:

@@ -16,6 +16,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds of a clock that nobody sets."""
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long."""
+
     async def pause(self, seconds: float, until: asyncio.Event) -> None:
         """Wait so long, or until the event is set."""
 
@@ -30,6 +33,10 @@ class SystemClock:
     def monotonic(self) -> float:
         """See `Clock.monotonic`."""
         return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """See `Clock.sleep`."""
+        await asyncio.sleep(seconds)
 
     async def pause(self, seconds: float, until: asyncio.Event) -> None:
         """See `Clock.pause`."""

@@ -8,16 +8,25 @@ from pathlib import Path
 from ingest import feeds
 from ingest.capture import Capture
 from ingest.connection import ConnectionOptions
-from ingest.feed import Feed, GeneratingVenue, ListeningVenue, Subscription, Venue
+from ingest.feed import Feed, FetchingVenue, GeneratingVenue, ListeningVenue, Subscription, Venue
 from ingest.live import LiveFeed
 from ingest.playback import Playback
+from ingest.quota import Allowances
 from ingest.replay import ReplayFeed
 from market.errors import SubscriptionError
 from market.instrument import venue_of
 from runtime.errors import ConfigurationError, Problem
 from runtime.settings import FeedSettings, IngestSettings
 
-_OF_CONNECTIONS = ("websocket_url", "proxy", "reconnect", "heartbeat_seconds", "stale_after_seconds", "capture_file")
+_OF_CONNECTIONS = (
+    "websocket_url",
+    "rest_url",
+    "proxy",
+    "reconnect",
+    "heartbeat_seconds",
+    "stale_after_seconds",
+    "capture_file",
+)
 
 
 async def configured_feeds(settings: IngestSettings, *, capture: Path | None = None) -> list[Feed]:
@@ -30,14 +39,16 @@ async def configured_feeds(settings: IngestSettings, *, capture: Path | None = N
     if capture is not None:
         settings = _capturing(settings, capture)
     _check_captures(settings.feeds)
-    skew = settings.max_clock_skew
+    skew, allowances = settings.max_clock_skew, Allowances()
     venues = {name: _venue(name, feed) for name, feed in settings.feeds.items()}
     wanted = {name: _subscriptions(name, feed, venues[name]) for name, feed in settings.feeds.items()}
     _check_together(venues, wanted)
-    return [await _feed(name, feed, venues[name], wanted[name], skew) for name, feed in settings.feeds.items()]
+    return [await _feed(name, feed, venues[name], wanted[name], skew, allowances) for name, feed in settings.feeds.items()]
 
 
-async def _feed(name: str, settings: FeedSettings, venue: Venue, subscriptions: list[Subscription], skew: int) -> Feed:
+async def _feed(
+    name: str, settings: FeedSettings, venue: Venue, subscriptions: list[Subscription], skew: int, allowances: Allowances
+) -> Feed:
     if isinstance(venue, GeneratingVenue):
         return _generated(name, settings, venue, subscriptions, skew)
     if not isinstance(venue, ListeningVenue):
@@ -49,6 +60,8 @@ async def _feed(name: str, settings: FeedSettings, venue: Venue, subscriptions: 
         name,
         venue,
         base_url=settings.websocket_url,
+        rest_url=settings.rest_url,
+        allowances=allowances,
         options=ConnectionOptions(
             backoff=settings.reconnect.backoff(),
             heartbeat_seconds=settings.heartbeat_seconds,
@@ -107,9 +120,12 @@ def _check_together(venues: Mapping[str, Venue], wanted: Mapping[str, list[Subsc
 
 def _check_address(name: str, settings: FeedSettings, venue: ListeningVenue, subscriptions: list[Subscription]) -> None:
     markets = {venue.route(subscription, None).market for subscription in subscriptions}
-    if settings.websocket_url is not None and len(markets) > 1:
-        text = f"one address cannot serve the symbols of several markets ({', '.join(sorted(markets))}): make several feeds"
-        raise _wrong(f"{name}.websocket_url", text)
+    for setting in ("websocket_url", "rest_url"):
+        if getattr(settings, setting) is not None and len(markets) > 1:
+            text = f"one address cannot serve the symbols of several markets ({', '.join(sorted(markets))}): make several feeds"
+            raise _wrong(f"{name}.{setting}", text)
+    if settings.rest_url is not None and not isinstance(venue, FetchingVenue):
+        raise _wrong(f"{name}.rest_url", f"{settings.feed} asks for nothing by REST")
 
 
 def _capturing(settings: IngestSettings, capture: Path) -> IngestSettings:

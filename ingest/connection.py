@@ -8,15 +8,20 @@ heartbeats do not count as life.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from itertools import count
+from typing import Any, Literal
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus, InvalidURI, WebSocketException
 
+from ingest.breaker import Breaker
 from ingest.clock import Clock
-from ingest.feed import ConnectionStatus, ListeningVenue, Route, Subscription
+from ingest.feed import ConnectionStatus, ListeningVenue, Recorder, Route, Subscription
+from ingest.seconds import seconds_of
 from ingest.session import Session
 from market.errors import WebSocketError
 from market.feed_status import FeedState
@@ -28,6 +33,8 @@ log = get_logger(__name__)
 
 _OPEN_TIMEOUT = 10.0
 _CLOSE_TIMEOUT = 2.0
+_RENEWED_BEFORE = (1_800.0, 3_600.0)
+"""Seconds before the venue's cut, by chance between them, so that lines opened together are not renewed together."""
 _LARGEST_FRAME = 16 << 20
 
 
@@ -47,19 +54,6 @@ class Unconnectable(WebSocketError):
     exit_code = 2
 
 
-class Recorder(Protocol):
-    """Who keeps what came in; see `ingest.capture.Capture`."""
-
-    def opened(self, at: int, line: str, url: str, market: str) -> None:
-        """A connection was opened."""
-
-    def frame(self, at: int, line: str, data: bytes) -> None:
-        """A frame was received."""
-
-    def closed(self, at: int, line: str, reason: str) -> None:
-        """A connection was lost."""
-
-
 class Connection:
     """One line. `put` takes records, `room` waits until more may be put; they are the feed's."""
 
@@ -75,6 +69,7 @@ class Connection:
         put: Callable[[Iterable[Record]], None],
         room: Callable[[], Awaitable[bool]],
         recorder: Recorder | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         self.name = name
         self.route = route
@@ -87,9 +82,12 @@ class Connection:
         self._put = put
         self._room = room
         self._recorder = recorder
+        self._breaker = breaker or Breaker()
         self._never = asyncio.Event()
         self._socket: ClientConnection | None = None
         self._limit: asyncio.Timeout | None = None
+        self._next: tuple[ClientConnection, set[Subscription]] | None = None
+        self._turn = asyncio.Lock()
         self._request_id = 1
         self._waited_until = 0
         self._is_waiting = False
@@ -104,7 +102,11 @@ class Connection:
             self._connecting(self.subscriptions)
             reason, least_delay = "stopped", 0.0
             try:
+                await self._breaker.admit(self.name)
                 reason, least_delay = await self._connection()
+            except BaseException:
+                self._breaker.left(self.name)
+                raise
             finally:
                 self._lost(reason)
             delay = max(least_delay, self._options.backoff.delay(self._attempt))
@@ -119,7 +121,13 @@ class Connection:
         self.subscriptions.update(dict.fromkeys(new))
         if self._socket is not None:
             self._connecting(new)
-            await self._send(self._socket, self._venue.subscribe_messages(new, self._request_id))
+            await self._ask(self._socket, new)
+
+    async def subscribe_again(self, subscription: Subscription) -> None:
+        """Have the venue begin a stream anew, with a snapshot of its book."""
+        if self._socket is not None and subscription in self.subscriptions:
+            await self._ask(self._socket, [subscription], subscribe=False)
+            await self._ask(self._socket, [subscription])
 
     async def remove(self, subscriptions: Iterable[Subscription]) -> None:
         """Unsubscribe from these."""
@@ -128,7 +136,7 @@ class Connection:
             del self.subscriptions[subscription]
         self._put(self._session.unsubscribed(self.name, gone, self._clock.now()))
         if self._socket is not None:
-            await self._send(self._socket, self._venue.unsubscribe_messages(gone, self._request_id))
+            await self._ask(self._socket, gone, subscribe=False)
 
     def check_silence(self, now: int) -> None:
         """Give the connection up when market data has been missing for too long; not while we ourselves do not read."""
@@ -148,26 +156,21 @@ class Connection:
     async def _connection(self) -> tuple[str, float]:
         """Open, use and lose one connection; why it ended, and how long the venue wants to be left alone (seconds)."""
         try:
-            async with connect(
-                self.route.url,
-                proxy=self._options.proxy,
-                open_timeout=_OPEN_TIMEOUT,
-                close_timeout=_CLOSE_TIMEOUT,
-                ping_interval=self._options.heartbeat_seconds,
-                ping_timeout=self._options.heartbeat_seconds,
-                max_size=_LARGEST_FRAME,
-            ) as socket:
+            async with self._dial() as socket:
                 return await self._use(socket), 0.0
         except (InvalidURI, InvalidProxy, ImportError) as error:
             self.status = ConnectionStatus.FAILED
             raise Unconnectable(f"{self.name}: cannot connect to {self.route.url}: {error}") from error
         except InvalidStatus as error:
             answer = error.response
-            return f"refused with HTTP status {answer.status_code}", _seconds(answer.headers.get("Retry-After"))
+            self._breaker.failed()
+            return f"refused with HTTP status {answer.status_code}", seconds_of(answer.headers.get("Retry-After"))
         except (OSError, TimeoutError, WebSocketException) as error:
+            self._breaker.failed()
             return f"{type(error).__name__}: {error}", 0.0
 
     async def _use(self, socket: ClientConnection) -> str:
+        self._breaker.succeeded()
         now = self._clock.now()
         self._session.counts.reconnects += self._was_open
         self._was_open = True
@@ -175,41 +178,122 @@ class Connection:
         if self._recorder is not None:
             self._recorder.opened(now, self.name, self.route.url, self.route.market)
         self._put(self._session.restored(self.name, now))
-        self._socket = socket
+        self._socket, asked = socket, set[Subscription]()
         try:
             async with asyncio.timeout(None) as self._limit:
-                await self._send(socket, self._venue.subscribe_messages(list(self.subscriptions), self._request_id))
-                await self._receive(socket)
+                while True:
+                    self._socket, self._next = socket, None
+                    wanted = [subscription for subscription in self.subscriptions if subscription not in asked]
+                    async with self._beside(self._greet(socket, wanted)), self._beside(self._renew(socket)):
+                        await self._receive(socket)
+                    socket, asked = self._next or (socket, asked)
         except TimeoutError:
             return "given up because no market data came"
         except ConnectionClosed as error:
             return f"closed: {error}"
         finally:
             self._socket = self._limit = None
-        return "closed"
+            await socket.close()
 
     async def _receive(self, socket: ClientConnection) -> None:
-        while True:
-            frame = await socket.recv(decode=False)
-            now = self._clock.now()
-            if self._recorder is not None:
-                self._recorder.frame(now, self.name, frame)
-            self._put(self._session.received(self.name, frame, now))
-            if self._session.silence(self.name, now) == 0:  # it was market data: the venue works
-                self._attempt = 0
-                self.status = ConnectionStatus.SUBSCRIBED
-            self._is_waiting = True
-            if await self._room():
-                self._waited_until = self._clock.now()
-            self._is_waiting = False
-
-    async def _send(self, socket: ClientConnection, messages: list[str]) -> None:
-        self._request_id += len(messages)
+        """Receive until another connection has taken the place of this one. Raises ConnectionClosed when it is lost."""
         try:
-            for message in messages:
-                await socket.send(message)
+            while True:
+                await self._take(await socket.recv(decode=False))
         except ConnectionClosed:
-            return  # the receiving side sees it as well, and connects again
+            if self._next is None:
+                raise
+
+    async def _take(self, frame: bytes) -> bool:
+        """Take a frame in, and wait until there is room for more; whether it was market data."""
+        now = self._clock.now()
+        if self._recorder is not None:
+            self._recorder.frame(now, self.name, frame)
+        self._put(self._session.received(self.name, frame, now))
+        is_data = self._session.silence(self.name, now) == 0
+        if is_data:  # the venue works
+            self._attempt = 0
+            self.status = ConnectionStatus.SUBSCRIBED
+        self._is_waiting = True
+        if await self._room():
+            self._waited_until = self._clock.now()
+        self._is_waiting = False
+        return is_data
+
+    async def _renew(self, old: ClientConnection) -> None:
+        """Open another connection before the venue cuts this one, and close this one once data comes on the other.
+
+        Meanwhile both are read: what both tell is told once, by its number.
+        """
+        life = self._venue.limits.life_seconds
+        if life is None:
+            return
+        await self._clock.sleep(life - random.uniform(*_RENEWED_BEFORE))  # noqa: S311  # no secret
+        for attempt in count():
+            try:
+                await self._open_next()
+                break
+            except (OSError, TimeoutError, WebSocketException) as error:
+                log.warning("connection not renewed", line=self.name, reason=f"{type(error).__name__}: {error}")
+                await self._clock.sleep(self._options.backoff.delay(attempt))
+        log.info("connection renewed", line=self.name)
+        await old.close()
+
+    async def _open_next(self) -> None:
+        new, asked = await self._dial(), list(self.subscriptions)
+        try:
+            await self._ask(new, asked)
+            while not await self._take(await new.recv(decode=False)):
+                pass
+            self._next = new, set(asked)
+        finally:
+            if self._next is None:
+                new.transport.abort()
+
+    def _dial(self) -> connect:
+        return connect(
+            self.route.url,
+            proxy=self._options.proxy,
+            open_timeout=_OPEN_TIMEOUT,
+            close_timeout=_CLOSE_TIMEOUT,
+            ping_interval=self._options.heartbeat_seconds,
+            ping_timeout=self._options.heartbeat_seconds,
+            max_size=_LARGEST_FRAME,
+        )
+
+    @asynccontextmanager
+    async def _beside(self, work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+        """Do something else until it is done, or the body is."""
+        task = asyncio.create_task(work, name=f"{self.name} sends")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _greet(self, socket: ClientConnection, subscriptions: Sequence[Subscription]) -> None:
+        """Subscribe, then keep up the venue's heartbeat."""
+        await self._ask(socket, subscriptions)
+        beat = self._venue.heartbeat
+        while beat is not None:
+            await self._clock.sleep(beat.seconds)
+            await self._send(socket, beat.message)
+
+    async def _ask(self, socket: ClientConnection, subscriptions: Sequence[Subscription], *, subscribe: bool = True) -> None:
+        if not subscriptions:
+            return
+        messages = self._venue.requests(subscriptions, self._request_id, self._clock.now(), subscribe=subscribe)
+        self._request_id += len(messages)
+        for message in messages:
+            await self._send(socket, message)
+
+    async def _send(self, socket: ClientConnection, message: str) -> None:
+        """Send one message at a time, no faster than the venue allows."""
+        async with self._turn:
+            with suppress(ConnectionClosed):  # the receiving side sees it as well, and connects again
+                await socket.send(message)
+            await self._clock.sleep(self._venue.limits.message_seconds)
 
     def _connecting(self, subscriptions: Iterable[Subscription]) -> None:
         reason = f"connecting to {self.route.url}"
@@ -220,7 +304,3 @@ class Connection:
         if self._recorder is not None:
             self._recorder.closed(now, self.name, reason)
         self._put(self._session.lost(self.name, now, reason))
-
-
-def _seconds(retry_after: str | None) -> float:
-    return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdecimal() else 0.0

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
+from ingest.marks import Missing
+from ingest.quota import Quota
 from ingest.recorded import Item
 from market.book_rules import BookRules
 from schemas.records import Record
@@ -41,7 +43,8 @@ class ConnectionStatus(StrEnum):
 class Counts:
     """What a feed has seen so far.
 
-    Frames `received` and, of those, `ignored` are by name of channel or kind, `rejected` ones by reason.
+    Frames `received` and, of those, `ignored` are by name of channel or kind, `rejected` ones by reason. `backfilled` are the
+    trades that had been missed and were asked for.
     """
 
     frames: int = 0
@@ -50,6 +53,7 @@ class Counts:
     rejected: Counter[str] = field(default_factory=Counter)
     records: Counter[type[Record]] = field(default_factory=Counter)
     reconnects: int = 0
+    backfilled: int = 0
 
 
 class Feed(Protocol):
@@ -132,6 +136,22 @@ class Parser(Protocol):
         """Channel of a frame that `parse` refused, as far as it can be read, else UNKNOWN_CHANNEL."""
 
 
+class Recorder(Protocol):
+    """Who keeps what came in; see `ingest.capture.Capture`."""
+
+    def opened(self, at: int, line: str, url: str, market: str) -> None:
+        """A connection was opened."""
+
+    def frame(self, at: int, line: str, data: bytes) -> None:
+        """A frame was received."""
+
+    def closed(self, at: int, line: str, reason: str) -> None:
+        """A connection was lost."""
+
+    def answered(self, at: int, url: str, body: bytes) -> None:
+        """A REST request was answered."""
+
+
 @runtime_checkable
 class BookParser(Parser, Protocol):
     """A parser whose frames tell of order books."""
@@ -187,22 +207,42 @@ class Venue(Protocol):
         """
 
 
+class Limits(NamedTuple):
+    """What a venue asks of a connection.
+
+    How many subscriptions it carries at most, seconds from message to message, and after how many seconds the venue cuts it,
+    None where no such time is told.
+    """
+
+    streams: int
+    message_seconds: float
+    life_seconds: float | None = None
+
+
+class Heartbeat(NamedTuple):
+    """A message that a venue wants to be sent every so many seconds, beside the WebSocket's own pings."""
+
+    message: str
+    seconds: float
+
+
 @runtime_checkable
 class ListeningVenue(Venue, Protocol):
     """A venue with a WebSocket server to listen to."""
 
     @property
-    def streams_per_connection(self) -> int:
-        """How many subscriptions one connection may carry."""
+    def limits(self) -> Limits:
+        """What the venue asks of a connection."""
+
+    @property
+    def heartbeat(self) -> Heartbeat | None:
+        """The heartbeat that the venue asks for, None where the WebSocket's own is enough."""
 
     def route(self, subscription: Subscription, base_url: str | None) -> Route:
         """Where a subscription is served; `base_url` stands in for the venue's public address."""
 
-    def subscribe_messages(self, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
-        """Frames to send to subscribe; ids count up from `request_id`."""
-
-    def unsubscribe_messages(self, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
-        """Frames to send to unsubscribe."""
+    def requests(self, subscriptions: Sequence[Subscription], request_id: int, at: int, *, subscribe: bool) -> list[str]:
+        """Frames to send at a time to subscribe, or to unsubscribe; ids count up from `request_id`."""
 
     def symbol_of(self, instrument: str) -> str:
         """The venue's own word for an instrument."""
@@ -214,6 +254,33 @@ class AnsweringVenue(Venue, Protocol):
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
         """The records of a REST answer, None when it is none that is carried. Raises DataValidationError as `Parser.parse`."""
+
+
+class Request(NamedTuple):
+    """A REST request (GET) to a market's servers: the venue's public URL, and what it weighs in the quota there."""
+
+    market: str
+    url: str
+    weight: int
+
+
+@runtime_checkable
+class FetchingVenue(AnsweringVenue, Protocol):
+    """A venue whose order books must be asked for by REST."""
+
+    def quota(self, market: str) -> Quota:
+        """How much may be asked of a market's servers."""
+
+    def book_request(self, instrument: str) -> Request:
+        """The request for the order book of an instrument; `answered` reads its answer."""
+
+
+@runtime_checkable
+class HealingVenue(FetchingVenue, Protocol):
+    """A venue that tells trades again by their numbers."""
+
+    def trades_request(self, channel: str, missing: Missing) -> Request | None:
+        """The request for the first of these trades; None where the venue has none for such a channel."""
 
 
 @runtime_checkable

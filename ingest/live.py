@@ -6,11 +6,18 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from typing import Any, Self
+from urllib.parse import urlsplit
 
+from ingest.breaker import Breaker
 from ingest.capture import Capture
 from ingest.clock import Clock, SystemClock
 from ingest.connection import Connection, ConnectionOptions
-from ingest.feed import ConnectionStatus, Counts, ListeningVenue, Route, Subscription
+from ingest.feed import ConnectionStatus, Counts, FetchingVenue, HealingVenue, ListeningVenue, Route, Subscription
+from ingest.fetching import Fetcher
+from ingest.healing import Healing
+from ingest.quota import Allowances
+from ingest.rest import RestClient
+from ingest.resync import Resync
 from ingest.session import Session
 from market.quality import MAX_CLOCK_SKEW
 from schemas.records import Record
@@ -82,13 +89,18 @@ class LiveFeed:
         venue: ListeningVenue,
         *,
         base_url: str | None = None,
+        rest_url: str | None = None,
+        allowances: Allowances | None = None,
         options: ConnectionOptions | None = None,
         capture: Capture | None = None,
         clock: Clock | None = None,
         max_clock_skew: int = MAX_CLOCK_SKEW,
         buffer_size: int = 10_000,
     ) -> None:
-        """`buffer_size`: records received and not yet iterated; when it is reached, nothing more is read from the venue."""
+        """`buffer_size`: records received and not yet iterated; when it is reached, nothing more is read from the venue.
+
+        `base_url` and `rest_url` stand in for the venue's public addresses; `allowances` are shared by the feeds of a process.
+        """
         self.name = name
         self._venue = venue
         self._base_url = base_url
@@ -96,12 +108,14 @@ class LiveFeed:
         self._capture = capture
         self._clock = clock or SystemClock()
         self._max_clock_skew = max_clock_skew
-        self._session = Session(venue.name, venue.heartbeats)
+        self._session = Session(venue.name, venue.heartbeats, once=True)
         self._outlet = _Outlet(buffer_size)
         self._connections: list[Connection] = []
         self._listings: dict[str, dict[str, str]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._breakers: dict[str, Breaker] = {}
         self._is_connected = False
+        self._fetcher = self._fetcher_of(venue, rest_url, allowances or Allowances())
 
     @property
     def venue(self) -> str:
@@ -117,6 +131,17 @@ class LiveFeed:
         """See `ingest.feed.Feed.connect`."""
         self._is_connected = True
         self._start("ticker", self._tick())
+        resync = Resync(
+            self._session,
+            self._clock,
+            put=self._outlet.put,
+            fetcher=self._fetcher,
+            subscribe_again=self._subscribe_again,
+        )
+        self._start("resync", resync.run())
+        if self._fetcher is not None and isinstance(self._venue, HealingVenue):
+            healing = Healing(self._session, self._clock, self._venue, self._fetcher, put=self._outlet.put)
+            self._start("healing", healing.run())
         for connection in self._connections:
             self._start(connection.name, connection.run())
 
@@ -128,6 +153,8 @@ class LiveFeed:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._fetcher is not None:
+            await self._fetcher.close()
         for connection in self._connections:
             connection.status = ConnectionStatus.DISCONNECTED
         self._outlet.close()
@@ -185,7 +212,7 @@ class LiveFeed:
 
     def _with_room(self, route: Route, streams: list[Subscription]) -> list[tuple[Connection, list[Subscription]]]:
         """Connections of a route with the streams each of them takes; new ones where those there are full."""
-        most = self._venue.streams_per_connection
+        most = self._venue.limits.streams
         parts = []
         for connection in self._connections:
             if connection.route == route and streams:
@@ -210,11 +237,32 @@ class LiveFeed:
             put=self._outlet.put,
             room=self._outlet.room,
             recorder=self._capture,
+            breaker=self._breakers.setdefault(urlsplit(route.url).netloc, Breaker()),
         )
         self._connections.append(connection)
         if self._is_connected:
             self._start(name, connection.run())
         return connection
+
+    async def _subscribe_again(self, line: str, stream: Subscription) -> None:
+        for connection in self._connections:
+            if connection.name == line:
+                await connection.subscribe_again(stream)
+
+    def _fetcher_of(self, venue: ListeningVenue, rest_url: str | None, allowances: Allowances) -> Fetcher | None:
+        if not isinstance(venue, FetchingVenue):
+            return None
+        proxy = self._options.proxy if isinstance(self._options.proxy, str) else None
+        rest = RestClient(venue, self._clock, allowances, base_url=rest_url, proxy=proxy)
+        return Fetcher(
+            venue,
+            rest,
+            self._session,
+            self._clock,
+            listings=self._listings,
+            max_clock_skew=self._max_clock_skew,
+            recorder=self._capture,
+        )
 
     # tasks
 

@@ -9,7 +9,8 @@ the stream is told in `market.candle_series`. The rules:
 - After its line was down, the first new trade of an instrument is preceded by a gap since its last trade, unless their ids
   are numbers that follow each other.
 - So is the first trade after a frame that may have been a trade and could not be read, where ids may have holes.
-- Where the venue's trade ids have no holes, a hole is a gap too; it is healed when the missing trades come late.
+- Where the venue's trade ids have no holes, a hole is a gap too, whether the line was down or not; it is healed when the
+  missing trades come late.
 """
 
 from __future__ import annotations
@@ -18,11 +19,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from market.seen_trades import SeenTrades
+from market.seen_trades import SeenTrades, Verdict
 from market.trade import GapMark, TimeMark, Trade
 
 _SECOND = 1_000_000
 _LONGEST_NUMBER = 18  # digits, as in `market.seen_trades`
+_MOST_SUMMED_UP = 1_000  # of trades under one id; beyond it some would be taken for missing
+
+
+class Missing(NamedTuple):
+    """Trades of an instrument that are missing, by the numbers of the first and the last."""
+
+    instrument: str
+    first: int
+    last: int
 
 
 class _Hole(NamedTuple):
@@ -44,6 +54,14 @@ class _Continuity:
     seen: SeenTrades = field(default_factory=SeenTrades)
     holes: list[_Hole] = field(default_factory=list)
     never_filled: set[GapMark] = field(default_factory=set)
+
+    def add(self, trade: Trade) -> Verdict:
+        """Remember the trade's id, or ids; NEW when any of them is."""
+        number = _number(trade.trade_id)
+        if number is not None:
+            for earlier in range(_first_number(trade, number), number):
+                self.seen.add(str(earlier))
+        return self.seen.add(trade.trade_id)
 
 
 class Marks:
@@ -85,24 +103,62 @@ class Marks:
             if name in self._instruments:
                 self._instruments[name].is_up = True
 
-    def before(self, trade: Trade, *, contiguous: bool) -> list[GapMark]:
-        """Gap marks that belong in the stream before this trade; `contiguous`: the venue's trade ids have no holes."""
+    def before(self, trade: Trade, *, contiguous: bool) -> list[GapMark] | None:
+        """Gap marks that belong in the stream before this trade, None when it was told before.
+
+        `contiguous`: the venue's trade ids have no holes.
+        """
         known = self._instruments.get(trade.instrument)
         if known is None:
             self._instruments[trade.instrument] = known = _Continuity(trade.event_time, None)
-            marks = [GapMark(trade.instrument, None, trade.event_time)]
+            known.add(trade)
+            known.seen.holes.clear()  # ids before the first one seen are no hole
+            _remember(known, trade)
+            return [GapMark(trade.instrument, None, trade.event_time)]
+        known.is_up = True
+        before, number = known.seen.last, _number(trade.trade_id)
+        if known.add(trade) is Verdict.DUPLICATE:
+            # What is told again after connecting are the latest trades: where ids are no numbers, this one shows that
+            # nothing was missed before it. Numbers tell more with the next trade.
+            known.was_down = known.was_down and number is not None
+            return None
+        if contiguous and number is not None and before >= 0:
+            marks = _of_ids(known, trade, before, number)
+            known.was_down = known.was_down and number <= before
         else:
             marks = _since_last_line(known, trade) if known.was_down else []
-        known.is_up = True
-        number = _number(trade.trade_id)
-        if contiguous and number is not None:
-            marks += _of_ids(known, trade, number)
         _remember(known, trade)
         return marks
+
+    def missing(self) -> list[Missing]:
+        """Trades that gap marks tell to be missing, of instruments that are up."""
+        return [
+            Missing(instrument, first, last)
+            for instrument, known in self._instruments.items()
+            if known.is_up and known.holes
+            for first, last in known.seen.holes
+            if any(first <= hole.last and last >= hole.first for hole in known.holes)
+        ]
+
+    def is_missing(self, trade: Trade) -> bool:
+        """Whether a gap mark tells a trade to be missing."""
+        known, number = self._instruments.get(trade.instrument), _number(trade.trade_id)
+        if known is None or number is None:
+            return False
+        told = any(hole.first <= number <= hole.last for hole in known.holes)
+        return told and any(first <= number <= last for first, last in known.seen.holes)
 
 
 def _number(trade_id: str) -> int | None:
     return int(trade_id) if trade_id.isascii() and trade_id.isdecimal() and len(trade_id) <= _LONGEST_NUMBER else None
+
+
+def _first_number(trade: Trade, number: int) -> int:
+    """The first id of a trade that the venue summed up under the id of the last one; aggregates of own ids have one each."""
+    first = _number(trade.first_trade_id)
+    if first is None or trade.trade_id != trade.last_trade_id:
+        return number
+    return max(first, number - _MOST_SUMMED_UP)
 
 
 def _remember(known: _Continuity, trade: Trade) -> None:
@@ -120,21 +176,14 @@ def _since_last_line(known: _Continuity, trade: Trade) -> list[GapMark]:
         if first <= known.last_id + 1:
             return []
     known.was_down = False
-    known.seen = SeenTrades()
-    known.holes.clear()
-    known.never_filled.clear()
     return [_gap(trade, known.latest)]
 
 
-def _of_ids(known: _Continuity, trade: Trade, number: int) -> list[GapMark]:
-    before = known.seen.last
-    known.seen.add(trade.trade_id)
-    if before < 0:
-        known.seen.holes.clear()  # ids before the first one seen are no hole
-        return []
-    if number > before + 1:
+def _of_ids(known: _Continuity, trade: Trade, before: int, number: int) -> list[GapMark]:
+    first = _first_number(trade, number)
+    if first > before + 1:
         gap = _gap(trade, known.latest)
-        known.holes.append(_Hole(before + 1, number - 1, gap))
+        known.holes.append(_Hole(before + 1, first - 1, gap))
         return [gap]
     return _healed(known) if known.holes and number < before else []
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ingest.books import Books, Followed
 from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, BookParser, Counts, Parsed, Parser, Subscription
-from ingest.marks import Marks
+from ingest.marks import Marks, Missing
 from market.book_rules import BookRules
 from market.dead_letter import DeadLetter
 from market.depth import BookState, Depth
@@ -40,8 +40,10 @@ class _Line:
 class Session:
     """The lines of one feed and what was made of them."""
 
-    def __init__(self, venue: str, heartbeats: Collection[str]) -> None:
+    def __init__(self, venue: str, heartbeats: Collection[str], *, once: bool = False) -> None:
+        """`once` leaves out trades that were told before: by a venue after connecting, or by a second line."""
         self.venue = venue
+        self._once = once
         self.counts = Counts()
         self._heartbeats = frozenset(heartbeats)
         self._lines: dict[str, _Line] = {}
@@ -76,6 +78,10 @@ class Session:
         """Books that need a snapshot; see `ingest.books.Books.unsynced`."""
         return self._books.unsynced()
 
+    def book_of(self, instrument: str) -> Followed | None:
+        """The book of an instrument, None while no stream tells of it."""
+        return self._books.of(instrument)
+
     # events
 
     def connecting(self, name: str, subscriptions: Iterable[Subscription], at: int, reason: str) -> list[Record]:
@@ -106,9 +112,20 @@ class Session:
         return records
 
     def answered(self, parsed: Parsed, at: int) -> list[Record]:
-        """A REST request was answered. Only order books are taken in: of anything else the streams tell by themselves."""
-        depths = [record for record in parsed.records if isinstance(record, Depth)]
-        return [record for depth in depths for record in self._fetched_book(depth, at)]
+        """A REST request was answered. Order books are taken in, and trades that a gap mark told to be missing."""
+        told: list[Record] = []
+        for record in parsed.records:
+            if isinstance(record, Depth):
+                told += self._fetched_book(record, at)
+            elif isinstance(record, Trade) and self._is_missing(parsed.name, record):
+                line = next(line for line in self._lines.values() if record.instrument in line.traded)
+                told += self._accepted(line, parsed.name, record, at)
+                self.counts.backfilled += 1
+        return told
+
+    def missing(self) -> list[tuple[str, Missing]]:
+        """Trades that gap marks tell to be missing, with the channel that tells of the instrument's trades."""
+        return [(self._trade_channels[missing.instrument], missing) for missing in self._marks.missing()]
 
     def tick(self, at: int) -> list[Record]:
         """Time passed without a frame."""
@@ -164,6 +181,9 @@ class Session:
 
     # records
 
+    def _is_missing(self, channel: str, trade: Trade) -> bool:
+        return self._trade_channels.get(trade.instrument) == channel and self._marks.is_missing(trade)
+
     def _read(self, line: _Line, frame: bytes, at: int) -> list[Record]:
         parsed = line.parser.parse(frame, at)
         self.counts.received[parsed.name] += 1
@@ -189,8 +209,11 @@ class Session:
         if isinstance(record, Trade):
             line.traded.add(record.instrument)
             gaps = self._marks.before(record, contiguous=channel in line.parser.contiguous)
-            records += self._gap_told(line, stream, gaps, at)
-            records += gaps
+            if gaps is None and self._once:
+                self.counts.ignored[f"{channel}, told before"] += 1
+                return records
+            records += self._gap_told(line, stream, gaps or (), at)
+            records += gaps or ()
         self.counts.records[type(record)] += 1
         records.append(record)
         return records

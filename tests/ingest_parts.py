@@ -49,6 +49,9 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.time / 1e6
 
+    async def sleep(self, seconds: float) -> None:
+        await self.pause(seconds, asyncio.Event())
+
     async def pause(self, seconds: float, until: asyncio.Event) -> None:
         self.pauses.append(seconds)
         self.time += round(seconds * 1e6)

@@ -15,6 +15,7 @@ from ingest.decoding import decode
 from ingest.feed import UNKNOWN_CHANNEL, Parsed
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker, micros_of_millis
+from ingest.feeds._subscriptions import in_parts
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
 from schemas.records import Record
@@ -124,6 +125,12 @@ class ArgParser:
         if known is None:
             known = self._instruments[key] = self._instrument_of(arg)
         return known
+
+
+def op_messages(args: Sequence[object], most: int, *, subscribe: bool) -> list[str]:
+    """Messages that subscribe or unsubscribe, with at most so many streams each."""
+    op = "subscribe" if subscribe else "unsubscribe"
+    return [msgspec.json.encode({"op": op, "args": part}).decode() for part in in_parts(args, most)]
 
 
 def rows(decoder: msgspec.json.Decoder[_T], message: Message) -> _T:

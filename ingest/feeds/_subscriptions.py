@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ingest.feed import Subscription
 from market.errors import SubscriptionError
 from market.instrument import code_of, venue_of
+
+_T = TypeVar("_T")
+
+
+def in_parts(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
+    """The items in order, at most `size` a part: venues bound what one message may ask for."""
+    return [items[at : at + size] for at in range(0, len(items), size)]
 
 
 @dataclass(frozen=True, slots=True)

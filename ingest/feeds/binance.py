@@ -14,26 +14,39 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import FETCHED_BOOK, Listings, Parsed, Parser, Route, Subscription
-from ingest.feeds._binance_depth import snapshot_of
+from ingest.feed import FETCHED_BOOK, Limits, Listings, Parsed, Parser, Request, Route, Subscription
+from ingest.feeds._binance_depth import DEPTH_CHANNEL, snapshot_of
 from ingest.feeds._binance_frames import FUTURES, KLINE_CHANNEL, SPOT, BinanceParser, instrument_of, instrument_of_symbol
-from ingest.feeds._subscriptions import Offer
+from ingest.feeds._binance_trades import MOST, PATHS, trades_of
+from ingest.feeds._records import Maker
+from ingest.feeds._subscriptions import Offer, in_parts
+from ingest.marks import Missing
+from ingest.quota import Quota
 from market.errors import DataValidationError
 from market.instrument import code_of
 
+_REST = {SPOT: "https://api.binance.com/api/v3", FUTURES: "https://fapi.binance.com/fapi/v1"}
 _ADDRESSES = {SPOT: "wss://stream.binance.com:9443", FUTURES: "wss://fstream.binance.com"}
-_PUBLIC_CHANNELS = ("trade", "bookTicker")  # of futures; the others are served at /market
-_STREAMS_PER_CONNECTION = 200
+_PUBLIC_CHANNELS = ("trade", "bookTicker")  # of futures, and the books; the others are served at /market
+# A connection carries 200 streams (spot 1024), takes 10 messages in a second (spot 5) and is cut after 24 hours: docs,
+# "WebSocket Market Streams".
+_LIMITS = Limits(streams=200, message_seconds=0.3, life_seconds=86_400.0)
 _STREAMS_PER_MESSAGE = 100
 
+# An address may ask for a weight of 6000 in a minute (futures 2400): half of it is left to others at the same address.
+_QUOTAS = {SPOT: Quota(3_000, 60.0), FUTURES: Quota(1_200, 60.0)}
+_BOOK_LEVELS = 1_000
+_TRADE_WEIGHTS = {(SPOT, "historicalTrades"): 25, (SPOT, "aggTrades"): 4, (FUTURES, "aggTrades"): 20}
+_BOOK_WEIGHTS = {SPOT: 50, FUTURES: 20}  # of 501 to 1000 levels
 
-_CHANNELS = ("trade", "aggTrade", "bookTicker", "ticker", "kline_1m")
+_CHANNELS = ("trade", "aggTrade", "bookTicker", "ticker", "kline_1m", "depth@100ms")
+_PATTERNS = (KLINE_CHANNEL, DEPTH_CHANNEL)
 _OFFER = Offer(
     "binance",
     re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP|-\d{6})?", re.ASCII),
     "binance:BTC-USDT, binance:BTC-USDT-PERP or binance:BTC-USDT-260925",
     _CHANNELS,
-    lambda channel: channel in _CHANNELS or KLINE_CHANNEL.fullmatch(channel) is not None,
+    lambda channel: channel in _CHANNELS or any(pattern.fullmatch(channel) for pattern in _PATTERNS),
     ("trade", "aggTrade"),
 )
 
@@ -60,7 +73,8 @@ class Binance:
 
     name = "binance"
     markets = (SPOT, FUTURES)
-    streams_per_connection = _STREAMS_PER_CONNECTION
+    limits = _LIMITS
+    heartbeat = None
     heartbeats = ("reply",)
     default_channels = ("trade", "bookTicker", "ticker", "kline_1m")
 
@@ -74,20 +88,15 @@ class Binance:
         base = (base_url or _ADDRESSES[market]).rstrip("/")
         if market == SPOT:
             return Route(market, f"{base}/stream")
-        kind = "public" if subscription.channel in _PUBLIC_CHANNELS else "market"
+        is_public = subscription.channel in _PUBLIC_CHANNELS or DEPTH_CHANNEL.fullmatch(subscription.channel)
+        kind = "public" if is_public else "market"
         return Route(market, f"{base}/{kind}/stream")
 
-    def subscribe_messages(self, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
-        """See `ingest.feed.Venue.subscribe_messages`."""
-        return self._requests("SUBSCRIBE", subscriptions, request_id)
-
-    def unsubscribe_messages(self, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
-        """See `ingest.feed.Venue.unsubscribe_messages`."""
-        return self._requests("UNSUBSCRIBE", subscriptions, request_id)
-
-    def _requests(self, method: str, subscriptions: Sequence[Subscription], request_id: int) -> list[str]:
+    def requests(self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+        """See `ingest.feed.ListeningVenue.requests`."""
+        method = "SUBSCRIBE" if subscribe else "UNSUBSCRIBE"
         streams = [f"{self.symbol_of(instrument).lower()}@{channel}" for instrument, channel in subscriptions]
-        parts = [streams[at : at + _STREAMS_PER_MESSAGE] for at in range(0, len(streams), _STREAMS_PER_MESSAGE)]
+        parts = in_parts(streams, _STREAMS_PER_MESSAGE)
         requests = ({"method": method, "params": part, "id": id_} for id_, part in enumerate(parts, request_id))
         return [msgspec.json.encode(request).decode() for request in requests]
 
@@ -121,15 +130,39 @@ class Binance:
         return found
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; the order book of `depth`."""
+        """See `ingest.feed.AnsweringVenue.answered`; the order book of `depth`, the trades of some paths."""
         market, parts = self.market_of(url), urlsplit(url)
-        if market is None or not parts.path.endswith("/depth"):
+        kind = parts.path.rpartition("/")[2]
+        if market is None or (kind != "depth" and kind not in PATHS):
             return None
         symbols = parse_qs(parts.query).get("symbol", [])
         if len(symbols) != 1:
             raise DataValidationError("missing_field", "symbol: the request does not name it", field="symbol")
         instrument = instrument_of_symbol(market, symbols[0], listings)
+        if kind in PATHS:
+            return Parsed(PATHS[kind], trades_of(kind, answer, Maker(instrument, received_at, max_clock_skew)))
         return Parsed(FETCHED_BOOK, (snapshot_of(answer, instrument, received_at, max_clock_skew),))
+
+    def quota(self, market: str) -> Quota:
+        """See `ingest.feed.FetchingVenue.quota`; REQUEST_WEIGHT of `exchangeInfo`."""
+        return _QUOTAS[market]
+
+    def book_request(self, instrument: str) -> Request:
+        """See `ingest.feed.FetchingVenue.book_request`."""
+        market = _market_of_instrument(instrument)
+        url = f"{_REST[market]}/depth?symbol={self.symbol_of(instrument)}&limit={_BOOK_LEVELS}"
+        return Request(market, url, _BOOK_WEIGHTS[market])
+
+    def trades_request(self, channel: str, missing: Missing) -> Request | None:
+        """See `ingest.feed.HealingVenue.trades_request`; single trades are told to everybody of spot only."""
+        market = _market_of_instrument(missing.instrument)
+        path = {name: path for path, name in PATHS.items()}[channel]
+        weight = _TRADE_WEIGHTS.get((market, path))
+        if weight is None:
+            return None
+        limit = min(MOST, missing.last - missing.first + 1)
+        url = f"{_REST[market]}/{path}?symbol={self.symbol_of(missing.instrument)}&fromId={missing.first}&limit={limit}"
+        return Request(market, url, weight)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""

@@ -2,7 +2,7 @@
 
 Spot is `bitget:EOS-USDT`, a perpetual `bitget:UNI-USDT-PERP`. Trades have no id, so they get one of their own figures; after
 subscribing the last 50 are told again, newest first. The open of a kline is the close of the one before, not its first trade.
-It can be replayed only: nothing connects yet.
+What is spoken is version 1, as recorded.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Listings, Parser, Subscription
-from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, read_books, rows
+from ingest.feed import Heartbeat, Limits, Listings, Parser, Route, Subscription
+from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, op_messages, read_books, rows
 from ingest.feeds._interleaved import LEVELS, checksum, text_of
 from ingest.feeds._nameless import NamelessTrades
 from ingest.feeds._records import Maker, figure_or_none, micros_of_millis, percent_of
@@ -25,10 +25,16 @@ from ingest.feeds._subscriptions import Offer
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules
 from market.errors import DataValidationError
-from market.instrument import check_instrument
+from market.instrument import check_instrument, code_of
 from schemas.records import Record
 
 _SPOT, _CONTRACTS = "sp", "mc"
+_ADDRESS = "wss://ws.bitget.com"
+_PATHS = {_SPOT: "spot/v1/stream", _CONTRACTS: "mix/v1/stream"}
+# Fewer than 50 channels a connection are advised, 10 messages a second and 240 subscriptions an hour taken (docs: "Connect").
+_LIMITS = Limits(streams=48, message_seconds=0.2)
+# Who has sent no text ping for two minutes is cut off; one is asked for every 30 s (docs: "Connect").
+_HEARTBEAT = Heartbeat("ping", 25.0)
 _CHANNELS = ("trade", "books", "ticker", "candle1m")
 _QUOTE_ASSETS = ("USDT", "USDC", "USD", "BTC", "ETH", "EUR", "BRL", "BGB")
 _INTERVALS = {
@@ -130,10 +136,30 @@ class Bitget:
     markets = (_SPOT, _CONTRACTS)
     heartbeats = ("reply", "pong")
     default_channels = _CHANNELS
+    limits = _LIMITS
+    heartbeat = _HEARTBEAT
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
         """See `ingest.feed.Venue.check`."""
         _OFFER.check(subscriptions)
+
+    def route(self, subscription: Subscription, base_url: str | None) -> Route:
+        """See `ingest.feed.ListeningVenue.route`."""
+        market = _market_of(subscription.instrument)
+        return Route(market, f"{(base_url or _ADDRESS).rstrip('/')}/{_PATHS[market]}")
+
+    def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+        """See `ingest.feed.ListeningVenue.requests`."""
+        args = [
+            {"instType": _market_of(instrument).upper(), "channel": channel, "instId": self.symbol_of(instrument)}
+            for instrument, channel in subscriptions
+        ]
+        return op_messages(args, _LIMITS.streams, subscribe=subscribe)
+
+    def symbol_of(self, instrument: str) -> str:
+        """See `ingest.feed.ListeningVenue.symbol_of`."""
+        base, quote, *_ = code_of(instrument).split("-")
+        return f"{base}{quote}"
 
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`."""
@@ -161,6 +187,10 @@ class Bitget:
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`; the frames name their market themselves."""
         return BitgetParser(listings, max_clock_skew)
+
+
+def _market_of(instrument: str) -> str:
+    return _CONTRACTS if code_of(instrument).endswith("-PERP") else _SPOT
 
 
 def _instrument(market: str, base: str, quote: str) -> str:

@@ -2,28 +2,36 @@
 
 Spot is `bybit:BTC-USDT`, a perpetual `bybit:BTC-USDT-PERP`, a dated contract `bybit:BTC-USDT-260925`. Both markets write
 BTCUSDT, so a connection belongs to one. `S` is the taker's side. The open of a kline is the close of the one before, not its
-first trade. It can be replayed only: nothing connects yet.
+first trade.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Listings, Parser, Subscription
+from ingest.feed import Heartbeat, Limits, Listings, Parser, Route, Subscription
 from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SPOT, BybitParser, instrument_of
-from ingest.feeds._subscriptions import Offer
+from ingest.feeds._subscriptions import Offer, in_parts
 from market.errors import DataValidationError
+from market.instrument import code_of
 
+_ADDRESS = "wss://stream.bybit.com"
+# The topics of a connection have at most 21,000 characters together, those of a request are ten at most (docs: "Connect").
+_LIMITS = Limits(streams=200, message_seconds=0.1)
+_STREAMS_PER_MESSAGE = 10
+# A ping is asked for every 20 s (docs: "Connect", "How to Send the Heartbeat Packet").
+_HEARTBEAT = Heartbeat('{"op":"ping"}', 20.0)
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _CHANNELS = ("publicTrade", "orderbook.200", "tickers", "kline.1")
 _OFFER = Offer(
     "bybit",
-    re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP|-\d{6})?", re.ASCII),
+    re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP|-\d\d(0[1-9]|1[0-2])\d\d)?", re.ASCII),
     "bybit:BTC-USDT, bybit:BTC-USDT-PERP or bybit:BTC-USDT-260925",
     _CHANNELS,
     lambda channel: channel in _CHANNELS or channel.removeprefix("kline.") in INTERVALS,
@@ -56,10 +64,35 @@ class Bybit:
     markets = (SPOT, LINEAR)
     heartbeats = ("reply",)
     default_channels = _CHANNELS
+    limits = _LIMITS
+    heartbeat = _HEARTBEAT
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
         """See `ingest.feed.Venue.check`."""
         _OFFER.check(subscriptions)
+
+    def route(self, subscription: Subscription, base_url: str | None) -> Route:
+        """See `ingest.feed.ListeningVenue.route`."""
+        market = LINEAR if code_of(subscription.instrument).count("-") > 1 else SPOT
+        return Route(market, f"{(base_url or _ADDRESS).rstrip('/')}/v5/public/{market}")
+
+    def requests(self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+        """See `ingest.feed.ListeningVenue.requests`."""
+        op = "subscribe" if subscribe else "unsubscribe"
+        topics = [f"{channel}.{self.symbol_of(instrument)}" for instrument, channel in subscriptions]
+        parts = enumerate(in_parts(topics, _STREAMS_PER_MESSAGE), request_id)
+        return [msgspec.json.encode({"req_id": str(id_), "op": op, "args": part}).decode() for id_, part in parts]
+
+    def symbol_of(self, instrument: str) -> str:
+        """See `ingest.feed.ListeningVenue.symbol_of`: BTCUSDT, BTCPERP (in USDC), BTCUSDT-26SEP26, BTC-26SEP26 (in USDC)."""
+        base, quote, *contract = code_of(instrument).split("-")
+        if not contract:
+            return f"{base}{quote}"
+        pair = base if quote == "USDC" else f"{base}{quote}"
+        if contract == ["PERP"]:
+            return f"{base}PERP" if quote == "USDC" else pair
+        year, month, day = contract[0][:2], int(contract[0][2:4]), contract[0][4:]
+        return f"{pair}-{day}{_MONTHS[month - 1]}{year}"
 
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`: /v5/public/linear of a stream, category=linear of a request."""

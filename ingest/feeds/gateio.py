@@ -1,33 +1,41 @@
 """Gate.io, WebSocket API v4: spot pairs, such as `gateio:NEO-BTC`.
 
 `side` is the taker's. The `v` of a kline is the amount in the quote currency; the volume in the base currency, `a`, and whether
-the window is closed, `w`, are told by newer servers only. Books are diffs, with snapshots asked for by REST. It can be replayed
-only: nothing connects yet.
+the window is closed, `w`, are told by newer servers only. Books are diffs, with snapshots asked for by REST. Candles are of one
+minute.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Listings, Parsed, Parser, Subscription
+from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Limits, Listings, Parsed, Parser, Request, Route, Subscription
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
 from ingest.feeds._sides import side_of
-from ingest.feeds._subscriptions import Offer
+from ingest.feeds._subscriptions import Offer, in_parts
+from ingest.quota import Quota
 from market.book_rules import BookRules, by_range
 from market.depth import DepthKind
 from market.errors import DataValidationError
-from market.instrument import check_instrument
+from market.instrument import check_instrument, code_of
 from schemas.records import Record
 
 _MARKET = "spot"
-_CHANNELS = ("spot.trades", "spot.order_book_update", "spot.tickers", "spot.candlesticks")
+_ADDRESS, _REST = "wss://api.gateio.ws", "https://api.gateio.ws/api/v4"
+# The venue bounds neither subscriptions nor messages, but cuts off who reads too slowly (its answer in gateio/gatews#25).
+_LIMITS = Limits(streams=200, message_seconds=0.05)
+_PAIRS_PER_MESSAGE = 100
+_QUOTA = Quota(100, 10.0)  # half of the 200 public requests in ten seconds (docs: "Frequency limit rule")
+_BOOK_LEVELS = 1_000
+_BOOKS, _CANDLES = "spot.order_book_update", "spot.candlesticks"
+_CHANNELS = ("spot.trades", _BOOKS, "spot.tickers", _CANDLES)
 _INTERVALS = ("10s", "1m", "5m", "15m", "30m", "1h", "4h", "8h", "1d")
 _NOT_CARRIED = re.compile(r"spot\.(pong|book_ticker|order_book|obu|trades_v2)", re.ASCII)
 _BOOK_RULES = BookRules(by_range, fetched=True)
@@ -175,10 +183,42 @@ class Gateio:
     markets = (_MARKET,)
     heartbeats = ("reply", "spot.pong")
     default_channels = _CHANNELS
+    limits = _LIMITS
+    heartbeat = None  # the venue sends WebSocket pings
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
         """See `ingest.feed.Venue.check`."""
         _OFFER.check(subscriptions)
+
+    def route(self, _subscription: Subscription, base_url: str | None) -> Route:
+        """See `ingest.feed.ListeningVenue.route`."""
+        return Route(_MARKET, f"{(base_url or _ADDRESS).rstrip('/')}/ws/v4/")
+
+    def requests(self, subscriptions: Sequence[Subscription], request_id: int, at: int, *, subscribe: bool) -> list[str]:
+        """See `ingest.feed.ListeningVenue.requests`; books and candles are asked for one by one."""
+        pairs: dict[str, list[str]] = {}
+        for instrument, channel in subscriptions:
+            pairs.setdefault(channel, []).append(self.symbol_of(instrument))
+        parts = [(channel, payload) for channel, names in pairs.items() for payload in _payloads(channel, names)]
+        event = "subscribe" if subscribe else "unsubscribe"
+        requests = (
+            {"time": at // 1_000_000, "id": id_, "channel": channel, "event": event, "payload": payload}
+            for id_, (channel, payload) in enumerate(parts, request_id)
+        )
+        return [msgspec.json.encode(request).decode() for request in requests]
+
+    def symbol_of(self, instrument: str) -> str:
+        """See `ingest.feed.ListeningVenue.symbol_of`."""
+        return code_of(instrument).replace("-", "_")
+
+    def quota(self, _market: str) -> Quota:
+        """See `ingest.feed.FetchingVenue.quota`."""
+        return _QUOTA
+
+    def book_request(self, instrument: str) -> Request:
+        """See `ingest.feed.FetchingVenue.book_request`."""
+        pair = self.symbol_of(instrument)
+        return Request(_MARKET, f"{_REST}/spot/order_book?currency_pair={pair}&limit={_BOOK_LEVELS}&with_id=true", 1)
 
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`: api.gateio.ws, but not the futures at fx-api.gateio.ws."""
@@ -214,6 +254,14 @@ class Gateio:
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""
         return GateioParser(max_clock_skew)
+
+
+def _payloads(channel: str, pairs: Sequence[str]) -> Iterable[Sequence[str]]:
+    if channel == _BOOKS:
+        return [(pair, "100ms") for pair in pairs]
+    if channel == _CANDLES:
+        return [("1m", pair) for pair in pairs]
+    return in_parts(pairs, _PAIRS_PER_MESSAGE)
 
 
 def _instrument_of(pair: str) -> str:
@@ -276,9 +324,9 @@ def _candle(message: _Message, parser: GateioParser, received_at: int) -> Record
 
 _READERS: Mapping[str, Reader] = {
     "spot.trades": _trade,
-    "spot.order_book_update": _book,
+    _BOOKS: _book,
     "spot.tickers": _ticker,
-    "spot.candlesticks": _candle,
+    _CANDLES: _candle,
 }
 
 VENUE = Gateio()

@@ -2,28 +2,35 @@
 
 Instruments are `kraken:BTC-USDT`: what Kraken calls XBT and XDG is BTC and DOGE. Streams name a pair XBT/USD, REST names it
 XBTUSD or XXBTZUSD. Trades of a stream have no id, so they get one of their own figures; those by REST have one, in another
-order of numbers. `b` and `s` are the taker's side. It can be replayed only: nothing connects yet.
+order of numbers. `b` and `s` are the taker's side.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Listings, Parsed, Parser, Subscription
+from ingest.feed import Limits, Listings, Parsed, Parser, Route, Subscription
 from ingest.feeds._kraken_frames import KrakenParser, instrument_of
 from ingest.feeds._kraken_rest import read_ohlc, read_trades
-from ingest.feeds._subscriptions import Offer
+from ingest.feeds._subscriptions import Offer, in_parts
 from market.errors import DataValidationError
+from market.instrument import code_of
 
 _MARKET = "spot"
+_ADDRESS = "wss://ws.kraken.com"
+# How many messages a connection takes is not told: it depends on the venue's load ("Exceeded msg rate").
+_LIMITS = Limits(streams=200, message_seconds=0.5)
+_PAIRS_PER_MESSAGE = 100
+_BOOK = "book-"
+_THEIR_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
 _DEPTHS = (10, 25, 100, 500, 1000)
 _CHANNELS = ("trade", "ticker", "book-1000")
-_BOOKS = tuple(f"book-{depth}" for depth in _DEPTHS)
+_BOOKS = tuple(f"{_BOOK}{depth}" for depth in _DEPTHS)
 _OFFER = Offer(
     "kraken",
     re.compile(r"[A-Z0-9.]+-[A-Z0-9.]+", re.ASCII),
@@ -52,10 +59,33 @@ class Kraken:
     markets = (_MARKET,)
     heartbeats = ("heartbeat", "reply", "systemStatus")
     default_channels = _CHANNELS
+    limits = _LIMITS
+    heartbeat = None  # the venue itself sends one every second
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
         """See `ingest.feed.Venue.check`."""
         _OFFER.check(subscriptions)
+
+    def route(self, _subscription: Subscription, base_url: str | None) -> Route:
+        """See `ingest.feed.ListeningVenue.route`."""
+        return Route(_MARKET, base_url or _ADDRESS)
+
+    def requests(self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+        """See `ingest.feed.ListeningVenue.requests`; a request is of one channel."""
+        pairs: dict[str, list[str]] = {}
+        for instrument, channel in subscriptions:
+            pairs.setdefault(channel, []).append(self.symbol_of(instrument))
+        parts = [(channel, part) for channel, names in pairs.items() for part in in_parts(names, _PAIRS_PER_MESSAGE)]
+        event = "subscribe" if subscribe else "unsubscribe"
+        requests = (
+            {"event": event, "reqid": id_, "pair": part, "subscription": _subscription(channel)}
+            for id_, (channel, part) in enumerate(parts, request_id)
+        )
+        return [msgspec.json.encode(request).decode() for request in requests]
+
+    def symbol_of(self, instrument: str) -> str:
+        """See `ingest.feed.ListeningVenue.symbol_of`: the name that streams have for it."""
+        return "/".join(_THEIR_NAMES.get(asset, asset) for asset in code_of(instrument).split("-"))
 
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`: ws.kraken.com and api.kraken.com, not futures.kraken.com."""
@@ -87,6 +117,12 @@ class Kraken:
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""
         return KrakenParser(max_clock_skew)
+
+
+def _subscription(channel: str) -> dict[str, object]:
+    if channel.startswith(_BOOK):
+        return {"name": "book", "depth": int(channel.removeprefix(_BOOK))}
+    return {"name": channel}
 
 
 VENUE = Kraken()

@@ -2,7 +2,7 @@
 
 Spot is `okx:BTC-USDT`, a swap `okx:BTC-USDT-PERP`, a future `okx:BTC-USD-220527`. Sizes of swaps and futures are contracts, as
 the venue has them. `side` is the taker's. Of candles of six hours and more only those of UTC days are carried; the venue's
-others begin at 16:00 UTC. It can be replayed only: nothing connects yet.
+others begin at 16:00 UTC. Candles are served at another address than the rest.
 """
 
 from __future__ import annotations
@@ -15,18 +15,24 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Listings, Parser, Subscription
-from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, read_books, rows
+from ingest.feed import Heartbeat, Limits, Listings, Parser, Route, Subscription
+from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, op_messages, read_books, rows
 from ingest.feeds._interleaved import LEVELS, checksum, text_of
 from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
 from ingest.feeds._sides import side_of
 from ingest.feeds._subscriptions import Offer
 from market.book_rules import BookRules, by_previous_if_named
 from market.errors import DataValidationError
-from market.instrument import check_instrument
+from market.instrument import check_instrument, code_of
 from schemas.records import Record
 
 _MARKET = "v5"
+_ADDRESS = "wss://ws.okx.com:8443"
+# A connection takes 480 requests an hour, each of at most 64 KB (docs: "WebSocket", "Connect", "Subscribe").
+_LIMITS = Limits(streams=200, message_seconds=0.4)
+_STREAMS_PER_MESSAGE = 100
+# Who hears nothing for 30 s is cut off; the text ping is answered by the text pong (docs: "WebSocket", "Connect").
+_HEARTBEAT = Heartbeat("ping", 20.0)
 _SPOT = "SPOT"
 _CHANNELS = ("trades", "books", "tickers", "candle1m")
 _INTERVALS = {
@@ -107,10 +113,27 @@ class Okx:
     markets = (_MARKET,)
     heartbeats = ("reply", "pong")
     default_channels = _CHANNELS
+    limits = _LIMITS
+    heartbeat = _HEARTBEAT
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
         """See `ingest.feed.Venue.check`."""
         _OFFER.check(subscriptions)
+
+    def route(self, subscription: Subscription, base_url: str | None) -> Route:
+        """See `ingest.feed.ListeningVenue.route`; candles are of the business service (docs: "Candlesticks channel")."""
+        service = "business" if subscription.channel in _INTERVALS else "public"
+        return Route(_MARKET, f"{(base_url or _ADDRESS).rstrip('/')}/ws/v5/{service}")
+
+    def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+        """See `ingest.feed.ListeningVenue.requests`."""
+        args = [{"channel": channel, "instId": self.symbol_of(instrument)} for instrument, channel in subscriptions]
+        return op_messages(args, _STREAMS_PER_MESSAGE, subscribe=subscribe)
+
+    def symbol_of(self, instrument: str) -> str:
+        """See `ingest.feed.ListeningVenue.symbol_of`."""
+        code = code_of(instrument)
+        return f"{code.removesuffix('PERP')}SWAP" if code.endswith("-PERP") else code
 
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`."""

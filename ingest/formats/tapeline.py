@@ -2,6 +2,7 @@
 
 The first line is the header; a capture that was continued has further ones. Each other line has `at` in microseconds and
 `line`, and one of `frame` (text), `base64` (a frame that is no text), `opened` (a URL, with `market`), `closed` (a reason).
+The answer to a REST request has its URL as `answered` and its text as `frame`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from ingest.recorded import Closed, Frame, Item, Opened, Skipped, bad_line, line_by_line
+from ingest.recorded import Answer, Closed, Frame, Item, Opened, Skipped, bad_line, line_by_line
 
 FORMAT, VERSION = "tapeline-capture", 1
 
@@ -34,6 +35,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
     opened: str | None = None
     market: str | None = None
     closed: str | None = None
+    answered: str | None = None
 
 
 _HEADER = msgspec.json.Decoder(Header)
@@ -62,6 +64,8 @@ def _item(line: bytes, at: int) -> Item:
         data = b64decode(entry.base64, validate=True) if entry.base64 is not None else None
     except (msgspec.DecodeError, ValueError):
         return bad_line(line, at)
+    if entry.answered is not None:
+        return Answer(entry.at, entry.answered, (entry.frame or "").encode())
     if entry.frame is not None:
         return Frame(entry.at, entry.line, entry.frame.encode())
     if data is not None:

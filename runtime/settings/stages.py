@@ -13,6 +13,7 @@ from runtime.retry import Backoff
 from runtime.settings.access import AccessSettings, QuotasSettings, TlsSettings
 from runtime.settings.base import (
     Count,
+    HttpUrl,
     Maybe,
     Name,
     Names,
@@ -48,8 +49,8 @@ class ReconnectSettings(Section):
 
     initial_seconds: Seconds = 0.5
     """First delay."""
-    maximum_seconds: Seconds = 30.0
-    """Longest delay."""
+    maximum_seconds: Seconds = 4.0
+    """Longest delay; a venue that is back is found after so many seconds at most."""
     factor: Annotated[float, Field(ge=1)] = 2.0
     """Growth from one delay to the next."""
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -77,6 +78,8 @@ class FeedSettings(Section):
     """Channels to subscribe to, by the venue's own names; none means those that the feed takes by itself."""
     websocket_url: Maybe[WebSocketUrl] = None
     """WebSocket address instead of the venue's public one."""
+    rest_url: Maybe[HttpUrl] = None
+    """REST address instead of the venue's public one."""
     proxy: Maybe[SecretStr] = None
     """URL of a proxy to connect through; it may hold credentials."""
     reconnect: ReconnectSettings = Field(default_factory=ReconnectSettings)

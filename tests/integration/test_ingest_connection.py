@@ -4,21 +4,20 @@ import asyncio
 import contextlib
 import datetime
 import ipaddress
-import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
+from websockets.http11 import Response
 
 from ingest import feeds
 from ingest.capture import Capture
@@ -33,6 +32,7 @@ from market.trade import GapMark, TimeMark, Trade
 from runtime.retry import Backoff
 from schemas.records import Record
 from tests.builders import INSTRUMENT
+from tests.exchange.server import FakeVenue, Script
 from tests.ingest_parts import played, trade_frame
 
 pytestmark = pytest.mark.anyio
@@ -47,68 +47,12 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-Script = Callable[[ServerConnection, int], Awaitable[None]]
-
-
 def now_frame(number: int) -> bytes:
     return trade_frame(number, at=int(seconds_now() * 1_000_000))
 
 
 def seconds_now() -> float:
     return datetime.datetime.now(datetime.UTC).timestamp()
-
-
-class FakeVenue:
-    """A server whose script is run for each connection, once it has subscribed, with its number from 1."""
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-        self.connections = 0
-        self.requests: list[dict[str, Any]] = []
-        self.paths: list[str] = []
-        self.refusals: list[Response] = []
-        self.server: Server | None = None
-        self.port = 0
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        assert self.server is not None
-        self.server.close()
-        await self.server.wait_closed()
-
-    async def start(self, tls: ssl.SSLContext | None = None) -> None:
-        self.server = await serve(
-            self._serve, "127.0.0.1", self.port, process_request=self._admit, ssl=tls, close_timeout=0.1, compression=None
-        )
-        self.port = next(iter(self.server.sockets)).getsockname()[1]
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}"
-
-    def _admit(self, _connection: ServerConnection, _request: Request) -> Response | None:
-        return self.refusals.pop(0) if self.refusals else None
-
-    async def _serve(self, connection: ServerConnection) -> None:
-        self.connections += 1
-        assert connection.request is not None
-        self.paths.append(connection.request.path)
-        subscribed = asyncio.Event()
-        listening = asyncio.create_task(self._listen(connection, subscribed))
-        try:
-            await subscribed.wait()
-            await self.script(connection, self.connections)
-        finally:
-            listening.cancel()
-
-    async def _listen(self, connection: ServerConnection, subscribed: asyncio.Event) -> None:
-        async for message in connection:
-            self.requests.append(json.loads(message))
-            subscribed.set()
-            await connection.send(json.dumps({"result": None, "id": self.requests[-1]["id"]}))
 
 
 def live_feed(url: str, options: ConnectionOptions = FAST, **more: Any) -> LiveFeed:
@@ -393,8 +337,8 @@ class HalfVenue(FakeVenue):
 
     refused = 0
 
-    def _admit(self, _connection: ServerConnection, request: Request) -> Response | None:
-        if request.path.startswith("/public"):
+    def admit(self, path: str) -> Response | None:
+        if path.startswith("/public"):
             return None
         self.refused += 1
         return Response(HTTPStatus.SERVICE_UNAVAILABLE, "Service Unavailable", Headers({"Content-Length": "0"}))
@@ -529,3 +473,30 @@ async def test_certificate_of_the_venue_is_checked(trusted: bool, tmp_path: Path
     else:
         (down,) = [record for record in records if isinstance(record, FeedStatus) and record.state is FeedState.DOWN]
         assert "certificate verify failed" in down.reason
+
+
+async def test_one_line_tries_for_all_while_the_venue_is_away_and_all_are_back_with_it() -> None:
+    venue = FakeVenue(sends())
+    async with venue:
+        pass
+    feed = live_feed(venue.url, ConnectionOptions(Backoff(0.05, 0.1), proxy=None))
+    await feed.subscribe([Subscription(f"binance:C{number}-USDT", "trade") for number in range(1_000)])
+    attempts = 0
+
+    async def count_attempts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal attempts
+        attempts += 1
+        writer.close()
+
+    away = await asyncio.start_server(count_attempts, "127.0.0.1", venue.port)
+    async with feed:
+        reading = asyncio.create_task(until(feed, lambda _records: False))
+        await asyncio.sleep(2)
+        away.close()
+        await away.wait_closed()
+        assert 10 < attempts < 5 + 2 / 0.05 + 5  # of five lines, alone they would have tried five times as often
+        async with venue, asyncio.timeout(5):
+            while sum(len(request["params"]) for request in venue.requests) < 1_000:
+                await asyncio.sleep(0.01)
+        reading.cancel()
+    assert venue.connections == 5

@@ -31,6 +31,7 @@ ONLY_IN = {
     "pandas": (),
     "psycopg": ("sinks/stores", "history", "tapeline/embedded/postgres.py"),
     "psycopg_pool": ("history",),
+    "aiohttp": ("ingest/rest.py",),
     "websockets": ("ingest/connection.py", "gateway/websocket.py", "gateway/client.py"),
 }
 OPEN_FOLDERS = {

@@ -484,13 +484,13 @@ def test_spot_and_futures_are_served_at_different_addresses() -> None:
 
 
 def test_subscribing_names_the_streams() -> None:
-    (message,) = VENUE.subscribe_messages([TRADES, Subscription("binance:ETH-BTC", "kline_5m")], 9)
+    (message,) = VENUE.requests([TRADES, Subscription("binance:ETH-BTC", "kline_5m")], 9, NOW, subscribe=True)
     assert json.loads(message) == {"method": "SUBSCRIBE", "params": ["btcusdt@trade", "ethbtc@kline_5m"], "id": 9}
 
 
 def test_many_subscriptions_are_asked_for_in_parts() -> None:
     many = [Subscription(f"binance:C{number}-USDT", "trade") for number in range(150)]
-    messages = [json.loads(message) for message in VENUE.unsubscribe_messages(many, 1)]
+    messages = [json.loads(message) for message in VENUE.requests(many, 1, NOW, subscribe=False)]
     assert [len(message["params"]) for message in messages] == [100, 50]
     assert [(message["method"], message["id"]) for message in messages] == [("UNSUBSCRIBE", 1), ("UNSUBSCRIBE", 2)]
 
@@ -501,7 +501,7 @@ def test_many_subscriptions_are_asked_for_in_parts() -> None:
         ("okx:BTC-USDT", "trade", "no instrument of binance"),
         ("binance:BTCUSDT", "trade", "no instrument of binance"),
         ("binance:BTC-USDT", "trades", "'trades' is no channel of binance"),
-        ("binance:BTC-USDT", "depth", "'depth' is no channel of binance"),
+        ("binance:BTC-USDT", "depth5", "'depth5' is no channel of binance"),
         ("binance:BTC-USDT", "kline_7m", "is no channel of binance"),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from ingest.configured import configured_feeds
 from ingest.feed import Feed
@@ -75,6 +76,10 @@ def test_channels_are_the_feeds_own_where_none_are_named() -> None:
             r"ingest\.feeds\.a\.websocket_url: one address cannot serve .* several markets \(spot, usdm\)",
         ),
         (
+            {"a": SPOT | {"symbols": ["binance:A-B", "binance:A-B-PERP"], "rest_url": "http://127.0.0.1:1"}},
+            r"ingest\.feeds\.a\.rest_url: one address cannot serve .* several markets",
+        ),
+        (
             {"a": SPOT | {"capture_file": "c"}, "b": OTHER_SPOT | {"capture_file": "c"}},
             r"ingest\.feeds\.b\.capture_file: feed a writes to the same file \(got c\)",
         ),
@@ -83,6 +88,47 @@ def test_channels_are_the_feeds_own_where_none_are_named() -> None:
 def test_setting_at_fault_is_named(feeds: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         configured(feeds)
+
+
+@pytest.mark.parametrize("venue", ["binance", "bitget", "bybit", "gateio", "kraken", "okx"])
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"symbols": ["BTC"]}, r"ingest\.feeds\.a: 'BTC' is no instrument of {venue}: write {venue}:BTC-"),
+        ({"symbols": ["nasdaq:AAPL"]}, r"ingest\.feeds\.a: 'nasdaq:AAPL' is no instrument of {venue}"),
+        ({"channels": ["rumours"]}, r"ingest\.feeds\.a: 'rumours' is no channel of {venue}: there are "),
+        ({"options": {"seed": 1}}, r"ingest\.feeds\.a\.options: {venue} knows no options"),
+    ],
+    ids=["symbol", "another venue's symbol", "channel", "option"],
+)
+def test_every_venue_names_what_it_does_not_have(venue: str, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message.format(venue=venue)):
+        configured({"a": {"feed": venue, "symbols": [f"{venue}:BTC-USDT"]} | wrong})
+
+
+@pytest.mark.parametrize("venue", ["binance", "bitget", "bybit", "gateio", "kraken", "okx"])
+def test_every_venue_is_listened_to_with_its_own_channels(venue: str) -> None:
+    (feed,) = configured({"a": {"feed": venue, "symbols": [f"{venue}:BTC-USDT"]}})
+    assert isinstance(feed, LiveFeed)
+    assert feed.get_subscribed_tickers() == {f"{venue}:BTC-USDT"}
+
+
+@pytest.mark.parametrize("venue", ["bitget", "bybit", "kraken", "okx"])
+def test_venue_that_is_asked_for_nothing_has_no_rest_address(venue: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"ingest\.feeds\.a\.rest_url: {venue} asks for nothing by REST"):
+        configured({"a": {"feed": venue, "symbols": [f"{venue}:BTC-USDT"], "rest_url": "http://127.0.0.1:1"}})
+
+
+@pytest.mark.parametrize(
+    ("setting", "url"),
+    [
+        *(("websocket_url", "http://127.0.0.1"), ("websocket_url", "ws//127.0.0.1"), ("websocket_url", "ws://user:pw@host")),
+        *(("rest_url", "ws://127.0.0.1"), ("rest_url", "nonsense")),
+    ],
+)
+def test_address_that_is_none_is_refused(setting: str, url: str) -> None:
+    with pytest.raises(ValidationError, match=rf"feeds\.a\.{setting}"):
+        IngestSettings.model_validate({"feeds": {"a": SPOT | {setting: url}}})
 
 
 def test_one_capture_file_cannot_take_several_feeds(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ SECOND = 1_000_000
 
 
 def traded(marks: Marks, number: int, at: int, *, contiguous: bool = True) -> list[GapMark]:
-    return marks.before(make_trade(number, at=at), contiguous=contiguous)
+    return marks.before(make_trade(number, at=at), contiguous=contiguous) or []
 
 
 def started(number: int = 10, at: int = START) -> Marks:
@@ -203,3 +203,66 @@ def test_trades_in_order_have_a_gap_exactly_where_ids_are_missing(numbers: set[i
         missing = before is None or number > before + 1
         assert gaps == ([GapMark(INSTRUMENT, expected, START + number)] if missing else [])
         before = number
+
+
+# trades told before, and trades summed up
+
+
+def summed_up(first: int, last: int, at: int) -> Trade:
+    """Trades that a venue tells as one, under the id of the last."""
+    return make_trade(last, at=at)._replace(first_trade_id=str(first), trade_count=last - first + 1)
+
+
+def test_trade_told_before_is_known_to_be() -> None:
+    marks = started(10)
+    assert marks.before(make_trade(10, at=START), contiguous=True) is None
+    assert marks.before(make_trade(11, at=START), contiguous=True) == []
+    assert marks.before(make_trade(11, at=START), contiguous=False) is None
+
+
+def test_latest_trades_told_again_show_that_nothing_was_missed() -> None:
+    marks = Marks()
+    marks.before(opaque(make_trade(at=START), "a1"), contiguous=False)
+    marks.lost([INSTRUMENT])
+    assert marks.before(opaque(make_trade(at=START), "a1"), contiguous=False) is None
+    assert marks.before(opaque(make_trade(at=START + 3), "a2"), contiguous=False) == []
+
+
+def test_trades_summed_up_leave_no_hole() -> None:
+    marks = started(10)
+    assert marks.before(summed_up(11, 14, START + 1), contiguous=True) == []
+    assert marks.before(summed_up(15, 15, START + 2), contiguous=True) == []
+    assert marks.missing() == []
+    assert marks.before(summed_up(18, 19, START + 3), contiguous=True) == [GapMark(INSTRUMENT, START + 2, START + 3)]
+    assert marks.missing() == [(INSTRUMENT, 16, 17)]
+
+
+def test_what_is_missing_after_a_loss_is_known_by_its_numbers() -> None:
+    marks = started(10)
+    marks.lost([INSTRUMENT])
+    assert marks.missing() == []
+    traded(marks, 20, START + 5)
+    assert marks.missing() == [(INSTRUMENT, 11, 19)]
+    traded(marks, 15, START + 3)
+    assert marks.missing() == [(INSTRUMENT, 11, 14), (INSTRUMENT, 16, 19)]
+    assert [marks.is_missing(make_trade(number, at=START)) for number in (10, 11, 15, 19, 20)] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+    ]
+    marks.lost([INSTRUMENT])
+    assert marks.missing() == []
+
+
+@given(st.sets(st.integers(1, 60), min_size=2), st.integers(1, 59))
+def test_missing_are_exactly_the_numbers_that_did_not_come(numbers: set[int], lost_after: int) -> None:
+    marks = Marks()
+    for number in sorted(numbers):
+        traded(marks, number, START + number)
+        if number <= lost_after:
+            marks.lost([INSTRUMENT])
+    told = {number for _, first, last in marks.missing() for number in range(first, last + 1)}
+    is_up = max(numbers) > lost_after
+    assert told == (set(range(min(numbers), max(numbers))) - numbers if is_up else set())

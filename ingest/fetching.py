@@ -1,0 +1,51 @@
+"""Asks for what the streams do not tell, and has the session take the answers in."""
+
+from __future__ import annotations
+
+from ingest.clock import Clock
+from ingest.feed import FetchingVenue, Listings, Recorder, Request
+from ingest.rest import RestClient
+from ingest.session import Session
+from market.errors import DataValidationError
+from schemas.records import Record
+
+_SOURCE = "REST"
+
+
+class Fetcher:
+    """The requests of one feed; its answers are recorded beside its frames."""
+
+    def __init__(
+        self,
+        venue: FetchingVenue,
+        rest: RestClient,
+        session: Session,
+        clock: Clock,
+        *,
+        listings: Listings,
+        max_clock_skew: int,
+        recorder: Recorder | None,
+    ) -> None:
+        self.venue = venue
+        self._rest = rest
+        self._session = session
+        self._clock = clock
+        self._listings = listings
+        self._max_clock_skew = max_clock_skew
+        self._recorder = recorder
+
+    async def ask(self, request: Request) -> list[Record]:
+        """The records to publish that follow from the answer. Raises `ingest.rest.Unanswered`."""
+        answer = await self._rest.get(request)
+        now = self._clock.now()
+        if self._recorder is not None:
+            self._recorder.answered(now, request.url, answer)
+        try:
+            parsed = self.venue.answered(request.url, answer, now, self._listings, self._max_clock_skew)
+            return [] if parsed is None else self._session.answered(parsed, now)
+        except DataValidationError as error:
+            return [self._session.refuse(_SOURCE, answer, error, now)]
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._rest.close()
