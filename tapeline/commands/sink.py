@@ -1,4 +1,4 @@
-"""`tapeline sink postgres | migrate | seek`: topics into stores."""
+"""`tapeline sink postgres | influxdb | migrate | init | seek`: topics into stores."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     for name in store_names():
         _add_store(sink, name)
     sink.command()(migrate)
+    sink.command("init")(init_buckets)
     sink.command()(seek)
     app.add_typer(sink, name="sink")
 
@@ -45,6 +46,17 @@ def migrate(config: ConfigOption = None, overrides: SetOption = None) -> None:
         typer.echo(f"applied {migration}")
     if not applied:
         typer.echo("the database is up to date")
+
+
+def init_buckets(config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """Make the buckets of InfluxDB and set how long they keep points; running it again changes nothing."""
+    from sinks.stores import influxdb  # its client takes most of a second to import, which no other command here needs
+
+    done = influxdb.init(read_settings(config, overrides))
+    for each in done:
+        typer.echo(each)
+    if not done:
+        typer.echo("the buckets are as the settings say")
 
 
 def seek(

@@ -101,8 +101,7 @@ def command(site: Site) -> Command:
         "sqlite-path": data / "influxd.sqlite",
         "engine-path": data / "engine",
         "log-level": "warn",
-        # A write is answered when it is on the disk; throw-away data need not be.
-        "storage-wal-fsync-delay": "0s" if site.durable else "100ms",
+        "storage-wal-fsync-delay": "0s",  # a write is answered when it is on the disk
     }
     words = [f"--{name}={value}" for name, value in options.items()]
     return Command([_program(site.cache) or "influxd", *words, "--reporting-disabled"], _environment())

@@ -27,6 +27,7 @@ ONLY_IN = {
     "faust": ("processors",),
     "mode": ("processors",),
     "exchange_calendars": ("processors/calendars.py",),
+    "influxdb_client": ("sinks/stores",),
     "pandas": (),
     "psycopg": ("sinks/stores", "tapeline/embedded/postgres.py"),
     "websockets": ("ingest/connection.py", "gateway/websocket.py", "gateway/client.py"),
