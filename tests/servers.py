@@ -96,7 +96,7 @@ def _wants_influxdb(item: pytest.Item) -> bool:
 
 
 @contextmanager
-def throwaway_stack(names: Iterable[str] | None = None, *, broker: str = "") -> Iterator[EmbeddedStack]:
+def throwaway_stack(names: Iterable[str] = tuple(VARIABLES), *, broker: str = "") -> Iterator[EmbeddedStack]:
     """An embedded stack of one's own, for tests that kill, freeze or break servers; all of it is gone afterwards.
 
     `broker` are settings of Kafka's that win over those of the stack.

@@ -88,8 +88,8 @@ def ends_of(cluster: Cluster, partitions: list[tuple[str, int]]) -> dict[tuple[s
     """The end of each of these partitions that holds records."""
     # A client of its own each time: an older one does not notice that the broker's term of leadership has changed.
     admin = AdminClient(admin_options(cluster.settings.kafka, "tests-ends"))
-    asked = {TopicPartition(*partition): OffsetSpec.latest() for partition in partitions}
-    answers = admin.list_offsets(asked)  # type: ignore[no-untyped-call]
+    asked = [TopicPartition(*partition) for partition in partitions]
+    answers = admin.list_offsets({each: OffsetSpec.latest() for each in asked})  # type: ignore[no-untyped-call]
     ends = {(each.topic, each.partition): answer.result(10).offset for each, answer in answers.items()}
     return {key: end for key, end in ends.items() if end}
 
