@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_SECONDS ?=
 
-.PHONY: help setup demo test unit integration e2e faults lint format docs lock bench clean
+.PHONY: help setup influxd demo test unit integration e2e faults lint format docs lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -22,6 +22,9 @@ $(READY): requirements.lock pyproject.toml $(wildcard processors/*.p[xy][dx] pro
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $(READY)
+
+influxd: $(READY) ## build InfluxDB's server from source into the cache, as there is no package of it (Go, cargo: six minutes)
+	$(BIN)/python -m tapeline.embedded._influxd_build
 
 demo: $(READY) ## run the main job on the embedded stack, live in the terminal (DEMO_SECONDS=40 ends by itself)
 	$(BIN)/tapeline demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from market.book_top import BookTop, check_book_top
 from market.candle import CandleEvent
-from market.dead_letter import DeadLetter
+from market.dead_letter import DeadLetter, LetterReplay
 from market.depth import Depth, check_depth
 from market.derived import check_candle, check_price_change
 from market.errors import DataValidationError
@@ -80,7 +80,7 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
             check_reply(record)
         case Portfolio():
             check_portfolio(record)
-        case DeadLetter():
+        case DeadLetter() | LetterReplay():
             pass
         case _:
             check_command(record)

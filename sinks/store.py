@@ -3,7 +3,8 @@
 The worker calls from one thread, in this order: `open` once, `offsets` whenever partitions are assigned, `row` for each
 record, `write` for each batch, `close` at the end. The store's own offsets say what is stored: `write` keeps rows and
 offsets together or neither, and it advances an offset only from the value it was read at, so that a crash anywhere, a
-batch dropped or a batch tried again neither loses a record nor stores it twice.
+batch dropped or a batch tried again neither loses a record nor stores it twice. A store without transactions writes rows that
+may be written again without a change, and the offsets behind them.
 
 Failures are named by what the worker does about them (`exit_code` marks those that end it with one line, no traceback)::
 
@@ -156,7 +157,7 @@ class Store(Protocol):
         """Put a stored offset where a person says it should be; a running worker notices. Raises StoreUnavailable."""
 
     def row(self, record: Record, source: KafkaRecord) -> Any:
-        """What to store of a record, None for nothing. Pure. Raises DataValidationError when it cannot be stored."""
+        """What to store of a record, None for nothing; no I/O. Raises DataValidationError when it cannot be stored."""
 
     def write(self, batch: Batch) -> Mapping[str, int]:
         """Store rows and offsets in one transaction; rows changed by table. A row stored before changes nothing.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 
 import typer
 
@@ -20,8 +21,13 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="One setting, for example kafka.bootstrap=host:9092; may be repeated."),
 ]
 
-_KEYS = {"kafka": "kafka.bootstrap", "registry": "registry.url", "postgres": "postgres.dsn"}
-"""The setting that says where a server is."""
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "kafka": ("kafka.bootstrap",),
+    "registry": ("registry.url",),
+    "postgres": ("postgres.dsn",),
+    "influxdb": ("influxdb.url", "influxdb.org", "influxdb.token"),
+}
+"""The settings that say where a server is, and who we are there."""
 
 
 def read_settings(config: Path | None, overrides: list[str] | None, *, quiet: bool = False) -> Settings:
@@ -32,11 +38,27 @@ def read_settings(config: Path | None, overrides: list[str] | None, *, quiet: bo
     Raises ConfigurationError, and EmbeddedError when the folder's state is damaged.
     """
     running = {server: address for server, address in embedded.addresses(embedded.data_folder()).items() if server in _KEYS}
-    found = [Given(tuple(_KEYS[server].split(".")), address, "`tapeline up`") for server, address in running.items()]
+    found = [
+        Given(tuple(key.split(".")), value, "`tapeline up`")
+        for server, address in running.items()
+        for key, value in zip(_KEYS[server], parts_of(server, address), strict=True)
+    ]
     settings = load(config, overrides=overrides or [], found=found)
     if not quiet and (used := servers_in_use(settings, running)):
         typer.echo(f"Using servers that `tapeline up` started: {', '.join(used)}.", err=True)
     return settings
+
+
+def parts_of(server: str, address: str) -> tuple[str, ...]:
+    """What a server's settings hold when it has this address: most have it whole, InfluxDB's has three parts."""
+    if server != "influxdb":
+        return (address,)
+    parts = urlsplit(address)
+    return (
+        f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
+        parts.username or "",
+        unquote(parts.password or ""),
+    )
 
 
 def servers_in_use(settings: Settings, running: Mapping[str, str]) -> list[str]:
@@ -45,5 +67,6 @@ def servers_in_use(settings: Settings, running: Mapping[str, str]) -> list[str]:
         "kafka": settings.kafka.bootstrap,
         "registry": settings.registry.url,
         "postgres": settings.postgres.dsn.get_secret_value(),
+        "influxdb": settings.influxdb.url,
     }
-    return sorted(server for server, address in running.items() if wanted[server] == address)
+    return sorted(server for server, address in running.items() if wanted[server] == parts_of(server, address)[0])

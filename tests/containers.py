@@ -14,6 +14,7 @@ from testcontainers.core.wait_strategies import HttpWaitStrategy, LogMessageWait
 KAFKA_IMAGE = "apache/kafka:4.1.1"
 REGISTRY_IMAGE = "apicurio/apicurio-registry:3.0.9"
 POSTGRES_IMAGE = "postgres:18"
+INFLUXDB_IMAGE = "influxdb:2.7.12"
 
 
 def engine_answers() -> bool:
@@ -62,4 +63,18 @@ def _postgres(stack: ExitStack) -> str:
     return database.get_connection_url()
 
 
-START = {"kafka": _kafka, "registry": _registry, "postgres": _postgres}
+def _influxdb(stack: ExitStack) -> str:
+    setup = {
+        "USERNAME": "tapeline",
+        "PASSWORD": "throw-away",
+        "ORG": "tapeline",
+        "BUCKET": "default",
+        "ADMIN_TOKEN": "throw-away",
+    }
+    settings = {f"DOCKER_INFLUXDB_INIT_{name}": value for name, value in setup.items()}
+    server = DockerContainer(INFLUXDB_IMAGE).with_envs(DOCKER_INFLUXDB_INIT_MODE="setup", **settings).with_exposed_ports(8086)
+    stack.enter_context(server.waiting_for(HttpWaitStrategy(8086, "/health").for_status_code(200)))
+    return f"http://tapeline:throw-away@{server.get_container_host_ip()}:{server.get_exposed_port(8086)}"
+
+
+START = {"kafka": _kafka, "registry": _registry, "postgres": _postgres, "influxdb": _influxdb}

@@ -1,14 +1,19 @@
 """The one place where tests get real servers from.
 
 Each server comes from, in this order: an environment variable with its address (`TAPELINE_TEST_KAFKA`,
-`TAPELINE_TEST_REGISTRY`, `TAPELINE_TEST_POSTGRES`), a container where a Docker engine answers, the embedded stack. Without any
-of these the tests fail and say why; nothing is skipped. Tests may empty what they are given.
+`TAPELINE_TEST_REGISTRY`, `TAPELINE_TEST_POSTGRES`, `TAPELINE_TEST_INFLUXDB`), a container where a Docker engine answers, the
+embedded stack. Without any of these the tests fail and say why; nothing is skipped. Tests may empty what they are given.
+
+The embedded InfluxDB is built from source once, which takes minutes: the build is begun beside the first tests, at the lowest
+priority, and tests that want InfluxDB come last.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,10 +21,14 @@ from pathlib import Path
 
 import pytest
 
-from tapeline.embedded import Addresses, EmbeddedError, EmbeddedStack, kafka
+from tapeline.embedded import Addresses, EmbeddedError, EmbeddedStack, influxdb, kafka
+from tapeline.embedded._folders import cache_folder
 
 __all__ = ["Addresses", "servers", "throwaway_stack"]
 
+_BUILD_TIMEOUT = 1800  # seconds
+
+INFLUXDB = "TAPELINE_TEST_INFLUXDB"
 VARIABLES = {
     "kafka": "TAPELINE_TEST_KAFKA",
     "registry": "TAPELINE_TEST_REGISTRY",
@@ -40,8 +49,54 @@ def servers() -> Iterator[Addresses]:
         yield Addresses(**found, **given)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that want InfluxDB last; the first of them may have to wait for its build."""
+    items.sort(key=_wants_influxdb)
+    for item in filter(_wants_influxdb, items):
+        item.add_marker(pytest.mark.timeout(_BUILD_TIMEOUT))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def influxdb_build(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes] | None]:
+    """The build of InfluxDB, begun where a test will want it and it is not there; None where there is nothing to build."""
+    if not any(map(_wants_influxdb, request.session.items)) or not influxdb.lacks(cache_folder()):
+        yield None
+        return
+    command = ["nice", "-n", "19", sys.executable, "-m", "tapeline.embedded._influxd_build"]
+    build = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield build
+    finally:
+        build.terminate()
+        build.wait()
+
+
+@pytest.fixture(scope="session")
+def influxdb_program(influxdb_build: subprocess.Popen[bytes] | None) -> None:
+    """For tests that start an InfluxDB of their own: its build has ended. If it failed the start tells why."""
+    if influxdb_build is not None:
+        influxdb_build.wait()
+
+
+@pytest.fixture(scope="session")
+def influxdb_server(influxdb_program: None) -> Iterator[str]:
+    """Address of InfluxDB, with organisation and token, shared by all tests of the session."""
+    if given := os.environ.get(INFLUXDB):
+        yield given
+        return
+    try:
+        with _started(["influxdb"]) as found:
+            yield found["influxdb"]
+    except EmbeddedError as error:
+        pytest.fail(f"no influxdb for the tests: {error}", pytrace=False)
+
+
+def _wants_influxdb(item: pytest.Item) -> bool:
+    return "influxdb_program" in getattr(item, "fixturenames", ())
+
+
 @contextmanager
-def throwaway_stack(names: Iterable[str] | None = None, *, broker: str = "") -> Iterator[EmbeddedStack]:
+def throwaway_stack(names: Iterable[str] = tuple(VARIABLES), *, broker: str = "") -> Iterator[EmbeddedStack]:
     """An embedded stack of one's own, for tests that kill, freeze or break servers; all of it is gone afterwards.
 
     `broker` are settings of Kafka's that win over those of the stack.

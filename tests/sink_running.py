@@ -97,14 +97,19 @@ class Sink:
 
     def ends(self) -> dict[tuple[str, int], int]:
         """The end of every partition that holds records."""
-        partitions = [
-            TopicPartition(topic, number) for topic in TOPICS for number in range(TOPIC_OF[topic].partitions(PARTITIONS))
-        ]
-        # A client of its own each time: an older one does not notice that the broker's term of leadership has changed.
-        admin = AdminClient(admin_options(self.cluster.settings.kafka, "tests-ends"))
-        answers = admin.list_offsets({each: OffsetSpec.latest() for each in partitions})  # type: ignore[no-untyped-call]
-        ends = {(each.topic, each.partition): answer.result(10).offset for each, answer in answers.items()}
-        return {key: end for key, end in ends.items() if end}
+        return ends_of(
+            self.cluster, [(topic, number) for topic in TOPICS for number in range(TOPIC_OF[topic].partitions(PARTITIONS))]
+        )
+
+
+def ends_of(cluster: Cluster, partitions: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    """The end of each of these partitions that holds records."""
+    # A client of its own each time: an older one does not notice that the broker's term of leadership has changed.
+    admin = AdminClient(admin_options(cluster.settings.kafka, "tests-ends"))
+    asked = [TopicPartition(*partition) for partition in partitions]
+    answers = admin.list_offsets({each: OffsetSpec.latest() for each in asked})  # type: ignore[no-untyped-call]
+    ends = {(each.topic, each.partition): answer.result(10).offset for each, answer in answers.items()}
+    return {key: end for key, end in ends.items() if end}
 
 
 def records(seed: int, count: int) -> dict[str, list[Record]]:

@@ -9,6 +9,7 @@ from runtime.settings.loader import CONFIG_VARIABLE, load
 from runtime.settings.reference import Row, describe
 from runtime.settings.root import Settings
 from runtime.settings.servers import (
+    InfluxSettings,
     KafkaSettings,
     PostgresSettings,
     RegistrySettings,
@@ -38,6 +39,7 @@ __all__ = [
     "FeedSettings",
     "GatewaySettings",
     "Given",
+    "InfluxSettings",
     "IngestSettings",
     "KafkaSettings",
     "ObservabilitySettings",

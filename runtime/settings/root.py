@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from runtime.settings.base import Section
-from runtime.settings.servers import KafkaSettings, PostgresSettings, RegistrySettings, TopicSettings
+from runtime.settings.servers import InfluxSettings, KafkaSettings, PostgresSettings, RegistrySettings, TopicSettings
 from runtime.settings.stages import (
     GatewaySettings,
     IngestSettings,
@@ -21,6 +21,7 @@ class Settings(Section):
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     registry: RegistrySettings = Field(default_factory=RegistrySettings)
     postgres: PostgresSettings = Field(default_factory=PostgresSettings)
+    influxdb: InfluxSettings = Field(default_factory=InfluxSettings)
     topics: TopicSettings = Field(default_factory=TopicSettings)
     ingest: IngestSettings = Field(default_factory=IngestSettings)
     processors: ProcessorSettings = Field(default_factory=ProcessorSettings)

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
 
 from runtime.settings.base import Count, HttpUrl, Maybe, Name, Seconds, Section, Text
 
-__all__ = ["KafkaSettings", "PostgresSettings", "RegistrySettings", "SecuritySettings", "TopicSettings"]
+__all__ = ["InfluxSettings", "KafkaSettings", "PostgresSettings", "RegistrySettings", "SecuritySettings", "TopicSettings"]
 
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}")
 
@@ -109,6 +109,45 @@ class PostgresSettings(Section):
     def quote_period(self) -> int:
         """The period of quotes in microseconds, the unit of all times in records."""
         return round(self.quote_seconds * 1e6)
+
+
+Retention = Annotated[int, Field(ge=0)]
+
+
+class InfluxSettings(Section):
+    """The InfluxDB server, version 2."""
+
+    url: HttpUrl = "http://127.0.0.1:8086"
+    """Address of its API."""
+    org: Text = "tapeline"
+    """Organisation that owns the buckets."""
+    token: Maybe[SecretStr] = None
+    """Token that may read and write the buckets; `tapeline sink init` needs one that may make them."""
+    timeout_seconds: Seconds = 10.0
+    """How long one request may take."""
+    compress: bool = True
+    """Send batches compressed (gzip); off saves processor time where no network lies between."""
+    ticks_bucket: Text = "tapeline_ticks"
+    """Bucket of trades, quotes and price changes."""
+    ticks_retention_seconds: Retention = 0
+    """How long it keeps points; 0 for ever. Older records are not stored."""
+    history_bucket: Text = "tapeline_history"
+    """Bucket of candles, klines, quality and states of streams."""
+    history_retention_seconds: Retention = 0
+    """How long it keeps points; 0 for ever. Older records are not stored."""
+    offsets_bucket: Text = "tapeline_offsets"
+    """Bucket of the sinks' offsets, kept for ever."""
+    max_series: Count = 50_000
+    """Series (combinations of tags) that may be in the buckets; records that would begin more go to the dead letters."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len({self.ticks_bucket, self.history_bucket, self.offsets_bucket}) < 3:
+            raise ValueError("ticks_bucket, history_bucket and offsets_bucket must be three different buckets")
+        for name in ("ticks_retention_seconds", "history_retention_seconds"):
+            if 0 < getattr(self, name) < 3600:
+                raise ValueError(f"{name} must be 0 or at least 3600: InfluxDB keeps points for an hour or longer")
+        return self
 
 
 class TopicSettings(Section):

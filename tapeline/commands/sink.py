@@ -1,4 +1,4 @@
-"""`tapeline sink postgres | migrate | prune | seek`: topics into stores."""
+"""`tapeline sink postgres | influxdb | migrate | init | prune | seek`: topics into stores."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
         _add_store(sink, name)
     sink.command()(migrate)
     sink.command()(prune)
+    sink.command("init")(init_buckets)
     sink.command()(seek)
     app.add_typer(sink, name="sink")
 
@@ -59,6 +60,17 @@ def prune(
         typer.echo(f"{'would drop' if dry_run else 'dropped'} {partition}")
     if not expired:
         typer.echo("nothing to drop")
+
+
+def init_buckets(config: ConfigOption = None, overrides: SetOption = None) -> None:
+    """Make the buckets of InfluxDB and set how long they keep points; running it again changes nothing."""
+    from sinks.stores import influxdb  # its client takes most of a second to import, which no other command here needs
+
+    done = influxdb.init(read_settings(config, overrides))
+    for each in done:
+        typer.echo(each)
+    if not done:
+        typer.echo("the buckets are as the settings say")
 
 
 def seek(

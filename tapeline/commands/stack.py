@@ -45,9 +45,10 @@ def up(
     port: PortOption = None,
     timeout: TimeoutOption = 90,
 ) -> None:
-    """Start Kafka, the schema registry and PostgreSQL in the background, on loopback; keep their data for the next time.
+    """Start Kafka, the schema registry, PostgreSQL and InfluxDB in the background, on loopback; keep their data.
 
-    Downloads what they are made of the first time. What runs already stays as it is.
+    Downloads what they are made of the first time. InfluxDB is left out where it is not installed, unless it is named: then it
+    is built from source, in minutes. What runs already stays as it is.
     """
     folder, console = data_folder(data), Console()
     try:

@@ -61,7 +61,7 @@ def run(options: DemoOptions, console: Console) -> None:
     with (
         _folder(options.keep) as folder,
         embedded.ConsoleProgress(console) as progress,
-        embedded.EmbeddedStack(folder, progress=progress) as stack,
+        embedded.EmbeddedStack(folder, ("registry", "postgres"), progress=progress) as stack,
     ):
         demo = Demo(options, console, folder, stack.addresses)
         try:

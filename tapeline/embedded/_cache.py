@@ -20,7 +20,7 @@ from tapeline.embedded._progress import Progress
 
 
 def provide(servers: Iterable[str], cache: Path, progress: Progress) -> None:
-    """Download, check and unpack what `servers` are made of, as far as it is not there.
+    """Build, download, check and unpack what `servers` are made of, as far as it is not there.
 
     Raises:
         DownloadFailed: a file could not be had.
@@ -31,6 +31,8 @@ def provide(servers: Iterable[str], cache: Path, progress: Progress) -> None:
     """
     servers = list(servers)
     make_usable(cache)
+    for server in servers:
+        _server.load(server).build(cache, progress)
     with _alone(cache, progress) as scratch:
         artifacts = locked(servers)
         if absent := missing(artifacts, cache):

@@ -45,7 +45,7 @@ def up(
     progress: Progress | None = None,
     timeout: float = START_TIMEOUT,
 ) -> Started:
-    """Start what does not run yet of `servers` (all by default) and of what they need, and leave them running.
+    """Start what does not run yet of `servers` (all that can start at once by default) and what they need; leave it running.
 
     Until all answer they are this process's: when it is killed in between, the folder's servers are stopped.
 
@@ -54,7 +54,7 @@ def up(
 
     """
     progress = progress or Progress()
-    wanted = _server.with_needs(_server.names() if servers is None else servers)
+    wanted = _server.with_needs(_server.startable(cache_folder(), progress) if servers is None else servers)
     check_port_names(wanted, ports or {})
     make_folder(folder)
     with claimed(folder, progress) as state:

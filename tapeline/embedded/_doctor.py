@@ -47,7 +47,7 @@ def examine(folder: DataFolder) -> Iterator[Finding]:
     cache = cache_folder()
     yield _python()
     for server in _server.names():
-        yield _attempt(server, partial(_server.load(server).check, folder.home(server)))
+        yield _server_found(server, cache, folder)
     yield _attempt("cache", lambda: prove_writable(cache))
     yield _downloads(cache)
     yield _attempt("data folder", lambda: prove_writable(folder.path))
@@ -63,6 +63,13 @@ def _python() -> Finding:
     return Finding(
         Verdict.OK if fits else Verdict.FAIL, "Python", version, "" if fits else f"use {first} or newer, below {beyond}"
     )
+
+
+def _server_found(server: str, cache: Path, folder: DataFolder) -> Finding:
+    module = _server.load(server)
+    if reason := module.lacks(cache):
+        return Finding(Verdict.WARN, server, "is left out", reason)
+    return _attempt(server, partial(module.check, folder.home(server)))
 
 
 def _attempt(subject: str, check: Callable[[], str]) -> Finding:

@@ -16,6 +16,7 @@ from typing import Protocol, cast
 
 from tapeline.embedded._errors import EmbeddedError
 from tapeline.embedded._process import Command
+from tapeline.embedded._progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,12 @@ class Server(Protocol):
     def check(self, home: Path) -> str:
         """Version of the program when it runs on this machine and can work in `home`; raises `EmbeddedError` if not."""
 
+    def lacks(self, cache: Path) -> str:
+        """Why it cannot start at once; where that is not empty, the server is started only when it is asked for by name."""
+
+    def build(self, cache: Path, progress: Progress) -> None:
+        """Make from source what takes minutes, unless it is in the cache; other stacks may be started meanwhile."""
+
     def install(self, cache: Path, scratch: Path) -> None:
         """Make what it needs of its downloads, in the cache; called before each start, so quick when all is there.
 
@@ -94,6 +101,17 @@ def load(name: str) -> Server:
     if name not in names():
         raise EmbeddedError(f"there is no server called {name!r}; there are {', '.join(names())}")
     return cast("Server", importlib.import_module(f"tapeline.embedded.{name}"))
+
+
+def startable(cache: Path, progress: Progress) -> list[str]:
+    """The servers that a stack of all has: those that can start at once; why another is left out is told."""
+    found = []
+    for name in names():
+        if reason := load(name).lacks(cache):
+            progress.note(f"{name} is left out: {reason}")
+        else:
+            found.append(name)
+    return found
 
 
 def with_needs(wanted: Iterable[str]) -> list[str]:

@@ -26,7 +26,7 @@ class EmbeddedStack:
 
     Args:
         data_dir: created when missing; must not be in use.
-        servers: names of server files; what they need is added. All by default.
+        servers: names of server files; what they need is added. By default all that can start at once.
         ports: port by name (`kafka`, `registry`, …) where it must be a certain one; others are chosen and kept.
         durable: false lets PostgreSQL lose data in a power cut, which is faster.
         progress: told what happens.
@@ -48,9 +48,9 @@ class EmbeddedStack:
         timeout: float = START_TIMEOUT,
     ) -> None:
         self.folder = DataFolder(data_dir.expanduser().absolute())
-        self.servers = _server.with_needs(_server.names() if servers is None else servers)
         self._ports = ports or {}
         self._progress = progress or Progress()
+        self.servers = _server.with_needs(_server.startable(cache_folder(), self._progress) if servers is None else servers)
         self._launcher = Launcher(self.folder, State(), cache_folder(), self._progress, durable, timeout)
         self._ownership = Ownership(self.folder)
 

@@ -15,6 +15,7 @@ from tapeline.embedded import _java
 from tapeline.embedded._artifacts import locked
 from tapeline.embedded._ports import HOST, is_open
 from tapeline.embedded._process import Command
+from tapeline.embedded._progress import Progress
 from tapeline.embedded._server import NotReady, Site
 
 PORTS: tuple[str, ...] = ("kafka", "kafka-controller")
@@ -57,6 +58,15 @@ num.io.threads=4
 def check(home: Path) -> str:
     """The Java runtime's version; `home` needs nothing special."""
     return _java.version()
+
+
+def lacks(cache: Path) -> str:
+    """Nothing: what it is made of is downloaded in seconds."""
+    return ""
+
+
+def build(cache: Path, progress: Progress) -> None:
+    """Nothing is made from source."""
 
 
 def install(cache: Path, scratch: Path) -> None:

@@ -21,6 +21,7 @@ from tapeline.embedded._errors import EmbeddedError, FolderUnusable, PackagesMis
 from tapeline.embedded._folders import closed_parent
 from tapeline.embedded._ports import HOST
 from tapeline.embedded._process import Command, User, ask
+from tapeline.embedded._progress import Progress
 from tapeline.embedded._server import NotReady, Site
 
 PORTS: tuple[str, ...] = ("postgres",)
@@ -58,6 +59,15 @@ def check(home: Path) -> str:
         return ask(Command([program, "--version"], _environment()))
     except EmbeddedError as error:
         raise PackagesMissing(f"PostgreSQL does not run on this machine: {error}") from error
+
+
+def lacks(cache: Path) -> str:
+    """Nothing: what it is made of is downloaded in seconds."""
+    return ""
+
+
+def build(cache: Path, progress: Progress) -> None:
+    """Nothing is made from source."""
 
 
 def install(cache: Path, scratch: Path) -> None:

@@ -12,6 +12,7 @@ from tapeline.embedded import _java
 from tapeline.embedded._artifacts import locked, split
 from tapeline.embedded._ports import HOST
 from tapeline.embedded._process import Command
+from tapeline.embedded._progress import Progress
 from tapeline.embedded._server import NotReady, Site
 
 PORTS: tuple[str, ...] = ("registry",)
@@ -23,6 +24,15 @@ STOP_SIGNAL: signal.Signals = signal.SIGTERM
 def check(home: Path) -> str:
     """The Java runtime's version; `home` needs nothing special."""
     return _java.version()
+
+
+def lacks(cache: Path) -> str:
+    """Nothing: what it is made of is downloaded in seconds."""
+    return ""
+
+
+def build(cache: Path, progress: Progress) -> None:
+    """Nothing is made from source."""
 
 
 def install(cache: Path, scratch: Path) -> None:

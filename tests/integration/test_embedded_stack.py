@@ -132,6 +132,19 @@ def test_a_killed_database_comes_back_with_its_rows(stack: EmbeddedStack) -> Non
     assert query(stack, "select n from kept") == [(42,)]
 
 
+def test_a_killed_influxdb_comes_back_with_its_token_and_listens_on_loopback_only(influxdb_program: None) -> None:
+    with throwaway_stack(["influxdb"]) as stack:
+        before = stack.addresses.influxdb
+        secrets = [stack.folder.home("influxdb") / name for name in ("password", "token")]
+        assert {stat.S_IMODE(secret.stat().st_mode) for secret in secrets} == {0o600}
+        [process] = living(stack.folder.path)
+        listening = [found for found in process.net_connections("inet") if found.status == psutil.CONN_LISTEN]
+        assert {str(found.laddr[0]) for found in listening} == {"127.0.0.1"}
+        stack.kill("influxdb")
+        stack.start("influxdb")  # it waits until a request with the token works
+        assert stack.addresses.influxdb == before
+
+
 def test_a_frozen_database_answers_nothing_until_it_goes_on(stack: EmbeddedStack) -> None:
     stack.pause("postgres")
     try:
@@ -162,7 +175,7 @@ def test_status_tells_a_frozen_server_from_a_ready_one(stack: EmbeddedStack) -> 
         conditions = {server.server: server.condition for server in status(stack.folder)}
     finally:
         stack.resume("registry")
-    assert conditions == {"kafka": "ready", "postgres": "ready", "registry": "not ready"}
+    assert conditions == {"influxdb": "stopped", "kafka": "ready", "postgres": "ready", "registry": "not ready"}
 
 
 def test_a_second_use_finds_the_data_at_the_same_address(folder: Path) -> None:
@@ -310,7 +323,7 @@ def test_an_up_that_is_ended_in_the_middle_leaves_no_server_behind(folder: Path,
         assert starting.wait(20) in (-end, 130)
     wait_for(lambda: load(folder / "state.json").owner is None, "the guard to clean up")
     assert find(ProcessRecord(server.pid, server.create_time())) is None
-    assert [each.condition for each in status(DataFolder(folder))] == ["stopped"] * 3
+    assert [each.condition for each in status(DataFolder(folder))] == ["stopped"] * 4
 
 
 def test_a_state_that_cannot_be_written_keeps_no_server_from_being_stopped(tmp_path: Path) -> None:

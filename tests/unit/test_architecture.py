@@ -28,6 +28,7 @@ ONLY_IN = {
     "faust": ("processors",),
     "mode": ("processors",),
     "exchange_calendars": ("processors/calendars.py",),
+    "influxdb_client": ("sinks/stores",),
     "pandas": (),
     "psycopg": ("sinks/stores", "history", "tapeline/embedded/postgres.py"),
     "psycopg_pool": ("history",),

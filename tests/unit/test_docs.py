@@ -19,7 +19,7 @@ import yaml
 from runtime.settings import describe, load
 from runtime.settings.sources import PREFIX
 from tapeline.cli import build
-from tests.servers import VARIABLES
+from tests.servers import INFLUXDB, VARIABLES
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ("README.md", "CONTRIBUTING.md")
@@ -36,7 +36,7 @@ OURS = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
 SHOWN_ELSEWHERE = {"feeds.yaml", "today.gz", "my.yaml"}
 """Files that the reader makes."""
 ENDINGS = (".py", ".md", ".yaml", ".toml", ".lock", ".gz", ".sql", ".avsc")
-VARIABLES_OF_CODE = {"TAPELINE_CONFIG", "TAPELINE_HOME", "TAPELINE_CACHE", *VARIABLES.values()}
+VARIABLES_OF_CODE = {"TAPELINE_CONFIG", "TAPELINE_HOME", "TAPELINE_CACHE", "TAPELINE_INFLUXD", INFLUXDB, *VARIABLES.values()}
 
 
 def fenced(text: str) -> list[tuple[str, str]]:
