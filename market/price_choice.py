@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from market.interval import DAY
+from market.interval import DAY, MINUTE
 from market.portfolio import PriceChoice, PriceOverride
 from market.price import PricePoint, PriceRecord
 from market.session import TradingCalendar
@@ -38,7 +38,8 @@ class ChosenPrice(NamedTuple):
 class Reference(NamedTuple):
     """The price (scale 12) that a day is measured from, and when that day began (microseconds).
 
-    `kind` is `previous_close`, or `open_24h`: the price of 24 hours ago, where a market never closes.
+    `kind` is `previous_close`, or `open_24h`: the price of 24 hours ago, where a market never closes. That day begins at a full
+    minute, so that a position opened a day ago changes sides once.
     """
 
     price: int
@@ -112,7 +113,8 @@ def reference_price(record: PriceRecord, now: int, calendar: TradingCalendar | N
     if record.previous_close is not None:
         return Reference(record.previous_close.price, _day_began_at(now, calendar), "previous_close")
     if record.open_24h is not None and record.source_24h is not None:
-        return Reference(record.open_24h, record.source_24h.known_at - DAY, "open_24h")
+        began_at = record.source_24h.known_at - DAY
+        return Reference(record.open_24h, began_at - began_at % MINUTE, "open_24h")
     return None
 
 

@@ -135,7 +135,7 @@ def test_day_of_a_market_that_never_closes_is_that_of_utc() -> None:
 def test_day_is_measured_from_24_hours_ago_where_there_is_no_close() -> None:
     found = reference_price(make_price()._replace(previous_close=None), START)
     assert found is not None
-    assert (found.price, found.kind, found.began_at) == (90 * ONE, "open_24h", SOURCE.known_at - DAY)
+    assert (found.price, found.kind, found.began_at) == (90 * ONE, "open_24h", START - DAY - MINUTE)
 
 
 def test_without_either_there_is_no_reference() -> None:
