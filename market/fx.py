@@ -59,13 +59,20 @@ class FxGraph:
     """
 
     def __init__(self, quotes: Iterable[FxQuote]) -> None:
+        self.quotes = tuple(quotes)
         self._legs: dict[str, list[tuple[int, str, FxRate]]] = {}
         self._found: dict[tuple[str, str], FxRate | None] = {}
-        for place, quote in enumerate(quotes):
+        for place, quote in enumerate(self.quotes):
             _check(quote)
             rate = FxRate(quote.rate, quote.as_of, (quote.source,), quote.is_stale)
             self._legs.setdefault(quote.base, []).append((place, quote.quote, rate))
             self._legs.setdefault(quote.quote, []).append((place, quote.base, rate._replace(rate=1 / quote.rate)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FxGraph) and self.quotes == other.quotes
+
+    def __hash__(self) -> int:
+        return hash(self.quotes)
 
     def rate(self, source: str, target: str) -> FxRate | None:
         """What one unit of `source` is in `target`; None where no path of at most two legs leads there."""

@@ -93,6 +93,21 @@ class Holdings:
         self._live += len(narrow) - int(self._lengths[group])
         self._lengths[group] = len(narrow)
 
+    def groups_with(self, columns: Sequence[int]) -> set[int]:
+        """Groups that hold anything in one of these columns."""
+        if not columns:
+            return set()
+        wanted = np.zeros(self._width, np.uint8)
+        wanted[list(columns)] = 1
+        starts, lengths = self._by_group()
+        order = np.argsort(starts, kind="stable")
+        order = order[lengths[order] > 0]
+        found = {group for group, rows in self._wide.items() if any(wanted[column] for column, _ in rows)}
+        if len(order):
+            are_wanted = np.maximum.reduceat(wanted[self._columns[: self._end]], starts[order])
+            found.update(order[are_wanted > 0].tolist())
+        return found
+
     def revalue(self) -> None:
         """Weigh all rows at the prices as they are now."""
         rows = Rows(self._units[: self._end], self._columns[: self._end], *self._by_group())

@@ -72,6 +72,12 @@ def test_currency_is_itself_at_one() -> None:
     assert FxGraph([]).rate("USD", "USD") is SAME
 
 
+def test_graphs_of_the_same_quotes_are_equal() -> None:
+    assert FxGraph([quote("A", "B", 1, "a")]) == FxGraph([quote("A", "B", 1, "a")])
+    assert FxGraph([quote("A", "B", 1, "a")]) != FxGraph([quote("A", "B", 2, "a")])
+    assert len({FxGraph([quote("A", "B", 1, "a")]), FxGraph([quote("A", "B", 1, "a")])}) == 1
+
+
 def test_missing_rate_is_none() -> None:
     assert FxGraph([quote("BTC", "USDT", 3, "a")]).rate("USDT", "USD") is None
 
