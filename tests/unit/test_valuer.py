@@ -22,7 +22,7 @@ from tests.price_parts import SOURCE, make_price
 from tests.valuing import AMOUNT, make_portfolio, make_position
 
 STALE_AFTER = 60_000_000
-DAY = 86_400_000_000
+MINUTE, DAY = 60_000_000, 86_400_000_000
 PAIRS = {"x:USDT-USD": ("USDT", "USD"), "x:USD-JPY": ("USD", "JPY")}
 STATED = [FxQuote("USD", "CNY", Fraction(71, 10), START, "config")]
 INSTRUMENTS = ("x:A-USD", "x:B-USDT", "x:C-JPY", "x:USDT-USD")
@@ -187,3 +187,34 @@ def test_choice_of_a_position_has_its_direction_and_the_policy_of_its_portfolio(
     portfolio = simple(-1)
     choice = choice_of(portfolio, portfolio.positions["one"])
     assert (choice.instrument, choice.is_long, choice.choices) == ("x:A-USD", False, portfolio.policy.prices)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("first", [3 * ONE, None])
+def test_position_counts_from_its_cost_until_a_day_has_passed(first: int | None, compiled: bool) -> None:
+    valuer = new_valuer(compiled=compiled)
+    opened = make_position(quantity=ONE, cost=5 * AMOUNT, instrument="x:A-USD", opened_at=START - DAY + 1)
+    before = make_position("before", quantity=ONE, instrument="x:A-USD", opened_at=START - 2 * DAY)
+    effects = []
+    valuer.put_price(record("x:A-USD", 1, at=START, last=7 * ONE, day=first))
+    valuer.put_portfolio(make_portfolio(opened, before))
+    for number in range(3):
+        at = START + number * MINUTE
+        valuer.put_price(record("x:A-USD", 2 + number, at=at, last=7 * ONE, day=3 * ONE))
+        valuer.revalue(at)
+        totals = valuer.totals("ours")
+        assert totals == expected(valuer.portfolios["ours"], valuer, at)
+        effects.append(totals.rounded(totals.price_effect))
+    assert effects == [6 * AMOUNT, 8 * AMOUNT, 8 * AMOUNT]
+
+
+def test_rate_that_nobody_told_again_makes_its_lines_stale() -> None:
+    valuer = new_valuer()
+    valuer.put_price(record("x:USDT-USD", 1, at=START, last=2 * ONE))
+    valuer.put_portfolio(simple(instrument="x:B-USDT", currency="USDT"))
+    valuer.revalue(START)
+    now = START + STALE_AFTER + 1
+    valuer.put_price(record("x:B-USDT", 1, at=now, last=7 * ONE))
+    valuer.revalue(now)
+    assert valuer.totals("ours").stale == 1
+    assert valuer.lines("ours")[0].reason == "rate is stale"
