@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from market.book_top import BookTop, check_book_top
 from market.candle import CandleEvent
+from market.dead_letter import DeadLetter
 from market.depth import Depth, check_depth
 from market.derived import check_candle, check_price_change
 from market.errors import DataValidationError
 from market.feed_status import FeedStatus, check_status
+from market.portfolio import Portfolio
+from market.portfolio_checks import check_portfolio
+from market.portfolio_commands import check_command
+from market.portfolio_reply import PortfolioReply, check_reply
 from market.price import PriceRecord, check_price
 from market.price_change import PriceChangedEvent
 from market.quality import MAX_CLOCK_SKEW
@@ -71,3 +76,11 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
             check_quality_score(record)
         case FeedStatus():
             check_status(record)
+        case PortfolioReply():
+            check_reply(record)
+        case Portfolio():
+            check_portfolio(record)
+        case DeadLetter():
+            pass
+        case _:
+            check_command(record)

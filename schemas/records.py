@@ -24,12 +24,32 @@ from market.decimals import fits
 from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
+from market.portfolio import Portfolio
+from market.portfolio_commands import (
+    ApplyDividend,
+    ApplyFill,
+    ApplyFunding,
+    ApplySplit,
+    ChargeFee,
+    ClosePosition,
+    Command,
+    CreatePortfolio,
+    Deposit,
+    OverridePrice,
+    RegisterPosition,
+    RemovePosition,
+    SetPolicy,
+    UpdatePosition,
+    Withdraw,
+)
+from market.portfolio_reply import PortfolioReply
 from market.price import POINTS, PricePoint, PriceRecord, PriceSource
 from market.price_change import PriceChangedEvent
 from market.quality_event import QualityEvent, QualityRule, Severity
 from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
+from schemas import portfolio_values
 
 Record = (
     Trade
@@ -45,6 +65,9 @@ Record = (
     | QualityEvent
     | QualityScore
     | FeedStatus
+    | Command
+    | PortfolioReply
+    | Portfolio
     | DeadLetter
 )
 
@@ -62,6 +85,22 @@ RECORD_FILES: Mapping[type[Record], str] = {
     QualityEvent: "quality_event",
     QualityScore: "quality_score",
     FeedStatus: "feed_status",
+    CreatePortfolio: "create_portfolio",
+    Deposit: "deposit",
+    Withdraw: "withdraw",
+    RegisterPosition: "register_position",
+    UpdatePosition: "update_position",
+    ApplyFill: "apply_fill",
+    ClosePosition: "close_position",
+    RemovePosition: "remove_position",
+    ChargeFee: "charge_fee",
+    ApplyFunding: "apply_funding",
+    ApplyDividend: "apply_dividend",
+    ApplySplit: "apply_split",
+    OverridePrice: "override_price",
+    SetPolicy: "set_policy",
+    PortfolioReply: "portfolio_reply",
+    Portfolio: "portfolio",
     DeadLetter: "dead_letter",
 }
 
@@ -100,6 +139,7 @@ READ_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
     PriceRecord: {**dict.fromkeys(POINTS, _point), "source_24h": _source},
     QualityEvent: {"rule": QualityRule, "severity": Severity},
     FeedStatus: {"state": FeedState},
+    **portfolio_values.READ,
 }
 """Fields that are more than what Avro reads, and how they are made of it."""
 
@@ -107,6 +147,7 @@ WRITTEN_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
     Depth: {"bids": _plain_levels, "asks": _plain_levels},
     BookTop: {"bids": _plain_levels, "asks": _plain_levels},
     PriceRecord: {**dict.fromkeys(POINTS, _plain_point), "source_24h": _plain_source},
+    **portfolio_values.WRITTEN,
 }
 """Fields that Avro does not write as they are, and what it writes of them."""
 

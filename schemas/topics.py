@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from market.book_top import BookTop
 from market.candle import CandleEvent
 from market.dead_letter import DeadLetter
 from market.depth import Depth
 from market.feed_status import FeedStatus
+from market.portfolio import Portfolio
+from market.portfolio_commands import Command
+from market.portfolio_reply import PortfolioReply
 from market.price import PriceRecord
 from market.price_change import PriceChangedEvent
 from market.quality_event import QualityEvent
@@ -25,6 +28,10 @@ _DAY = 24 * _HOUR
 
 def _instrument(record: Any) -> str:
     return str(record.instrument)
+
+
+def _portfolio(record: Any) -> str:
+    return str(record.portfolio_id)
 
 
 def _candle_key(candle: CandleEvent) -> str:
@@ -45,7 +52,8 @@ class Topic:
 
     `key` makes a record's key, `partition_id` the text its partition is computed from (the key itself unless the key is finer).
     A topic `heals` when what is missing of it is made up for by what comes later: a snapshot, a newer quote.
-    `by_instrument` topics share one configured partition count, so that equal instruments meet in equal partitions.
+    `by_instrument` topics share one configured partition count, so that equal instruments meet in equal partitions, and equal
+    portfolios.
     """
 
     name: str
@@ -110,6 +118,18 @@ PRICES = Topic("md.prices", (PriceRecord,), _instrument, "Latest prices, each wi
 QUALITY = Topic(
     "md.quality", (QualityEvent, QualityScore), _instrument, "Broken rules of quality, scores by the minute", 7 * _DAY
 )
+COMMANDS = Topic("pf.commands", get_args(Command), _portfolio, "What is to be done to portfolios", 30 * _DAY)
+REPLIES = Topic(
+    "pf.replies", (PortfolioReply,), _portfolio, "The answer to each command: accepted, or refused and why", 7 * _DAY
+)
+POSITIONS = Topic(
+    "pf.positions",
+    (Portfolio,),
+    _portfolio,
+    "Every portfolio whole, after each change: cash, positions, policy",
+    -1,
+    compacted=True,
+)
 DEAD_LETTERS = Topic(
     "dlq",
     (DeadLetter,),
@@ -138,6 +158,7 @@ TOPICS: Mapping[str, Topic] = {
     for topic in (
         *(TRADES, QUOTES, KLINES, DEPTH, STATUS),
         *(CANDLES, PRICE_CHANGES, PRICES, BOOKS, QUALITY),
+        *(COMMANDS, REPLIES, POSITIONS),
         DEAD_LETTERS,
     )
 }

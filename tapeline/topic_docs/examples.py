@@ -38,6 +38,7 @@ from runtime.settings.servers import TopicSettings
 from schemas.partitioning import partition_of
 from schemas.records import Record
 from schemas.topics import DEPTH, QUOTES, TRADES
+from tapeline.topic_docs import portfolio_examples
 
 INSTRUMENT = "binance:BTC-USDT"
 PARTITIONS = TopicSettings().partitions
@@ -178,6 +179,7 @@ _EXAMPLES: Mapping[type[Record], Callable[[], Record]] = {
     QualityEvent: _quality_event,
     QualityScore: _quality_score,
     FeedStatus: _status,
+    **portfolio_examples.BY_KIND,
     DeadLetter: _letter,
 }
 """How the example of each kind is had."""

@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from schemas.topics import (
     BOOKS,
     CANDLES,
+    COMMANDS,
     DEAD_LETTERS,
     DEPTH,
     KLINES,
+    POSITIONS,
     PRICE_CHANGES,
     PRICES,
     QUALITY,
     QUOTES,
+    REPLIES,
     STATUS,
     TRADES,
     Topic,
@@ -80,6 +83,25 @@ NOTES: Mapping[str, tuple[str, ...]] = {
         "(`instrument`, source) a score's. After a crash the last ones may come again with the same content.",
         "Of KLINE_DIFFERENCE the last record of a candle (`interval`, `open_time`) holds: a correction or a restated kline is "
         "compared again, and told even if all is well then.",
+    ),
+    COMMANDS.name: (
+        "Every command begins with the same five fields, and its kind says what is wanted: tell them apart by the schema.",
+        "A portfolio remembers its last 10,000 answers for 7 days: a command sent again within them (equal `command_id`, equal "
+        "content but for `issued_at`) changes nothing and gets its answer once more; another command of that id is refused. So "
+        "send a command again, unchanged, when no answer comes.",
+        "With `expected_version` two commands that have seen the same version do not both succeed.",
+        "Commands of one portfolio are done in their order in the topic. One that cannot be read, or names no portfolio or no "
+        "id of its own, becomes a dead letter; every other one is answered.",
+    ),
+    REPLIES.name: (
+        "Match an answer by (`portfolio_id`, `command_id`). It may come more than once, after a repetition of the command or a "
+        "crash, with the same content.",
+        "`accepted` false means that nothing was changed; `version` is then the current one.",
+    ),
+    POSITIONS.name: (
+        "Each record is whole: the latest of a portfolio is all there is to know. Keep the one with the highest `version`; two "
+        "of one version are equal byte for byte. Versions come without a hole, but earlier ones are compacted away.",
+        "A position settled in CASH adds its value to the worth of the portfolio, one settled by MARGIN its unrealised profit.",
     ),
     DEAD_LETTERS.name: (
         "The original key and value lie in `key` and `value`, so that they can be looked at, mended and sent again; a frame "

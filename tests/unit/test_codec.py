@@ -2,8 +2,9 @@
 
 import io
 import json
+from collections.abc import Mapping
 from enum import EnumType
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import fastavro
 import pytest
@@ -48,11 +49,25 @@ NESTED: dict[str, Any] = {}
 def _nested(node: Any, hint: Any) -> st.SearchStrategy[Any]:
     NESTED[node["name"]] = node
     hints = get_type_hints(hint)
-    return st.builds(hint, **{field["name"]: _of_schema(field["type"], hints[field["name"]]) for field in node["fields"]})
+    fields = {field["name"]: field["type"] for field in node["fields"] if field["name"] in hints}
+    return st.builds(hint, **{name: _of_schema(kind, hints[name]) for name, kind in fields.items()})
 
 
-def _levels() -> st.SearchStrategy[Level]:
-    return st.builds(Level, WIDE, WIDE, st.none())
+KEYS = {"Position": "position_id", "PriceOverride": "instrument"}
+"""Field that is the key of those records which a mapping holds; others have theirs in the array alone."""
+
+
+def _array(node: Any, hint: Any) -> st.SearchStrategy[Any]:
+    inner = get_args(hint)[0]
+    if inner is Level:
+        return st.lists(st.builds(Level, WIDE, WIDE, st.none()), max_size=4).map(tuple)
+    if get_origin(hint) is not Mapping:
+        return st.lists(_of_schema(node["items"], inner), max_size=4).map(tuple)
+    kind = get_args(hint)[1]
+    values, key = _of_schema(node["items"], kind), KEYS.get(kind.__name__)
+    if key is None:
+        return st.dictionaries(st.text(), values, max_size=4)
+    return st.lists(values, max_size=4).map(lambda found: {getattr(one, key): one for one in found})
 
 
 def _of_schema(node: Any, hint: Any) -> st.SearchStrategy[Any]:
@@ -62,7 +77,7 @@ def _of_schema(node: Any, hint: Any) -> st.SearchStrategy[Any]:
         if node.get("logicalType") == "decimal":
             return st.integers(-(10 ** node["precision"]) + 1, 10 ** node["precision"] - 1)
         if node["type"] == "array":
-            return st.lists(_levels(), max_size=4).map(tuple)
+            return _array(node, hint)
         if node["type"] == "map":
             return st.dictionaries(st.text(), _of_schema(node["values"], int), max_size=4)
         if node["type"] == "enum":

@@ -1,0 +1,154 @@
+"""Commands in their order, and the answer to each: accepted or refused, the same again to one that is sent again.
+
+A portfolio remembers the answers to its last 10,000 commands, each for 7 days of its records' time. An id that comes within
+them gets its answer once more and changes nothing; for another command it is refused. Refusals are remembered as well: what
+was told to be refused is never done later by a repetition. A command to a portfolio that is not there cannot be remembered.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import NamedTuple
+
+from market.errors import ConcurrencyError, DataValidationError
+from market.portfolio import Portfolio
+from market.portfolio_changes import Source, change, create
+from market.portfolio_commands import ApplyFill, Command, CreatePortfolio, kind_of
+from market.portfolio_reply import CommandRefused, PortfolioReply, Reason
+from market.position_changes import filled_position
+from market.quality import check_id, check_time
+
+REMEMBERED_COMMANDS = 10_000
+REMEMBERED_MICROS = 7 * 86_400 * 1_000_000
+
+
+class Remembered(NamedTuple):
+    """An answer that was given: `number` counts the portfolio's answers from 0, `digest` tells the command from others."""
+
+    number: int
+    digest: bytes
+    reply: PortfolioReply
+
+
+class Account(NamedTuple):
+    """A portfolio with how many answers it gave and the offset of the last command it took in; none yet: no portfolio."""
+
+    applied_offset: int = -1
+    answers: int = 0
+    portfolio: Portfolio | None = None
+
+
+class Answer(NamedTuple):
+    """What comes of a command: the account after it, and the reply; `remembered` is what to keep of it, None for nothing."""
+
+    account: Account
+    reply: PortfolioReply
+    remembered: Remembered | None
+
+
+def answer(account: Account, command: Command, at: int, source: Source, before: Remembered | None) -> Answer:
+    """Answer a command of record time `at`; `before` is what is kept under its id.
+
+    What is kept counts only if it was answered before in the order of the topic: after a crash there may be answers of
+    commands that are yet to be taken in again.
+    """
+    offset = source[2]
+    digest = digest_of(command)
+    if before is not None and _counts(before, account, at, offset):
+        if before.digest == digest:
+            return Answer(account._replace(applied_offset=offset), before.reply, None)
+        refusal = CommandRefused(Reason.COMMAND_ID_REUSED, "the id was used for another command before", field="command_id")
+        return Answer(account._replace(applied_offset=offset), refused(account.portfolio, command, at, source, refusal), None)
+    portfolio, reply = apply(account.portfolio, command, at, source)
+    if portfolio is None:
+        return Answer(account, reply, None)
+    return Answer(Account(offset, account.answers + 1, portfolio), reply, Remembered(account.answers, digest, reply))
+
+
+def _counts(before: Remembered, account: Account, at: int, offset: int) -> bool:
+    return (
+        before.reply.source_offset < offset
+        and before.number >= account.answers - REMEMBERED_COMMANDS
+        and before.reply.decided_at >= at - REMEMBERED_MICROS
+    )
+
+
+def digest_of(command: Command) -> bytes:
+    """What tells a command from others of the same id: all it says, but for when it was issued."""
+    return blake2b(repr(command._replace(issued_at=0)).encode(), digest_size=8).digest()
+
+
+def apply(portfolio: Portfolio | None, command: Command, at: int, source: Source) -> tuple[Portfolio | None, PortfolioReply]:
+    """Do a command of record time `at`: the portfolio after it, unchanged where it was refused, and the reply."""
+    try:
+        after = _apply(portfolio, command, at, source)
+    except (CommandRefused, ConcurrencyError, DataValidationError) as error:
+        return portfolio, refused(portfolio, command, at, source, error)
+    return after, _reply(command, at, source, accepted=True, version=after.version, position_id=_position_id(after, command))
+
+
+def _apply(portfolio: Portfolio | None, command: Command, at: int, source: Source) -> Portfolio:
+    check_time(command.issued_at, field="issued_at")
+    check_id(command.actor, field="actor")
+    if portfolio is None:
+        if not isinstance(command, CreatePortfolio):
+            message = f"there is no portfolio {command.portfolio_id}"
+            raise CommandRefused(Reason.UNKNOWN_PORTFOLIO, message, field="portfolio_id")
+        _check_version(command, 0)
+        return create(command, at, source)
+    if not isinstance(command, CreatePortfolio):  # which is refused whatever version it expects
+        _check_version(command, portfolio.version)
+    return change(portfolio, command, at, source)
+
+
+def _check_version(command: Command, current: int) -> None:
+    """Raise ConcurrencyError where the sender has seen another version."""
+    if command.expected_version not in (None, current):
+        raise ConcurrencyError(f"expected_version: {command.expected_version} is not the current version {current}")
+
+
+def refused(
+    portfolio: Portfolio | None,
+    command: Command,
+    at: int,
+    source: Source,
+    error: CommandRefused | ConcurrencyError | DataValidationError,
+) -> PortfolioReply:
+    """The reply that says why a command is refused."""
+    match error:
+        case CommandRefused():
+            reason, field, candidates = error.reason, error.field, error.candidates
+        case ConcurrencyError():
+            reason, field, candidates = Reason.STALE_VERSION, "expected_version", ()
+        case DataValidationError():
+            reason, field, candidates = Reason.INVALID_FIELD, error.field, ()
+    reply = _reply(command, at, source, accepted=False, version=portfolio and portfolio.version, position_id=None)
+    return reply._replace(reason=reason, field=field, error=str(error), candidates=candidates)
+
+
+def _reply(
+    command: Command, at: int, source: Source, *, accepted: bool, version: int | None, position_id: str | None
+) -> PortfolioReply:
+    return PortfolioReply(
+        portfolio_id=command.portfolio_id,
+        command_id=command.command_id,
+        command=kind_of(command),
+        accepted=accepted,
+        reason=None,
+        field=None,
+        error=None,
+        candidates=(),
+        version=version,
+        position_id=position_id,
+        decided_at=at,
+        source_topic=source[0],
+        source_partition=source[1],
+        source_offset=source[2],
+    )
+
+
+def _position_id(portfolio: Portfolio, command: Command) -> str | None:
+    if isinstance(command, ApplyFill):
+        return filled_position(portfolio, command)
+    found: str | None = getattr(command, "position_id", None)
+    return found
