@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from market.portfolio import Portfolio
+from market.portfolio import Portfolio, PriceChoice
 from market.portfolio_totals import Totals, sum_lines, sum_parts
 from market.position import Position, Settlement
 from market.price import PriceRecord
@@ -59,7 +59,7 @@ class Valuer:
         self._prices: Columns[Choice, ChosenPrice] = Columns(self._values, self._choose, self._put_price)
         self._references: Columns[str, Reference] = Columns(self._began, self._refer, self._put_reference)
         self._groups: dict[str, tuple[_Group, ...]] = {}
-        self._owners: dict[int, str] = {}
+        self._owners: list[str] = []
         self._free: list[int] = []
         self._foreign: set[str] = set()
         self._opened: dict[str, dict[str, int]] = {}  # since the day began: the first time by instrument and portfolio
@@ -106,9 +106,13 @@ class Valuer:
         if is_due or not self._sources.instruments.isdisjoint(self._moved):
             touched |= self._refresh_rates(now)
         self._moved, self._touched = set(), set()
+        self.weigh()
+        return touched
+
+    def weigh(self) -> None:
+        """Value all positions at the prices chosen last."""
         self._values.revalue()
         self._began.revalue()
-        return touched
 
     def totals(self, portfolio_id: str) -> Totals:
         """Totals of a portfolio as of the last `revalue`."""
@@ -192,6 +196,7 @@ class Valuer:
             self._opened.get(position.instrument, {}).pop(portfolio.portfolio_id, None)
 
     def _add_group(self) -> int:
+        self._owners.append("")
         self._values.add_group()
         return self._began.add_group()
 
@@ -250,4 +255,5 @@ def choice_of(portfolio: Portfolio, position: Position) -> Choice:
     """How the price of an open position is chosen."""
     policy = portfolio.policy
     override = portfolio.overrides.get(position.instrument)
-    return Choice(position.instrument, policy.prices, policy.stale_after, position.quantity > 0, override)
+    is_long = position.quantity > 0 or PriceChoice.SIDE not in policy.prices  # else both have one price
+    return Choice(position.instrument, policy.prices, policy.stale_after, is_long, override)

@@ -184,9 +184,11 @@ def test_price_that_nobody_told_again_grows_stale() -> None:
 
 
 def test_choice_of_a_position_has_its_direction_and_the_policy_of_its_portfolio() -> None:
-    portfolio = simple(-1)
-    choice = choice_of(portfolio, portfolio.positions["one"])
-    assert (choice.instrument, choice.is_long, choice.choices) == ("x:A-USD", False, portfolio.policy.prices)
+    for prices, is_long in ((PriceChoice.SIDE, PriceChoice.LAST), False), ((PriceChoice.LAST,), True):
+        portfolio = simple(-1)
+        portfolio = portfolio._replace(policy=portfolio.policy._replace(prices=prices))
+        choice = choice_of(portfolio, portfolio.positions["one"])
+        assert (choice.instrument, choice.is_long, choice.choices) == ("x:A-USD", is_long, prices)
 
 
 @pytest.mark.parametrize("compiled", [True, False])
