@@ -1,12 +1,13 @@
 """Commands in their order, and the answer to each: accepted or refused, the same again to one that is sent again.
 
-A portfolio remembers the answers to its last 10,000 commands, each for 7 days of its records' time. An id that comes within
-them gets its answer once more and changes nothing; for another command it is refused. Refusals are remembered as well: what
-was told to be refused is never done later by a repetition. A command to a portfolio that is not there cannot be remembered.
+A portfolio remembers its last answers, each for some days of its records' time. An id that comes within them gets its answer
+once more and changes nothing; for another command it is refused. Refusals are remembered as well: what was told to be refused
+is never done later by a repetition. A command to a portfolio that is not there cannot be remembered.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -18,8 +19,15 @@ from market.portfolio_reply import CommandRefused, PortfolioReply, Reason
 from market.position_changes import filled_position
 from market.quality import check_id, check_time
 
-REMEMBERED_COMMANDS = 10_000
-REMEMBERED_MICROS = 7 * 86_400 * 1_000_000
+
+class Memory(NamedTuple):
+    """How many answers a portfolio remembers, and for how long (microseconds)."""
+
+    answers: int = 10_000
+    micros: int = 7 * 86_400 * 1_000_000
+
+
+MEMORY = Memory()
 
 
 class Remembered(NamedTuple):
@@ -31,7 +39,7 @@ class Remembered(NamedTuple):
 
 
 class Account(NamedTuple):
-    """A portfolio with how many answers it gave and the offset of the last command it took in; none yet: no portfolio."""
+    """A portfolio, how many answers it has to remember, and the offset of the last command it took in."""
 
     applied_offset: int = -1
     answers: int = 0
@@ -46,31 +54,30 @@ class Answer(NamedTuple):
     remembered: Remembered | None
 
 
-def answer(account: Account, command: Command, at: int, source: Source, before: Remembered | None) -> Answer:
-    """Answer a command of record time `at`; `before` is what is kept under its id.
+def answer(account: Account, command: Command, at: int, source: Source, before: Iterable[Remembered], memory: Memory) -> Answer:
+    """Answer a command of record time `at`; `before` is what is kept under its id, the latest first.
 
     What is kept counts only if it was answered before in the order of the topic: after a crash there may be answers of
     commands that are yet to be taken in again.
     """
-    offset = source[2]
-    digest = digest_of(command)
-    if before is not None and _counts(before, account, at, offset):
-        if before.digest == digest:
-            return Answer(account._replace(applied_offset=offset), before.reply, None)
-        refusal = CommandRefused(Reason.COMMAND_ID_REUSED, "the id was used for another command before", field="command_id")
-        return Answer(account._replace(applied_offset=offset), refused(account.portfolio, command, at, source, refusal), None)
+    offset, digest = source[2], digest_of(command)
+    earlier = next((one for one in before if one.reply.source_offset < offset), None)
+    if earlier is not None and _is_remembered(earlier, account, at, memory):
+        reply = earlier.reply if earlier.digest == digest else _reused(account, command, at, source)
+        return Answer(account._replace(applied_offset=offset), reply, None)
     portfolio, reply = apply(account.portfolio, command, at, source)
     if portfolio is None:
         return Answer(account, reply, None)
     return Answer(Account(offset, account.answers + 1, portfolio), reply, Remembered(account.answers, digest, reply))
 
 
-def _counts(before: Remembered, account: Account, at: int, offset: int) -> bool:
-    return (
-        before.reply.source_offset < offset
-        and before.number >= account.answers - REMEMBERED_COMMANDS
-        and before.reply.decided_at >= at - REMEMBERED_MICROS
-    )
+def _is_remembered(earlier: Remembered, account: Account, at: int, memory: Memory) -> bool:
+    return earlier.number >= account.answers - memory.answers and earlier.reply.decided_at >= at - memory.micros
+
+
+def _reused(account: Account, command: Command, at: int, source: Source) -> PortfolioReply:
+    refusal = CommandRefused(Reason.COMMAND_ID_REUSED, "the id was used for another command before", field="command_id")
+    return refused(account.portfolio, command, at, source, refusal)
 
 
 def digest_of(command: Command) -> bytes:

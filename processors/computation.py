@@ -86,13 +86,15 @@ class Fold(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Computation:
-    """One computation over one topic or several, all of them partitioned by instrument.
+    """One computation over one topic or several, all of them partitioned alike: by instrument, or by portfolio.
 
     It reads `sources` and writes `outputs`, besides dead letters. `tables` are written in this order, each acknowledged before
-    the next: a table that gates replays by offset comes last. `begin` begins the work on a partition.
+    the next: a table that gates replays by offset comes last. `begin` begins the work on a partition. With `at_once` outputs
+    are published as soon as those before were acknowledged, whatever interval is configured: somebody waits for each of them.
     """
 
     sources: tuple[Topic, ...]
     outputs: tuple[Topic, ...]
     tables: tuple[str, ...]
     begin: Callable[[Scope], Fold]
+    at_once: bool = False

@@ -20,6 +20,13 @@ QUALITY_FINDINGS = Counter(
     registry=REGISTRY,
 )
 
+PORTFOLIO_COMMANDS = Counter(
+    "tapeline_portfolio_commands",
+    "Commands to portfolios, repeated ones again, by what came of them: accepted, or why they were refused.",
+    ["command", "outcome"],
+    registry=REGISTRY,
+)
+
 COMMIT_SECONDS = Histogram(
     "tapeline_commit_seconds",
     "Time of a commit: from the first output sent to the source offsets acknowledged.",

@@ -46,7 +46,9 @@ def time_of(record: Record) -> int:
     """When the record was made."""
     if isinstance(record, TimeMark):
         return record.time
-    return record.end if isinstance(record, GapMark) else int(getattr(record, "received_at", 0))
+    if isinstance(record, GapMark):
+        return record.end
+    return int(getattr(record, "received_at", 0) or getattr(record, "issued_at", 0))
 
 
 def batch_of(
@@ -113,14 +115,17 @@ class Runner:
             view.landed(1)
         return effects
 
-    def crash(self, kept: Callable[[str], bool]) -> Effects:
-        """Die in a commit: all is published, of each table only the kept keys are stored; then begin anew."""
+    def crash(self, kept: Callable[[str], bool], *, deleting: bool = True) -> Effects:
+        """Die in a commit: all is published, of each table only the kept keys are stored; then begin anew.
+
+        Without `deleting` it dies before anything is deleted.
+        """
         effects = self.fold.take()
         for name, view in self._views.items():
             view.seal()
             written = {key: value for key, value in view.sealed(1).items() if kept(key)}
             self.tables[name] |= {key: value for key, value in written.items() if value is not None}
-            for key in [key for key, value in written.items() if value is None]:
+            for key in [key for key, value in written.items() if value is None and deleting]:
                 self.tables[name].pop(key, None)
         self.open()
         return effects

@@ -87,11 +87,12 @@ def command(
     *,
     version: int | None = None,
     portfolio: str = PORTFOLIO,
+    at: int = START,
     **fields: Any,
 ) -> Any:
     """A command with the id `c-<number>`; every field has a default."""
     head = {"portfolio_id": portfolio, "command_id": f"c-{number}", "expected_version": version}
-    return kind(**head, actor="trader", issued_at=START, **(_DEFAULTS[kind] | fields))
+    return kind(**head, actor="trader", issued_at=at, **(_DEFAULTS[kind] | fields))
 
 
 def run(*commands: Command, portfolio: Portfolio | None = None) -> tuple[Portfolio | None, list[PortfolioReply]]:

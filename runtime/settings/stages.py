@@ -234,7 +234,7 @@ class ProcessorSettings(Section):
     commit_interval_seconds: Annotated[float, Field(ge=0, le=10)] = 0.1
     """How often results are published: an open candle is told once in that time however many trades it had. 0 is for the lowest
     latency: as soon as the results before were acknowledged, at the cost of more records and processor time. The tables behind
-    them are stored at most ten times a second."""
+    them are stored at most ten times a second. Commands to portfolios are always answered at once."""
     compiled: Literal["auto", "off"] = "auto"
     """Fold by compiled code where it was built; off takes the plain Python of the same results, about ten times slower."""
     price_changes: PriceChangeSettings = Field(default_factory=PriceChangeSettings)

@@ -65,7 +65,7 @@ def _fill(position: str, instrument: str, quantity: str, price: str, fee: str, t
 def _commands() -> tuple[Command, ...]:
     """One of each kind, in an order in which all are accepted."""
     holding = {"instrument": _SHARE, "currency": "CNY", "multiplier": _price("1"), "settlement": Settlement.CASH}
-    said: tuple[tuple[Callable[..., Command], dict[str, Any]], ...] = (
+    said: tuple[tuple[type[Any], dict[str, Any]], ...] = (
         (CreatePortfolio, {"base_currency": "USDT", "policy": Policy()}),
         (Deposit, {"currency": "USDT", "amount": _amount("100000")}),
         (Withdraw, {"currency": "USDT", "amount": _amount("2500.5")}),
@@ -104,7 +104,7 @@ def _commands() -> tuple[Command, ...]:
 
 
 def _command(kind: type[Any]) -> Command:
-    return next(command for command in _commands() if isinstance(command, kind))
+    return next(command for command in _commands() if type(command) is kind)
 
 
 @cache

@@ -1,0 +1,180 @@
+"""What is remembered of a portfolio: itself, and the answers to its last commands.
+
+A portfolio is one value, its answers are one each, since they are many and never change. Beside the answers, which are found
+by command id, there is a ring of their ids, by which the oldest is found when a new one takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from market.portfolio import Portfolio
+from market.portfolio_answers import Account, Remembered
+from market.portfolio_reply import PortfolioReply, Reason
+from processors.states.form import AMOUNT, MAYBE_LONG, MAYBE_TEXT, PRICE, array, define, encode, head, read, record
+from schemas.portfolio_values import (
+    plain_balances,
+    plain_overrides,
+    plain_policy,
+    plain_positions,
+    read_balances,
+    read_overrides,
+    read_policy,
+    read_positions,
+)
+
+_POLICY = record(
+    "Policy", accounting="string", prices=array("string"), stale_after="long", valuation_period="long", overdraft="boolean"
+)
+_BALANCE = record(
+    "Balance",
+    currency="string",
+    cash=AMOUNT,
+    deposited=AMOUNT,
+    transferred=AMOUNT,
+    realised_pnl=AMOUNT,
+    fees=AMOUNT,
+    funding=AMOUNT,
+    dividends=AMOUNT,
+)
+_POSITION = record(
+    "Position",
+    position_id="string",
+    instrument="string",
+    currency="string",
+    multiplier=PRICE,
+    settlement="string",
+    quantity=PRICE,
+    cost=AMOUNT,
+    lots=array(record("Lot", quantity=PRICE, cost=AMOUNT, opened_at="long")),
+    realised_pnl=AMOUNT,
+    fees=AMOUNT,
+    funding=AMOUNT,
+    dividends=AMOUNT,
+    opened_at="long",
+    updated_at="long",
+    version="long",
+)
+_OVERRIDE = record(
+    "Override",
+    instrument="string",
+    price=PRICE,
+    actor="string",
+    role="string",
+    reason="string",
+    set_at="long",
+    expires_at="long",
+)
+ACCOUNT = define(
+    "Account",
+    answers="long",
+    portfolio_id="string",
+    base_currency="string",
+    version="long",
+    policy=_POLICY,
+    balances=array(_BALANCE),
+    positions=array(_POSITION),
+    overrides=array(_OVERRIDE),
+    created_at="long",
+    updated_at="long",
+    source_topic="string",
+    source_partition="int",
+    source_offset="long",
+)
+ANSWERS = define(
+    "Answers",
+    answers=array(
+        record(
+            "Remembered",
+            number="long",
+            digest="bytes",
+            portfolio_id="string",
+            command_id="string",
+            command="string",
+            accepted="boolean",
+            reason=MAYBE_TEXT,
+            field=MAYBE_TEXT,
+            error=MAYBE_TEXT,
+            candidates=array("string"),
+            version=MAYBE_LONG,
+            position_id=MAYBE_TEXT,
+            decided_at="long",
+            source_topic="string",
+            source_partition="int",
+            source_offset="long",
+        )
+    ),
+)
+SLOT = define("Slot", command_id="string", previous="string")
+
+
+class Slot(NamedTuple):
+    """A place in the ring: whose answer has it since `offset`, and whose had it before ("": nobody's)."""
+
+    offset: int
+    command_id: str
+    previous: str
+
+
+def encode_account(account: Account) -> bytes:
+    """Bytes of a portfolio and its count of answers. Raises ValueError where there is no portfolio."""
+    portfolio = account.portfolio
+    if portfolio is None:
+        raise ValueError("there is no portfolio to be remembered")
+    values = portfolio._asdict() | {
+        "answers": account.answers,
+        "policy": plain_policy(portfolio.policy),
+        "balances": plain_balances(portfolio.balances),
+        "positions": plain_positions(portfolio.positions),
+        "overrides": plain_overrides(portfolio.overrides),
+    }
+    return head(account.applied_offset) + encode(ACCOUNT, values)
+
+
+def decode_account(data: bytes | None) -> Account:
+    """A portfolio and its count of answers; of none, an account without a portfolio."""
+    if data is None:
+        return Account()
+    offset, values = read(ACCOUNT, data)
+    answers = values.pop("answers")
+    readers = {
+        "policy": read_policy,
+        "balances": read_balances,
+        "positions": read_positions,
+        "overrides": read_overrides,
+    }
+    fields: dict[str, Any] = {name: readers[name](value) if name in readers else value for name, value in values.items()}
+    return Account(offset, answers, Portfolio(**fields))
+
+
+def encode_answers(found: Sequence[Remembered]) -> bytes:
+    """Bytes of the answers under one command id, the latest first."""
+    values = [one.reply._asdict() | {"number": one.number, "digest": one.digest} for one in found]
+    return head(found[0].reply.source_offset) + encode(ANSWERS, {"answers": values})
+
+
+def decode_answers(data: bytes | None) -> list[Remembered]:
+    """The answers under one command id, the latest first."""
+    return [] if data is None else [_remembered(values) for values in read(ANSWERS, data)[1]["answers"]]
+
+
+def _remembered(values: dict[str, Any]) -> Remembered:
+    number, digest = values.pop("number"), values.pop("digest")
+    reason = values.pop("reason")
+    candidates = tuple(values.pop("candidates"))
+    reply = PortfolioReply(**values, reason=None if reason is None else Reason(reason), candidates=candidates)
+    return Remembered(number, digest, reply)
+
+
+def encode_slot(slot: Slot) -> bytes:
+    """Bytes of a place in the ring."""
+    return head(slot.offset) + encode(SLOT, {"command_id": slot.command_id, "previous": slot.previous})
+
+
+def decode_slot(data: bytes | None) -> Slot:
+    """A place in the ring; of none, one that nobody has had."""
+    if data is None:
+        return Slot(-1, "", "")
+    offset, values = read(SLOT, data)
+    return Slot(offset, **values)
