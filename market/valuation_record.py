@@ -28,7 +28,7 @@ class Stamp(NamedTuple):
 
 
 class UsedRate(NamedTuple):
-    """What one unit of a currency is in the base currency, half-even at scale 24; the figures are computed with the exact rate."""
+    """What one unit of a currency is in the base currency, half-even at scale 24; figures are computed with the exact rate."""
 
     currency: str
     rate: int

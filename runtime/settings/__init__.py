@@ -31,6 +31,7 @@ from runtime.settings.stages import (
     ThrottleSettings,
     WorkerSettings,
 )
+from runtime.settings.valuation import StatedRateSettings, ValuationSettings
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -52,8 +53,10 @@ __all__ = [
     "Settings",
     "SignificanceSettings",
     "SinkSettings",
+    "StatedRateSettings",
     "ThrottleSettings",
     "TopicSettings",
+    "ValuationSettings",
     "WorkerSettings",
     "describe",
     "load",
