@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def _measure(size: _Size, *, compiled: bool) -> dict[str, float]:
-    """Figures in milliseconds, but for what is named otherwise."""
+    """Figures in milliseconds but for what is named otherwise: by the clock, or where they say so in time of one core."""
     valuer, instruments = Valuer(sources(), lambda _: None, compiled=compiled), symbols(size.symbols)
     chance = random.Random(2)
     for record in batch([RATE, *instruments], 0, chance):
@@ -72,30 +72,33 @@ def _measure(size: _Size, *, compiled: bool) -> dict[str, float]:
     for portfolio in portfolios(size.portfolios, size.positions, instruments, seed=1):
         valuer.put_portfolio(portfolio)
     valuer.revalue(START)
-    weighing, batches, readings = list[float](), list[float](), list[float]()
+    weighing, batches, cpu, readings = list[float](), list[float](), list[float](), list[float]()
     for turn in range(1, size.rounds + 1):
         records = batch(instruments, turn, chance)
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         for record in records:
             valuer.put_price(record)
         valuer.revalue(START + turn)
         batches.append(1e3 * (time.perf_counter() - began))
-        began = time.perf_counter()
+        cpu.append(1e3 * (time.process_time() - cpu_began))
+        cpu_began = time.process_time()
         valuer.weigh()
-        weighing.append(1e3 * (time.perf_counter() - began))
+        weighing.append(1e3 * (time.process_time() - cpu_began))
     for _ in range(5):
-        began = time.perf_counter()
+        cpu_began = time.process_time()
         for portfolio_id in valuer.portfolios:
             valuer.totals(portfolio_id)
-        readings.append(1e3 * (time.perf_counter() - began))
+        readings.append(1e3 * (time.process_time() - cpu_began))
     _check(valuer)
     millions = size.portfolios * size.positions / 1e6
     return {
-        "full_revaluation_ms": percentile(weighing, 0.5),
+        "full_revaluation_cpu_ms": percentile(weighing, 0.5),
         "full_revaluation_1m_positions_ms": percentile(weighing, 0.5) / millions,
         "batch_p50_ms": percentile(batches, 0.5),
         "batch_p99_ms": percentile(batches, 0.99),
-        "all_totals_read_ms": percentile(readings, 0.5),
+        "batch_cpu_p50_ms": percentile(cpu, 0.5),
+        "batch_cpu_p99_ms": percentile(cpu, 0.99),
+        "all_totals_read_cpu_ms": percentile(readings, 0.5),
         "arrays_mb_1m_positions": valuer.nbytes / 1e6 / millions,
     }
 

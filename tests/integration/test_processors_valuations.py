@@ -2,6 +2,7 @@
 
 import time
 from fractions import Fraction
+from typing import Any
 
 from market.decimals import ONE
 from market.fx import FxGraph, FxQuote
@@ -153,7 +154,7 @@ def test_valuations_follow_commands_and_prices_through_crashes_and_rebalances(cl
 
     worker.kill()
     cluster.publish(PRICES.name, prices(2, 101))
-    dark = {"portfolio": PORTFOLIOS[0], "position_id": "dark"}
+    dark: dict[str, Any] = {"portfolio": PORTFOLIOS[0], "position_id": "dark"}
     flat = command(UpdatePosition, "flat", quantity=0, cost=0, **dark)
     cluster.publish(COMMANDS.name, [flat, command(RemovePosition, "gone", **dark)])
     worker.start()
@@ -164,7 +165,7 @@ def test_valuations_follow_commands_and_prices_through_crashes_and_rebalances(cl
     start("process", "-c", other)
     for version in range(4, 20):
         cluster.publish(PRICES.name, prices(version, 100 + version))
-        fill = {"quantity": ONE, "price": 100 * ONE, "instrument": "x:A-USDT", "position_id": "p0"}
+        fill: dict[str, Any] = {"quantity": ONE, "price": 100 * ONE, "instrument": "x:A-USDT", "position_id": "p0"}
         cluster.publish(
             COMMANDS.name,
             [command(ApplyFill, f"f{version}", portfolio=name, **fill) for name in PORTFOLIOS],
