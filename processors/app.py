@@ -106,7 +106,7 @@ def build_worker(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable
         ways = Ways(codec, partitions, Deliveries(producer, fence, on_failing), fence, clock)
         tables = {table: _add_table(app, table, settings, hooks) for table in computation.tables}
         beside = Beside(ways, settings, app.consumer.owned)
-        loops.append(BatchLoop(name, computation, tables, ways, _loop_settings(settings, computation), hooks.loop, beside))
+        loops.append(BatchLoop(name, computation, tables, ways, loop_settings(settings, computation), hooks.loop, beside))
         names = [topic.name for topic in computation.sources]
         sources = app.topic(*names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
         app.agent(sources, name=name, concurrency=1)(_agent(loops[-1]))
@@ -139,7 +139,8 @@ def _add_table(app: Any, name: str, settings: Settings, hooks: Hooks) -> StoredT
     return table
 
 
-def _loop_settings(settings: Settings, computation: Computation) -> LoopSettings:
+def loop_settings(settings: Settings, computation: Computation) -> LoopSettings:
+    """What the loop of a computation keeps to."""
     processors = settings.processors
     interval = 0.0 if computation.at_once else processors.commit_interval_seconds
     return LoopSettings(interval, settings.ingest.max_clock_skew, processors.compiled == "auto")

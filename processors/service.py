@@ -18,6 +18,7 @@ from market.book_top import BookTop
 from market.candle import CandleEvent
 from market.candle_series import Outcome
 from market.depth import Depth
+from market.portfolio import Portfolio
 from processors.app import Hooks, Worker, build_worker
 from processors.batch import Batch
 from processors.computation import Effects
@@ -38,6 +39,7 @@ from runtime.settings import Settings
 from schemas.contract import open_contract
 from schemas.depth_decoding import decode_depth
 from schemas.depth_encoding import encode_book_top
+from schemas.portfolio_encoding import encode_portfolio
 from schemas.topics import TRADES
 
 log = get_logger(__name__)
@@ -64,6 +66,7 @@ async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
     codec = open_contract(kafka, registry, settings.topics.partitions, stream_topics(settings), also=state_topics(settings))
     codec.encode_with(CandleEvent, encoders(compiled=settings.processors.compiled == "auto").encode_candle)
     codec.encode_with(BookTop, encode_book_top)
+    codec.encode_with(Portfolio, encode_portfolio)
     codec.decode_with(Depth, decode_depth)
     cluster = cluster_id(kafka, settings.kafka.connect_timeout_seconds)
     health, lost = Health(CHECKS), asyncio.get_running_loop().create_future()

@@ -6,19 +6,17 @@ Messages about books are the most frequent records there are and have tens of le
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from market.book_top import BookTop
 from market.decimals import PRECISION
 from market.depth import BookState, Depth, DepthKind
 from market.errors import DataValidationError
+from schemas.primitives import LENGTHS, encode_array, encode_decimal, encode_long, encode_text
 
 _KINDS = {kind: bytes([2 * number]) for number, kind in enumerate(DepthKind)}
 _STATES = {state: bytes([2 * number]) for number, state in enumerate(BookState)}
-_END = b"\x00"
-_LENGTHS = [bytes([2 * length]) for length in range(64)]
 _LIMIT = 10**PRECISION
-_LONG = 1 << 63
 
 
 def encode_depth(depth: Depth) -> bytes:
@@ -26,14 +24,14 @@ def encode_depth(depth: Depth) -> bytes:
     numbers = depth.first_sequence, depth.last_sequence, depth.previous_sequence, depth.checksum, depth.exchange_time
     return b"".join(
         (
-            _text(depth.instrument),
+            encode_text(depth.instrument),
             _KINDS[depth.kind],
-            encode_levels([encode_level(price, size) for price, size, _ in depth.bids]),
-            encode_levels([encode_level(price, size) for price, size, _ in depth.asks]),
-            *[_optional(number, _long) for number in numbers],
-            _long(depth.received_at),
+            encode_array([encode_level(price, size) for price, size, _ in depth.bids]),
+            encode_array([encode_level(price, size) for price, size, _ in depth.asks]),
+            *[_optional(number, encode_long) for number in numbers],
+            encode_long(depth.received_at),
             _STATES[depth.state],
-            _optional(depth.published_at, _long),
+            _optional(depth.published_at, encode_long),
         )
     )
 
@@ -42,18 +40,18 @@ def encode_book_top(top: BookTop) -> bytes:
     """The body of a book's top. Raises DataValidationError when a value does not fit its field."""
     return b"".join(
         (
-            _text(top.instrument),
+            encode_text(top.instrument),
             _STATES[top.state],
-            encode_levels([encode_level(price, size) for price, size, _ in top.bids]),
-            encode_levels([encode_level(price, size) for price, size, _ in top.asks]),
+            encode_array([encode_level(price, size) for price, size, _ in top.bids]),
+            encode_array([encode_level(price, size) for price, size, _ in top.asks]),
             *[_optional(figure, _decimal) for figure in (top.spread, top.imbalance, top.microprice)],
             b"\x01" if top.is_crossed else b"\x00",
-            _optional(top.sequence, _long),
-            _optional(top.exchange_time, _long),
-            _long(top.received_at),
-            _text(top.source_topic),
-            _long(top.source_partition),
-            _long(top.source_offset),
+            _optional(top.sequence, encode_long),
+            _optional(top.exchange_time, encode_long),
+            encode_long(top.received_at),
+            encode_text(top.source_topic),
+            encode_long(top.source_partition),
+            encode_long(top.source_offset),
         )
     )
 
@@ -61,50 +59,16 @@ def encode_book_top(top: BookTop) -> bytes:
 def encode_level(price: int, size: int) -> bytes:
     """A level, as it stands in an array. Raises DataValidationError (`too_large`)."""
     if not (-_LIMIT < price < _LIMIT and -_LIMIT < size < _LIMIT):
-        raise _too_large()
+        raise DataValidationError("too_large", f"a price, size or figure has more than {PRECISION} digits")
     first, second = price.bit_length() // 8 + 1, size.bit_length() // 8 + 1
     return (
-        _LENGTHS[first]
-        + price.to_bytes(first, "big", signed=True)
-        + _LENGTHS[second]
-        + size.to_bytes(second, "big", signed=True)
+        LENGTHS[first] + price.to_bytes(first, "big", signed=True) + LENGTHS[second] + size.to_bytes(second, "big", signed=True)
     )
 
 
-def encode_levels(encoded: Collection[bytes]) -> bytes:
-    """An array of encoded levels."""
-    return b"".join((_long(len(encoded)), *encoded, _END)) if encoded else _END
-
-
 def _decimal(unscaled: int) -> bytes:
-    """Big-endian bytes after their number, which is below 64 and so one byte: twice itself."""
-    if not -_LIMIT < unscaled < _LIMIT:
-        raise _too_large()
-    length = unscaled.bit_length() // 8 + 1
-    return _LENGTHS[length] + unscaled.to_bytes(length, "big", signed=True)
-
-
-def _too_large() -> DataValidationError:
-    return DataValidationError("too_large", f"a price, size or figure has more than {PRECISION} digits")
-
-
-def _text(text: str) -> bytes:
-    encoded = text.encode()
-    return _long(len(encoded)) + encoded
+    return encode_decimal(unscaled, _LIMIT)
 
 
 def _optional(number: int | None, encode: Callable[[int], bytes]) -> bytes:
     return b"\x00" if number is None else b"\x02" + encode(number)
-
-
-def _long(number: int) -> bytes:
-    """Avro's long, and its int: zigzag, then seven bits a byte, lowest first."""
-    if not -_LONG <= number < _LONG:
-        raise DataValidationError("unencodable", f"{number} has more than 64 bits")
-    rest = (number << 1) ^ (number >> 63)
-    found = bytearray()
-    while rest > 0x7F:
-        found.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    found.append(rest)
-    return bytes(found)

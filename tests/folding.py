@@ -6,6 +6,7 @@ from typing import Any
 
 from market.book_top import BookTop
 from market.depth import Depth
+from market.portfolio import Portfolio
 from market.trade import GapMark, TimeMark
 from processors.batch import Batch, RawRecord
 from processors.computation import Computation, Effects, Scope
@@ -13,6 +14,7 @@ from processors.tables import TableView
 from schemas.codec import Codec
 from schemas.depth_decoding import decode_depth
 from schemas.depth_encoding import encode_book_top, encode_depth
+from schemas.portfolio_encoding import encode_portfolio
 from schemas.records import Record
 from schemas.topics import TOPICS, TRADES
 
@@ -20,6 +22,7 @@ CARRIED = [(topic.name, kind) for topic in TOPICS.values() for kind in topic.rec
 CODEC = Codec({carried: 100 + number for number, carried in enumerate(CARRIED)}, lambda schema_id: None)
 CODEC.encode_with(Depth, encode_depth)
 CODEC.encode_with(BookTop, encode_book_top)
+CODEC.encode_with(Portfolio, encode_portfolio)
 CODEC.decode_with(Depth, decode_depth)
 MAX_SKEW = 5_000_000
 

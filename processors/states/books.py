@@ -9,7 +9,7 @@ from market.depth import BookState, Level
 from processors.expiry import Reached
 from processors.states.form import HEAD, MAYBE_LONG, MAYBE_TEXT, define, encode, head, read, reflected_offset
 from schemas.depth_decoding import decode_levels
-from schemas.depth_encoding import encode_levels
+from schemas.primitives import encode_array
 
 BOOK_HEAD = define(
     "BookHead",
@@ -62,7 +62,7 @@ def decode_reached(data: bytes | None) -> Reached:
 
 def encode_levels_page(reflected: int, encoded: Collection[bytes]) -> bytes:
     """Bytes of some levels of a book, each encoded by `schemas.depth_encoding`, that reflect messages up to an offset."""
-    return head(reflected) + encode_levels(encoded)
+    return head(reflected) + encode_array(encoded)
 
 
 def decode_levels_page(data: bytes) -> tuple[int, Sequence[Level]]:

@@ -1,31 +1,38 @@
 """What is remembered of a portfolio: itself, and the answers to its last commands.
 
-A portfolio is one value, its answers are one each, since they are many and never change. Beside the answers, which are found
-by command id, there is a ring of their ids, by which the oldest is found when a new one takes its place.
+A portfolio is one value: the count of its answers, then its Avro body as `pf.positions` has it, written by the same function.
+A test holds that to the schema here; should `portfolio.avsc` change, what is stored needs a new version byte.
+
+Its answers are one value each, since they are many and never change. Beside them, found by command id, there is a ring of their
+ids, by which the oldest is found when a new one takes its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from market.portfolio import Portfolio
+from market.portfolio import Portfolio, PriceChoice
 from market.portfolio_answers import Account, Remembered
 from market.portfolio_reply import PortfolioReply, Reason
+from market.position import Accounting, Settlement
 from processors.states.form import AMOUNT, MAYBE_LONG, MAYBE_TEXT, PRICE, array, define, encode, head, read, record
-from schemas.portfolio_values import (
-    plain_balances,
-    plain_overrides,
-    plain_policy,
-    plain_positions,
-    read_balances,
-    read_overrides,
-    read_policy,
-    read_positions,
-)
+from schemas.portfolio_encoding import encode_portfolio
+from schemas.portfolio_values import read_balances, read_overrides, read_policy, read_positions
+from schemas.primitives import encode_long
+
+
+def _enum(name: str, symbols: Iterable[str]) -> dict[str, Any]:
+    return {"type": "enum", "name": name, "symbols": [str(symbol) for symbol in symbols]}
+
 
 _POLICY = record(
-    "Policy", accounting="string", prices=array("string"), stale_after="long", valuation_period="long", overdraft="boolean"
+    "Policy",
+    accounting=_enum("Accounting", Accounting),
+    prices=array(_enum("PriceChoice", PriceChoice)),
+    stale_after="long",
+    valuation_period="long",
+    overdraft="boolean",
 )
 _BALANCE = record(
     "Balance",
@@ -44,7 +51,7 @@ _POSITION = record(
     instrument="string",
     currency="string",
     multiplier=PRICE,
-    settlement="string",
+    settlement=_enum("Settlement", Settlement),
     quantity=PRICE,
     cost=AMOUNT,
     lots=array(record("Lot", quantity=PRICE, cost=AMOUNT, opened_at="long")),
@@ -122,14 +129,7 @@ def encode_account(account: Account) -> bytes:
     portfolio = account.portfolio
     if portfolio is None:
         raise ValueError("there is no portfolio to be remembered")
-    values = portfolio._asdict() | {
-        "answers": account.answers,
-        "policy": plain_policy(portfolio.policy),
-        "balances": plain_balances(portfolio.balances),
-        "positions": plain_positions(portfolio.positions),
-        "overrides": plain_overrides(portfolio.overrides),
-    }
-    return head(account.applied_offset) + encode(ACCOUNT, values)
+    return head(account.applied_offset) + encode_long(account.answers) + encode_portfolio(portfolio)
 
 
 def decode_account(data: bytes | None) -> Account:
@@ -138,14 +138,13 @@ def decode_account(data: bytes | None) -> Account:
         return Account()
     offset, values = read(ACCOUNT, data)
     answers = values.pop("answers")
-    readers = {
-        "policy": read_policy,
-        "balances": read_balances,
-        "positions": read_positions,
-        "overrides": read_overrides,
+    parts = {
+        "policy": read_policy(values["policy"]),
+        "balances": read_balances(values["balances"]),
+        "positions": read_positions(values["positions"]),
+        "overrides": read_overrides(values["overrides"]),
     }
-    fields: dict[str, Any] = {name: readers[name](value) if name in readers else value for name, value in values.items()}
-    return Account(offset, answers, Portfolio(**fields))
+    return Account(offset, answers, Portfolio(**{**values, **parts}))
 
 
 def encode_answers(found: Sequence[Remembered]) -> bytes:

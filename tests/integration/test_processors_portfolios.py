@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 
+from market.decimals import ONE
 from market.portfolio import Portfolio
 from market.portfolio_checks import check_portfolio
 from market.portfolio_commands import ApplyFill, Command, CreatePortfolio, Deposit, Withdraw
@@ -16,7 +17,7 @@ from schemas.topics import COMMANDS, POSITIONS, REPLIES
 from tapeline.commands.topics import apply_topics
 from tests.cluster import Cluster, Service, Stored, wait_for
 from tests.folding import Runner, told
-from tests.portfolio_parts import AMOUNT, ONE, command
+from tests.portfolio_parts import AMOUNT, command
 from tests.processing import FAST, GROUP, Start
 
 ALONE = {**FAST, "agents": ["portfolios"], "store": "rocksdict"}

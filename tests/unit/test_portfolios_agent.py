@@ -12,7 +12,8 @@ from market.portfolio import Portfolio
 from market.portfolio_answers import MEMORY, Account, Memory, Remembered, answer, digest_of
 from market.portfolio_commands import ApplyFill, Command, CreatePortfolio, Deposit, SetPolicy, Withdraw
 from market.portfolio_reply import PortfolioReply, Reason
-from processors.agents import portfolios
+from processors.agents import portfolios, prices
+from processors.app import loop_settings
 from processors.batch import RawRecord
 from processors.computation import Effects
 from processors.states.portfolios import (
@@ -24,7 +25,7 @@ from processors.states.portfolios import (
     encode_answers,
     encode_slot,
 )
-from runtime.settings import ProcessorSettings
+from runtime.settings import ProcessorSettings, Settings
 from schemas.topics import COMMANDS, POSITIONS, REPLIES
 from tests.builders import START
 from tests.folding import CODEC, Runner, batch_of, raw_of, told
@@ -155,10 +156,15 @@ def test_unreadable_and_misplaced_commands_become_dead_letters_and_all_others_ar
     assert [(reply.accepted, reply.field) for reply in replies(effects)] == [(True, None), (False, "currency")]
 
 
-def test_computation_publishes_at_once_and_stores_what_gates_replays_last() -> None:
-    computation = portfolios.build(ProcessorSettings())
-    assert computation.at_once
-    assert computation.tables == ("portfolio-answers", "portfolios")
+def test_what_gates_replays_is_stored_last() -> None:
+    assert portfolios.build(ProcessorSettings()).tables == ("portfolio-answers", "portfolios")
+
+
+def test_answers_are_published_at_once_whatever_the_others_keep_to() -> None:
+    settings = Settings()
+    mine, others = (agent.build(settings.processors) for agent in (portfolios, prices))
+    assert loop_settings(settings, mine).commit_seconds == 0
+    assert loop_settings(settings, others).commit_seconds == settings.processors.commit_interval_seconds > 0
 
 
 @given(commands(portfolios=2, ids=6), st.lists(st.integers(1, 5), min_size=1, max_size=5), st.booleans())
