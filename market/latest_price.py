@@ -156,8 +156,7 @@ def _latest(said: Iterable[Statement]) -> Statement | None:
 def _recency(statement: Statement) -> tuple[int, int, str]:
     """Place of a message among those of other channels."""
     quote = statement.quote
-    time = quote.received_at if quote.exchange_time is None else min(quote.exchange_time, quote.received_at)
-    return time, -(statement.tells_book + (quote.last is not None) + _tells_day(quote)), quote.channel
+    return statement.source.known_at, -(statement.tells_book + (quote.last is not None) + _tells_day(quote)), quote.channel
 
 
 def _tells_day(quote: Quote) -> bool:

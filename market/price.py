@@ -39,6 +39,11 @@ class PriceSource(NamedTuple):
         """Exchange time, or the receive time where the venue gives none."""
         return self.received_at if self.exchange_time is None else self.exchange_time
 
+    @property
+    def known_at(self) -> int:
+        """The event time, or the receive time where that is earlier: a venue's clock may run ahead of ours."""
+        return min(self.event_time, self.received_at)
+
 
 class PricePoint(NamedTuple):
     """A price with the size offered or traded at it (None where not given), both unscaled at scale 12, and its source."""

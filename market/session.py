@@ -16,7 +16,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from market.errors import DataValidationError
@@ -78,6 +78,8 @@ class TradingCalendar:
         self._hours = _hours_of(name, days, auctions)
         self._begins = [hours.stretch.begin for hours in self._hours]
         self._first = _first_hours(self._hours, len(days))
+        self._opens = [hours.session.open for hours in self._hours]
+        self._traded = [0, *accumulate(session.close - session.open for session, _, _ in self._hours)]
         self._bars: dict[Interval, SessionBars] = {}
 
     def covers(self, time: int) -> bool:
@@ -93,6 +95,26 @@ class TradingCalendar:
         """Numbers of the days from the one at, or before, `time` on."""
         number = max(bisect_right(self._begins, time) - 1, 0)
         return iter(range(self._hours[number].day, len(self.days)))
+
+    def day_began_at(self, time: int) -> int:
+        """When the day began that `time` is in, auction included, or that was the last before it."""
+        return self._hours[self._first[next(self.days_from(time))]].stretch.begin
+
+    def trading_time(self, begin: int, end: int) -> int:
+        """Microseconds of trading between two times, auctions and breaks left out.
+
+        Before the first session and after the last one, of which the calendar says nothing, time passes as elsewhere.
+        """
+        return self._clock(end) - self._clock(begin)
+
+    def _clock(self, time: int) -> int:
+        """What a clock shows that goes on in sessions only."""
+        number = bisect_right(self._opens, time)
+        if number == 0:
+            return time - self._opens[0]
+        session = self._hours[number - 1].session
+        since = time - session.open
+        return self._traded[number - 1] + (since if number == len(self._opens) else min(since, session.close - session.open))
 
     def bars(self, interval: Interval) -> SessionBars:
         """The bars of an interval."""

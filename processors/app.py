@@ -18,7 +18,7 @@ from processors.deliveries import Deliveries
 from processors.fence import Fence
 from processors.loop import BatchLoop
 from processors.stores import DISK, MEMORY
-from processors.surroundings import LoopHooks, LoopSettings, Ways
+from processors.surroundings import Beside, LoopHooks, LoopSettings, Ways
 from processors.tables import StoredTable
 from processors.transport import SCHEME, views
 from processors.transport.consumer import Transport
@@ -103,7 +103,8 @@ def build_worker(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable
 
         ways = Ways(codec, partitions, Deliveries(producer, fence, on_failing), fence, clock)
         tables = {table: _add_table(app, table, settings, hooks) for table in computation.tables}
-        loops.append(BatchLoop(name, computation, tables, ways, loop_settings(settings, computation), hooks.loop))
+        beside = Beside(ways, settings, app.consumer.owned)
+        loops.append(BatchLoop(name, computation, tables, ways, loop_settings(settings, computation), hooks.loop, beside))
         names = [topic.name for topic in computation.sources]
         sources = app.topic(*names, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
         app.agent(sources, name=name, concurrency=1)(_agent(loops[-1]))

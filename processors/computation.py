@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import Counter as Metric
 
@@ -14,6 +14,9 @@ from processors.batch import Batch, Refusal
 from processors.outputs import Message
 from schemas.codec import Codec
 from schemas.topics import Topic
+
+if TYPE_CHECKING:
+    from processors.surroundings import Beside
 
 
 class Table(Protocol):
@@ -91,6 +94,7 @@ class Computation:
     It reads `sources` and writes `outputs`, besides dead letters. `tables` are written in this order, each acknowledged before
     the next: a table that gates replays by offset comes last. `begin` begins the work on a partition. With `at_once` outputs
     are published as soon as those before were acknowledged, whatever interval is configured: somebody waits for each of them.
+    `beside` is work besides that on batches, for as long as the worker runs.
     """
 
     sources: tuple[Topic, ...]
@@ -98,3 +102,4 @@ class Computation:
     tables: tuple[str, ...]
     begin: Callable[[Scope], Fold]
     at_once: bool = False
+    beside: Callable[[Beside], Coroutine[Any, Any, None]] | None = None

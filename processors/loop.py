@@ -14,7 +14,7 @@ from processors.batch import Batch
 from processors.commits import Commits, Share
 from processors.computation import Computation, Scope
 from processors.expiry import check_known
-from processors.surroundings import LoopHooks, LoopSettings, Ways
+from processors.surroundings import Beside, LoopHooks, LoopSettings, Ways
 from processors.tables import StoredTable, TableView
 from runtime.logs import get_logger
 from schemas.codec import SchemaNotLearnt
@@ -43,6 +43,7 @@ class BatchLoop:
         ways: Ways,
         settings: LoopSettings,
         hooks: LoopHooks,
+        beside: Beside | None = None,
     ) -> None:
         self._name = name
         self._computation = computation
@@ -50,6 +51,7 @@ class BatchLoop:
         self._ways = ways
         self._settings = settings
         self._hooks = hooks
+        self._beside = beside
         self._shares: dict[int, Share] = {}
         in_order = {table: tables[table] for table in computation.tables}
         self._commits = Commits(name, in_order, ways, settings.commit_seconds, hooks)
@@ -58,6 +60,8 @@ class BatchLoop:
         """Process batches until the stream ends."""
         stream = stream.noack()
         tasks = [asyncio.create_task(each) for each in (self._commits.run(stream), self._tidy_up())]
+        if self._computation.beside is not None and self._beside is not None:
+            tasks.append(asyncio.create_task(self._hooks.guard(self._computation.beside(self._beside))))
         try:
             async for event in stream.events():
                 await self._hooks.guard(self._take_in(event))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from processors.batch import Batch
 from processors.computation import Effects
 from processors.deliveries import Deliveries
 from processors.expiry import RecordsLost
 from processors.fence import Fence
+from runtime.settings import Settings
 from schemas.codec import Codec
 
 
@@ -32,6 +34,26 @@ class LoopSettings:
     commit_seconds: float
     max_skew: int
     compiled: bool
+
+
+class Owned(NamedTuple):
+    """Partitions that are this worker's in a generation: its own count of them (see `Fence`), and the group's."""
+
+    generation: int
+    group_generation: int
+    partitions: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What work beside that on batches is given.
+
+    `owned` tells which partitions of a topic this worker has, None while they are being shared out.
+    """
+
+    ways: Ways
+    settings: Settings
+    owned: Callable[[str], Owned | None]
 
 
 @dataclass(frozen=True, slots=True)

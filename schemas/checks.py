@@ -25,6 +25,7 @@ from market.quality_score import QualityScore, check_quality_score
 from market.quote import Kline, Quote
 from market.stated import check_kline, check_quote
 from market.trade import GapMark, TimeMark, Trade, check_mark, check_trade
+from market.valuation_record import Valuation, ValuationLine, check_valuation
 from schemas.records import Record
 from schemas.topics import TOPICS
 
@@ -80,6 +81,8 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
             check_reply(record)
         case Portfolio():
             check_portfolio(record)
+        case Valuation() | ValuationLine():
+            check_valuation(record)
         case DeadLetter() | LetterReplay():
             pass
         case _:

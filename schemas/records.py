@@ -49,7 +49,8 @@ from market.quality_event import QualityEvent, QualityRule, Severity
 from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
-from schemas import portfolio_values
+from market.valuation_record import Valuation, ValuationLine
+from schemas import portfolio_values, valuation_values
 
 Record = (
     Trade
@@ -68,6 +69,8 @@ Record = (
     | Command
     | PortfolioReply
     | Portfolio
+    | Valuation
+    | ValuationLine
     | DeadLetter
     | LetterReplay
 )
@@ -102,6 +105,8 @@ RECORD_FILES: Mapping[type[Record], str] = {
     SetPolicy: "set_policy",
     PortfolioReply: "portfolio_reply",
     Portfolio: "portfolio",
+    Valuation: "valuation",
+    ValuationLine: "valuation_line",
     DeadLetter: "dead_letter",
     LetterReplay: "letter_replay",
 }
@@ -142,6 +147,7 @@ READ_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
     QualityEvent: {"rule": QualityRule, "severity": Severity},
     FeedStatus: {"state": FeedState},
     **portfolio_values.READ,
+    **valuation_values.READ,
 }
 """Fields that are more than what Avro reads, and how they are made of it."""
 
@@ -150,6 +156,7 @@ WRITTEN_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
     BookTop: {"bids": _plain_levels, "asks": _plain_levels},
     PriceRecord: {**dict.fromkeys(POINTS, _plain_point), "source_24h": _plain_source},
     **portfolio_values.WRITTEN,
+    **valuation_values.WRITTEN,
 }
 """Fields that Avro does not write as they are, and what it writes of them."""
 

@@ -20,6 +20,7 @@ from market.quality_event import QualityEvent
 from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
+from market.valuation_record import Valuation, ValuationLine
 from schemas.records import Record
 
 _HOUR = 3_600_000
@@ -40,6 +41,10 @@ def _candle_key(candle: CandleEvent) -> str:
 
 def _status_key(status: FeedStatus) -> str:
     return f"{status.venue}:{status.channel}:{status.instrument}"
+
+
+def _line_key(line: ValuationLine) -> str:
+    return f"{line.portfolio_id}|{line.position_id}"
 
 
 def _source(letter: DeadLetter | LetterReplay) -> str:
@@ -130,6 +135,18 @@ POSITIONS = Topic(
     -1,
     compacted=True,
 )
+VALUATIONS = Topic(
+    "pf.valuations", (Valuation,), _portfolio, "What each portfolio is worth and how much of that is known", -1, compacted=True
+)
+VALUATION_LINES = Topic(
+    "pf.valuation-lines",
+    (ValuationLine,),
+    _line_key,
+    "What each position is worth, by which price and rate; nothing where it was removed",
+    -1,
+    partition_id=_portfolio,
+    compacted=True,
+)
 DEAD_LETTERS = Topic(
     "dlq",
     (DeadLetter, LetterReplay),
@@ -158,7 +175,7 @@ TOPICS: Mapping[str, Topic] = {
     for topic in (
         *(TRADES, QUOTES, KLINES, DEPTH, STATUS),
         *(CANDLES, PRICE_CHANGES, PRICES, BOOKS, QUALITY),
-        *(COMMANDS, REPLIES, POSITIONS),
+        *(COMMANDS, REPLIES, POSITIONS, VALUATIONS, VALUATION_LINES),
         DEAD_LETTERS,
     )
 }

@@ -29,6 +29,7 @@ from mode.utils.futures import notify
 
 from processors.batch import Batch
 from processors.expiry import Extent, OnExpired, RecordsLost, check_hole
+from processors.surroundings import Owned
 from processors.transport import FAUST_LOGGER, SCHEME
 from processors.transport.thread import ConsumerThread, Fetched, Pace, RebalanceListener
 from processors.transport.views import FetchedBatch, PlainBatch
@@ -67,6 +68,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         meanwhile may come back to the same number.
         """
         return None if self.app.rebalancing else int(self.app.rebalancing_count)
+
+    def owned(self, topic: str) -> Owned | None:
+        """The partitions of a topic that this worker has; None while they are being shared out."""
+        generation = self.generation
+        if generation is None:
+            return None
+        partitions = frozenset(tp.partition for tp in self.assignment() if tp.topic == topic)
+        return Owned(generation, int(self.app.consumer_generation_id), partitions)
 
     @property
     def heartbeat_at(self) -> float:

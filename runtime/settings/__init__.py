@@ -32,6 +32,7 @@ from runtime.settings.stages import (
     ThrottleSettings,
     WorkerSettings,
 )
+from runtime.settings.valuation import StatedRateSettings, ValuationSettings
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -54,8 +55,10 @@ __all__ = [
     "Settings",
     "SignificanceSettings",
     "SinkSettings",
+    "StatedRateSettings",
     "ThrottleSettings",
     "TopicSettings",
+    "ValuationSettings",
     "WorkerSettings",
     "describe",
     "load",

@@ -24,6 +24,7 @@ from runtime.settings.base import (
     UserPath,
     WebSocketUrl,
 )
+from runtime.settings.valuation import ValuationSettings
 
 __all__ = [
     "BookSettings",
@@ -244,6 +245,7 @@ class ProcessorSettings(Section):
     price_changes: PriceChangeSettings = Field(default_factory=PriceChangeSettings)
     quality: QualitySettings = Field(default_factory=QualitySettings)
     books: BookSettings = Field(default_factory=BookSettings)
+    valuation: ValuationSettings = Field(default_factory=ValuationSettings)
     worker: WorkerSettings = Field(default_factory=WorkerSettings)
 
 

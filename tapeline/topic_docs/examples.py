@@ -38,7 +38,7 @@ from runtime.settings.servers import TopicSettings
 from schemas.partitioning import partition_of
 from schemas.records import Record
 from schemas.topics import DEPTH, QUOTES, TRADES
-from tapeline.topic_docs import portfolio_examples
+from tapeline.topic_docs import portfolio_examples, valuation_examples
 
 INSTRUMENT = "binance:BTC-USDT"
 PARTITIONS = TopicSettings().partitions
@@ -184,6 +184,7 @@ _EXAMPLES: Mapping[type[Record], Callable[[], Record]] = {
     QualityScore: _quality_score,
     FeedStatus: _status,
     **portfolio_examples.BY_KIND,
+    **valuation_examples.BY_KIND,
     DeadLetter: _letter,
     LetterReplay: _letter_replay,
 }

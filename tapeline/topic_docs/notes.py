@@ -19,6 +19,8 @@ from schemas.topics import (
     REPLIES,
     STATUS,
     TRADES,
+    VALUATION_LINES,
+    VALUATIONS,
     Topic,
 )
 
@@ -102,6 +104,16 @@ NOTES: Mapping[str, tuple[str, ...]] = {
         "Each record is whole: the latest of a portfolio is all there is to know. Keep the one with the highest `version`; two "
         "of one version are equal byte for byte. Versions come without a hole, but earlier ones are compacted away.",
         "A position settled in CASH adds its value to the worth of the portfolio, one settled by MARGIN its unrealised profit.",
+    ),
+    VALUATIONS.name: (
+        "Null is unknown, never zero. Exposures and the unrealised profit are of the positions that have a value, which "
+        "`coverage_percent` tells; `equity` and the day's profit are known only when every position has one.",
+        "Keep the record with the higher (`generation`, `sequence`): one that a worker sent while its portfolios were given to "
+        "another may come late.",
+        "It is a function of the portfolio at `position_version`, the prices up to `board`, and the time `valued_at`.",
+    ),
+    VALUATION_LINES.name: (
+        "A line comes when anything of it but its place in the order changed; without a value where the position was removed.",
     ),
     DEAD_LETTERS.name: (
         "The original key and value lie in `key` and `value`, so that they can be looked at, mended and sent again; a frame "

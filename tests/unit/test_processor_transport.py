@@ -48,7 +48,7 @@ def test_partition_whose_position_is_being_looked_up_does_not_end_the_worker() -
 def test_every_agent_file_is_a_computation() -> None:
     computations = load_computations(Settings.model_validate({"processors": {"agents": agent_names()}}))
     assert set(computations) == set(agent_names()) > {"candles", "price_changes"}
-    assert all(each.sources and each.outputs and each.tables for each in computations.values())
+    assert all(each.sources and each.outputs and (each.tables or each.beside) for each in computations.values())
 
 
 def test_unknown_agent_is_an_error_that_lists_the_known_ones() -> None:

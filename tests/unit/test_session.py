@@ -199,3 +199,21 @@ def test_calendar_that_cannot_be_is_refused_by_its_name(days: Sequence[TradingDa
     with pytest.raises(DataValidationError, match="odd one") as caught:
         TradingCalendar("odd one", "UTC", days)
     assert caught.value.reason == "bad_calendar"
+
+
+@given(st.lists(st.integers(-2 * DAY, 6 * DAY), min_size=3, max_size=3))
+def test_trading_time_adds_up_and_never_runs_faster_than_the_clock(offsets: list[int]) -> None:
+    first, second, third = sorted(FRIDAY[0] + offset for offset in offsets)
+    assert CALENDAR.trading_time(first, second) + CALENDAR.trading_time(second, third) == CALENDAR.trading_time(first, third)
+    assert 0 <= CALENDAR.trading_time(first, third) <= third - first
+
+
+def test_trading_time_leaves_out_breaks_and_weekends() -> None:
+    assert CALENDAR.trading_time(*FRIDAY) == 4 * HOUR
+    assert CALENDAR.trading_time(micros_at("2024-08-09 11:00"), micros_at("2024-08-12 10:00")) == 3 * HOUR
+
+
+def test_day_begins_with_its_auction_and_lasts_until_the_next() -> None:
+    for text in ("2024-08-09 09:15", "2024-08-09 12:00", "2024-08-11 12:00", "2024-08-12 09:14"):
+        assert CALENDAR.day_began_at(micros_at(text)) == micros_at("2024-08-09 09:15"), text
+    assert CALENDAR.day_began_at(micros_at("2024-08-12 09:15")) == micros_at("2024-08-12 09:15")

@@ -1,0 +1,66 @@
+"""What positions are valued at: a column of `processors.holdings` for all that choose alike, kept up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
+from typing import Generic, NamedTuple, TypeVar
+
+from market.portfolio import PriceChoice, PriceOverride
+from processors.holdings.layout import Holdings
+
+
+class Choice(NamedTuple):
+    """How a price is chosen: positions of one choice have one price."""
+
+    instrument: str
+    choices: tuple[PriceChoice, ...]
+    stale_after: int
+    is_long: bool
+    override: PriceOverride | None
+
+
+Key = TypeVar("Key")
+Found = TypeVar("Found")
+
+
+class Columns(Generic[Key, Found]):
+    """Columns of an instrument by key; what stands in them is found by `find` from a key and the time, and `put` there."""
+
+    def __init__(
+        self, holdings: Holdings, find: Callable[[Key, int], Found | None], put: Callable[[int, Found | None], None]
+    ) -> None:
+        self._holdings = holdings
+        self._find = find
+        self._put = put
+        self._numbers: dict[str, dict[Key, int]] = {}
+        self._found: dict[int, Found | None] = {}
+
+    def number(self, instrument: str, key: Key, now: int) -> int:
+        """The column of a key, which is made where there is none."""
+        numbers = self._numbers.setdefault(instrument, {})
+        if key not in numbers:
+            number = numbers[key] = self._holdings.add_column()
+            self._found[number] = self._find(key, now)
+            self._put(number, self._found[number])
+        return numbers[key]
+
+    def found(self, instrument: str, key: Key) -> Found | None:
+        """What stands in a column that there is."""
+        return self._found[self._numbers[instrument][key]]
+
+    def instruments(self) -> AbstractSet[str]:
+        """Those that have columns."""
+        return self._numbers.keys()
+
+    def refresh(self, instruments: Iterable[str] | None, now: int) -> list[int]:
+        """Find anew what stands in the columns of these instruments, or of all; the columns in which that changed."""
+        changed = []
+        for instrument in self._numbers if instruments is None else instruments:
+            for key, number in self._numbers[instrument].items():
+                found = self._find(key, now)
+                if found != self._found[number]:
+                    self._found[number] = found
+                    self._put(number, found)
+                    changed.append(number)
+        return changed

@@ -1,0 +1,124 @@
+"""Values the portfolios of this worker's partitions for as long as it runs, beside what its group delivers.
+
+Portfolios come of pf.positions and prices of md.prices, both read whole and without the group, so a valuation is a function
+of what is published. Nothing is valued before both were read to their ends, nor while partitions are being shared out; what
+is sent bears the generation in which its portfolios were this worker's and goes through the same fence as all its records.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from market.portfolio import Portfolio
+from market.price import PriceRecord
+from market.valuation_record import Stamp
+from processors.calendars import Calendars
+from processors.fence import Superseded
+from processors.outputs import Message
+from processors.surroundings import Beside, Owned
+from processors.valuing.configured import rate_sources
+from processors.valuing.publishing import Pace, Publishing
+from processors.valuing.tail import Arrival, Tail, places_of
+from processors.valuing.valuer import REFRESH, Valuer
+from runtime import metrics
+from runtime.kafka import tail_options
+from schemas.partitioning import partition_of
+from schemas.topics import POSITIONS, PRICES, VALUATION_LINES
+
+POLL_SECONDS, REBALANCE_SECONDS = 0.02, 0.05
+
+TOTALS_AT_ONCE = 200
+"""Totals made between two turns of the event loop."""
+
+LINES_AT_ONCE = 50
+"""Portfolios whose lines are made in one turn: those of others wait, totals do not."""
+
+
+class Valuations:
+    """Reads, values and publishes; see the module."""
+
+    def __init__(self, beside: Beside) -> None:
+        settings, self._ways = beside.settings, beside.ways
+        processors = settings.processors
+        self._owned_of = beside.owned
+        self._partitions = beside.ways.partitions
+        self._valuer = Valuer(
+            rate_sources(processors.valuation), Calendars(processors.calendars).of, compiled=processors.compiled == "auto"
+        )
+        pace = Pace(round(processors.valuation.lines_seconds * 1e6), round(processors.valuation.snapshot_seconds * 1e6))
+        self._publishing = Publishing(self._valuer, beside.ways.codec, self._partitions, pace)
+        options = tail_options(settings.kafka, "processors-valuations", without_offset="earliest")
+        self._tail = Tail(options, beside.ways.codec, settings.ingest.max_clock_skew)
+        self._mine: frozenset[int] = frozenset()
+        self._is_changed = True
+        self._sequence = 0
+
+    async def run(self) -> None:
+        """Work until cancelled. Raises KafkaException when the broker cannot be read for good."""
+        try:
+            while True:
+                owned = self._owned_of(POSITIONS.name)
+                if owned is None:
+                    await asyncio.sleep(REBALANCE_SECONDS)
+                    continue
+                self._own(owned.partitions)
+                self._take_in(await asyncio.to_thread(self._tail.read, self._places(), POLL_SECONDS))
+                if self._tail.is_caught_up:
+                    await self._value(owned)
+        finally:
+            self._tail.close()
+
+    def _places(self) -> frozenset[tuple[str, int]]:
+        own = (places_of(topic.name, self._mine) for topic in (POSITIONS, VALUATION_LINES))
+        return places_of(PRICES.name, range(self._partitions)).union(*own)
+
+    def _own(self, partitions: frozenset[int]) -> None:
+        """Let go of the portfolios of partitions that are others' now."""
+        for portfolio_id in list(self._valuer.portfolios) if self._mine - partitions else ():
+            if partition_of(portfolio_id, self._partitions) not in partitions:
+                self._valuer.drop_portfolio(portfolio_id)
+                self._publishing.forget(portfolio_id)
+        self._mine = partitions
+
+    def _take_in(self, arrivals: Iterable[Arrival]) -> None:
+        for topic, partition, key, record in arrivals:
+            if topic == VALUATION_LINES.name:
+                portfolio_id, _, position_id = key.decode().partition("|")
+                self._publishing.know_line(portfolio_id, position_id, is_there=record is not None)
+                continue
+            self._is_changed = True
+            if isinstance(record, PriceRecord):
+                self._valuer.put_price(record)
+            elif partition in self._mine and isinstance(record, Portfolio):
+                self._put(record)
+
+    def _put(self, portfolio: Portfolio) -> None:
+        before = self._valuer.portfolios.get(portfolio.portfolio_id)
+        if before is None or portfolio.version > before.version:
+            self._valuer.put_portfolio(portfolio)
+
+    async def _value(self, owned: Owned) -> None:
+        now = self._ways.clock()
+        if now - self._valuer.refreshed_at >= REFRESH:
+            self._is_changed = True
+            self._publishing.touch_silent(now)
+        if self._is_changed:
+            self._publishing.touch(self._valuer.revalue(now))
+            self._is_changed = False
+        self._sequence = max(self._sequence + 1, now)  # so that it rises when a worker is started again, too
+        stamp = Stamp(owned.group_generation, self._sequence, now)
+        messages = list[Message]()
+        for message in self._publishing.totals(stamp, self._tail.offsets(PRICES.name)):
+            messages.append(message)
+            if len(messages) % TOTALS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        messages.extend(self._publishing.lines(stamp, LINES_AT_ONCE))
+        try:
+            await self._ways.deliveries.send(messages, owned.generation)
+        except Superseded:
+            self._publishing.lost()
+            return
+        self._publishing.sent()
+        for message in messages:
+            metrics.RECORDS_OUT.labels(message.topic).inc()

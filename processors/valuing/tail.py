@@ -1,0 +1,129 @@
+"""Latest records of compacted topics, read without a group from their beginnings on; every call may block.
+
+Unlike what the group delivers these begin anew wherever this worker gets a partition, so that all there is of it is known.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from market.errors import DataValidationError
+from runtime import metrics
+from runtime.logs import get_logger
+from schemas.checks import check_carried
+from schemas.codec import Codec
+from schemas.records import Record
+from schemas.registry import RegistryError
+
+log = get_logger(__name__)
+
+_AT_ONCE = 2_000
+_REGISTRY_RETRY_SECONDS = 1.0
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+
+class Arrival(NamedTuple):
+    """A record as it was read; None where its key was deleted."""
+
+    topic: str
+    partition: int
+    key: bytes
+    record: Record | None
+
+
+class Tail:
+    """Reads the partitions it was told last. `max_skew` is what ingest grants exchanges' clocks, in microseconds."""
+
+    def __init__(self, options: Mapping[str, Any], codec: Codec, max_skew: int) -> None:
+        self._consumer = Consumer({**options, "enable.partition.eof": True})
+        self._codec = codec
+        self._max_skew = max_skew
+        self._next: dict[Place, int] = {}
+        self._behind: set[Place] = set()
+        self._lock = threading.Lock()  # a read goes on for a moment after who waited for it was cancelled
+        self._is_closed = False
+
+    @property
+    def is_caught_up(self) -> bool:
+        """Whether every partition was read to its end since it was taken up."""
+        return not self._behind
+
+    def offsets(self, topic: str) -> tuple[int, ...]:
+        """Next offset of each partition of a topic, in their order."""
+        return tuple(offset for (name, _), offset in sorted(self._next.items()) if name == topic)
+
+    def read(self, places: frozenset[Place], seconds: float) -> list[Arrival]:
+        """What comes from these partitions, waiting so long for the first record. Raises KafkaException."""
+        with self._lock:
+            if self._is_closed:
+                return []
+            self._assign(places)
+            first = self._consumer.poll(seconds)
+            if first is None:
+                return []
+            messages = [first, *self._consumer.consume(_AT_ONCE, 0)]
+            return [arrival for message in messages if (arrival := self._arrival(message)) is not None]
+
+    def close(self) -> None:
+        """Leave the broker."""
+        with self._lock:
+            self._is_closed = True
+            self._consumer.close()
+
+    def _assign(self, places: frozenset[Place]) -> None:
+        gone, new = self._next.keys() - places, places - self._next.keys()
+        if gone:
+            self._consumer.incremental_unassign([TopicPartition(*place) for place in gone])
+        if new:
+            self._consumer.incremental_assign([TopicPartition(*place, OFFSET_BEGINNING) for place in new])
+        for place in gone:
+            del self._next[place]
+        self._next |= dict.fromkeys(new, 0)
+        self._behind = (self._behind - gone) | new
+
+    def _arrival(self, message: Message) -> Arrival | None:
+        place = str(message.topic()), int(message.partition() or 0)
+        error = message.error()
+        if error is not None:
+            self._on_error(place, error)
+            return None
+        if place not in self._next:
+            return None  # of a partition let go of
+        self._next[place] = int(message.offset() or 0) + 1
+        key, value = message.key() or b"", message.value()
+        if value is None:
+            return Arrival(*place, key, None)
+        try:
+            return Arrival(*place, key, self._decode(place[0], key, value))
+        except DataValidationError as problem:
+            metrics.ERRORS.labels("undecodable").inc()
+            log.error("passing over a record", topic=place[0], partition=place[1], offset=message.offset(), error=str(problem))
+            return None
+
+    def _on_error(self, place: Place, error: KafkaError) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public name of librdkafka
+            self._behind.discard(place)
+        elif error.fatal():
+            raise KafkaException(error)
+        else:
+            log.warning("reading is in trouble", topic=place[0], partition=place[1], error=error.str())
+
+    def _decode(self, topic: str, key: bytes, value: bytes) -> Record:
+        while True:
+            try:
+                return check_carried(topic, key, self._codec.decode(value), max_skew=self._max_skew)
+            except RegistryError as error:
+                log.warning("waiting for the schema registry", error=str(error))
+                time.sleep(_REGISTRY_RETRY_SECONDS)
+
+
+def places_of(topic: str, partitions: Iterable[int]) -> frozenset[Place]:
+    """Partitions of a topic."""
+    return frozenset((topic, partition) for partition in partitions)

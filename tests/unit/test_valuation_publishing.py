@@ -1,0 +1,136 @@
+"""What is told of valuations: what changed, when it is due, until it has arrived, and nothing else."""
+
+from market.decimals import ONE
+from market.portfolio import Portfolio
+from market.price import PricePoint
+from market.valuation import LineState
+from market.valuation_record import Stamp, Valuation, ValuationLine
+from processors.outputs import Message
+from processors.valuing.publishing import Pace, Publishing
+from processors.valuing.rates import RateSources
+from processors.valuing.valuer import Valuer
+from schemas.topics import VALUATION_LINES, VALUATIONS
+from tests.builders import START
+from tests.folding import CODEC
+from tests.price_parts import SOURCE, make_price
+from tests.valuing import AMOUNT, make_portfolio, make_position
+
+SECOND = 1_000_000
+INSTRUMENT = "x:A-USD"
+PERIOD = 100_000
+
+
+class World:
+    """A valuer and what is told of it, with a clock."""
+
+    def __init__(self) -> None:
+        self.valuer = Valuer(RateSources({}, (), SECOND), lambda _: None)
+        self.publishing = Publishing(self.valuer, CODEC, 4, Pace(SECOND, 60 * SECOND))
+        self.now, self.version = START, 0
+        self.put(self.portfolio())
+
+    def portfolio(self, *names: str) -> Portfolio:
+        positions = [
+            make_position(name, quantity=ONE, instrument=INSTRUMENT, cost=5 * AMOUNT, opened_at=START)
+            for name in names or ("a", "b")
+        ]
+        return make_portfolio(*positions)
+
+    def put(self, portfolio: Portfolio) -> None:
+        self.valuer.put_portfolio(portfolio)
+
+    def price(self, price: int) -> None:
+        self.version += 1
+        point = PricePoint(price * ONE, None, SOURCE._replace(received_at=self.now))
+        self.valuer.put_price(
+            make_price()._replace(instrument=INSTRUMENT, mark_price=point, quotes_offset=self.version, trades_offset=None)
+        )
+
+    def turn(self, seconds: float = 0.1, *, arrives: bool = True) -> list[Message]:
+        """What is sent after so much time."""
+        self.now += round(seconds * SECOND)
+        self.publishing.touch(self.valuer.revalue(self.now))
+        stamp = Stamp(1, self.now, self.now)
+        messages = [*self.publishing.totals(stamp, (7,)), *self.publishing.lines(stamp, 10)]
+        if arrives:
+            self.publishing.sent()
+        else:
+            self.publishing.lost()
+        return messages
+
+    def told(self, seconds: float = 0.1, *, arrives: bool = True) -> list[Valuation | ValuationLine | None]:
+        messages = self.turn(seconds, arrives=arrives)
+        return [message.value and CODEC.decode(message.value) for message in messages]  # type: ignore[misc]
+
+
+def test_portfolio_is_told_with_its_lines_and_then_only_what_changes() -> None:
+    world = World()
+    total, *lines = world.told()
+    assert isinstance(total, Valuation)
+    assert (total.coverage_percent, total.left_out, total.net_exposure) == (0, ("a", "b"), None)
+    assert [line.state for line in lines if isinstance(line, ValuationLine)] == [LineState.UNPRICED] * 2
+    assert world.turn(2) == []
+    world.price(7)
+    total, *lines = world.told()
+    assert isinstance(total, Valuation)
+    assert (total.net_exposure, total.unrealised_pnl, total.board) == (14 * AMOUNT, 4 * AMOUNT, (7,))
+    assert [(line.value, line.price_choice) for line in lines if isinstance(line, ValuationLine)] == [(7 * AMOUNT, "MARK")] * 2
+
+
+def test_totals_wait_for_the_period_of_the_policy_and_lines_for_theirs() -> None:
+    world = World()
+    world.turn()
+    world.price(7)
+    assert world.turn(0.05) == []
+    assert [message.topic for message in world.turn(0.05)] == [VALUATIONS.name]
+    assert [message.topic for message in world.turn(1)] == [VALUATION_LINES.name] * 2
+
+
+def test_what_did_not_arrive_is_told_again() -> None:
+    world = World()
+    lost = world.turn(arrives=False)
+    assert [message[:3] for message in world.turn()] == [message[:3] for message in lost]
+    assert world.turn(2) == []
+
+
+def test_line_of_a_removed_position_is_deleted_whoever_told_it() -> None:
+    world = World()
+    world.publishing.know_line("ours", "before", is_there=True)
+    deleted = [message.key for message in world.turn() if message.value is None]
+    assert deleted == [b"ours|before"]
+    world.put(world.portfolio("a")._replace(version=2))
+    assert [(message.topic, message.key) for message in world.turn(1) if message.value is None] == [
+        (VALUATION_LINES.name, b"ours|b")
+    ]
+
+
+def test_line_that_somebody_else_deleted_is_not_deleted_again() -> None:
+    world = World()
+    world.publishing.know_line("ours", "before", is_there=True)
+    world.publishing.know_line("ours", "before", is_there=False)
+    assert [message for message in world.turn() if message.value is None] == []
+
+
+def test_all_is_told_again_after_long_silence() -> None:
+    world = World()
+    first = world.turn()
+    world.publishing.touch_silent(world.now + 59 * SECOND)
+    assert world.turn(59) == []
+    world.publishing.touch_silent(world.now + SECOND)
+    assert [message[:3] for message in world.turn(1)] == [message[:3] for message in first]
+
+
+def test_portfolio_of_somebody_else_is_forgotten() -> None:
+    world = World()
+    world.publishing.touch(["ours"])
+    world.valuer.drop_portfolio("ours")
+    world.publishing.forget("ours")
+    assert world.turn() == []
+
+
+def test_figure_that_no_field_holds_is_not_told_and_stops_nothing_else() -> None:
+    world = World()
+    huge = make_position("huge", quantity=10**37, instrument=INSTRUMENT, opened_at=START)
+    world.put(make_portfolio(huge)._replace(portfolio_id="theirs"))
+    world.price(10**20)
+    assert {message.key for message in world.turn() if message.topic == VALUATIONS.name} == {b"ours"}
