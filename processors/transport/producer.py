@@ -36,6 +36,9 @@ from processors.transport.packing import pack
 Place = tuple[str, int]
 """Topic and partition."""
 
+AT_ONCE = 128 << 10
+"""Bytes packed before others have their turn."""
+
 _ALL = -1  # replicas that have it before it counts as appended
 _SEQUENCES = 1 << 31
 _OUT_OF_STEP = (OutOfOrderSequenceNumber, UnknownProducerId, InvalidProducerEpoch)
@@ -96,8 +99,12 @@ class BatchProducer:
                 await self._reach_leaders(client, chunks)
         except TimeoutError:
             raise RequestTimedOutError(f"no answer in {self._patience:g} s") from None
+        packed = 0
         for place, chunk in chunks.items():
             if chunk.identity is None:
+                if packed > AT_ONCE:
+                    packed = 0
+                    await asyncio.sleep(0)
                 chunk.data = pack(
                     chunk.records,
                     identity.producer,
@@ -106,7 +113,7 @@ class BatchProducer:
                     compiled=self._compiled,
                 )
                 chunk.identity = identity
-                await asyncio.sleep(0)
+                packed += len(chunk.data)
 
     async def append(self, chunks: Mapping[Place, Chunk]) -> dict[Place, int | KafkaError | None]:
         """Append prepared chunks, at most one to a place; what became of each.
