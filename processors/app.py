@@ -48,9 +48,6 @@ BUFFERED_BATCHES = 4
 LONGEST_POLL_INTERVAL = 2_000_000
 """Seconds without a fetch after which the client leaves its group and does not come back; the watchdog sees to that instead."""
 
-ANSWER_SHARE = 0.8
-"""Of the time that a request may take: for the answer, once the connection is there. A connection without one is closed."""
-
 STEADY, SWIFT = Pace(10, 100_000), Pace(3, 100_000)
 """How the fetch is paced where results are published at an interval, and where they are at once."""
 
@@ -113,7 +110,7 @@ def build_worker(settings: Settings, codec: Codec, hooks: Hooks, clock: Callable
 
 
 def _producer(settings: Settings, patience: float, clock: Callable[[], int]) -> BatchProducer:
-    options = aiokafka_options(settings.kafka, "processors") | {"request_timeout_ms": round(ANSWER_SHARE * patience * 1000)}
+    options = aiokafka_options(settings.kafka, "processors") | {"request_timeout_ms": round(patience * 1000)}
     return BatchProducer(lambda: AIOKafkaClient(**options), patience, clock, compiled=settings.processors.compiled == "auto")
 
 

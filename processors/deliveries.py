@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from aiokafka.errors import (
     InvalidTimestampError,
@@ -16,12 +17,13 @@ from aiokafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
+    RequestTimedOutError,
 )
 
 from processors.fence import Fence
 from processors.outputs import Message
 from processors.transport.packing import chunks_of
-from processors.transport.producer import BatchProducer, Chunk, Place
+from processors.transport.producer import BatchProducer, Chunk, Place, RecordRefused, Told
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -29,8 +31,11 @@ log = get_logger(__name__)
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds before what failed is sent again: at first, and when it goes on failing."""
 
+MOST_HEADS = 32
+"""Partitions in one request; fewer where a line is too slow for so many."""
+
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-_HOPELESS = (*_TOO_LARGE, InvalidTimestampError, InvalidTopicError)
+_HOPELESS = (*_TOO_LARGE, InvalidTimestampError, InvalidTopicError, RecordRefused)
 
 
 class DeliveryFailed(Exception):
@@ -51,6 +56,7 @@ class Deliveries:
         self._fence = fence
         self._on_failing = on_failing
         self._failing: set[object] = set()  # of several sends under way
+        self._heads = MOST_HEADS
 
     async def send(self, messages: Sequence[Message], generation: int) -> Offsets:
         """Send records for a generation and return when the broker has acknowledged all of them, however long it takes.
@@ -88,27 +94,38 @@ class Deliveries:
 
     async def _attempt(self, queues: _Queues, generation: int, offsets: Offsets) -> str | None:
         """Send the first chunk of each queue; what was delivered is taken out. Why something was not, if so."""
-        heads = {place: chunks[0] for place, chunks in queues.items()}
+        heads = {place: chunks[0] for place, chunks in islice(queues.items(), self._heads)}
         await self._fence.passed(generation)
         try:
-            await self._producer.prepare(heads)
+            unready = await self._producer.prepare(heads)
         except KafkaError as error:
             return _said(error)
         await self._fence.passed(generation)  # the last look before anything is written
-        failed = None
-        for place, told in (await self._producer.append(heads)).items():
-            if isinstance(told, KafkaError):
-                if not _cut_smaller(queues[place], told):
-                    failed = failed or f"{place[0]}[{place[1]}]: {_said(told)}"
-                    if isinstance(told, _HOPELESS):
-                        raise DeliveryFailed(failed)
-                continue
-            queues[place].popleft()
-            if not queues[place]:
-                del queues[place]
-            if told is not None:
-                offsets[place] = told
-        return failed
+        ready = {place: chunk for place, chunk in heads.items() if place not in unready}
+        told = await self._producer.append(ready)
+        is_slow = any(isinstance(each, RequestTimedOutError) for each in told.values())
+        self._heads = max(len(heads) // 2, 1) if is_slow else min(2 * self._heads, MOST_HEADS)
+        reasons = [_take_in(queues, place, each, offsets) for place, each in (unready | told).items()]
+        return next(filter(None, reasons), None)
+
+
+def _take_in(queues: _Queues, place: Place, told: Told, offsets: Offsets) -> str | None:
+    """Take out the first chunk of a place if it was appended. Why not, if it was not; raises DeliveryFailed."""
+    chunks = queues[place]
+    if isinstance(told, KafkaError):
+        if _cut_smaller(chunks, told):
+            return None
+        reason = f"{place[0]}[{place[1]}]: {_said(told)}"
+        if isinstance(told, _HOPELESS):
+            raise DeliveryFailed(reason)
+        queues[place] = queues.pop(place)  # behind those that may fare better
+        return reason
+    chunks.popleft()
+    if not chunks:
+        del queues[place]
+    if told is not None:
+        offsets[place] = told
+    return None
 
 
 def _cut_smaller(chunks: deque[Chunk], error: KafkaError) -> bool:

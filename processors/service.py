@@ -89,8 +89,10 @@ async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
                 raise _why_ended(app)
             await _drain(app_worker)
         finally:
-            await app.stop()
-            await app_worker.producer.close()
+            try:
+                await app.stop()
+            finally:
+                await app_worker.producer.close()
 
 
 def cluster_id(kafka: dict[str, Any], timeout: float) -> str:

@@ -19,8 +19,8 @@ from processors.outputs import Message
 Chunks = dict[tuple[str, int], list[list[Message]]]
 """Chunks of records by topic and partition."""
 
-LARGEST = 900 << 10
-"""Bytes of keys and values in a batch of several records: well below the mebibyte that a topic takes, compressed or not."""
+LARGEST = 256 << 10
+"""Bytes of keys and values in a batch of several records: well below the mebibyte that a topic takes, soon sent."""
 
 RECORD_OVERHEAD = 24
 """Most bytes that a record takes besides its key and value."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.stores.memory import Store as MemoryStore
@@ -50,6 +52,9 @@ ATTRIBUTES: tuple[tuple[Any, str], ...] = (
     (Fetcher, "_fetch_min_bytes"),
     (MemoryStore, "_key_partition"),
     (Service, "_crash_reason"),
+    (AIOKafkaClient, "_conns"),
+    (AIOKafkaClient, "_sync_task"),
+    (AIOKafkaConnection, "_writer"),
 )
 """Owner and a name that its methods set on `self`. What views of batches reach into, `views.PRIVATE_NAMES` lists."""
 

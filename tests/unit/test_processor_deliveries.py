@@ -5,13 +5,19 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, NotLeaderForPartitionError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    NotLeaderForPartitionError,
+    RequestTimedOutError,
+)
 
 from processors import deliveries
 from processors.deliveries import Deliveries, DeliveryFailed
 from processors.fence import Superseded
 from processors.outputs import Message
-from processors.transport.producer import Chunk, Place
+from processors.transport.producer import Chunk, Place, RecordRefused, Told
 
 LOST = NotLeaderForPartitionError()
 TOO_LARGE = MessageSizeTooLargeError()
@@ -23,6 +29,8 @@ class Producer:
     def __init__(self, *answers: KafkaError | None, unready: int = 0, largest: int = 99) -> None:
         self.sent: list[list[bytes | None]] = []
         self.given_up: list[bytes | None] = []
+        self.requests: list[int] = []
+        self.leaderless: set[Place] = set()
         self._answers = list(answers)
         self._unready = unready
         self._largest = largest
@@ -32,15 +40,17 @@ class Producer:
     async def turn(self, places: Iterable[Place]) -> AsyncIterator[None]:
         yield
 
-    async def prepare(self, chunks: Mapping[Place, Chunk]) -> None:
+    async def prepare(self, chunks: Mapping[Place, Chunk]) -> dict[Place, KafkaError]:
         if self._unready:
             self._unready -= 1
             raise KafkaConnectionError("broker 1 cannot be reached")
+        return {place: LOST for place in chunks if place in self.leaderless}
 
-    async def append(self, chunks: Mapping[Place, Chunk]) -> dict[Place, int | KafkaError | None]:
+    async def append(self, chunks: Mapping[Place, Chunk]) -> dict[Place, Told]:
+        self.requests.append(len(chunks))
         return {place: self._append(place, chunk) for place, chunk in chunks.items()}
 
-    def _append(self, place: Place, chunk: Chunk) -> int | KafkaError | None:
+    def _append(self, place: Place, chunk: Chunk) -> Told:
         self.sent.append([record.value for record in chunk.records])
         if len(chunk.records) > self._largest:
             return TOO_LARGE
@@ -140,3 +150,37 @@ def test_nothing_is_sent_when_the_group_goes_on_while_it_is_prepared() -> None:
     with pytest.raises(Superseded):
         send(producer, message(b"a"), looks=1)
     assert producer.sent == []
+
+
+def test_partition_without_a_leader_does_not_keep_the_others_back() -> None:
+    class Elected(Producer):
+        async def append(self, chunks: Mapping[Place, Chunk]) -> dict[Place, Told]:
+            self.leaderless = set()
+            return await super().append(chunks)
+
+    producer = Elected()
+    producer.leaderless = {("t", 3)}
+    offsets, told = send(producer, message(b"a"), message(b"x", 1))
+    assert producer.sent == [[b"x"], [b"a"]]
+    assert offsets == {("t", 3): 1, ("t", 1): 1}
+    assert told == ["t[3]: [Error 6] NotLeaderForPartitionError", None]
+
+
+def test_line_too_slow_for_a_request_gets_smaller_ones_and_larger_ones_again() -> None:
+    class Slow(Producer):
+        async def append(self, chunks: Mapping[Place, Chunk]) -> dict[Place, Told]:
+            if len(chunks) > 3:
+                self.requests.append(len(chunks))
+                return dict.fromkeys(chunks, RequestTimedOutError())
+            return await super().append(chunks)
+
+    producer = Slow()
+    offsets, _ = send(producer, *(message(b"x", number) for number in range(12)))
+    assert producer.requests[:3] == [12, 6, 3]
+    assert max(producer.requests[3:]) > 3, "it tries more at a time once that went well"
+    assert offsets == {("t", number): 1 for number in range(12)}
+
+
+def test_record_that_the_broker_calls_invalid_ends_the_round() -> None:
+    with pytest.raises(DeliveryFailed, match="calls a record invalid"):
+        send(Producer(RecordRefused("the broker calls a record invalid")), message(b"a"))
