@@ -237,4 +237,4 @@ def test_command_serves_and_stops_in_time_on_sigterm(cluster: Cluster, start: St
         return client.close_code
 
     assert asyncio.run(main()) == 1012
-    wait_for(lambda: "not authenticated" in gateway.text(), "the gateway to say that it is open")
+    wait_for(lambda: "there are no keys" in gateway.text(), "the gateway to say that it is open")
