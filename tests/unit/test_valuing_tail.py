@@ -1,4 +1,4 @@
-"""What is read of compacted topics: a record or a deletion under its key, and what cannot be read is passed over and counted."""
+"""What is read of compacted topics: what cannot be read is passed over and counted."""
 
 from __future__ import annotations
 
