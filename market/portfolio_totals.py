@@ -106,13 +106,21 @@ def sum_parts(portfolio: Portfolio, parts: Iterable[Part], rates: Rates, left_ou
 
 
 class _Weights:
-    """What an amount at `EXACT_SCALE` is multiplied by to become a whole number of `1 / unit` of the base currency."""
+    """What an amount at `EXACT_SCALE` is multiplied by to become a whole number of `1 / unit` of the base currency.
+
+    `then` has the rates of when the day began that come of the same sources as those of now: between two sources is no move.
+    """
 
     def __init__(self, portfolio: Portfolio, parts: Sequence[Part], rates: Rates) -> None:
         base, self._balances = portfolio.base_currency, portfolio.balances
         currencies = dict.fromkeys([*(part.currency for part in parts), *portfolio.balances])
-        now = {currency: rate.rate for currency in currencies if (rate := rates.now.rate(currency, base)) is not None}
-        then = {currency: rate.rate for currency in now if (rate := rates.then.rate(currency, base)) is not None}
+        found = {currency: rate for currency in currencies if (rate := rates.now.rate(currency, base)) is not None}
+        now = {currency: rate.rate for currency, rate in found.items()}
+        then = {
+            currency: before.rate
+            for currency, rate in found.items()
+            if (before := rates.then.rate(currency, base)) is not None and before.sources == rate.sources
+        }
         common = lcm(*(rate.denominator for rate in (*now.values(), *then.values())))
         self.unit = common * 10**EXACT_SCALE
         self.now = {currency: rate.numerator * (common // rate.denominator) for currency, rate in now.items()}

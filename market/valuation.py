@@ -10,7 +10,8 @@ and of its day, with the reference price R and B = R × Q × M, or B = C where i
     price effect = (value - B) × X         X: rate of its currency in the portfolio's, now
     FX effect    = R × Q × M × (X - X0)    X0: that rate when the day began; of positions settled in cash that were held then
 
-Both together are the day's profit in the portfolio's currency. All other figures are converted at X. A portfolio has the sums
+Both together are the day's profit in the portfolio's currency. X and X0 must come of the same sources: the difference of two
+sources' rates is no move, and the day's profit not known. All other figures are converted at X. A portfolio has the sums
 of its lines, and
 
     equity = cash + value of the positions settled in cash + unrealised profit of the margined ones

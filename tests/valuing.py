@@ -74,10 +74,12 @@ positive_rates = st.fractions(min_value=Fraction(1, 10**9), max_value=10**6, max
 
 @st.composite
 def rates(draw: st.DrawFn) -> Rates:
-    """Rates of some of the currencies, each with or without one of the day's beginning."""
+    """Rates of some of the currencies, each with or without one of the day's beginning, which may be of another source."""
     now = draw(st.dictionaries(st.sampled_from(CURRENCIES[1:]), positive_rates))
     then = {name: draw(positive_rates) for name in now if draw(st.booleans())}
-    return rates_of(now, then)
+    other = {name for name in then if draw(st.booleans())}
+    began = (FxQuote(name, "USD", rate, START, f"{'y' if name in other else 'x'}:{name}-USD") for name, rate in then.items())
+    return Rates(graph_of(now), FxGraph(began))
 
 
 @st.composite

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.decimals import ONE
+from market.fx import FxGraph, FxQuote
 from market.portfolio import Balance, Portfolio
 from market.portfolio_totals import Rates, Totals, sum_lines, sum_parts
 from market.position import Settlement
@@ -107,7 +108,7 @@ class Oracle:
                 whole += (self.value(line) - began) * now
                 continue
             then = self.rates.then.rate(line.position.currency, self.base)
-            if then is None:
+            if then is None or line.rate is None or then.sources != line.rate.sources:
                 return None, None
             whole += self.value(line) * now - began * then.rate
             by_rates += began * (now - then.rate)
@@ -245,6 +246,17 @@ def test_days_profit_is_split_into_price_and_rate() -> None:
     totals = totals_of(make_portfolio(position), found, rates=rates_of({"CNY": Fraction(15, 100)}, {"CNY": Fraction(14, 100)}))
     assert totals.rounded(totals.price_effect) == 15 * AMOUNT  # 100 CNY at 0.15
     assert totals.rounded(totals.fx_effect) == 10 * AMOUNT  # 1000 CNY that gained a cent each
+
+
+def test_rates_of_different_sources_are_no_move_of_a_rate() -> None:
+    position = make_position(quantity=ONE, currency="CNY", opened_at=DAY_BEGAN - 1)
+    found = Mark(make_price(110 * ONE), Reference(100 * ONE, DAY_BEGAN, "previous_close"))
+    other = FxGraph([FxQuote("CNY", "USD", Fraction(14, 100), START, "other:CNY-USD")])
+    rates = rates_of({"CNY": Fraction(15, 100)})
+    totals = totals_of(make_portfolio(position), found, rates=rates._replace(then=other))
+    assert (totals.price_effect, totals.fx_effect) == (None, None)
+    margined = make_portfolio(position._replace(settlement=Settlement.MARGIN))  # which has no FX effect
+    assert totals_of(margined, found, rates=rates._replace(then=other)).fx_effect == 0
 
 
 def test_position_opened_since_the_day_began_counts_from_its_cost() -> None:
