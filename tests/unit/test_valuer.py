@@ -110,7 +110,7 @@ steps = st.one_of(
     moves,
     portfolios(),
     st.sampled_from(("ours", "theirs")),
-    st.sampled_from((1, REFRESH // 2, REFRESH, 61 * REFRESH)),
+    st.sampled_from((1, REFRESH // 2, REFRESH, 61 * REFRESH, 60 * MINUTE)),
 )
 
 
