@@ -10,7 +10,7 @@ from market.decimals import AMOUNT_SCALE, ONE, divide_half_even, ratio
 from market.fx import FxGraph
 from market.portfolio import Balance, Portfolio
 from market.position import Settlement
-from market.valuation import EXACT_SCALE, PER_AMOUNT, Line, Part
+from market.valuation import EXACT_SCALE, PER_AMOUNT, Line, Part, began_with
 
 
 class Totals(NamedTuple):
@@ -59,13 +59,20 @@ class Rates(NamedTuple):
 def sum_lines(portfolio: Portfolio, lines: Sequence[Line], rates: Rates) -> Totals:
     """The totals of a portfolio's lines."""
     left_out = tuple(line.position.position_id for line in lines if line.part is None and line.position.quantity)
-    return sum_parts(portfolio, (line.part for line in lines if line.part is not None), rates, left_out)
+    is_day_known = all(
+        line.position.quantity or began_with(line.position, line.mark.reference)[0] is not None for line in lines
+    )
+    parts = (line.part for line in lines if line.part is not None)
+    return sum_parts(portfolio, parts, rates, left_out, is_day_known=is_day_known)
 
 
-def sum_parts(portfolio: Portfolio, parts: Iterable[Part], rates: Rates, left_out: tuple[str, ...] = ()) -> Totals:
+def sum_parts(
+    portfolio: Portfolio, parts: Iterable[Part], rates: Rates, left_out: tuple[str, ...] = (), *, is_day_known: bool = True
+) -> Totals:
     """The totals of a portfolio whose valued positions are these parts; `left_out` names all the others that are open.
 
-    Every currency of a part must have a rate. The order of the parts does not matter.
+    Without `is_day_known` there are positions, maybe flat ones that are no parts, of whose day nothing is known. Every currency
+    of a part must have a rate. The order of the parts does not matter.
     """
     parts = [part for part in parts if part.lines]
     weights = _Weights(portfolio, parts, rates)
@@ -84,7 +91,7 @@ def sum_parts(portfolio: Portfolio, parts: Iterable[Part], rates: Rates, left_ou
     if not valued and left_out:
         net = gross = unrealised = None
     cash = weights.balance(lambda balance: balance.cash)
-    price_effect, fx_effect = (None, None) if left_out else _day(parts, weights)
+    price_effect, fx_effect = _day(parts, weights) if is_day_known and not left_out else (None, None)
     return Totals(
         unit=weights.unit,
         net=net,

@@ -29,6 +29,8 @@ def make_position(
     multiplier: int = ONE,
     settlement: Settlement = Settlement.CASH,
     opened_at: int = START,
+    updated_at: int = 0,
+    realised_pnl: int = 0,
 ) -> Position:
     """A position; quantity and multiplier at scale 12, cost at scale 24."""
     return Position(
@@ -39,9 +41,9 @@ def make_position(
         settlement,
         quantity,
         cost,
-        *((), 0, 0, 0, 0),
+        *((), realised_pnl, 0, 0, 0),
         opened_at,
-        opened_at,
+        max(opened_at, updated_at),
         1,
     )
 
@@ -93,7 +95,9 @@ def positions(draw: st.DrawFn, position_id: str = "one") -> Position:
         currency=draw(st.sampled_from(CURRENCIES)),
         multiplier=draw(st.sampled_from((ONE, 100 * ONE, ONE // 1000, 3, 1))),
         settlement=draw(st.sampled_from(Settlement)),
-        opened_at=START + draw(st.integers(0, 9)),
+        opened_at=draw(times),
+        updated_at=draw(times),
+        realised_pnl=draw(st.sampled_from((0, 0, 0, AMOUNT))),
     )
 
 

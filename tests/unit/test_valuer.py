@@ -71,7 +71,10 @@ def mark(portfolio: Portfolio, position: Position, board: Mapping[str, PriceReco
     override = portfolio.overrides.get(position.instrument)
     freshness = Freshness(now, policy.stale_after)
     price = choose_price(found, policy.prices, freshness, is_long=position.quantity > 0, override=override)
-    return Mark(price, found and reference_price(found, now))
+    return Mark(price if position.quantity else None, found and reference_price(found, now))
+
+
+moments = st.integers(START - DAY - REFRESH * 120, START + 2 * REFRESH)
 
 
 @st.composite
@@ -85,7 +88,9 @@ def positions(draw: st.DrawFn, number: int) -> Position:
         currency=draw(st.sampled_from(("USD", "USDT", "JPY", "EUR"))),
         multiplier=draw(st.sampled_from((ONE, ONE // 7))),
         settlement=draw(st.sampled_from(Settlement)),
-        opened_at=START + draw(st.integers(-DAY - REFRESH * 120, 2 * REFRESH)),
+        opened_at=draw(moments),
+        updated_at=draw(moments),
+        realised_pnl=draw(st.sampled_from((0, 0, AMOUNT))),
     )
 
 
