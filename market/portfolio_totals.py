@@ -18,8 +18,8 @@ class Totals(NamedTuple):
 
     `net`, `gross` and `unrealised` are of the lines that have a value; `income` is funding and dividends less fees. The day's
     profit is `price_effect` and `fx_effect`. `lines` counts open positions, `valued` those with a value, `stale` those of
-    them by an old price or rate. `oldest` is the time of the oldest price (microseconds). `left_out` names the positions
-    without a value, `without_rate` the currencies of balances without a rate.
+    them by an old price or rate. `oldest` is the time of the oldest price of the market (microseconds). `left_out` names the
+    positions without a value, `without_rate` the currencies of balances without a rate.
     """
 
     unit: int

@@ -33,7 +33,7 @@ from market.decimals import AMOUNT_SCALE, SCALE, divide_half_even
 from market.fx import FxGraph, FxRate
 from market.portfolio import Portfolio
 from market.position import Position, Settlement
-from market.price_choice import ChosenPrice, Reference
+from market.price_choice import OVERRIDE, ChosenPrice, Reference
 
 EXACT_SCALE = AMOUNT_SCALE + SCALE
 """Of a product of price, quantity and multiplier."""
@@ -71,7 +71,7 @@ class Part(NamedTuple):
 
     `short` is that of `value` which is below zero, `began` the value that the day began with of those held then (None where it
     is not known), `came` the cost of those opened since. `lines` and `stale` count positions, `oldest` is the time of
-    the oldest price (microseconds).
+    the oldest price of the market (microseconds).
     """
 
     currency: str
@@ -133,7 +133,7 @@ def _part(position: Position, mark: Mark, rate: FxRate) -> Part:
         position.cost * PER_AMOUNT,
         began,
         came,
-        mark.price.time,
+        None if mark.price.choice == OVERRIDE else mark.price.time,
     )
 
 

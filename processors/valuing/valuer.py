@@ -14,7 +14,7 @@ from market.portfolio import Portfolio, PriceChoice
 from market.portfolio_totals import Totals, sum_lines, sum_parts
 from market.position import Position, Settlement
 from market.price import PriceRecord
-from market.price_choice import ChosenPrice, Freshness, Reference, choose_price, reference_price
+from market.price_choice import OVERRIDE, ChosenPrice, Freshness, Reference, choose_price, reference_price
 from market.valuation import PER_AMOUNT, Day, Line, Mark, Part, day_of, value_lines
 from processors.holdings import open_holdings
 from processors.holdings.layout import Row
@@ -74,6 +74,11 @@ class Valuer:
         """Memory of the arrays of positions."""
         return self._values.nbytes + self._began.nbytes
 
+    @property
+    def columns(self) -> int:
+        """Prices and references that are chosen each time all are looked at."""
+        return len(self._prices) + len(self._references)
+
     def put_price(self, record: PriceRecord) -> None:
         """Take in an instrument's prices, unless newer ones are there."""
         before = self.board.get(record.instrument)
@@ -101,6 +106,8 @@ class Valuer:
         is_due = now - self.refreshed_at >= REFRESH
         if is_due:
             self.refreshed_at = now
+            self._prices.drop_unused()
+            self._references.drop_unused()
         moved = None if is_due else self._moved & self._prices.instruments()
         columns = self._prices.refresh(moved, now)
         touched = self._touched | {self._owners[group] for group in self._values.groups_with(columns)}
@@ -136,7 +143,7 @@ class Valuer:
                     group.cost,
                     began.value if began.priced == group.held else None,
                     group.came,
-                    value.oldest,
+                    None if value.oldest == NEVER else value.oldest,
                 )
             )
         return sum_parts(portfolio, parts, self.rates, is_day_known=portfolio_id not in self._traded)
@@ -152,7 +159,11 @@ class Valuer:
         reference = self._references.found(instrument, instrument)
         if not position.quantity:
             return Mark(None, reference)
-        return Mark(self._prices.found(instrument, choice_of(portfolio, position)), reference)
+        price = self._prices.found(instrument, choice_of(portfolio, position))
+        if price is not None and price.choice == OVERRIDE:
+            override = portfolio.overrides[instrument]
+            price = price._replace(source=override.actor, time=override.set_at)
+        return Mark(price, reference)
 
     def _hold(self, portfolio: Portfolio) -> None:
         rows: dict[tuple[str, Settlement, bool], list[tuple[Position, Row, Row | None]]] = {}
@@ -182,7 +193,7 @@ class Valuer:
         Of an open one without a reference nothing is remembered: its column says that there is none.
         """
         instrument, portfolio_id = position.instrument, portfolio.portfolio_id
-        self._references.number(instrument, instrument, self._now)
+        self._references.take(instrument, instrument, self._now)
         found = self._references.found(instrument, instrument)
         if found is None and position.quantity:
             return Day.HELD
@@ -201,8 +212,8 @@ class Valuer:
     def _rows(self, portfolio: Portfolio, position: Position, day: Day) -> tuple[Row, Row | None]:
         """What a position is valued by, and what its day is measured by, unless it was opened since."""
         instrument, units = position.instrument, position.quantity * position.multiplier
-        price = self._prices.number(instrument, choice_of(portfolio, position), self._now)
-        reference = self._references.number(instrument, instrument, self._now)
+        price = self._prices.take(instrument, choice_of(portfolio, position), self._now)
+        reference = self._references.number(instrument, instrument)
         return (price, units), None if day is Day.OPENED else (reference, units)
 
     def _release(self, portfolio: Portfolio) -> None:
@@ -214,6 +225,9 @@ class Valuer:
         self._traded.discard(portfolio.portfolio_id)
         for position in portfolio.positions.values():
             self._days.get(position.instrument, {}).pop(portfolio.portfolio_id, None)
+            self._references.release(position.instrument, position.instrument)
+            if position.quantity:
+                self._prices.release(position.instrument, choice_of(portfolio, position))
 
     def _add_group(self) -> int:
         self._owners.append("")
@@ -249,7 +263,7 @@ class Valuer:
         days = self._days.get(instrument, {})
         if before is not None and after is not None and after.began_at > before.began_at:
             return {portfolio_id for portfolio_id, until in days.items() if until < after.began_at}
-        column = self._references.number(instrument, instrument, self._now)
+        column = self._references.number(instrument, instrument)
         return {*days, *(self._owners[group] for group in self._began.groups_with([column]))}
 
     def _choose(self, choice: Choice, now: int) -> ChosenPrice | None:
@@ -265,7 +279,8 @@ class Valuer:
         if found is None:
             self._values.set_price(column, None)
         else:
-            self._values.set_price(column, found.price, found.time, is_stale=found.is_stale)
+            time = NEVER if found.choice == OVERRIDE else found.time
+            self._values.set_price(column, found.price, time, is_stale=found.is_stale)
 
     def _put_reference(self, column: int, found: Reference | None) -> None:
         self._began.set_price(column, None if found is None else found.price, 0)
@@ -275,5 +290,7 @@ def choice_of(portfolio: Portfolio, position: Position) -> Choice:
     """How the price of an open position is chosen."""
     policy = portfolio.policy
     override = portfolio.overrides.get(position.instrument)
+    if override is not None:
+        override = override._replace(actor="", role="", reason="", set_at=0)
     is_long = position.quantity > 0 or PriceChoice.SIDE not in policy.prices  # else both have one price
     return Choice(position.instrument, policy.prices, policy.stale_after, is_long, override)
