@@ -168,7 +168,7 @@ def test_last_price_goes_before_a_mean_that_is_too_old_and_older(quoted: int, tr
     last = record.bid._replace(price=7 * ONE, source=SOURCE._replace(exchange_time=START + traded, received_at=START + traded))
     found = quote_of(record._replace(bid=bid, last=last), "BTC", "USDT", FRESH)
     assert found is not None
-    assert (found.rate, found.is_stale) == (rate, is_stale)
+    assert (found.rate, found.is_stale) == (Fraction(rate), is_stale)
 
 
 def test_configured_rate_says_so() -> None:
