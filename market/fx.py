@@ -14,6 +14,7 @@ from typing import NamedTuple
 from market.decimals import ONE
 from market.errors import DataValidationError
 from market.price import PriceRecord
+from market.price_choice import Freshness
 
 CONFIGURED = "config"
 """Source of a rate that the configuration states."""
@@ -53,9 +54,11 @@ SAME = FxRate(Fraction(1), None, ())
 class FxGraph:
     """The rates that hold at one moment.
 
-    Of several paths the one counts that is not stale, then the one with fewer legs, then the one whose legs stand first among
-    `quotes`: it depends on their order, never on which of them moved last. Raises DataValidationError for a rate that is not
-    above zero (`not_positive`) or of a currency in itself (`inconsistent`).
+    Of several paths the one counts that has fewer legs stated by the configuration, then fewer legs, then none that is stale,
+    then the one whose legs stand first among `quotes`. So what is stated never takes the place of a market's rate, however old
+    that is, nor do two fresh legs that of a direct rate; a rate that is too old says so. The choice depends on the order of the
+    quotes and on what is stale, never on which of them moved last. Raises DataValidationError for a rate that is not above zero
+    (`not_positive`) or of a currency in itself (`inconsistent`).
     """
 
     def __init__(self, quotes: Iterable[FxQuote]) -> None:
@@ -84,15 +87,19 @@ class FxGraph:
         return self._found[pair]
 
     def _search(self, source: str, target: str) -> FxRate | None:
-        paths = [((leg.is_stale, 1, place, 0), leg) for place, reached, leg in self._legs.get(source, ()) if reached == target]
+        paths = [((*_rank(leg), place, 0), leg) for place, reached, leg in self._legs.get(source, ()) if reached == target]
         for place, through, first in self._legs.get(source, ()):
             if through in (source, target):
                 continue
             for later, reached, second in self._legs[through]:
                 if reached == target:
                     path = _joined(first, second)
-                    paths.append(((path.is_stale, 2, place, later), path))
+                    paths.append(((*_rank(path), place, later), path))
         return min(paths, key=lambda path: path[0])[1] if paths else None
+
+
+def _rank(path: FxRate) -> tuple[int, int, bool]:
+    return path.sources.count(CONFIGURED), len(path.sources), path.is_stale
 
 
 def _joined(first: FxRate, second: FxRate) -> FxRate:
@@ -109,15 +116,21 @@ def _check(quote: FxQuote) -> None:
         raise DataValidationError("inconsistent", f"quote: {quote.source} quotes {quote.base} in itself", field="quote")
 
 
-def quote_of(record: PriceRecord, base: str, quote: str) -> FxQuote | None:
-    """The rate that an instrument's prices give: the exact mean of bid and ask, else the last price; None without either."""
+def quote_of(record: PriceRecord, base: str, quote: str, freshness: Freshness) -> FxQuote | None:
+    """The rate that an instrument's prices give: the exact mean of bid and ask, else the last price; None without either.
+
+    The mean is taken unless it is stale; then the later one of both, by its time, which may be stale itself.
+    """
+    mean = last = None
     if record.bid is not None and record.ask is not None:
-        rate, time = Fraction(record.bid.price + record.ask.price, 2 * ONE), record.bid.source.known_at
-    elif record.last is not None:
-        rate, time = Fraction(record.last.price, ONE), record.last.source.known_at
-    else:
-        return None
-    return FxQuote(base, quote, rate, time, record.instrument)
+        rate = Fraction(record.bid.price + record.ask.price, 2 * ONE)
+        mean = FxQuote(base, quote, rate, record.bid.source.known_at, record.instrument)
+    if record.last is not None:
+        last = FxQuote(base, quote, Fraction(record.last.price, ONE), record.last.source.known_at, record.instrument)
+    found = mean or last
+    if mean is not None and last is not None and freshness.is_stale(mean.as_of) and last.as_of > mean.as_of:
+        found = last
+    return found and found._replace(is_stale=freshness.is_stale(found.as_of))
 
 
 def configured_quote(base: str, quote: str, rate: int, as_of: int) -> FxQuote:

@@ -10,7 +10,7 @@ from market.decimals import AMOUNT_SCALE, ONE, divide_half_even, ratio
 from market.fx import FxGraph
 from market.portfolio import Balance, Portfolio
 from market.position import Settlement
-from market.valuation import EXACT_SCALE, PER_AMOUNT, Line, Part
+from market.valuation import EXACT_SCALE, PER_AMOUNT, Line, Part, began_with
 
 
 class Totals(NamedTuple):
@@ -18,8 +18,8 @@ class Totals(NamedTuple):
 
     `net`, `gross` and `unrealised` are of the lines that have a value; `income` is funding and dividends less fees. The day's
     profit is `price_effect` and `fx_effect`. `lines` counts open positions, `valued` those with a value, `stale` those of
-    them by an old price or rate. `oldest` is the time of the oldest price (microseconds). `left_out` names the positions
-    without a value, `without_rate` the currencies of balances without a rate.
+    them by an old price or rate. `oldest` is the time of the oldest price of the market (microseconds). `left_out` names the
+    positions without a value, `without_rate` the currencies of balances without a rate.
     """
 
     unit: int
@@ -59,13 +59,20 @@ class Rates(NamedTuple):
 def sum_lines(portfolio: Portfolio, lines: Sequence[Line], rates: Rates) -> Totals:
     """The totals of a portfolio's lines."""
     left_out = tuple(line.position.position_id for line in lines if line.part is None and line.position.quantity)
-    return sum_parts(portfolio, (line.part for line in lines if line.part is not None), rates, left_out)
+    is_day_known = all(
+        line.position.quantity or began_with(line.position, line.mark.reference)[0] is not None for line in lines
+    )
+    parts = (line.part for line in lines if line.part is not None)
+    return sum_parts(portfolio, parts, rates, left_out, is_day_known=is_day_known)
 
 
-def sum_parts(portfolio: Portfolio, parts: Iterable[Part], rates: Rates, left_out: tuple[str, ...] = ()) -> Totals:
+def sum_parts(
+    portfolio: Portfolio, parts: Iterable[Part], rates: Rates, left_out: tuple[str, ...] = (), *, is_day_known: bool = True
+) -> Totals:
     """The totals of a portfolio whose valued positions are these parts; `left_out` names all the others that are open.
 
-    Every currency of a part must have a rate. The order of the parts does not matter.
+    Without `is_day_known` there are positions, maybe flat ones that are no parts, of whose day nothing is known. Every currency
+    of a part must have a rate. The order of the parts does not matter.
     """
     parts = [part for part in parts if part.lines]
     weights = _Weights(portfolio, parts, rates)
@@ -84,7 +91,7 @@ def sum_parts(portfolio: Portfolio, parts: Iterable[Part], rates: Rates, left_ou
     if not valued and left_out:
         net = gross = unrealised = None
     cash = weights.balance(lambda balance: balance.cash)
-    price_effect, fx_effect = (None, None) if left_out else _day(parts, weights)
+    price_effect, fx_effect = _day(parts, weights) if is_day_known and not left_out else (None, None)
     return Totals(
         unit=weights.unit,
         net=net,
@@ -106,13 +113,21 @@ def sum_parts(portfolio: Portfolio, parts: Iterable[Part], rates: Rates, left_ou
 
 
 class _Weights:
-    """What an amount at `EXACT_SCALE` is multiplied by to become a whole number of `1 / unit` of the base currency."""
+    """What an amount at `EXACT_SCALE` is multiplied by to become a whole number of `1 / unit` of the base currency.
+
+    `then` has the rates of when the day began that come of the same sources as those of now: between two sources is no move.
+    """
 
     def __init__(self, portfolio: Portfolio, parts: Sequence[Part], rates: Rates) -> None:
         base, self._balances = portfolio.base_currency, portfolio.balances
         currencies = dict.fromkeys([*(part.currency for part in parts), *portfolio.balances])
-        now = {currency: rate.rate for currency in currencies if (rate := rates.now.rate(currency, base)) is not None}
-        then = {currency: rate.rate for currency in now if (rate := rates.then.rate(currency, base)) is not None}
+        found = {currency: rate for currency in currencies if (rate := rates.now.rate(currency, base)) is not None}
+        now = {currency: rate.rate for currency, rate in found.items()}
+        then = {
+            currency: before.rate
+            for currency, rate in found.items()
+            if (before := rates.then.rate(currency, base)) is not None and before.sources == rate.sources
+        }
         common = lcm(*(rate.denominator for rate in (*now.values(), *then.values())))
         self.unit = common * 10**EXACT_SCALE
         self.now = {currency: rate.numerator * (common // rate.denominator) for currency, rate in now.items()}

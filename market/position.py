@@ -1,8 +1,9 @@
 """A position: what is held of an instrument, what it cost in all, and what trading it has brought.
 
-Quantities are signed (below zero: short) at scale 12. Cost is kept as a total at scale 24, never as a price: it has the sign of
-the quantity, so it is what was paid for a long position and, below zero, what was received for a short one. With the price P,
-the quantity Q, the multiplier M and the cost C of what is open:
+Quantities are signed (below zero: short) at scale 12. Cost is kept as a total at scale 24, never as a price: it is what was
+paid for a long position and, below zero, what was received for a short one. So it has the sign of the quantity, but for dust:
+what rounding relieved costs leaves with a small rest may be zero or of the other sign, below a unit of scale 18 a fill.
+With the price P, the quantity Q, the multiplier M and the cost C of what is open:
 
     value      = P × Q × M
     unrealised = value - C

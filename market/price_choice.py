@@ -12,10 +12,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from market.interval import DAY, MINUTE
+from market.interval import DAY, HOUR, MINUTE
 from market.portfolio import PriceChoice, PriceOverride
 from market.price import PricePoint, PriceRecord
 from market.session import TradingCalendar
+
+REFERENCE_KEPT = HOUR
+"""Microseconds for which a venue's figures of 24 hours are taken for those of now: venues tell them every few seconds."""
 
 OVERRIDE = "OVERRIDE"
 """How a price is called that somebody put in the market's place."""
@@ -109,10 +112,16 @@ def _chosen(point: PricePoint, choice: PriceChoice) -> ChosenPrice:
 
 
 def reference_price(record: PriceRecord, now: int, calendar: TradingCalendar | None = None) -> Reference | None:
-    """The price that the day of `now` is measured from: the previous close, else the venue's price of 24 hours before."""
+    """The price that the day of `now` is measured from: the previous close, else the venue's price of 24 hours before.
+
+    One that is not of this day counts as none: a previous close that was told before the day began is that of an earlier
+    session, and figures of 24 hours that are older than `REFERENCE_KEPT` are of another 24 hours.
+    """
     if record.previous_close is not None:
-        return Reference(record.previous_close.price, _day_began_at(now, calendar), "previous_close")
-    if record.open_24h is not None and record.source_24h is not None:
+        began_at = _day_began_at(now, calendar)
+        if record.previous_close.source.known_at >= began_at:
+            return Reference(record.previous_close.price, began_at, "previous_close")
+    if record.open_24h is not None and record.source_24h is not None and now - record.source_24h.known_at <= REFERENCE_KEPT:
         began_at = record.source_24h.known_at - DAY
         return Reference(record.open_24h, began_at - began_at % MINUTE, "open_24h")
     return None

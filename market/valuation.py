@@ -5,12 +5,16 @@ Of a position with quantity Q, multiplier M and cost C, at the price P in its ow
     value      = P × Q × M
     unrealised = value - C
 
-and of its day, with the reference price R and B = R × Q × M, or B = C where it was opened since (`market.price_choice`):
+and of its day, with the reference price R and B = R × Q × M, or B = C where it was opened since (`market.price_choice`,
+`day_of`):
 
     price effect = (value - B) × X         X: rate of its currency in the portfolio's, now
     FX effect    = R × Q × M × (X - X0)    X0: that rate when the day began; of positions settled in cash that were held then
 
-Both together are the day's profit in the portfolio's currency. All other figures are converted at X. A portfolio has the sums
+Both together are the day's profit in the portfolio's currency. X and X0 must come of the same sources: the difference of two
+sources' rates is no move, and the day's profit not known. Nor is it where a position was traded, corrected or split since the
+day began: what it held then, and what it has realised since, is not kept. A position that was closed and removed in the day
+leaves no trace, and its part is missing. All other figures are converted at X. A portfolio has the sums
 of its lines, and
 
     equity = cash + value of the positions settled in cash + unrealised profit of the margined ones
@@ -22,20 +26,28 @@ wrong without it (equity, the day's profit) is not known, and None.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import NamedTuple
 
 from market.decimals import AMOUNT_SCALE, SCALE, divide_half_even
 from market.fx import FxGraph, FxRate
 from market.portfolio import Portfolio
 from market.position import Position, Settlement
-from market.price_choice import ChosenPrice, Reference
+from market.price_choice import OVERRIDE, ChosenPrice, Reference
 
 EXACT_SCALE = AMOUNT_SCALE + SCALE
 """Of a product of price, quantity and multiplier."""
 
 PER_AMOUNT = int(10 ** (EXACT_SCALE - AMOUNT_SCALE))
 """Of one at the scale of amounts."""
+
+
+class Day(Enum):
+    """What a position did since the day began: nothing, it was opened, or what it held and realised is not known."""
+
+    HELD = auto()
+    OPENED = auto()
+    TRADED = auto()
 
 
 class LineState(StrEnum):
@@ -57,9 +69,9 @@ class Mark(NamedTuple):
 class Part(NamedTuple):
     """Sums over positions that are valued, all of one currency and settlement; amounts at `EXACT_SCALE` in that currency.
 
-    `short` is that of `value` which is below zero, `began` the value that the day began with of those held then (None where a
-    reference is missing), `came` the cost of those opened since. `lines` and `stale` count positions, `oldest` is the time of
-    the oldest price (microseconds).
+    `short` is that of `value` which is below zero, `began` the value that the day began with of those held then (None where it
+    is not known), `came` the cost of those opened since. `lines` and `stale` count positions, `oldest` is the time of
+    the oldest price of the market (microseconds).
     """
 
     currency: str
@@ -107,10 +119,10 @@ def value_line(position: Position, mark: Mark, rate: FxRate | None) -> Line:
 
 def _part(position: Position, mark: Mark, rate: FxRate) -> Part:
     held = position.quantity * position.multiplier
-    if mark.price is None or not held:
-        return Part(position.currency, position.settlement, 0, 0, 0, 0, 0, 0, 0, None)
-    value = mark.price.price * held
     began, came = began_with(position, mark.reference)
+    if mark.price is None or not held:
+        return Part(position.currency, position.settlement, 0, 0, 0, 0, 0, began, came, None)
+    value = mark.price.price * held
     return Part(
         position.currency,
         position.settlement,
@@ -121,15 +133,30 @@ def _part(position: Position, mark: Mark, rate: FxRate) -> Part:
         position.cost * PER_AMOUNT,
         began,
         came,
-        mark.price.time,
+        None if mark.price.choice == OVERRIDE else mark.price.time,
     )
 
 
+def day_of(position: Position, began_at: int) -> Day:
+    """What a position, which may be flat, did since a time.
+
+    One that was opened since has cost what it holds. Where it has realised anything, that may have been since, too.
+    """
+    if max(position.opened_at, position.updated_at) < began_at:
+        return Day.HELD
+    is_new = position.quantity and position.opened_at >= began_at and not position.realised_pnl
+    return Day.OPENED if is_new else Day.TRADED
+
+
 def began_with(position: Position, reference: Reference | None) -> tuple[int | None, int]:
-    """What a position began the day with at the reference price, and the cost of what was opened since; one of them is 0."""
-    if reference is None:
+    """What a position began the day with at the reference price, and the cost of what was opened since.
+
+    One of them is 0. The former is None where it is not known: without a reference, or of a position that was traded.
+    """
+    day = Day.TRADED if reference is None else day_of(position, reference.began_at)
+    if reference is None or day is Day.TRADED:
         return None, 0
-    if position.opened_at >= reference.began_at:
+    if day is Day.OPENED:
         return 0, position.cost * PER_AMOUNT
     return reference.price * position.quantity * position.multiplier, 0
 

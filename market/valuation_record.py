@@ -136,7 +136,8 @@ def valuation_of(portfolio: Portfolio, totals: Totals, rates: Rates, board: tupl
 
 def line_of(portfolio: Portfolio, line: Line, stamp: Stamp) -> ValuationLine:
     """The record of a line."""
-    position, price, reference, part = line.position, line.mark.price, line.mark.reference, line.part
+    position, price, part = line.position, line.mark.price, line.part
+    reference = line.mark.reference if position.quantity else None
     return ValuationLine(
         portfolio_id=portfolio.portfolio_id,
         position_id=position.position_id,

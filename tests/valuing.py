@@ -29,6 +29,8 @@ def make_position(
     multiplier: int = ONE,
     settlement: Settlement = Settlement.CASH,
     opened_at: int = START,
+    updated_at: int = 0,
+    realised_pnl: int = 0,
 ) -> Position:
     """A position; quantity and multiplier at scale 12, cost at scale 24."""
     return Position(
@@ -39,9 +41,9 @@ def make_position(
         settlement,
         quantity,
         cost,
-        *((), 0, 0, 0, 0),
+        *((), realised_pnl, 0, 0, 0),
         opened_at,
-        opened_at,
+        max(opened_at, updated_at),
         1,
     )
 
@@ -74,10 +76,12 @@ positive_rates = st.fractions(min_value=Fraction(1, 10**9), max_value=10**6, max
 
 @st.composite
 def rates(draw: st.DrawFn) -> Rates:
-    """Rates of some of the currencies, each with or without one of the day's beginning."""
+    """Rates of some of the currencies, each with or without one of the day's beginning, which may be of another source."""
     now = draw(st.dictionaries(st.sampled_from(CURRENCIES[1:]), positive_rates))
     then = {name: draw(positive_rates) for name in now if draw(st.booleans())}
-    return rates_of(now, then)
+    other = {name for name in then if draw(st.booleans())}
+    began = (FxQuote(name, "USD", rate, START, f"{'y' if name in other else 'x'}:{name}-USD") for name, rate in then.items())
+    return Rates(graph_of(now), FxGraph(began))
 
 
 @st.composite
@@ -91,7 +95,9 @@ def positions(draw: st.DrawFn, position_id: str = "one") -> Position:
         currency=draw(st.sampled_from(CURRENCIES)),
         multiplier=draw(st.sampled_from((ONE, 100 * ONE, ONE // 1000, 3, 1))),
         settlement=draw(st.sampled_from(Settlement)),
-        opened_at=START + draw(st.integers(0, 9)),
+        opened_at=draw(times),
+        updated_at=draw(times),
+        realised_pnl=draw(st.sampled_from((0, 0, 0, AMOUNT))),
     )
 
 

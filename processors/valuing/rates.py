@@ -16,7 +16,7 @@ CalendarOf = Callable[[str], TradingCalendar | None]
 
 
 class RateSources:
-    """Where rates come from, in the order in which they are preferred; those of instruments go before those stated.
+    """Where rates come from, in the order in which they are preferred; those stated count where instruments give no path.
 
     `pairs` has the base and quote currency of each instrument. A rate is stale `stale_after` microseconds (of its market's open
     time) after its price; one that is stated never is.
@@ -38,10 +38,9 @@ class RateSources:
 
     def _now(self, records: Iterable[tuple[PriceRecord, str, str]], now: int, calendar_of: CalendarOf) -> Iterable[FxQuote]:
         for record, base, quote in records:
-            found = quote_of(record, base, quote)
+            found = quote_of(record, base, quote, Freshness(now, self._stale_after, calendar_of(record.instrument)))
             if found is not None:
-                freshness = Freshness(now, self._stale_after, calendar_of(record.instrument))
-                yield found._replace(is_stale=freshness.is_stale(found.as_of))
+                yield found
 
     @staticmethod
     def _then(records: Iterable[tuple[PriceRecord, str, str]], now: int, calendar_of: CalendarOf) -> Iterable[FxQuote]:

@@ -84,7 +84,7 @@ class Valuations:
     def _take_in(self, arrivals: Iterable[Arrival]) -> None:
         for topic, partition, key, record in arrivals:
             if topic == VALUATION_LINES.name:
-                portfolio_id, _, position_id = key.decode().partition("|")
+                portfolio_id, _, position_id = key.partition("|")
                 self._publishing.know_line(portfolio_id, position_id, is_there=record is not None)
                 continue
             self._is_changed = True

@@ -34,7 +34,7 @@ class Arrival(NamedTuple):
 
     topic: str
     partition: int
-    key: bytes
+    key: str
     record: Record | None
 
 
@@ -98,11 +98,10 @@ class Tail:
             return None  # of a partition let go of
         self._next[place] = int(message.offset() or 0) + 1
         key, value = message.key() or b"", message.value()
-        if value is None:
-            return Arrival(*place, key, None)
         try:
-            return Arrival(*place, key, self._decode(place[0], key, value))
-        except DataValidationError as problem:
+            record = None if value is None else self._decode(place[0], key, value)
+            return Arrival(*place, key.decode(), record)
+        except (DataValidationError, UnicodeDecodeError) as problem:  # nobody checks the key of a deletion before
             metrics.ERRORS.labels("undecodable").inc()
             log.error("passing over a record", topic=place[0], partition=place[1], offset=message.offset(), error=str(problem))
             return None

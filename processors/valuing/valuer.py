@@ -14,10 +14,11 @@ from market.portfolio import Portfolio, PriceChoice
 from market.portfolio_totals import Totals, sum_lines, sum_parts
 from market.position import Position, Settlement
 from market.price import PriceRecord
-from market.price_choice import ChosenPrice, Freshness, Reference, choose_price, reference_price
-from market.valuation import PER_AMOUNT, Line, Mark, Part, value_lines
+from market.price_choice import OVERRIDE, ChosenPrice, Freshness, Reference, choose_price, reference_price
+from market.valuation import PER_AMOUNT, Day, Line, Mark, Part, day_of, value_lines
 from processors.holdings import open_holdings
 from processors.holdings.layout import Row
+from processors.holdings.protocol import NEVER
 from processors.valuing.columns import Choice, Columns
 from processors.valuing.rates import CalendarOf, RateSources
 
@@ -62,7 +63,8 @@ class Valuer:
         self._owners: list[str] = []
         self._free: list[int] = []
         self._foreign: set[str] = set()
-        self._opened: dict[str, dict[str, int]] = {}  # since the day began: the first time by instrument and portfolio
+        self._days: dict[str, dict[str, int]] = {}  # by instrument and portfolio: a day that begins later is another one for it
+        self._traded: set[str] = set()  # portfolios of whose day something is not known
         self._moved: set[str] = set()
         self._touched: set[str] = set()
         self._now = 0
@@ -71,6 +73,11 @@ class Valuer:
     def nbytes(self) -> int:
         """Memory of the arrays of positions."""
         return self._values.nbytes + self._began.nbytes
+
+    @property
+    def columns(self) -> int:
+        """Prices and references that are chosen each time all are looked at."""
+        return len(self._prices) + len(self._references)
 
     def put_price(self, record: PriceRecord) -> None:
         """Take in an instrument's prices, unless newer ones are there."""
@@ -99,10 +106,12 @@ class Valuer:
         is_due = now - self.refreshed_at >= REFRESH
         if is_due:
             self.refreshed_at = now
+            self._prices.drop_unused()
+            self._references.drop_unused()
         moved = None if is_due else self._moved & self._prices.instruments()
         columns = self._prices.refresh(moved, now)
         touched = self._touched | {self._owners[group] for group in self._values.groups_with(columns)}
-        touched |= self._refresh_references(moved, now)
+        touched |= self._refresh_references(None if is_due else self._moved & self._references.instruments(), now)
         if is_due or not self._sources.instruments.isdisjoint(self._moved):
             touched |= self._refresh_rates(now)
         self._moved, self._touched = set(), set()
@@ -134,10 +143,10 @@ class Valuer:
                     group.cost,
                     began.value if began.priced == group.held else None,
                     group.came,
-                    value.oldest,
+                    None if value.oldest == NEVER else value.oldest,
                 )
             )
-        return sum_parts(portfolio, parts, self.rates)
+        return sum_parts(portfolio, parts, self.rates, is_day_known=portfolio_id not in self._traded)
 
     def lines(self, portfolio_id: str) -> list[Line]:
         """Every position of a portfolio as of the last `revalue`."""
@@ -146,19 +155,23 @@ class Valuer:
         return value_lines(portfolio, marks, self.rates.now)
 
     def _mark(self, portfolio: Portfolio, position: Position) -> Mark:
-        if not position.quantity:
-            return Mark()
         instrument = position.instrument
-        return Mark(
-            self._prices.found(instrument, choice_of(portfolio, position)), self._references.found(instrument, instrument)
-        )
+        reference = self._references.found(instrument, instrument)
+        if not position.quantity:
+            return Mark(None, reference)
+        price = self._prices.found(instrument, choice_of(portfolio, position))
+        if price is not None and price.choice == OVERRIDE:
+            override = portfolio.overrides[instrument]
+            price = price._replace(source=override.actor, time=override.set_at)
+        return Mark(price, reference)
 
     def _hold(self, portfolio: Portfolio) -> None:
         rows: dict[tuple[str, Settlement, bool], list[tuple[Position, Row, Row | None]]] = {}
         for position in portfolio.positions.values():
+            day = self._day(portfolio, position)
             if position.quantity:
                 key = position.currency, position.settlement, position.quantity > 0
-                rows.setdefault(key, []).append((position, *self._rows(portfolio, position)))
+                rows.setdefault(key, []).append((position, *self._rows(portfolio, position, day)))
         groups = []
         for (currency, settlement, is_long), found in rows.items():
             number = self._free.pop() if self._free else self._add_group()
@@ -174,17 +187,34 @@ class Valuer:
         if currencies - {portfolio.base_currency}:
             self._foreign.add(portfolio.portfolio_id)
 
-    def _rows(self, portfolio: Portfolio, position: Position) -> tuple[Row, Row | None]:
+    def _day(self, portfolio: Portfolio, position: Position) -> Day:
+        """What a position did since its day began, and remember when another day would have another answer.
+
+        Of an open one without a reference nothing is remembered: its column says that there is none.
+        """
+        instrument, portfolio_id = position.instrument, portfolio.portfolio_id
+        self._references.take(instrument, instrument, self._now)
+        found = self._references.found(instrument, instrument)
+        if found is None and position.quantity:
+            return Day.HELD
+        day = Day.TRADED if found is None else day_of(position, found.began_at)
+        if day is Day.TRADED:
+            self._traded.add(portfolio_id)
+        if day is Day.HELD or found is None:
+            until = NEVER
+        else:
+            until = position.opened_at if day is Day.OPENED else max(position.opened_at, position.updated_at)
+        if day is not Day.HELD or not position.quantity:
+            days = self._days.setdefault(instrument, {})
+            days[portfolio_id] = min(until, days.get(portfolio_id, until))
+        return day
+
+    def _rows(self, portfolio: Portfolio, position: Position, day: Day) -> tuple[Row, Row | None]:
         """What a position is valued by, and what its day is measured by, unless it was opened since."""
         instrument, units = position.instrument, position.quantity * position.multiplier
-        price = self._prices.number(instrument, choice_of(portfolio, position), self._now)
-        reference = self._references.number(instrument, instrument, self._now)
-        found = self._references.found(instrument, instrument)
-        if found is not None and position.opened_at >= found.began_at:
-            opened = self._opened.setdefault(instrument, {})
-            opened[portfolio.portfolio_id] = min(position.opened_at, opened.get(portfolio.portfolio_id, position.opened_at))
-            return (price, units), None
-        return (price, units), (reference, units)
+        price = self._prices.take(instrument, choice_of(portfolio, position), self._now)
+        reference = self._references.number(instrument, instrument)
+        return (price, units), None if day is Day.OPENED else (reference, units)
 
     def _release(self, portfolio: Portfolio) -> None:
         for group in self._groups.pop(portfolio.portfolio_id):
@@ -192,8 +222,12 @@ class Valuer:
             self._began.hold(group.number, ())
             self._free.append(group.number)
         self._foreign.discard(portfolio.portfolio_id)
+        self._traded.discard(portfolio.portfolio_id)
         for position in portfolio.positions.values():
-            self._opened.get(position.instrument, {}).pop(portfolio.portfolio_id, None)
+            self._days.get(position.instrument, {}).pop(portfolio.portfolio_id, None)
+            self._references.release(position.instrument, position.instrument)
+            if position.quantity:
+                self._prices.release(position.instrument, choice_of(portfolio, position))
 
     def _add_group(self) -> int:
         self._owners.append("")
@@ -226,11 +260,11 @@ class Valuer:
         """Portfolios with positions in an instrument that may be of another day by a new reference than by the one before."""
         if (before and before.began_at) == (after and after.began_at):
             return set()
-        opened = self._opened.get(instrument, {})
+        days = self._days.get(instrument, {})
         if before is not None and after is not None and after.began_at > before.began_at:
-            return {portfolio_id for portfolio_id, at in opened.items() if at < after.began_at}
-        column = self._references.number(instrument, instrument, self._now)
-        return {*opened, *(self._owners[group] for group in self._began.groups_with([column]))}
+            return {portfolio_id for portfolio_id, until in days.items() if until < after.began_at}
+        column = self._references.number(instrument, instrument)
+        return {*days, *(self._owners[group] for group in self._began.groups_with([column]))}
 
     def _choose(self, choice: Choice, now: int) -> ChosenPrice | None:
         freshness = Freshness(now, choice.stale_after, self._calendar_of(choice.instrument))
@@ -245,7 +279,8 @@ class Valuer:
         if found is None:
             self._values.set_price(column, None)
         else:
-            self._values.set_price(column, found.price, found.time, is_stale=found.is_stale)
+            time = NEVER if found.choice == OVERRIDE else found.time
+            self._values.set_price(column, found.price, time, is_stale=found.is_stale)
 
     def _put_reference(self, column: int, found: Reference | None) -> None:
         self._began.set_price(column, None if found is None else found.price, 0)
@@ -255,5 +290,7 @@ def choice_of(portfolio: Portfolio, position: Position) -> Choice:
     """How the price of an open position is chosen."""
     policy = portfolio.policy
     override = portfolio.overrides.get(position.instrument)
+    if override is not None:
+        override = override._replace(actor="", role="", reason="", set_at=0)
     is_long = position.quantity > 0 or PriceChoice.SIDE not in policy.prices  # else both have one price
     return Choice(position.instrument, policy.prices, policy.stale_after, is_long, override)

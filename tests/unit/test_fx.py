@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from market.decimals import ONE
 from market.errors import DataValidationError
-from market.fx import CONFIGURED, SAME, FxGraph, FxQuote, configured_quote, quote_of
+from market.fx import CONFIGURED, SAME, FxGraph, FxQuote, FxRate, configured_quote, quote_of
+from market.price_choice import Freshness
 from tests.builders import START
-from tests.price_parts import make_price
+from tests.price_parts import SOURCE, make_price
 from tests.valuing import positive_rates
 
+FRESH = Freshness(START, 10)
 NAMES = ("USD", "USDT", "BTC", "CNY")
 
 
@@ -99,14 +101,35 @@ def chosen(*quotes: FxQuote) -> tuple[str, ...]:
     return rate.sources
 
 
-def test_one_leg_is_chosen_before_two_the_earlier_before_the_later_and_what_is_not_stale_before_all() -> None:
+def test_one_leg_is_chosen_before_two_then_what_is_not_stale_then_the_earlier() -> None:
     first, second = quote("BTC", "USDT", 9, "first"), quote("USDT", "USD", 1, "second")
     direct, inverse = quote("BTC", "USD", 8, "direct"), quote("USD", "BTC", 7, "inverse")
     assert chosen(first, second, direct) == ("direct",)
     assert chosen(direct, inverse) == ("direct",)
     assert chosen(inverse, direct) == ("inverse",)
-    assert chosen(first, second, direct._replace(is_stale=True)) == ("first", "second")
+    assert chosen(first, second, direct._replace(is_stale=True)) == ("direct",)
+    assert chosen(direct._replace(is_stale=True), inverse) == ("inverse",)
     assert chosen(direct._replace(is_stale=True), first._replace(is_stale=True), second) == ("direct",)
+
+
+def test_stated_rate_counts_only_where_no_instruments_lead_there() -> None:
+    first, second = quote("BTC", "USDT", 9, "first", is_stale=True), quote("USDT", "USD", 1, "second")
+    stated = quote("BTC", "USD", 8, CONFIGURED)
+    assert chosen(stated, first, second) == ("first", "second")
+    assert chosen(stated, first) == (CONFIGURED,)
+    assert chosen(second._replace(source=CONFIGURED), first) == ("first", CONFIGURED)
+    assert chosen(
+        quote("BTC", "EUR", 9, CONFIGURED), quote("EUR", "USD", 9, CONFIGURED), first, second._replace(base="EUR")
+    ) == (
+        CONFIGURED,
+        "second",
+    )
+
+
+def test_rate_of_a_market_that_is_too_old_is_used_and_says_so() -> None:
+    market, stated = quote("BTC", "USD", 9, "market", is_stale=True), quote("BTC", "USD", 8, CONFIGURED)
+    rate = FxGraph([market, stated]).rate("BTC", "USD")
+    assert rate == FxRate(Fraction(9), START, ("market",), is_stale=True)
 
 
 @pytest.mark.parametrize("bad", [quote("A", "B", 0, "x"), quote("A", "B", -1, "x"), quote("A", "A", 1, "x")])
@@ -119,13 +142,33 @@ def test_instrument_quotes_the_exact_mean_of_bid_and_ask_else_the_last_price() -
     record = make_price()
     assert record.bid is not None
     record = record._replace(bid=record.bid._replace(price=1), ask=record.bid._replace(price=2))
-    found = quote_of(record, "BTC", "USDT")
+    found = quote_of(record, "BTC", "USDT", FRESH)
     assert found is not None
     assert (found.rate, found.source) == (Fraction(3, 2 * ONE), record.instrument)
-    found = quote_of(record._replace(bid=None), "BTC", "USDT")
+    found = quote_of(record._replace(bid=None), "BTC", "USDT", FRESH)
     assert found is not None
     assert found.rate == 100
-    assert quote_of(record._replace(bid=None, last=None), "BTC", "USDT") is None
+    assert quote_of(record._replace(bid=None, last=None), "BTC", "USDT", FRESH) is None
+
+
+@pytest.mark.parametrize(
+    ("quoted", "traded", "rate", "is_stale"),
+    [
+        (0, -5, 100, False),
+        (-5, 0, 100, False),  # the mean is old, but within the limit
+        (-11, 0, 7, False),
+        (-12, -11, 7, True),
+        (-11, -12, 100, True),
+    ],
+)
+def test_last_price_goes_before_a_mean_that_is_too_old_and_older(quoted: int, traded: int, rate: int, is_stale: bool) -> None:
+    record = make_price()
+    assert record.bid is not None
+    bid = record.bid._replace(source=SOURCE._replace(exchange_time=START + quoted, received_at=START + quoted))
+    last = record.bid._replace(price=7 * ONE, source=SOURCE._replace(exchange_time=START + traded, received_at=START + traded))
+    found = quote_of(record._replace(bid=bid, last=last), "BTC", "USDT", FRESH)
+    assert found is not None
+    assert (found.rate, found.is_stale) == (Fraction(rate), is_stale)
 
 
 def test_configured_rate_says_so() -> None:

@@ -120,7 +120,8 @@ def test_calendar_that_has_ended_does_not_keep_a_price_fresh() -> None:
 
 
 def test_day_is_measured_from_the_previous_close_since_the_trading_day_began() -> None:
-    found = reference_price(record(previous_close=point(9)), micros_at("2024-08-11 12:00"), CALENDAR)
+    close = point(9, at=micros_at("2024-08-09 09:15"))
+    found = reference_price(record(previous_close=close), micros_at("2024-08-11 12:00"), CALENDAR)
     assert found is not None
     assert (found.price, found.kind) == (9 * ONE, "previous_close")
     assert found.began_at == micros_at("2024-08-09 09:15")  # on Sunday still Friday's, with its auction
@@ -136,6 +137,24 @@ def test_day_is_measured_from_24_hours_ago_where_there_is_no_close() -> None:
     found = reference_price(make_price()._replace(previous_close=None), START)
     assert found is not None
     assert (found.price, found.kind, found.began_at) == (90 * ONE, "open_24h", START - DAY - MINUTE)
+
+
+@pytest.mark.parametrize("told", ["2024-08-08 15:00", "2024-08-09 09:14"])
+def test_close_that_was_told_before_the_day_began_is_that_of_an_earlier_session(told: str) -> None:
+    found = record(previous_close=point(9, at=micros_at(told)))._replace(open_24h=None)
+    assert reference_price(found, micros_at("2024-08-11 12:00"), CALENDAR) is None
+
+
+def test_close_that_was_told_yesterday_gives_way_to_the_price_of_24_hours_ago() -> None:
+    found = reference_price(make_price()._replace(previous_close=point(9, at=START - 1)), START)
+    assert found is not None
+    assert found.kind == "open_24h"
+
+
+@pytest.mark.parametrize(("age", "is_known"), [(HOUR, True), (HOUR + 1, False), (3 * DAY, False)])
+def test_figures_of_24_hours_that_are_too_old_are_no_reference(age: int, is_known: bool) -> None:
+    silent = make_price()._replace(previous_close=None)
+    assert (reference_price(silent, SOURCE.known_at + age) is not None) is is_known
 
 
 def test_without_either_there_is_no_reference() -> None:

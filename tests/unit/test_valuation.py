@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.decimals import ONE
+from market.fx import FxGraph, FxQuote
 from market.portfolio import Balance, Portfolio
 from market.portfolio_totals import Rates, Totals, sum_lines, sum_parts
-from market.position import Settlement
+from market.position import Position, Settlement
 from market.price_choice import Reference
 from market.valuation import EXACT_SCALE, Line, LineState, Mark, value_lines
 from tests.builders import START
@@ -34,6 +35,7 @@ class Oracle:
     """The formulae of the module, in fractions, without any sum of parts."""
 
     def __init__(self, portfolio: Portfolio, lines: list[Line], rates: Rates) -> None:
+        self.lines = lines
         self.open = [line for line in lines if line.position.quantity]
         self.valued = [line for line in self.open if line.state in (LineState.PRICED, LineState.STALE)]
         self.rates, self.base, self.balances = rates, portfolio.base_currency, portfolio.balances
@@ -89,12 +91,21 @@ class Oracle:
             for line in self.valued
         )
 
+    @staticmethod
+    def was_traded(position: Position, began_at: int) -> bool:
+        is_known_whole = position.opened_at >= began_at and position.quantity != 0 and position.realised_pnl == 0
+        return position.updated_at >= began_at and not is_known_whole
+
     @property
     def day(self) -> tuple[Fraction | None, Fraction | None]:
         """Profit of the day as a whole, and the part of it that rates made."""
         if self.open != self.valued:
             return None, None
         whole = by_rates = Fraction(0)
+        if any(
+            line.mark.reference is None or self.was_traded(line.position, line.mark.reference.began_at) for line in self.lines
+        ):
+            return None, None
         for line in self.open:
             reference, now = line.mark.reference, self.now(line.position.currency)
             if reference is None:
@@ -107,7 +118,7 @@ class Oracle:
                 whole += (self.value(line) - began) * now
                 continue
             then = self.rates.then.rate(line.position.currency, self.base)
-            if then is None:
+            if then is None or line.rate is None or then.sources != line.rate.sources:
                 return None, None
             whole += self.value(line) * now - began * then.rate
             by_rates += began * (now - then.rate)
@@ -234,8 +245,8 @@ def test_line_says_whether_price_or_rate_is_stale(is_stale: bool, stale_rate: st
 
 
 def test_flat_position_needs_no_price() -> None:
-    portfolio = make_portfolio(make_position(quantity=0))
-    totals = totals_of(portfolio, Mark())
+    portfolio = make_portfolio(make_position(quantity=0, opened_at=DAY_BEGAN - 1))
+    totals = totals_of(portfolio, Mark(None, Reference(100 * ONE, DAY_BEGAN, "previous_close")))
     assert (totals.lines, totals.coverage_percent, totals.equity, totals.price_effect) == (0, 100 * ONE, 0, 0)
 
 
@@ -245,6 +256,51 @@ def test_days_profit_is_split_into_price_and_rate() -> None:
     totals = totals_of(make_portfolio(position), found, rates=rates_of({"CNY": Fraction(15, 100)}, {"CNY": Fraction(14, 100)}))
     assert totals.rounded(totals.price_effect) == 15 * AMOUNT  # 100 CNY at 0.15
     assert totals.rounded(totals.fx_effect) == 10 * AMOUNT  # 1000 CNY that gained a cent each
+
+
+@pytest.mark.parametrize(
+    ("quantity", "opened", "updated", "realised", "effect"),
+    [
+        (10, -2, -1, 5, 100),
+        (10, -2, 0, 0, None),  # nine of them were bought today
+        (10, -2, 3, 5, None),
+        (10, 0, 3, 0, 50),  # opened today, and added to
+        (10, 0, 3, 5, None),  # opened today, and maybe reduced or turned around
+        (0, -2, -1, 5, 0),
+        (0, -2, 0, 5, None),
+        (0, 0, 3, 0, None),
+    ],
+)
+def test_day_of_a_position_traded_since_it_began_is_not_known(
+    quantity: int, opened: int, updated: int, realised: int, effect: int | None
+) -> None:
+    position = make_position(
+        quantity=quantity * ONE,
+        cost=105 * quantity * AMOUNT,
+        opened_at=DAY_BEGAN + opened,
+        updated_at=DAY_BEGAN + updated,
+        realised_pnl=realised * AMOUNT,
+    )._replace(updated_at=DAY_BEGAN + updated)
+    found = Mark(make_price(110 * ONE), Reference(100 * ONE, DAY_BEGAN, "previous_close"))
+    totals = totals_of(make_portfolio(position), found)
+    assert totals.rounded(totals.price_effect) == (None if effect is None else effect * AMOUNT)
+    assert totals.rounded(totals.fx_effect) == (None if effect is None else 0)
+
+
+def test_day_of_a_flat_position_without_a_reference_is_not_known() -> None:
+    totals = totals_of(make_portfolio(make_position(quantity=0)), Mark())
+    assert (totals.equity, totals.price_effect) == (0, None)
+
+
+def test_rates_of_different_sources_are_no_move_of_a_rate() -> None:
+    position = make_position(quantity=ONE, currency="CNY", opened_at=DAY_BEGAN - 1)
+    found = Mark(make_price(110 * ONE), Reference(100 * ONE, DAY_BEGAN, "previous_close"))
+    other = FxGraph([FxQuote("CNY", "USD", Fraction(14, 100), START, "other:CNY-USD")])
+    rates = rates_of({"CNY": Fraction(15, 100)})
+    totals = totals_of(make_portfolio(position), found, rates=rates._replace(then=other))
+    assert (totals.price_effect, totals.fx_effect) == (None, None)
+    margined = make_portfolio(position._replace(settlement=Settlement.MARGIN))  # which has no FX effect
+    assert totals_of(margined, found, rates=rates._replace(then=other)).fx_effect == 0
 
 
 def test_position_opened_since_the_day_began_counts_from_its_cost() -> None:

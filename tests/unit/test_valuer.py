@@ -13,7 +13,7 @@ from market.portfolio import Balance, Portfolio, PriceChoice, PriceOverride
 from market.portfolio_totals import Totals, sum_lines
 from market.position import Position, Settlement
 from market.price import PricePoint, PriceRecord
-from market.price_choice import Freshness, choose_price, reference_price
+from market.price_choice import OVERRIDE, ChosenPrice, Freshness, choose_price, reference_price
 from market.valuation import Mark, value_line
 from processors.valuing.rates import RateSources
 from processors.valuing.valuer import REFRESH, Valuer, choice_of
@@ -71,7 +71,10 @@ def mark(portfolio: Portfolio, position: Position, board: Mapping[str, PriceReco
     override = portfolio.overrides.get(position.instrument)
     freshness = Freshness(now, policy.stale_after)
     price = choose_price(found, policy.prices, freshness, is_long=position.quantity > 0, override=override)
-    return Mark(price, found and reference_price(found, now))
+    return Mark(price if position.quantity else None, found and reference_price(found, now))
+
+
+moments = st.integers(START - DAY - REFRESH * 120, START + 2 * REFRESH)
 
 
 @st.composite
@@ -85,7 +88,9 @@ def positions(draw: st.DrawFn, number: int) -> Position:
         currency=draw(st.sampled_from(("USD", "USDT", "JPY", "EUR"))),
         multiplier=draw(st.sampled_from((ONE, ONE // 7))),
         settlement=draw(st.sampled_from(Settlement)),
-        opened_at=START + draw(st.integers(-DAY - REFRESH * 120, 2 * REFRESH)),
+        opened_at=draw(moments),
+        updated_at=draw(moments),
+        realised_pnl=draw(st.sampled_from((0, 0, AMOUNT))),
     )
 
 
@@ -110,7 +115,7 @@ steps = st.one_of(
     moves,
     portfolios(),
     st.sampled_from(("ours", "theirs")),
-    st.sampled_from((1, REFRESH // 2, REFRESH, 61 * REFRESH)),
+    st.sampled_from((1, REFRESH // 2, REFRESH, 61 * REFRESH, 60 * MINUTE)),
 )
 
 
@@ -208,6 +213,38 @@ def test_position_counts_from_its_cost_until_a_day_has_passed(first: int | None,
         assert totals == expected(valuer.portfolios["ours"], valuer, at)
         effects.append(totals.rounded(totals.price_effect))
     assert effects == [6 * AMOUNT, 8 * AMOUNT, 8 * AMOUNT]
+
+
+def test_columns_of_overrides_that_nobody_has_any_more_are_dropped() -> None:
+    valuer = new_valuer()
+    for number in range(50):
+        override = PriceOverride("x:A-USD", 5 * ONE, "ann", "risk", "why", START + number, START + DAY + number % 2)
+        portfolio = simple()._replace(overrides={"x:A-USD": override})
+        valuer.put_portfolio(portfolio)
+        valuer.put_portfolio(portfolio._replace(portfolio_id="theirs"))
+        valuer.revalue(START + number * REFRESH)
+        assert valuer.columns <= 3  # the price of now, the one of before, the reference
+    assert valuer.lines("ours")[0].mark.price == ChosenPrice(5 * ONE, OVERRIDE, "ann", START + 49)
+    assert valuer.totals("ours").oldest is None
+    valuer.drop_portfolio("ours")
+    valuer.drop_portfolio("theirs")
+    valuer.put_price(record("x:A-USD", 1, at=START, last=7 * ONE))
+    valuer.revalue(START + 51 * REFRESH)
+    assert valuer.columns == 0
+    valuer.put_portfolio(simple(instrument="x:B-USDT"))
+    valuer.revalue(START + 51 * REFRESH)
+    assert (valuer.columns, valuer.totals("ours").left_out) == (2, ("one",))
+
+
+def test_override_names_who_set_it_for_the_portfolio_though_others_share_its_price() -> None:
+    valuer = new_valuer()
+    for name, actor in ("ours", "ann"), ("theirs", "bob"):
+        override = PriceOverride("x:A-USD", 5 * ONE, actor, "risk", "why", START, START + DAY)
+        valuer.put_portfolio(simple()._replace(portfolio_id=name, overrides={"x:A-USD": override}))
+    valuer.revalue(START)
+    prices = [valuer.lines(name)[0].mark.price for name in ("ours", "theirs")]
+    assert [price and price.source for price in prices] == ["ann", "bob"]
+    assert valuer.columns == 2
 
 
 def test_rate_that_nobody_told_again_makes_its_lines_stale() -> None:

@@ -1,0 +1,68 @@
+"""What is read of compacted topics: what cannot be read is passed over and counted."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from processors.valuing import tail
+from processors.valuing.tail import Arrival, Tail
+from runtime import metrics
+from schemas.topics import VALUATION_LINES
+from tests.folding import CODEC
+
+PLACE = VALUATION_LINES.name, 0
+
+
+class Deletion(NamedTuple):
+    """A tombstone as the client delivers it."""
+
+    name: bytes
+    number: int
+
+    def topic(self) -> str:
+        return PLACE[0]
+
+    def partition(self) -> int:
+        return PLACE[1]
+
+    def offset(self) -> int:
+        return self.number
+
+    def key(self) -> bytes:
+        return self.name
+
+    def value(self) -> None:
+        return None
+
+    def error(self) -> None:
+        return None
+
+
+class Broker:
+    """A consumer that delivers these keys' deletions."""
+
+    def __init__(self, *keys: bytes) -> None:
+        self.messages = [Deletion(key, number) for number, key in enumerate(keys)]
+
+    def __call__(self, _options: dict[str, Any]) -> Broker:
+        return self
+
+    def incremental_assign(self, _places: list[Any]) -> None:
+        pass
+
+    def poll(self, _seconds: float) -> Deletion:
+        return self.messages[0]
+
+    def consume(self, _most: int, _seconds: float) -> list[Deletion]:
+        return self.messages[1:]
+
+
+def test_deletion_under_a_key_that_is_no_text_is_counted_and_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "Consumer", Broker(b"ours|a", b"\xff|b", b"ours|c"))
+    refused = metrics.ERRORS.labels("undecodable")
+    before = refused._value.get()
+    found = Tail({}, CODEC, 0).read(frozenset({PLACE}), 0)
+    assert found == [Arrival(*PLACE, "ours|a", None), Arrival(*PLACE, "ours|c", None)]
+    assert refused._value.get() == before + 1
