@@ -1,5 +1,7 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from market.dead_letter import DeadLetter, LetterReplay
 from schemas.records import Record
@@ -67,6 +69,16 @@ def test_bytes_are_shown_as_text_or_in_hexadecimal_and_cut() -> None:
     assert shown.bytes_text(b"binance:BTC-USDT") == "16 bytes: binance:BTC-USDT"
     assert shown.bytes_text(b"\x00\x7f\xff") == "3 bytes: 00 7f ff"
     assert shown.bytes_text(b"x" * 10_000) == f"10000 bytes: {'x' * 600}…"
+
+
+@pytest.mark.parametrize("text", ["price: '[/b]' is no number", "[red]1", ":smile:", "\\[b]", "[link=x]y[/link]"])
+def test_table_shows_texts_as_they_are(text: str) -> None:
+    letter = LETTER._replace(source=text, stage=text, reason=text, error=text)
+    shelf = shelf_of(letter, NOTE._replace(source=text, offset=5))
+    console = Console(width=300)
+    with console.capture() as capture:
+        console.print(shown.table_of(shelf, shelf.chosen(Choice())))
+    assert capture.get().count(text) == 4
 
 
 def test_whole_letter_tells_what_became_of_it() -> None:
