@@ -77,14 +77,17 @@ def replay(
     numbers: Annotated[list[int] | None, typer.Argument(help="Letters' numbers; without any all that are chosen.")] = None,
     reason: ReasonOption = None,
     source: SourceOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Send again what was sent before.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Send again what was sent before, and old states to compacted topics.")
+    ] = False,
     yes: YesOption = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Send originals to the partitions they came from, behind what is there; those sent before are told and left alone.
 
-    All who read the topic get them again. What is still refused becomes a new letter. Exit code 1 when a letter was not sent.
+    All who read the topic get them again. What is still refused becomes a new letter. Letters of compacted topics (md.prices,
+    pf.positions) are not sent without --force: an old state would become the latest. Exit code 1 when a letter was not sent.
     """
     settings = read_settings(config, overrides)
     codec, letters, partitions = _opened(settings)

@@ -18,7 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from market.dead_letter import DeadLetter, LetterReplay
 from market.errors import DataPublishError
 from schemas.records import Record
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, TOPICS
 from tapeline.dead_letters.shelf import Letter, Place, Shelf
 from tapeline.dead_letters.topic import DeadLetterError, Letters, Partitions, is_refusal
 
@@ -126,6 +126,9 @@ class Replayer:
             return Told(letter, Outcome.REFUSED, "it was a frame of a feed and never a record of a topic")
         if letter.truncated:
             return Told(letter, Outcome.REFUSED, "only the beginning of its original was kept")
+        if not force and (topic := TOPICS.get(letter.source)) is not None and topic.compacted:
+            detail = f"{topic.name} is compacted, and an old state would become the latest of its key; --force sends it"
+            return Told(letter, Outcome.REFUSED, detail)
         partition = letter.source, letter.source_partition
         if partition not in ends:
             ends[partition] = self._end(*partition)
