@@ -70,7 +70,7 @@ class Replayer:
         self._producer = producer
         self._encode = encode
         self._now = now
-        self._taken: dict[Place, int] = {}
+        self._tried: dict[Place, Told] = {}  # of each original that this run tried to send, what became of it
 
     def replay(self, shelf: Shelf, chosen: Sequence[Letter], *, force: bool = False) -> Iterator[Told]:
         """Send the originals of these letters in their order. Raises NotReplayed, ServerUnreachable."""
@@ -98,18 +98,30 @@ class Replayer:
     def _batch(self, shelf: Shelf, batch: Mapping[int, DeadLetter], *, force: bool) -> Iterator[Told]:
         self._letters.shelf(shelf)
         ready: dict[int, LetterReplay] = {}
+        doubles: list[Letter] = []
+        places = set(self._tried)
         ends: dict[tuple[str, int], int | str] = {}
         for number in batch:
             letter = shelf.letters[number]
-            if letter.place in self._taken:
-                yield Told(letter, Outcome.SENT_BEFORE, f"its original is that of letter {self._taken[letter.place]}")
+            if letter.place in places:
+                doubles.append(letter)
                 continue
             told = self._unless_ready(shelf, letter, ends, force=force)
             if isinstance(told, Told):
                 yield told
             else:
                 ready[number] = told
-                self._taken[letter.place] = number
+                places.add(letter.place)
+        for told in self._try(shelf, batch, ready, force=force):
+            self._tried[told.letter.place] = told
+            yield told
+        for letter in doubles:
+            yield _like(self._tried[letter.place], letter)
+
+    def _try(
+        self, shelf: Shelf, batch: Mapping[int, DeadLetter], ready: dict[int, LetterReplay], *, force: bool
+    ) -> Iterator[Told]:
+        """Note what is to be sent, and send what no other run has noted before."""
         self._note(ready.values())
         self._letters.shelf(shelf)
         for number in list(ready):
@@ -227,6 +239,14 @@ class Replayer:
         if errors or written < count:
             reason = errors[0] if errors else f"no word within {DELIVERY_SECONDS:g} s"
             raise NotReplayed(f"the topic {DEAD_LETTERS.name} does not take notes: {reason}")
+
+
+def _like(told: Told, letter: Letter) -> Told:
+    """What became of a letter whose original is that of another, of which it is told."""
+    original = f"its original is that of letter {told.letter.number}"
+    if told.outcome is Outcome.SENT:
+        return Told(letter, Outcome.SENT_BEFORE, f"{original}, now at {told.detail}")
+    return Told(letter, Outcome.REFUSED, f"{original}, which was not sent: {told.detail}")
 
 
 def _mark(note: LetterReplay) -> tuple[str, bytes]:

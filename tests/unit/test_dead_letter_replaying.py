@@ -95,3 +95,17 @@ def test_old_states_are_only_sent_to_compacted_topics_by_force(topic: Topic) -> 
         [told] = broker.replay(force=True)
     assert told.outcome is Outcome.SENT
     assert broker.sent() == [(topic.name, 1)]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_letters_of_one_original_are_told_what_became_of_it(refused: bool) -> None:
+    broker = Broker(LETTER, LETTER._replace(stage="processors"))
+    broker.refused = {"md.trades"} if refused else set()
+    first, second = broker.replay()
+    if refused:
+        assert first.outcome is second.outcome is Outcome.REFUSED
+        assert second.detail == f"its original is that of letter 0, which was not sent: {first.detail}"
+    else:
+        assert (first.outcome, second.outcome) == (Outcome.SENT, Outcome.SENT_BEFORE)
+        assert second.detail == "its original is that of letter 0, now at md.trades[1]@0"
+    assert len(broker.sent()) == (not refused)
