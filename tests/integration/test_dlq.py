@@ -18,7 +18,8 @@ from runtime.kafka import producer_options
 from runtime.settings import load
 from schemas.records import Record
 from tapeline.cli import build
-from tapeline.dead_letters.replaying import HEADER, Outcome, Replayer, Told
+from tapeline.dead_letters.marks import HEADER
+from tapeline.dead_letters.replaying import Outcome, Replayer, Told
 from tapeline.dead_letters.shelf import Choice
 from tapeline.dead_letters.topic import DeadLetterError, Letters, Partitions
 from tests.builders import START, make_trade

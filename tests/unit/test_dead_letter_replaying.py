@@ -109,3 +109,49 @@ def test_letters_of_one_original_are_told_what_became_of_it(refused: bool) -> No
         assert (first.outcome, second.outcome) == (Outcome.SENT, Outcome.SENT_BEFORE)
         assert second.detail == "its original is that of letter 0, now at md.trades[1]@0"
     assert len(broker.sent()) == (not refused)
+
+
+def test_what_dead_runs_began_is_found_by_one_scan_of_each_partition() -> None:
+    count = 1200  # more than one batch
+    letters = [LETTER._replace(source_partition=number % 2, source_offset=number) for number in range(count)]
+    notes = [
+        NOTE._replace(
+            source_partition=number % 2, source_offset=number, letter_offset=number, sent_after=1, noted_at=START - 10**9
+        )
+        for number in range(count)
+    ]
+    broker = Broker(*letters, *notes)
+    sent = range(0, count, 3)
+    for partition in (0, 1):
+        broker.logs["md.trades", partition] = [(None, [("tapeline-letter", b"0/dead")])]  # before the runs began
+        broker.logs["md.trades", partition] += [
+            (None, [("tapeline-letter", b"%d/dead" % number)]) for number in sent if number % 2 == partition
+        ]
+    before = len(broker.sent())
+    told = broker.replay()
+    assert [each.letter.number for each in told if each.outcome is Outcome.SENT_BEFORE] == list(sent)
+    assert told[3].detail == "md.trades[1]@1, by a run that died then"
+    assert len(broker.sent()) - before == count - len(sent)
+    read = [begin for _, partition, begin in broker.scans if partition == 0]
+    assert read == sorted(set(read)), "what was read is not read again"
+    assert len(broker.scans) == 2 * 3, "each batch reads each partition once"
+    assert {each.outcome for each in broker.replay("next")} == {Outcome.SENT_BEFORE}
+
+
+def test_double_of_a_letter_that_a_dead_run_sent_is_told_so() -> None:
+    broker = Broker(LETTER, LETTER._replace(stage="processors"), NOTE._replace(noted_at=START - 10**9))
+    broker.logs["md.trades", 1] = [(None, [("tapeline-letter", b"0/dead")])]
+    first, second = broker.replay()
+    assert first.outcome is second.outcome is Outcome.SENT_BEFORE
+    assert second.detail == f"its original is that of letter 0, now at {first.detail}"
+    assert len(broker.scans) == 1
+
+
+def test_first_note_bears_the_time_it_is_written_at() -> None:
+    old = NOTE._replace(noted_at=START - 10**9)
+    broker = Broker(LETTER, LETTER._replace(source_offset=18), old, old._replace(source_offset=18, letter_offset=1))
+    broker.replay()
+    notes = [record for record, _ in broker.logs["dlq", 0] if isinstance(record, LetterReplay) and record.run == "me"]
+    assert len(notes) == 4
+    assert {note.noted_at for note in notes} == {broker.clock}
+    assert broker.clock > START, "the scan took time"
