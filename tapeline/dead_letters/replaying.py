@@ -16,15 +16,12 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from market.dead_letter import DeadLetter, LetterReplay
-from market.errors import DataPublishError
 from schemas.records import Record
-from schemas.topics import DEAD_LETTERS, TOPICS
+from schemas.topics import TOPICS
 from tapeline.dead_letters.marks import HEADER, Marks, mark_of
+from tapeline.dead_letters.noting import DELIVERY_SECONDS, NotTaken, write_notes
 from tapeline.dead_letters.shelf import Letter, Place, Shelf
 from tapeline.dead_letters.topic import DeadLetterError, Letters, Partitions, is_refusal
-
-DELIVERY_SECONDS = 20.0
-"""How long sending is tried. A first note without a second is taken for a dead run's after three times that."""
 
 _Extents = dict[tuple[str, int], tuple[int, int] | str]
 """First offset of each partition and the one after its last, or why it has none."""
@@ -46,12 +43,6 @@ class Told(NamedTuple):
     letter: Letter
     outcome: Outcome
     detail: str
-
-
-class NotReplayed(DataPublishError):
-    """The brokers did not take a record in time; another run goes on where this one ended."""
-
-    exit_code = 1
 
 
 class Replayer:
@@ -77,7 +68,7 @@ class Replayer:
         self._tried: dict[Place, Told] = {}  # of each original that this run tried to send, what became of it
 
     def replay(self, shelf: Shelf, chosen: Sequence[Letter], *, force: bool = False) -> Iterator[Told]:
-        """Send the originals of these letters in their order. Raises NotReplayed, ServerUnreachable."""
+        """Send the originals of these letters in their order. Raises NotTaken, ServerUnreachable."""
         wanted = {letter.number for letter in chosen}
         for batch in self._batches(shelf, wanted):
             yield from self._batch(shelf, batch, force=force)
@@ -233,28 +224,11 @@ class Replayer:
             yield Told(shelf.letters[number], Outcome.SENT if sent else Outcome.REFUSED, detail)
         if len(ended) < len(batch):
             reason = failed[0].str() if failed else f"no word within {DELIVERY_SECONDS:g} s"
-            raise NotReplayed(f"{len(batch) - len(ended)} letters were not taken: {reason}; run it again in a minute")
+            raise NotTaken(f"{len(batch) - len(ended)} letters were not taken: {reason}; run it again in a minute")
 
     def _note(self, notes: Iterable[LetterReplay]) -> None:
-        """Write notes, as of now, and wait for the brokers. Raises NotReplayed."""
-        errors: list[str] = []
-        written = 0
-
-        def keep(error: KafkaError | None, _message: Message) -> None:
-            nonlocal written
-            written += 1
-            if error is not None:
-                errors.append(error.str())
-
-        count = 0
-        for count, note in enumerate(notes, start=1):  # noqa: B007 - counts an iterable
-            key, _ = DEAD_LETTERS.place(note)
-            value = self._encode(DEAD_LETTERS.name, note._replace(noted_at=self._now()))
-            self._producer.produce(DEAD_LETTERS.name, key=key, value=value, partition=0, on_delivery=keep)
-        self._producer.flush(DELIVERY_SECONDS * 2)
-        if errors or written < count:
-            reason = errors[0] if errors else f"no word within {DELIVERY_SECONDS:g} s"
-            raise NotReplayed(f"the topic {DEAD_LETTERS.name} does not take notes: {reason}")
+        """Write notes, as of now, and wait for the brokers. Raises NotTaken."""
+        write_notes(self._producer, self._encode, (note._replace(noted_at=self._now()) for note in notes))
 
 
 def _like(told: Told, letter: Letter) -> Told:

@@ -257,6 +257,16 @@ def test_purge_deletes_up_to_a_number_or_an_age_when_confirmed(bench: Bench) -> 
     assert isinstance(bench.command("purge", "--yes").exception, DeadLetterError)
 
 
+def test_purge_keeps_what_is_noted_of_the_letters_that_stay(bench: Bench) -> None:
+    bench.put(bench.letter())
+    assert bench.command("replay", "--yes").exit_code == 0
+    bench.put(bench.letter(stage="processors"))
+    cut = max(bench.letters.shelf().letters)
+    assert "deleted 1 letters; 1 are left" in bench.command("purge", "--before", str(cut), "--yes").stdout
+    assert "0 sent, 1 sent before, 0 not sent" in bench.command("replay", "--yes").stdout
+    assert len(bench.sent()) == 1
+
+
 def test_broker_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ServerUnreachable, match=r"127\.0\.0\.1:1"):
         Partitions(load(environ={}, overrides=["kafka.bootstrap=127.0.0.1:1"]).kafka).extent("dlq", 0)

@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, Producer
 from market.dead_letter import DeadLetter, LetterReplay
 from schemas.records import Record
 from schemas.topics import DEAD_LETTERS, TOPICS, Topic
+from tapeline.dead_letters.noting import write_notes
 from tapeline.dead_letters.replaying import Outcome, Replayer, Told
 from tapeline.dead_letters.shelf import Choice
 from tapeline.dead_letters.topic import Found, Letters, Partitions
@@ -58,15 +59,24 @@ class Broker(Partitions):
             self._waiting.pop(0)()
         return 0
 
+    def letters(self) -> Letters:
+        return Letters(self, cast("Callable[[bytes | None], Record]", lambda value: value))
+
     def replay(self, run: str = "me", *, force: bool = False) -> list[Told]:
         """What is told of all letters, in their order."""
-        letters = Letters(self, cast("Callable[[bytes | None], Record]", lambda value: value))
+        letters = self.letters()
         replayer = Replayer(
             run, letters, self, cast("Producer", self), lambda _, note: cast("bytes", note), now=lambda: self.clock
         )
         shelf = letters.shelf()
         told = replayer.replay(shelf, shelf.chosen(Choice()), force=force)
         return sorted(told, key=lambda each: each.letter.number)
+
+    def purge(self, cut: int) -> list[Told]:
+        """Delete what lies before an offset, as the command does, and tell what a run then finds."""
+        write_notes(cast("Producer", self), lambda _, note: cast("bytes", note), self.letters().shelf().notes_lost(cut))
+        self.logs["dlq", 0][:cut] = [(None, [])] * cut
+        return self.replay("next")
 
     def sent(self) -> list[tuple[str, int]]:
         return [place for place, log in self.logs.items() for _ in log if place[0] != "dlq"]
@@ -155,3 +165,12 @@ def test_first_note_bears_the_time_it_is_written_at() -> None:
     assert len(notes) == 4
     assert {note.noted_at for note in notes} == {broker.clock}
     assert broker.clock > START, "the scan took time"
+
+
+def test_letter_left_by_a_purge_is_not_sent_a_second_time() -> None:
+    broker = Broker(LETTER)
+    assert broker.replay()[0].outcome is Outcome.SENT
+    broker.logs["dlq", 0].append((LETTER._replace(stage="processors"), []))
+    [left] = broker.purge(len(broker.logs["dlq", 0]) - 1)
+    assert left.outcome is Outcome.SENT_BEFORE
+    assert len(broker.sent()) == 1
