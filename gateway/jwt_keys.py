@@ -42,7 +42,7 @@ def read_key_set(text: bytes, algorithms: Sequence[str]) -> list[SigningKey]:
     try:
         entries = json.loads(text)["keys"]
         entries = [dict(entry) for entry in entries]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError('is no JSON Web Key Set: {"keys": [...]}') from error
     keys = [_read_key(number, entry, algorithms) for number, entry in enumerate(entries) if entry.get("use", "sig") == "sig"]
     names = [key.key_id for key in keys if key.key_id is not None]
@@ -65,6 +65,9 @@ def _read_key(number: int, entry: Mapping[str, Any], algorithms: Sequence[str]) 
         raise ValueError(f"keys.{number}: is for none of {', '.join(ALGORITHMS)}")
     if algorithm not in algorithms:
         raise ValueError(f"keys.{number}: is for {algorithm}, which is not among the allowed {', '.join(algorithms)}")
+    key_id = entry.get("kid")
+    if key_id is not None and not isinstance(key_id, str):
+        raise ValueError(f"keys.{number}: has a kid that is no text")
     if "d" in entry:
         raise ValueError(f"keys.{number}: is a private key, and signatures are checked with the public one")
     try:
@@ -76,7 +79,7 @@ def _read_key(number: int, entry: Mapping[str, Any], algorithms: Sequence[str]) 
     if algorithm == "RS256" and key.key.key_size < RSA_BITS:
         raise ValueError(f"keys.{number}: has {key.key.key_size} bits, and RS256 needs {RSA_BITS} or more")
     fingerprint = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
-    return SigningKey(algorithm, key, entry.get("kid"), fingerprint)
+    return SigningKey(algorithm, key, key_id, fingerprint)
 
 
 class Tokens:

@@ -7,6 +7,7 @@ log says so, since half-written files must not lock everyone out.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from runtime.settings.access import AccessSettings, JwtSettings
 log = get_logger(__name__)
 
 _Signature = tuple[int, int, int]
+_MOST_BYTES = 4 << 20
 
 
 class KeyFile:
@@ -55,13 +57,23 @@ class KeyFile:
 
     def _read(self) -> None:
         seen = self._signature()
-        text = self._path.read_bytes()
+        with self._path.open("rb") as file:
+            text = file.read(_MOST_BYTES + 1)
         self._seen = seen  # a wrong file is complained of once, until it changes again
-        self._use(text)
+        if len(text) > _MOST_BYTES:
+            raise ValueError(f"has more than {_MOST_BYTES} bytes")
+        try:
+            self._use(text)
+        except ValueError:
+            raise
+        except Exception as error:  # whatever a file makes a library raise, the keys are watched on
+            raise ValueError(f"cannot be read: {type(error).__name__}") from error
 
     def _signature(self) -> _Signature:
-        stat = os.stat(self._path)
-        return stat.st_ino, stat.st_mtime_ns, stat.st_size
+        status = os.stat(self._path)
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe might wait for ever
+            raise ValueError("is no regular file")
+        return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def open_keys(access: AccessSettings) -> tuple[Authenticator, list[KeyFile]]:

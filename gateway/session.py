@@ -22,6 +22,7 @@ from gateway.rates import Rate
 from gateway.refusals import ErrorCode, Refusal
 from gateway.requests import Request, check_depth, id_of, parse_request
 from gateway.views import View, compile_view, wanted_view
+from market.instrument import is_venue_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +170,11 @@ class Session:
         principal = self._principal()
         refusals: list[Refusal] = []
         channels = self._wanted_channels(request, refusals)
+        symbols = self._wanted_symbols(request, refusals)
         full: set[tuple[str, Channel]] = set()
-        watching = self._watch(request, channels, principal, refusals, full)
+        watching = self._watch(request, symbols, channels, principal, refusals, full)
         granted = []
-        for symbol, instrument in self._wanted_instruments(request, refusals):
+        for symbol, instrument in self._wanted_instruments(symbols, refusals):
             for channel in channels:
                 if (symbol, channel) in full:
                     continue
@@ -191,6 +193,7 @@ class Session:
     def _watch(
         self,
         request: Request,
+        symbols: Iterable[str],
         channels: Iterable[Channel],
         principal: Principal,
         refusals: list[Refusal],
@@ -198,7 +201,7 @@ class Session:
     ) -> list[Room]:
         """Take note of whole venues that are wanted; what is refused of them joins `full`."""
         rooms = []
-        for symbol in filter(_is_venue, request.all_symbols()):
+        for symbol in filter(_is_venue, symbols):
             for channel in channels:
                 try:
                     principal.check_data_type(channel.data_type)
@@ -293,10 +296,11 @@ class Session:
         data_types = {channel.data_type for channel in self._named_channels(request, refusals)}
         if not request.all_data_types():
             data_types = set(self._channels)
+        symbols = self._wanted_symbols(request, refusals)
         for room in list(self.watches):
-            if room.instrument in request.all_symbols() and _is_meant(room, data_types, request):
+            if room.instrument in symbols and _is_meant(room, data_types, request):
                 del self.watches[room]
-        for _, instrument in self._wanted_instruments(request, refusals):
+        for _, instrument in self._wanted_instruments(symbols, refusals):
             outcome.leaves += self._drop(
                 room for room in self.rooms if room.instrument == instrument and _is_meant(room, data_types, request)
             )
@@ -331,7 +335,8 @@ class Session:
                 )
         return found
 
-    def _wanted_instruments(self, request: Request, refusals: list[Refusal]) -> Iterable[tuple[str, str]]:
+    def _wanted_symbols(self, request: Request, refusals: list[Refusal]) -> list[str]:
+        """The symbols of a request, without those of venues there cannot be. Raises Refusal for none or too many."""
         symbols = request.all_symbols()
         if not symbols:
             raise Refusal(ErrorCode.INVALID_MESSAGE, f"{request.action} needs `symbol` or `symbols`")
@@ -341,6 +346,16 @@ class Session:
                 f"a message may name {self._limits.symbols_per_message} symbols, not {len(symbols)}",
                 limit=self._limits.symbols_per_message,
             )
+        wanted = []
+        for symbol in symbols:
+            if _is_venue(symbol) and not is_venue_name(symbol[:-2]):
+                message = f"{symbol!r:.80} names no venue: all of one are meant by its name and `:*`, as in binance:*"
+                refusals.append(Refusal(ErrorCode.UNKNOWN_SYMBOL, message, symbol=symbol[:80]))
+            else:
+                wanted.append(symbol)
+        return wanted
+
+    def _wanted_instruments(self, symbols: Iterable[str], refusals: list[Refusal]) -> Iterable[tuple[str, str]]:
         found = []
         for symbol in symbols:
             if _is_venue(symbol):
@@ -382,7 +397,7 @@ class Session:
 
 def _is_venue(symbol: str) -> bool:
     """Whether all instruments of a venue are meant: `binance:*`."""
-    return len(symbol) > 2 and symbol.endswith(":*")
+    return symbol.endswith(":*")
 
 
 def _is_of(instrument: str, venue: str) -> bool:

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 from market.errors import DataValidationError, SubscriptionError
 
-_ID = re.compile(r"[a-z][a-z0-9_]{0,31}:[A-Z0-9][A-Z0-9.\-]{0,63}", re.ASCII)
+_VENUE = re.compile(r"[a-z][a-z0-9_]{0,31}", re.ASCII)
+_ID = re.compile(rf"{_VENUE.pattern}:[A-Z0-9][A-Z0-9.\-]{{0,63}}", re.ASCII)
 _SEPARATORS = str.maketrans("", "", "-/_: .")
 
 
@@ -23,6 +24,11 @@ def check_instrument(instrument: str) -> str:
             "bad_instrument", f"{instrument!r:.80} is not an instrument id such as binance:BTC-USDT", field="instrument"
         )
     return instrument
+
+
+def is_venue_name(venue: str) -> bool:
+    """Whether a text can be the venue part of an instrument id."""
+    return _VENUE.fullmatch(venue) is not None
 
 
 def venue_of(instrument: str) -> str:

@@ -89,10 +89,10 @@ class UpdatePosition(NamedTuple):
 class ApplyFill(NamedTuple):
     """Book an execution: a signed quantity (below zero: sold) at a price, and its fee (below zero: a rebate).
 
-    Without `position_id` it goes to the one position in the instrument, or to a new one named as the instrument. `currency` is
-    needed where the position is new; `multiplier` is then 1 and `settlement` CASH where not given. Of a position there is, they
-    must be its own where given. The fee is in the position's currency unless `fee_currency` says another. `trade_id` and
-    `executed_at` are the venue's.
+    Without `position_id` it goes to the one position in the instrument (the one that is open, where others are flat), or to a
+    new one named as the instrument. `currency` is needed where the position is new; `multiplier` is then 1 and `settlement`
+    CASH where not given. Of a position there is, they must be its own where given. The fee is in the position's currency unless
+    `fee_currency` says another. `trade_id` and `executed_at` are the venue's.
     """
 
     portfolio_id: str

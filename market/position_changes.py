@@ -62,10 +62,14 @@ def fill(portfolio: Portfolio, command: ApplyFill, at: int) -> Portfolio:
 
 
 def filled_position(portfolio: Portfolio, command: ApplyFill) -> str:
-    """The position that a fill goes to. Raises CommandRefused where it names none and several fit."""
+    """The position that a fill goes to. Where it names none, an open one in the instrument goes before flat ones.
+
+    Raises CommandRefused where several fit equally.
+    """
     if command.position_id is not None:
         return command.position_id
-    found = sorted(key for key, position in portfolio.positions.items() if position.instrument == command.instrument)
+    there = sorted(key for key, position in portfolio.positions.items() if position.instrument == command.instrument)
+    found = [key for key in there if portfolio.positions[key].quantity] or there
     if len(found) > 1:
         raise CommandRefused(
             Reason.AMBIGUOUS_POSITION,

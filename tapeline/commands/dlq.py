@@ -19,7 +19,8 @@ from schemas.codec import Codec
 from schemas.contract import open_contract
 from schemas.topics import DEAD_LETTERS, TOPICS
 from tapeline.dead_letters import shown
-from tapeline.dead_letters.replaying import DELIVERY_SECONDS, Outcome, Replayer
+from tapeline.dead_letters.noting import DELIVERY_SECONDS, write_notes
+from tapeline.dead_letters.replaying import Outcome, Replayer
 from tapeline.dead_letters.shelf import Choice, Letter, Shelf
 from tapeline.dead_letters.topic import DeadLetterError, Letters, Partitions
 from tapeline.options import ConfigOption, SetOption, read_settings
@@ -77,14 +78,17 @@ def replay(
     numbers: Annotated[list[int] | None, typer.Argument(help="Letters' numbers; without any all that are chosen.")] = None,
     reason: ReasonOption = None,
     source: SourceOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Send again what was sent before.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Send again what was sent before, and old states to compacted topics.")
+    ] = False,
     yes: YesOption = False,
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
     """Send originals to the partitions they came from, behind what is there; those sent before are told and left alone.
 
-    All who read the topic get them again. What is still refused becomes a new letter. Exit code 1 when a letter was not sent.
+    All who read the topic get them again. What is still refused becomes a new letter. Letters of compacted topics (md.prices,
+    pf.positions) are not sent without --force: an old state would become the latest. Exit code 1 when a letter was not sent.
     """
     settings = read_settings(config, overrides)
     codec, letters, partitions = _opened(settings)
@@ -96,8 +100,7 @@ def replay(
         typer.echo("no letters to replay")
         return
     _ask(f"Replay {_counted(chosen)}", yes=yes)
-    options = producer_options(settings.kafka, "dlq-replay", delivery_timeout_seconds=DELIVERY_SECONDS)
-    producer = Producer(options | {"message.max.bytes": DEAD_LETTERS.max_message_bytes})
+    producer = _producer(settings)
     run = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
     counts: Counter[Outcome] = Counter()
     for told in Replayer(run, letters, partitions, producer, codec.encode).replay(shelf, chosen, force=force):
@@ -117,10 +120,15 @@ def purge(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Delete the oldest letters for good, up to a number or an age. By themselves they go after 30 days."""
+    """Delete the oldest letters for good, up to a number or an age. What is noted of the letters that stay is kept.
+
+    By themselves letters go after 30 days, and with them the notes of what was sent again: a later letter of the same original
+    then counts as never sent, and `replay` sends it once more.
+    """
     if (before is None) == (days is None):
         raise DeadLetterError("say either --before NUMBER or --older-than DAYS")
-    _, letters, partitions = _opened(read_settings(config, overrides))
+    settings = read_settings(config, overrides)
+    codec, letters, partitions = _opened(settings)
     shelf = letters.shelf()
     if days is not None:
         kept_from = time.time_ns() // 1000 - round(days * 86_400e6)
@@ -132,6 +140,8 @@ def purge(
         return
     pending = sum(shelf.replayed_at(letter) is None for letter in gone)
     _ask(f"Delete {_counted(gone)} for good, {pending} of them never replayed", yes=yes)
+    if lost := shelf.notes_lost(cut):
+        write_notes(_producer(settings), codec.encode, lost)
     partitions.cut(DEAD_LETTERS.name, 0, cut)
     typer.echo(f"deleted {len(gone)} letters; {len(shelf.letters) - len(gone)} are left")
 
@@ -142,6 +152,11 @@ def _opened(settings: Settings) -> tuple[Codec, Letters, Partitions]:
     codec = open_contract(admin, registry_options(settings.registry), settings.topics.partitions, TOPICS.values())
     partitions = Partitions(settings.kafka)
     return codec, Letters(partitions, codec.decode), partitions
+
+
+def _producer(settings: Settings) -> Producer:
+    options = producer_options(settings.kafka, "dlq-replay", delivery_timeout_seconds=DELIVERY_SECONDS)
+    return Producer(options | {"message.max.bytes": DEAD_LETTERS.max_message_bytes})
 
 
 def _named(shelf: Shelf, number: int) -> Letter:

@@ -16,15 +16,15 @@ from typing import NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from market.dead_letter import DeadLetter, LetterReplay
-from market.errors import DataPublishError
 from schemas.records import Record
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import TOPICS
+from tapeline.dead_letters.marks import HEADER, Marks, mark_of
+from tapeline.dead_letters.noting import DELIVERY_SECONDS, NotTaken, write_notes
 from tapeline.dead_letters.shelf import Letter, Place, Shelf
 from tapeline.dead_letters.topic import DeadLetterError, Letters, Partitions, is_refusal
 
-HEADER = "tapeline-letter"
-DELIVERY_SECONDS = 20.0
-"""How long sending is tried. A first note without a second is taken for a dead run's after three times that."""
+_Extents = dict[tuple[str, int], tuple[int, int] | str]
+"""First offset of each partition and the one after its last, or why it has none."""
 
 _MOST_LETTERS, _MOST_BYTES = 500, 16 * 1024 * 1024
 
@@ -45,12 +45,6 @@ class Told(NamedTuple):
     detail: str
 
 
-class NotReplayed(DataPublishError):
-    """The brokers did not take a record in time; another run goes on where this one ended."""
-
-    exit_code = 1
-
-
 class Replayer:
     """One run. `encode` makes records of the dead-letter topic, `producer` is idempotent; `now` is in microseconds."""
 
@@ -69,11 +63,12 @@ class Replayer:
         self._partitions = partitions
         self._producer = producer
         self._encode = encode
+        self._marks = Marks(partitions)
         self._now = now
-        self._taken: dict[Place, int] = {}
+        self._tried: dict[Place, Told] = {}  # of each original that this run tried to send, what became of it
 
     def replay(self, shelf: Shelf, chosen: Sequence[Letter], *, force: bool = False) -> Iterator[Told]:
-        """Send the originals of these letters in their order. Raises NotReplayed, ServerUnreachable."""
+        """Send the originals of these letters in their order. Raises NotTaken, ServerUnreachable."""
         wanted = {letter.number for letter in chosen}
         for batch in self._batches(shelf, wanted):
             yield from self._batch(shelf, batch, force=force)
@@ -98,18 +93,32 @@ class Replayer:
     def _batch(self, shelf: Shelf, batch: Mapping[int, DeadLetter], *, force: bool) -> Iterator[Told]:
         self._letters.shelf(shelf)
         ready: dict[int, LetterReplay] = {}
-        ends: dict[tuple[str, int], int | str] = {}
+        doubles: list[Letter] = []
+        places = set(self._tried)
+        extents: _Extents = {}
         for number in batch:
             letter = shelf.letters[number]
-            if letter.place in self._taken:
-                yield Told(letter, Outcome.SENT_BEFORE, f"its original is that of letter {self._taken[letter.place]}")
+            if letter.place in places:
+                doubles.append(letter)
                 continue
-            told = self._unless_ready(shelf, letter, ends, force=force)
+            told = self._unless_ready(shelf, letter, extents, force=force)
             if isinstance(told, Told):
                 yield told
             else:
                 ready[number] = told
-                self._taken[letter.place] = number
+                places.add(letter.place)
+        for told in self._try(shelf, batch, ready, extents, force=force):
+            self._tried[told.letter.place] = told
+            yield told
+        for letter in doubles:
+            yield _like(self._tried[letter.place], letter)
+
+    def _try(
+        self, shelf: Shelf, batch: Mapping[int, DeadLetter], ready: dict[int, LetterReplay], extents: _Extents, *, force: bool
+    ) -> Iterator[Told]:
+        """Note what is to be sent, and send what no other run has noted before."""
+        if not force:
+            yield from self._finish(shelf, ready, extents)
         self._note(ready.values())
         self._letters.shelf(shelf)
         for number in list(ready):
@@ -118,43 +127,56 @@ class Replayer:
                 yield Told(shelf.letters[number], Outcome.REFUSED, "another run has just sent it, or is about to")
         yield from self._send(shelf, {number: (batch[number], note) for number, note in ready.items()})
 
-    def _unless_ready(
-        self, shelf: Shelf, letter: Letter, ends: dict[tuple[str, int], int | str], *, force: bool
-    ) -> Told | LetterReplay:
+    def _unless_ready(self, shelf: Shelf, letter: Letter, extents: _Extents, *, force: bool) -> Told | LetterReplay:
         """The first note of a letter that is to be sent, or why it is not."""
         if letter.source_partition is None or letter.source_offset is None:
             return Told(letter, Outcome.REFUSED, "it was a frame of a feed and never a record of a topic")
         if letter.truncated:
             return Told(letter, Outcome.REFUSED, "only the beginning of its original was kept")
+        if not force and (topic := TOPICS.get(letter.source)) is not None and topic.compacted:
+            detail = f"{topic.name} is compacted, and an old state would become the latest of its key; --force sends it"
+            return Told(letter, Outcome.REFUSED, detail)
         partition = letter.source, letter.source_partition
-        if partition not in ends:
-            ends[partition] = self._end(*partition)
-        end = ends[partition]
-        if isinstance(end, str):
-            return Told(letter, Outcome.REFUSED, end)
+        if partition not in extents:
+            extents[partition] = self._extent(*partition)
+        extent = extents[partition]
+        if isinstance(extent, str):
+            return Told(letter, Outcome.REFUSED, extent)
         if not force and (offset := shelf.replayed_at(letter)) is not None:
             return Told(letter, Outcome.SENT_BEFORE, f"{letter.source}[{letter.source_partition}]@{offset}")
         for note in shelf.begun(letter):
             if self._is_alive(note):
                 detail = f"the run {note.run} is sending it right now, or has just died; wait a minute"
                 return Told(letter, Outcome.REFUSED, detail)
-            if not force and (told := self._ended(letter, note)) is not None:
-                return told
-        return LetterReplay(*partition, letter.source_offset, letter.number, self._run, end, None, None, self._now())
+        return LetterReplay(*partition, letter.source_offset, letter.number, self._run, extent[1], None, None, self._now())
 
-    def _ended(self, letter: Letter, note: LetterReplay) -> Told | None:
-        """How the sending of a run that died has ended, None when nothing came of it."""
-        where = note.source, note.source_partition
-        if self._partitions.extent(*where)[0] > note.sent_after:
-            detail = f"whether the run {note.run} sent it cannot be seen any more: the topic was cut since; --force sends it"
-            return Told(letter, Outcome.REFUSED, detail)
-        mark = _mark(note)
-        for found in self._partitions.read(*where, note.sent_after):
-            if mark in found.headers:
-                self._note([note._replace(offset=found.offset, noted_at=self._now())])
-                return Told(letter, Outcome.SENT_BEFORE, f"{where[0]}[{where[1]}]@{found.offset}, by a run that died then")
-        self._note([note._replace(error="the run died before it was sent", noted_at=self._now())])
-        return None
+    def _finish(self, shelf: Shelf, ready: dict[int, LetterReplay], extents: _Extents) -> Iterator[Told]:
+        """Note how the sending of runs that died has ended; only letters of which nothing came stay `ready`."""
+        begun = {number: shelf.begun(shelf.letters[number]) for number in ready}
+        lows = {where: extent[0] for where, extent in extents.items() if not isinstance(extent, str)}
+        seen = {
+            note for notes in begun.values() for note in notes if lows[note.source, note.source_partition] <= note.sent_after
+        }
+        self._marks.look(seen)
+        ended: list[LetterReplay] = []
+        told: list[Told] = []
+        for number, notes in begun.items():
+            for note in notes:
+                if note not in seen:
+                    outcome = Outcome.REFUSED
+                    detail = f"the topic was cut since the run {note.run} may have sent it, and died; --force sends it"
+                elif (offset := self._marks.offset_of(note)) is not None:
+                    ended.append(note._replace(offset=offset))
+                    outcome = Outcome.SENT_BEFORE
+                    detail = f"{note.source}[{note.source_partition}]@{offset}, by a run that died then"
+                else:
+                    ended.append(note._replace(error="the run died before it was sent"))
+                    continue
+                del ready[number]
+                told.append(Told(shelf.letters[number], outcome, detail))
+                break
+        self._note(ended)
+        yield from told
 
     def _is_overtaken(self, shelf: Shelf, letter: Letter, *, force: bool) -> bool:
         """Whether another run has noted or sent a letter between our reading of the topic and our own note."""
@@ -164,9 +186,9 @@ class Replayer:
     def _is_alive(self, note: LetterReplay) -> bool:
         return note.run == self._run or self._now() - note.noted_at < 3 * DELIVERY_SECONDS * 1e6
 
-    def _end(self, topic: str, partition: int) -> int | str:
+    def _extent(self, topic: str, partition: int) -> tuple[int, int] | str:
         try:
-            return self._partitions.extent(topic, partition)[1]
+            return self._partitions.extent(topic, partition)
         except DeadLetterError as error:
             return str(error)
 
@@ -189,43 +211,29 @@ class Replayer:
                     key=letter.key,
                     value=letter.value,
                     partition=note.source_partition,
-                    headers=[_mark(note)],
+                    headers=[(HEADER, mark_of(note))],
                     on_delivery=keep,
                 )
             except KafkaException as error:  # larger than any record may be
                 ended[number] = note._replace(error=error.args[0].str())
         self._producer.flush(DELIVERY_SECONDS * 2)
-        self._note([note._replace(noted_at=self._now()) for note in ended.values()])
+        self._note(ended.values())
         for number, note in sorted(ended.items()):
             sent = note.error is None
             detail = f"{note.source}[{note.source_partition}]@{note.offset}" if sent else f"{note.source}: {note.error}"
             yield Told(shelf.letters[number], Outcome.SENT if sent else Outcome.REFUSED, detail)
         if len(ended) < len(batch):
             reason = failed[0].str() if failed else f"no word within {DELIVERY_SECONDS:g} s"
-            raise NotReplayed(f"{len(batch) - len(ended)} letters were not taken: {reason}; run it again in a minute")
+            raise NotTaken(f"{len(batch) - len(ended)} letters were not taken: {reason}; run it again in a minute")
 
     def _note(self, notes: Iterable[LetterReplay]) -> None:
-        """Write notes and wait for the brokers. Raises NotReplayed."""
-        errors: list[str] = []
-        written = 0
-
-        def keep(error: KafkaError | None, _message: Message) -> None:
-            nonlocal written
-            written += 1
-            if error is not None:
-                errors.append(error.str())
-
-        count = 0
-        for count, note in enumerate(notes, start=1):  # noqa: B007 - counts an iterable
-            key, _ = DEAD_LETTERS.place(note)
-            value = self._encode(DEAD_LETTERS.name, note)
-            self._producer.produce(DEAD_LETTERS.name, key=key, value=value, partition=0, on_delivery=keep)
-        self._producer.flush(DELIVERY_SECONDS * 2)
-        if errors or written < count:
-            reason = errors[0] if errors else f"no word within {DELIVERY_SECONDS:g} s"
-            raise NotReplayed(f"the topic {DEAD_LETTERS.name} does not take notes: {reason}")
+        """Write notes, as of now, and wait for the brokers. Raises NotTaken."""
+        write_notes(self._producer, self._encode, (note._replace(noted_at=self._now()) for note in notes))
 
 
-def _mark(note: LetterReplay) -> tuple[str, bytes]:
-    """The header of a record that was sent for a note."""
-    return HEADER, f"{note.letter_offset}/{note.run}".encode()
+def _like(told: Told, letter: Letter) -> Told:
+    """What became of a letter whose original is that of another, of which it is told."""
+    original = f"its original is that of letter {told.letter.number}"
+    if told.outcome is Outcome.REFUSED:
+        return Told(letter, Outcome.REFUSED, f"{original}, which was not sent: {told.detail}")
+    return Told(letter, Outcome.SENT_BEFORE, f"{original}, now at {told.detail}")

@@ -86,7 +86,8 @@ class Shelf:
     """The letters there are, in their order, and the notes on their originals."""
 
     letters: dict[int, Letter] = field(default_factory=dict)
-    notes: dict[Place, list[LetterReplay]] = field(default_factory=dict)
+    notes: dict[Place, dict[int, LetterReplay]] = field(default_factory=dict)
+    """On each original, by their offsets."""
     strange: int = 0
     """Records that are neither letters nor notes."""
     end: int = 0
@@ -99,7 +100,7 @@ class Shelf:
             self.letters[number] = letter_at(number, record)
         elif isinstance(record, LetterReplay):
             place = record.source, record.source_partition, record.source_offset
-            self.notes.setdefault(place, []).append(record)
+            self.notes.setdefault(place, {})[number] = record
         else:
             self.strange += 1
 
@@ -109,7 +110,7 @@ class Shelf:
 
     def replayed_at(self, letter: Letter) -> int | None:
         """Where a letter's original was sent to last, None when it was not, as far as it is noted."""
-        return next((note.offset for note in reversed(self.notes_on(letter)) if note.offset is not None), None)
+        return max((note.offset for note in self.notes_on(letter) if note.offset is not None), default=None)
 
     def begun(self, letter: Letter) -> list[LetterReplay]:
         """The first notes of runs that have not noted how it ended, in their order."""
@@ -119,7 +120,16 @@ class Shelf:
 
     def notes_on(self, letter: Letter) -> list[LetterReplay]:
         """The notes on a letter's original, in their order."""
-        return self.notes.get(letter.place, [])
+        return list(self.notes.get(letter.place, {}).values())
+
+    def notes_lost(self, cut: int) -> list[LetterReplay]:
+        """The notes before an offset on originals of letters from there on, as far as they are not behind it as well."""
+        lost = []
+        for place in dict.fromkeys(letter.place for letter in self.letters.values() if letter.number >= cut):
+            notes = self.notes.get(place, {})
+            kept = {note for number, note in notes.items() if number >= cut}
+            lost += [note for number, note in notes.items() if number < cut and note not in kept]
+        return lost
 
 
 def by_reason(letters: Iterable[Letter]) -> list[tuple[str, str, int]]:

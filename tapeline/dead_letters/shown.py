@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from rich.table import Table
+from rich.text import Text
 
 from market.dead_letter import DeadLetter, LetterReplay
 from market.errors import DataValidationError
@@ -26,7 +27,8 @@ def table_of(shelf: Shelf, letters: Sequence[Letter]) -> Table:
         replayed = shelf.replayed_at(letter)
         state = "" if replayed is None else f"at {replayed}"
         when = time_text(letter.failed_at)[:-8]
-        table.add_row(str(letter.number), when, letter.stage, letter.place_text, letter.reason, error, state)
+        cells = str(letter.number), when, letter.stage, letter.place_text, letter.reason, error, state
+        table.add_row(*map(Text, cells))  # what was refused may look like markup
     return table
 
 

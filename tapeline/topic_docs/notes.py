@@ -122,6 +122,8 @@ NOTES: Mapping[str, tuple[str, ...]] = {
         "`source_partition` and `source_offset` have one original.",
         "`tapeline dlq replay` sends originals again and notes it here as `LetterReplay`, so that none is sent twice. A record "
         "sent so has a header `tapeline-letter` with the letter's offset and the run.",
+        "Originals of compacted topics are only sent with `--force`: an old state would become the latest of its key.",
+        "Notes go with the letters of their time: a later letter of an original whose note has gone counts as never sent.",
     ),
 }
 """By topic. Of a topic without an entry the page says only what follows from its declaration and what holds for all."""

@@ -18,7 +18,8 @@ from runtime.kafka import producer_options
 from runtime.settings import load
 from schemas.records import Record
 from tapeline.cli import build
-from tapeline.dead_letters.replaying import HEADER, Outcome, Replayer, Told
+from tapeline.dead_letters.marks import HEADER
+from tapeline.dead_letters.replaying import Outcome, Replayer, Told
 from tapeline.dead_letters.shelf import Choice
 from tapeline.dead_letters.topic import DeadLetterError, Letters, Partitions
 from tests.builders import START, make_trade
@@ -254,6 +255,16 @@ def test_purge_deletes_up_to_a_number_or_an_age_when_confirmed(bench: Bench) -> 
     assert "no letters to delete" in bench.command("purge", "--older-than", "30", "--yes").stdout
     assert "deleted 2 letters; 0 are left" in bench.command("purge", "--before", "99", "--yes").stdout
     assert isinstance(bench.command("purge", "--yes").exception, DeadLetterError)
+
+
+def test_purge_keeps_what_is_noted_of_the_letters_that_stay(bench: Bench) -> None:
+    bench.put(bench.letter())
+    assert bench.command("replay", "--yes").exit_code == 0
+    bench.put(bench.letter(stage="processors"))
+    cut = max(bench.letters.shelf().letters)
+    assert "deleted 1 letters; 1 are left" in bench.command("purge", "--before", str(cut), "--yes").stdout
+    assert "0 sent, 1 sent before, 0 not sent" in bench.command("replay", "--yes").stdout
+    assert len(bench.sent()) == 1
 
 
 def test_broker_that_is_not_there_is_named(tmp_path: Path) -> None:

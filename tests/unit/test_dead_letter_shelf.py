@@ -1,5 +1,7 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from market.dead_letter import DeadLetter, LetterReplay
 from schemas.records import Record
@@ -54,6 +56,36 @@ def test_run_has_begun_until_it_notes_an_end(notes: list[tuple[str, str]]) -> No
     assert (shelf.replayed_at(letter) is None) == all(kind != "sent" for _, kind in notes)
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["letter", "begun", "sent", "failed"])), max_size=20),
+    st.integers(0, 20),
+)
+def test_letters_left_by_a_purge_keep_what_is_noted_of_them(history: list[tuple[int, str]], cut: int) -> None:
+    forms: dict[str, DeadLetter | LetterReplay] = {
+        "letter": LETTER,
+        "begun": NOTE,
+        "sent": NOTE,
+        "failed": NOTE._replace(error="no"),
+    }
+    records: list[Record | None] = []
+    for number, (place, kind) in enumerate(history):
+        form = forms[kind]._replace(source_offset=place)
+        records.append(form._replace(offset=number) if isinstance(form, LetterReplay) and kind == "sent" else form)
+    cut = min(cut, len(records))
+    before, after = shelf_of(*records), Shelf()
+    lost = before.notes_lost(cut)
+    for number, record in (*list(enumerate(records))[cut:], *enumerate(lost, start=len(records))):
+        after.take(number, record)
+    for letter in after.letters.values():
+        assert after.replayed_at(letter) == before.replayed_at(letter)
+        assert set(after.begun(letter)) == set(before.begun(letter))
+        assert set(after.notes_on(letter)) == set(before.notes_on(letter))
+    assert {(note.source, note.source_partition, note.source_offset) for note in lost} <= {
+        letter.place for letter in after.letters.values()
+    }
+    assert after.notes_lost(cut) == []
+
+
 def test_reading_on_gives_what_reading_at_once_does() -> None:
     records: list[Record | None] = [LETTER, NOTE, None, LETTER._replace(reason="other"), NOTE._replace(offset=3)]
     shelf = shelf_of(*records[:2])
@@ -67,6 +99,16 @@ def test_bytes_are_shown_as_text_or_in_hexadecimal_and_cut() -> None:
     assert shown.bytes_text(b"binance:BTC-USDT") == "16 bytes: binance:BTC-USDT"
     assert shown.bytes_text(b"\x00\x7f\xff") == "3 bytes: 00 7f ff"
     assert shown.bytes_text(b"x" * 10_000) == f"10000 bytes: {'x' * 600}…"
+
+
+@pytest.mark.parametrize("text", ["price: '[/b]' is no number", "[red]1", ":smile:", "\\[b]", "[link=x]y[/link]"])
+def test_table_shows_texts_as_they_are(text: str) -> None:
+    letter = LETTER._replace(source=text, stage=text, reason=text, error=text)
+    shelf = shelf_of(letter, NOTE._replace(source=text, offset=5))
+    console = Console(width=300)
+    with console.capture() as capture:
+        console.print(shown.table_of(shelf, shelf.chosen(Choice())))
+    assert capture.get().count(text) == 4
 
 
 def test_whole_letter_tells_what_became_of_it() -> None:

@@ -29,6 +29,7 @@ from tests.access_parts import (
 )
 from tests.builders import START
 
+DEEP = b'{"keys":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 BTC, ETH = "binance:BTC-USDT", "okx:ETH-USDT"
 
 
@@ -186,13 +187,15 @@ class TestJwt:
             ([public_entry(ec_key(), "1"), public_entry(rsa_key(), "1")], "more than one key with the kid '1'"),
             ([public_entry(rsa_key()) | {"use": "enc"}], "no key"),
             ([], "no key"),
+            ([public_entry(ec_key()) | {"kid": ["1"]}] * 2, "keys.0: has a kid that is no text"),
+            ([public_entry(rsa_key()) | {"kid": 1}], "keys.0: has a kid that is no text"),
         ],
     )
     def test_key_set_that_would_not_protect_is_refused(self, entries: list[dict[str, object]], fault: str) -> None:
         with pytest.raises(ValueError, match=fault):
             read_key_set(key_set(*entries), ("RS256", "ES256", "HS256"))
 
-    @pytest.mark.parametrize("text", [b"", b"[]", b'{"keys": 7}', b'{"keys": [7]}', b"{}", b"\xff"])
+    @pytest.mark.parametrize("text", [b"", b"[]", b'{"keys": 7}', b'{"keys": [7]}', b"{}", b"\xff", DEEP])
     def test_file_that_is_no_key_set_is_refused(self, text: bytes) -> None:
         with pytest.raises(ValueError, match="no JSON Web Key Set"):
             read_key_set(text, ("RS256",))

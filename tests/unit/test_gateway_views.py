@@ -317,6 +317,25 @@ class TestVenues:
         for settings in ({"interval": "7m", "data_type": "KLINE"}, {"max_rate": 1, "data_type": "TRADE"}):
             assert "name" in self.say(action="subscribe", symbol="gateio:*", **settings)
 
+    @pytest.mark.parametrize("action", ["subscribe", "unsubscribe"])
+    def test_message_with_too_many_symbols_changes_no_watch(self, action: str) -> None:
+        self.say(action="subscribe", symbol="okx:*", data_type="TRADE")
+        session = self.listener.client.session
+        before = dict(session.watches)
+        symbols = ["okx:*", "kraken:*", *(f"binance:C{number}-USDT" for number in range(500))]
+        assert self.say(action=action, symbols=symbols, data_type="TRADE")["name"] == "TOO_MANY_SYMBOLS"
+        assert session.watches == before
+
+    @pytest.mark.parametrize("symbol", ["*:*", "::*", ":*", "BINANCE:*", "bin ance:*", "x" * 33 + ":*", "binance:BTC:*"])
+    def test_venue_that_there_cannot_be_is_refused(self, symbol: str) -> None:
+        refused = self.say(action="subscribe", symbol=symbol, data_type="TRADE")
+        assert (refused["name"], refused["symbol"]) == ("UNKNOWN_SYMBOL", symbol)
+        assert "names no venue" in refused["message"]
+        answer = self.say(action="subscribe", symbols=[symbol, "okx:*"], data_type="TRADE")
+        assert [refusal["symbol"] for refusal in answer["refused"]] == [symbol]
+        assert [room["instrument"] for room in answer["watching"]] == ["okx:*"]
+        assert len(self.listener.client.session.watches) == 1
+
     def test_instruments_beyond_the_limit_are_refused_once(self) -> None:
         hub = make_hub(self.loop, known=[f"binance:C{n}-USDT" for n in range(30)], session=SessionLimits(subscriptions=5))
         listener = Listener(hub)

@@ -197,6 +197,18 @@ def test_fill_without_a_position_goes_to_the_only_one_or_to_a_new_one() -> None:
     assert (reply.reason, reply.field, reply.candidates) == (Reason.AMBIGUOUS_POSITION, "position_id", ("p0", "p1"))
 
 
+def test_fill_without_a_position_goes_to_the_open_one_before_flat_ones() -> None:
+    fill = command(ApplyFill, 4, position_id=None)
+    both = done(command(ApplyFill, 2, position_id="p0"), portfolio=HELD)
+    one_flat = done(command(ClosePosition, 3, position_id="p0"), portfolio=both)
+    filled = done(fill, portfolio=one_flat)
+    assert [filled.positions[name].quantity for name in ("p0", "p1")] == [0, 2 * ONE]
+    flat = done(command(ClosePosition, 4), portfolio=one_flat)
+    assert refusal(flat, fill).candidates == ("p0", "p1")
+    three = done(command(ApplyFill, 4, position_id="p2"), portfolio=one_flat)
+    assert refusal(three, command(ApplyFill, 5, position_id=None)).candidates == ("p1", "p2")
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
