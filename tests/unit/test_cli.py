@@ -25,5 +25,5 @@ def test_only_the_wanted_file_is_imported_where_there_is_one(
 
     monkeypatch.setattr(importlib, "import_module", module)
     cli.build(wanted)
-    everything = ["demo", "gateway", "ingest", "parse", "process", "replay", "sink", "stack", "topics"]
+    everything = ["demo", "dlq", "gateway", "ingest", "parse", "process", "replay", "sink", "stack", "topics"]
     assert registered == (names or everything)

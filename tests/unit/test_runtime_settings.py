@@ -325,7 +325,7 @@ class TestReference:
 
     def test_the_example_file_names_every_setting(self) -> None:
         text = EXAMPLE.read_text()
-        unnamed = {"key_password", "allow_sasl_without_tls", "options"}
+        unnamed = {"allow_sasl_without_tls", "options"}
         assert [row.key for row in describe() if f"{row.key.split('.')[-1]}:" not in text] == [
             row.key for row in describe() if row.key.split(".")[-1] in unnamed
         ]
