@@ -91,7 +91,7 @@ def test_seek_names_what_it_cannot_do(cluster: Cluster, database: str, start: St
         (("md.depth", "0", "0"), 2, f"takes the topics {', '.join(TOPICS)}, not md.depth"),
         (("md.trades", "0", "7"), 2, "md.trades[0] has the offsets 0 to 0, not 7"),
         (("md.trades", "99", "0"), 1, "md.trades[99]: "),
-        (("md.trades", "0", "0", "--store", "paper"), 2, "no such store (got 'paper'); there are postgres"),
+        (("md.trades", "0", "0", "--store", "paper"), 2, "no such store (got 'paper'); there are influxdb, postgres"),
     ):
         seek = start("sink", "seek", *arguments, "-c", config)
         assert seek.process.wait(30) == code, seek.text()
