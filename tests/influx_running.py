@@ -116,8 +116,8 @@ def partitions_of(topic: str) -> int:
 def records(seed: int, count: int) -> dict[str, list[Record]]:
     """Records of every kind as the stages would publish them, with equal times, repetitions and superseded versions."""
     chance = random.Random(seed)
-    by_topic = sink_running.records(seed, count)
-    others: dict[str, list[Record]] = {topic: [] for topic in TOPICS if topic not in by_topic}
+    traded = ("md.trades", "md.candles", "md.price-changes")
+    others: dict[str, list[Record]] = {topic: [] for topic in TOPICS if topic not in traded}
     for number in range(count // 4):
         instrument = chance.choice(sink_running.INSTRUMENTS)
         time = START + number // 5 * 1_000_000  # several within each microsecond
@@ -131,7 +131,8 @@ def records(seed: int, count: int) -> dict[str, list[Record]]:
         if chance.random() < 0.1:
             state = chance.choice(list(FeedState))
             others["md.status"].append(FeedStatus("binance", "trade", instrument, state, f'a "reason" {number}', time))
-    return by_topic | others
+    by_topic = sink_running.records(seed, count)
+    return {topic: by_topic[topic] for topic in traded} | others
 
 
 def quote(instrument: str, number: int, time: int, chance: random.Random) -> Quote:
