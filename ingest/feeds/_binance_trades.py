@@ -59,7 +59,7 @@ def trades_of(path: str, answer: bytes, maker: Maker) -> Sequence[Trade]:
 
 
 def _aggregate(trade: _AggTrade, maker: Maker) -> Trade:
-    made = maker.trade(
+    return maker.trade(
         trade_id=str(trade.a),
         sequence=trade.a,
         price=trade.p,
@@ -67,6 +67,6 @@ def _aggregate(trade: _AggTrade, maker: Maker) -> Trade:
         side="sell" if trade.m else "buy",
         exchange_time=trade.T * 1000,
         first_trade_id=str(trade.f),
+        last_trade_id=str(trade.l),
         trade_count=trade.l - trade.f + 1,
     )
-    return made._replace(last_trade_id=str(trade.l))

@@ -35,9 +35,10 @@ class Maker(NamedTuple):
         side: Side | None,
         exchange_time: int | None,
         first_trade_id: str | None = None,
+        last_trade_id: str | None = None,
         trade_count: int = 1,
     ) -> Trade:
-        """A trade; `side` is the taker's, `trade_id` that of the last one where the venue sums up `trade_count` of them."""
+        """A trade; `side` is the taker's, `trade_count` how many it sums up, the last of them `trade_id` unless told."""
         trade = Trade(
             self.instrument,
             trade_id,
@@ -48,7 +49,7 @@ class Maker(NamedTuple):
             exchange_time,
             self.received_at,
             first_trade_id or trade_id,
-            trade_id,
+            last_trade_id or trade_id,
             trade_count,
         )
         return check_trade(trade, max_skew=self.max_skew)
