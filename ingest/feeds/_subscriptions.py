@@ -19,6 +19,14 @@ def in_parts(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
     return [items[at : at + size] for at in range(0, len(items), size)]
 
 
+def by_channel(subscriptions: Iterable[Subscription], symbol_of: Callable[[str], str]) -> dict[str, list[str]]:
+    """The venue's symbols to ask for in each channel, for venues that take one channel a message."""
+    symbols: dict[str, list[str]] = {}
+    for instrument, channel in subscriptions:
+        symbols.setdefault(channel, []).append(symbol_of(instrument))
+    return symbols
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What a venue has. `channels` are shown to users; `has` tells of any channel whether it exists."""

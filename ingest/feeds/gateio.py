@@ -19,7 +19,7 @@ from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Limits, Listings, Parsed,
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
 from ingest.feeds._sides import side_of
-from ingest.feeds._subscriptions import Offer, in_parts
+from ingest.feeds._subscriptions import Offer, by_channel, in_parts
 from ingest.quota import Quota
 from market.book_rules import BookRules, by_range
 from market.depth import DepthKind
@@ -196,9 +196,7 @@ class Gateio:
 
     def requests(self, subscriptions: Sequence[Subscription], request_id: int, at: int, *, subscribe: bool) -> list[str]:
         """See `ingest.feed.ListeningVenue.requests`; books and candles are asked for one by one."""
-        pairs: dict[str, list[str]] = {}
-        for instrument, channel in subscriptions:
-            pairs.setdefault(channel, []).append(self.symbol_of(instrument))
+        pairs = by_channel(subscriptions, self.symbol_of)
         parts = [(channel, payload) for channel, names in pairs.items() for payload in _payloads(channel, names)]
         event = "subscribe" if subscribe else "unsubscribe"
         requests = (
