@@ -21,7 +21,10 @@ class FeedState(StrEnum):
 
 
 class FeedStatus(NamedTuple):
-    """A change of state, with its reason in words, at `changed_at` (microseconds, our clock)."""
+    """A change of state, with its reason in words, at `changed_at` (microseconds, our clock).
+
+    `source` is the way by which the stream is served since a switch: websocket, rest, or the name of the feed that stands in.
+    """
 
     venue: str
     channel: str
@@ -30,6 +33,7 @@ class FeedStatus(NamedTuple):
     reason: str
     changed_at: int
     published_at: int | None = None
+    source: str | None = None
 
 
 def check_status(status: FeedStatus) -> FeedStatus:
@@ -40,4 +44,6 @@ def check_status(status: FeedStatus) -> FeedStatus:
     check_time(status.changed_at, field="changed_at")
     if status.published_at is not None:
         check_time(status.published_at, field="published_at")
+    if status.source is not None:
+        check_id(status.source, field="source")
     return status

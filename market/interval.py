@@ -12,6 +12,7 @@ from market.grid import NOWHERE, Stretch
 
 _SECOND = 1_000_000
 MINUTE = 60 * _SECOND
+QUARTER_HOUR = 15 * MINUTE
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 _UNITS = {"m": MINUTE, "h": HOUR, "d": DAY}

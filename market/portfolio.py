@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from market.interval import DAY
+from market.limits import Limit
 from market.position import Accounting, Position
 
 
@@ -33,6 +35,7 @@ class Policy(NamedTuple):
     `prices` are tried in this order; a position that none of them prices is unpriced. A price older than `stale_after`
     (microseconds, counted while the instrument's market is open) is used and called stale. `valuation_period` is the least time
     between two valuations in microseconds, 0 for one at every change. `overdraft` lets cash be withdrawn that is not there.
+    `limits` are what its figures are held against; its day ends `day_ends` microseconds after midnight, UTC.
     """
 
     accounting: Accounting = Accounting.AVERAGE
@@ -40,6 +43,12 @@ class Policy(NamedTuple):
     stale_after: int = 60_000_000
     valuation_period: int = 100_000
     overdraft: bool = False
+    limits: tuple[Limit, ...] = ()
+    day_ends: int = 0
+
+    def day_end_after(self, time: int) -> int:
+        """When the portfolio's day ends that `time` lies in: the first instant of the next one (microseconds)."""
+        return time - (time - self.day_ends) % DAY + DAY
 
 
 class PriceOverride(NamedTuple):
@@ -75,7 +84,7 @@ class Balance(NamedTuple):
 
 
 class Portfolio(NamedTuple):
-    """Everything there is of a portfolio at one version, which rises by one with every command that is accepted.
+    """Everything there is of a portfolio at one version, which rises by one with every accepted command that changes it.
 
     `balances` are by currency, `positions` by their id, `overrides` by instrument. Times are the records' (microseconds). The
     source is the command that made this version.

@@ -2,7 +2,8 @@
 
 A portfolio remembers its last answers, each for some days of its records' time. An id that comes within them gets its answer
 once more and changes nothing; for another command it is refused. Refusals are remembered as well: what was told to be refused
-is never done later by a repetition. A command to a portfolio that is not there cannot be remembered.
+is never done later by a repetition. A command to a portfolio that is not there cannot be remembered; a request to revalue one
+need not be, since it changes nothing however often it comes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 from market.errors import ConcurrencyError, DataValidationError
 from market.portfolio import Portfolio
 from market.portfolio_changes import Source, change, create
-from market.portfolio_commands import ApplyFill, Command, CreatePortfolio, kind_of
+from market.portfolio_commands import ApplyFill, Command, CreatePortfolio, Revalue, kind_of
 from market.portfolio_reply import CommandRefused, PortfolioReply, Reason
 from market.position_changes import filled_position
 from market.quality import check_id, check_time
@@ -68,6 +69,8 @@ def answer(account: Account, command: Command, at: int, source: Source, before: 
     portfolio, reply = apply(account.portfolio, command, at, source)
     if portfolio is None:
         return Answer(account, reply, None)
+    if isinstance(command, Revalue):
+        return Answer(account._replace(applied_offset=offset), reply, None)
     return Answer(Account(offset, account.answers + 1, portfolio), reply, Remembered(account.answers, digest, reply))
 
 
@@ -105,6 +108,8 @@ def _apply(portfolio: Portfolio | None, command: Command, at: int, source: Sourc
         return create(command, at, source)
     if not isinstance(command, CreatePortfolio):  # which is refused whatever version it expects
         _check_version(command, portfolio.version)
+    if isinstance(command, Revalue):
+        return portfolio
     return change(portfolio, command, at, source)
 
 

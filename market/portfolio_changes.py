@@ -14,9 +14,9 @@ from market.portfolio_commands import (
     ApplyFill,
     ApplyFunding,
     ApplySplit,
+    Change,
     ChargeFee,
     ClosePosition,
-    Command,
     CreatePortfolio,
     Deposit,
     OverridePrice,
@@ -51,7 +51,7 @@ def create(command: CreatePortfolio, at: int, source: Source) -> Portfolio:
     )
 
 
-def change(portfolio: Portfolio, command: Command, at: int, source: Source) -> Portfolio:
+def change(portfolio: Portfolio, command: Change, at: int, source: Source) -> Portfolio:
     """The portfolio's next version. Raises CommandRefused, or DataValidationError naming the field at fault."""
     changed = _changed(portfolio, command, at)
     overrides = {name: override for name, override in changed.overrides.items() if override.expires_at > at}
@@ -73,7 +73,7 @@ def change(portfolio: Portfolio, command: Command, at: int, source: Source) -> P
     return after
 
 
-def _changed(portfolio: Portfolio, command: Command, at: int) -> Portfolio:
+def _changed(portfolio: Portfolio, command: Change, at: int) -> Portfolio:
     match command:
         case CreatePortfolio():
             raise CommandRefused(

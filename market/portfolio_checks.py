@@ -7,6 +7,8 @@ from collections import Counter
 
 from market.decimals import AMOUNT_PRECISION
 from market.errors import DataValidationError
+from market.interval import DAY
+from market.limits import LimitKind, check_limits
 from market.portfolio import Balance, Policy, Portfolio
 from market.portfolio_commands import check_name
 from market.position import Position, Settlement
@@ -21,10 +23,12 @@ _AMOUNTS = ("cost", "realised_pnl", "fees", "funding", "dividends")
 # Bytes of Avro at most, without texts: of a decimal one for its length and 21 for 50 digits, 16 for 38; of a long 10.
 _AMOUNT, _PRICE, _LONG = 22, 17, 10
 _LOT = _PRICE + _AMOUNT + _LONG
-_POSITION = 2 * _PRICE + 5 * _AMOUNT + 3 * _LONG + 2 * _LONG
+_BEGINNING = _PRICE + _AMOUNT + _LONG
+_POSITION = 2 * _PRICE + 5 * _AMOUNT + 4 * _LONG + 3 * _LONG
 _BALANCE = 7 * _AMOUNT
 _OVERRIDE = _PRICE + 2 * _LONG
-_PORTFOLIO = 40 * _LONG
+_LIMITS = len(LimitKind) * (2 * _AMOUNT + _LONG)
+_PORTFOLIO = 42 * _LONG + _LIMITS
 
 
 def check_currency(text: str, *, field: str = "currency") -> str:
@@ -41,6 +45,9 @@ def check_policy(policy: Policy) -> Policy:
     for name in ("stale_after", "valuation_period"):
         value = check_whole(getattr(policy, name), field=f"policy.{name}")
         check_not_negative(value, field=f"policy.{name}")
+    if check_not_negative(policy.day_ends, field="policy.day_ends") >= DAY:
+        raise DataValidationError("too_large", "policy.day_ends: is not within a day", field="policy.day_ends")
+    check_limits(policy.limits, field="policy.limits")
     return policy
 
 
@@ -56,6 +63,7 @@ def check_held(position: Position) -> Position:
     check_figure(position.quantity, field="quantity")
     for name in _AMOUNTS:
         check_figure(getattr(position, name), field=name, precision=AMOUNT_PRECISION)
+    check_figure(position.paid, field="cost", precision=AMOUNT_PRECISION)  # kept of the beginnings of its days
     return position
 
 
@@ -109,6 +117,7 @@ def size_of(portfolio: Portfolio) -> int:
     positions = portfolio.positions.values()
     size = _PORTFOLIO + _text(portfolio.portfolio_id, portfolio.base_currency, portfolio.source_topic)
     size += sum(_BALANCE + _text(currency) for currency in portfolio.balances)
+    size += sum(_BEGINNING * len(one.beginnings) for one in positions)
     size += sum(_POSITION + _LOT * len(one.lots) + _text(one.position_id, one.instrument, one.currency) for one in positions)
     overrides = portfolio.overrides.values()
     return size + sum(_OVERRIDE + _text(one.instrument, one.actor, one.role, one.reason) for one in overrides)

@@ -214,7 +214,17 @@ class SetPolicy(NamedTuple):
     policy: Policy
 
 
-Command = (
+class Revalue(NamedTuple):
+    """Value the portfolio now and tell all of it, lines too, whatever was told before; it stays as it is."""
+
+    portfolio_id: str
+    command_id: str
+    expected_version: int | None
+    actor: str
+    issued_at: int
+
+
+Change = (
     CreatePortfolio
     | Deposit
     | Withdraw
@@ -230,11 +240,19 @@ Command = (
     | OverridePrice
     | SetPolicy
 )
+"""A command that makes a portfolio's next version."""
+
+Command = Change | Revalue
 
 
 def kind_of(command: Command) -> str:
     """The command's name: apply_fill."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(command).__name__).lower()
+    return name_of(type(command))
+
+
+def name_of(kind: type[Command]) -> str:
+    """The name of a class of commands: apply_fill."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
 def check_name(text: str, *, field: str) -> str:

@@ -59,9 +59,7 @@ class Rates(NamedTuple):
 def sum_lines(portfolio: Portfolio, lines: Sequence[Line], rates: Rates) -> Totals:
     """The totals of a portfolio's lines."""
     left_out = tuple(line.position.position_id for line in lines if line.part is None and line.position.quantity)
-    is_day_known = all(
-        line.position.quantity or began_with(line.position, line.mark.reference)[0] is not None for line in lines
-    )
+    is_day_known = all(line.position.quantity or _is_day_known(line) for line in lines)
     parts = (line.part for line in lines if line.part is not None)
     return sum_parts(portfolio, parts, rates, left_out, is_day_known=is_day_known)
 
@@ -71,10 +69,10 @@ def sum_parts(
 ) -> Totals:
     """The totals of a portfolio whose valued positions are these parts; `left_out` names all the others that are open.
 
-    Without `is_day_known` there are positions, maybe flat ones that are no parts, of whose day nothing is known. Every currency
+    Without `is_day_known` there are positions, maybe flat ones that are no parts, of whose day not all is known. Every currency
     of a part must have a rate. The order of the parts does not matter.
     """
-    parts = [part for part in parts if part.lines]
+    parts = [part for part in parts if part.lines or part.began or part.came]
     weights = _Weights(portfolio, parts, rates)
     net: int | None
     gross: int | None
@@ -110,6 +108,12 @@ def sum_parts(
         left_out=left_out,
         without_rate=weights.missing,
     )
+
+
+def _is_day_known(line: Line) -> bool:
+    """Whether it is known what a flat position's day has brought; to be counted it needs a rate, unless it is nothing."""
+    began, came = began_with(line.position, line.mark.reference)
+    return began is not None and (line.part is not None or not (began or came))
 
 
 class _Weights:

@@ -23,6 +23,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
+from market.beginnings import Began, Beginning, Kept, find, remember
 from market.decimals import AMOUNT_SCALE, ONE, divide_half_even
 
 RELIEVED_SCALE = 18
@@ -63,7 +64,8 @@ class Position(NamedTuple):
     (below zero: rebates), `funding` and `dividends` (below zero: paid) at scale 24, in `currency`. Fees in another currency are
     with the portfolio alone. `lots` are the open ones, the oldest first, where accounting is first in, first out; else none.
     `opened_at` is when the quantity was last 0 before, `updated_at` the time of the last change (microseconds), `version` that
-    of the portfolio the change made.
+    of the portfolio the change made. `beginnings` are what it was before changes (`market.beginnings`), complete for times from
+    `known_since` on, None where none are remembered from before the last change.
     """
 
     position_id: str
@@ -81,6 +83,29 @@ class Position(NamedTuple):
     opened_at: int
     updated_at: int
     version: int
+    beginnings: tuple[Beginning, ...] = ()
+    known_since: int | None = None
+
+    @property
+    def paid(self) -> int:
+        """What fills and corrections have cost less what they have brought, at scale 24: cost less realised profit."""
+        return self.cost - self.realised_pnl
+
+    def began(self, time: int) -> Began | None:
+        """What was held at a time and had been paid for it; None where it is not known any more."""
+        if self.updated_at < time:
+            return Began(self.quantity, self.paid, None)
+        return find(self._kept, time)
+
+    @property
+    def _kept(self) -> Kept:
+        since = self.updated_at + 1 if self.known_since is None else self.known_since
+        return Kept(since, self.beginnings)
+
+    def changed_at(self, at: int) -> Position:
+        """The position about to be changed at a time, with what it is now remembered."""
+        since, beginnings = remember(self._kept, Beginning(at, self.quantity, self.paid))
+        return self._replace(beginnings=beginnings, known_since=since, updated_at=at)
 
     @property
     def average_price(self) -> int | None:
@@ -113,6 +138,7 @@ def trade(position: Position, quantity: int, price: int, accounting: Accounting,
     A fill beyond zero closes all there is at its price and opens the rest in the other direction. Of its amount the part that
     closes is computed, and what remains opens.
     """
+    position = position.changed_at(at)
     amount = amount_of(price, quantity, position.multiplier)
     closed = _closed_by(position.quantity, quantity)
     realised, opens = 0, amount
@@ -123,7 +149,7 @@ def trade(position: Position, quantity: int, price: int, accounting: Accounting,
         opens += brought
     if opened := quantity + closed:
         position = _open(position, Lot(opened, opens, at), accounting)
-    return position._replace(realised_pnl=position.realised_pnl + realised, updated_at=at), Traded(amount, realised)
+    return position._replace(realised_pnl=position.realised_pnl + realised), Traded(amount, realised)
 
 
 def _closed_by(held: int, quantity: int) -> int:
@@ -178,7 +204,7 @@ def hold(position: Position, quantity: int, cost: int, accounting: Accounting, a
     """The position set to a quantity and its total cost, as one lot: an opening balance, or a correction."""
     is_new = position.quantity == 0 or position.quantity * quantity <= 0
     opened_at = at if is_new else position.opened_at
-    held = position._replace(quantity=quantity, cost=cost, lots=(), opened_at=opened_at, updated_at=at)
+    held = position.changed_at(at)._replace(quantity=quantity, cost=cost, lots=(), opened_at=opened_at)
     return account_by(held, accounting)
 
 
@@ -186,12 +212,16 @@ def split(position: Position, new: int, old: int, at: int) -> Position:
     """`new` units for every `old` ones, at the same total cost.
 
     Quantities that do not come out even are rounded half-even at scale 12, of lots as their running total is, so that they
-    sum up to that of the position.
+    sum up to that of the position. What was held before is split, too: on the day of a split the price that the day is measured
+    from is told for the new units (the ex-rights reference price of the Shanghai Stock Exchange's trading rules, 4.3).
     """
+    position = position.changed_at(at)
     lots, before, after = list[Lot](), 0, 0
     for lot in position.lots:
         before += lot.quantity
         total = divide_half_even(before * new, old)
         lots.append(lot._replace(quantity=total - after))
         after = total
-    return position._replace(quantity=divide_half_even(position.quantity * new, old), lots=tuple(lots), updated_at=at)
+    beginnings = tuple(one._replace(quantity=divide_half_even(one.quantity * new, old)) for one in position.beginnings)
+    quantity = divide_half_even(position.quantity * new, old)
+    return position._replace(quantity=quantity, lots=tuple(lots), beginnings=beginnings)

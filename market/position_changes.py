@@ -171,6 +171,8 @@ def _new(position_id: str, instrument: str, currency: str, multiplier: int, sett
         opened_at=0,
         updated_at=0,
         version=0,
+        beginnings=(),
+        known_since=0,
     )
 
 

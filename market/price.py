@@ -42,7 +42,7 @@ class PriceSource(NamedTuple):
     @property
     def known_at(self) -> int:
         """The event time, or the receive time where that is earlier: a venue's clock may run ahead of ours."""
-        return min(self.event_time, self.received_at)
+        return self.received_at if self.exchange_time is None else min(self.exchange_time, self.received_at)
 
 
 class PricePoint(NamedTuple):

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from market.interval import DAY, HOUR, MINUTE
+from market.interval import DAY, HOUR, QUARTER_HOUR
 from market.portfolio import PriceChoice, PriceOverride
-from market.price import PricePoint, PriceRecord
+from market.price import PricePoint, PriceRecord, PriceSource
 from market.session import TradingCalendar
 
 REFERENCE_KEPT = HOUR
@@ -41,8 +41,8 @@ class ChosenPrice(NamedTuple):
 class Reference(NamedTuple):
     """The price (scale 12) that a day is measured from, and when that day began (microseconds).
 
-    `kind` is `previous_close`, or `open_24h`: the price of 24 hours ago, where a market never closes. That day begins at a full
-    minute, so that a position opened a day ago changes sides once.
+    `kind` is `previous_close`, or `open_24h`: the price of 24 hours ago, where a market never closes. That day begins
+    with the quarter hour that it lies in, since of a position that is traded it is known what it was then.
     """
 
     price: int
@@ -94,9 +94,9 @@ def choose_price(
 def _price(record: PriceRecord, choice: PriceChoice, *, is_long: bool) -> ChosenPrice | None:
     if choice is PriceChoice.MID:
         mid = record.mid
-        return None if mid is None or record.bid is None else _chosen(record.bid._replace(price=mid), choice)
+        return None if mid is None or record.bid is None else _chosen(mid, choice, record.bid.source)
     point = _point(record, choice, is_long=is_long)
-    return None if point is None else _chosen(point, choice)
+    return None if point is None else _chosen(point.price, choice, point.source)
 
 
 def _point(record: PriceRecord, choice: PriceChoice, *, is_long: bool) -> PricePoint | None:
@@ -107,8 +107,8 @@ def _point(record: PriceRecord, choice: PriceChoice, *, is_long: bool) -> PriceP
     return record.last if choice is PriceChoice.LAST else record.close
 
 
-def _chosen(point: PricePoint, choice: PriceChoice) -> ChosenPrice:
-    return ChosenPrice(point.price, choice.value, point.source.channel, point.source.known_at)
+def _chosen(price: int, choice: PriceChoice, source: PriceSource) -> ChosenPrice:
+    return ChosenPrice(price, choice.value, source.channel, source.known_at)
 
 
 def reference_price(record: PriceRecord, now: int, calendar: TradingCalendar | None = None) -> Reference | None:
@@ -121,9 +121,12 @@ def reference_price(record: PriceRecord, now: int, calendar: TradingCalendar | N
         began_at = _day_began_at(now, calendar)
         if record.previous_close.source.known_at >= began_at:
             return Reference(record.previous_close.price, began_at, "previous_close")
-    if record.open_24h is not None and record.source_24h is not None and now - record.source_24h.known_at <= REFERENCE_KEPT:
-        began_at = record.source_24h.known_at - DAY
-        return Reference(record.open_24h, began_at - began_at % MINUTE, "open_24h")
+    if record.open_24h is None or record.source_24h is None:
+        return None
+    known_at = record.source_24h.known_at
+    if now - known_at <= REFERENCE_KEPT:
+        began_at = known_at - DAY
+        return Reference(record.open_24h, began_at - began_at % QUARTER_HOUR, "open_24h")
     return None
 
 

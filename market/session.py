@@ -91,6 +91,17 @@ class TradingCalendar:
         number = bisect_right(self._begins, time) - 1
         return self._hours[number].day if number >= 0 and time < self._hours[number].stretch.end else None
 
+    def session_at(self, time: int) -> Session | None:
+        """The session that is open at `time`; auctions outside of it do not count."""
+        number = bisect_right(self._opens, time) - 1
+        session = self._hours[number].session if number >= 0 else None
+        return session if session is not None and time < session.close else None
+
+    def next_open(self, time: int) -> int | None:
+        """When the first session after `time` opens; None where the calendar has none any more."""
+        number = bisect_right(self._opens, time)
+        return self._opens[number] if number < len(self._opens) else None
+
     def days_from(self, time: int) -> Iterator[int]:
         """Numbers of the days from the one at, or before, `time` on."""
         number = max(bisect_right(self._begins, time) - 1, 0)

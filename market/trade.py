@@ -5,7 +5,7 @@ Candles close and gap flags are set by these three alone, so both are pure funct
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from market.decimals import AMOUNT_PRECISION, fits
 from market.errors import DataValidationError
@@ -14,12 +14,16 @@ from market.quality import MAX_CLOCK_SKEW, check_count, check_id, check_positive
 
 Side = Literal["buy", "sell"]
 
+Origin = Literal["backfill", "poll"]
+"""How a trade came that no stream told: fetched because it was missing or is history, or polled in the stream's stead."""
+
 
 class Trade(NamedTuple):
     """One execution, or several that the venue itself aggregated.
 
     Price and size are unscaled at scale 12. `side` is the taker's (aggressor's) side, None where the venue does not say.
     `sequence` orders trades of equal event time: the venue's numeric id or sequence, else the position in the connection.
+    `origin` is None for a trade that came by the venue's stream.
     """
 
     instrument: str
@@ -34,6 +38,7 @@ class Trade(NamedTuple):
     last_trade_id: str
     trade_count: int = 1
     published_at: int | None = None
+    origin: Origin | None = None
 
     @property
     def event_time(self) -> int:
@@ -71,6 +76,9 @@ class GapMark(NamedTuple):
 TradeStreamRecord = Trade | TimeMark | GapMark
 
 
+_ORIGINS = get_args(Origin)
+
+
 def check_trade(trade: Trade, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int | None = None) -> Trade:
     """Return a trade that the stream may hold unchanged; `not_after` bounds its receive time.
 
@@ -91,6 +99,8 @@ def check_trade(trade: Trade, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int 
         check_time(trade.exchange_time, field="exchange_time", not_after=trade.received_at + max_skew)
     if trade.published_at is not None:
         check_time(trade.published_at, field="published_at")
+    if trade.origin is not None and trade.origin not in _ORIGINS:
+        raise DataValidationError("unknown_origin", f"origin: {trade.origin!r:.40} is not known", field="origin")
     return trade
 
 

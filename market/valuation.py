@@ -5,17 +5,18 @@ Of a position with quantity Q, multiplier M and cost C, at the price P in its ow
     value      = P × Q × M
     unrealised = value - C
 
-and of its day, with the reference price R and B = R × Q × M, or B = C where it was opened since (`market.price_choice`,
-`day_of`):
+and of its day, with the reference price R (`market.price_choice`), the quantity Q0 that it held when the day began, and A, what
+fills and corrections have cost since, less what they have brought (below zero: brought more), which is the change of C less
+realised profit:
 
-    price effect = (value - B) × X         X: rate of its currency in the portfolio's, now
-    FX effect    = R × Q × M × (X - X0)    X0: that rate when the day began; of positions settled in cash that were held then
+    price effect = (value - R × Q0 × M - A) × X     X: rate of its currency in the portfolio's, now
+    FX effect    = R × Q0 × M × (X - X0)            X0: that rate when the day began; of positions settled in cash
 
-Both together are the day's profit in the portfolio's currency. X and X0 must come of the same sources: the difference of two
-sources' rates is no move, and the day's profit not known. Nor is it where a position was traded, corrected or split since the
-day began: what it held then, and what it has realised since, is not kept. A position that was closed and removed in the day
-leaves no trace, and its part is missing. All other figures are converted at X. A portfolio has the sums
-of its lines, and
+Both together are the day's profit in the portfolio's currency, before fees, funding and dividends. It is exact whatever was
+traded since, and whatever way of accounting there is, since A has no cost that was relieved in it. What a position was when
+the day began is remembered with it (`market.beginnings`). X and X0 must come of the same sources: the difference of two
+sources' rates is no move, and the day's profit not known. A position that was closed and removed in the day leaves no trace,
+and its part is missing. All other figures are converted at X. A portfolio has the sums of its lines, and
 
     equity = cash + value of the positions settled in cash + unrealised profit of the margined ones
 
@@ -26,7 +27,7 @@ wrong without it (equity, the day's profit) is not known, and None.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 from typing import NamedTuple
 
 from market.decimals import AMOUNT_SCALE, SCALE, divide_half_even
@@ -40,14 +41,6 @@ EXACT_SCALE = AMOUNT_SCALE + SCALE
 
 PER_AMOUNT = int(10 ** (EXACT_SCALE - AMOUNT_SCALE))
 """Of one at the scale of amounts."""
-
-
-class Day(Enum):
-    """What a position did since the day began: nothing, it was opened, or what it held and realised is not known."""
-
-    HELD = auto()
-    OPENED = auto()
-    TRADED = auto()
 
 
 class LineState(StrEnum):
@@ -69,9 +62,9 @@ class Mark(NamedTuple):
 class Part(NamedTuple):
     """Sums over positions that are valued, all of one currency and settlement; amounts at `EXACT_SCALE` in that currency.
 
-    `short` is that of `value` which is below zero, `began` the value that the day began with of those held then (None where it
-    is not known), `came` the cost of those opened since. `lines` and `stale` count positions, `oldest` is the time of
-    the oldest price of the market (microseconds).
+    `short` is that of `value` which is below zero, `began` the value that the day began with of what was held then (None where
+    it is not known), `came` what was paid since, also for those that are flat now. `lines` and `stale` count positions that are
+    open, `oldest` is the time of the oldest price of the market (microseconds).
     """
 
     currency: str
@@ -137,28 +130,15 @@ def _part(position: Position, mark: Mark, rate: FxRate) -> Part:
     )
 
 
-def day_of(position: Position, began_at: int) -> Day:
-    """What a position, which may be flat, did since a time.
-
-    One that was opened since has cost what it holds. Where it has realised anything, that may have been since, too.
-    """
-    if max(position.opened_at, position.updated_at) < began_at:
-        return Day.HELD
-    is_new = position.quantity and position.opened_at >= began_at and not position.realised_pnl
-    return Day.OPENED if is_new else Day.TRADED
-
-
 def began_with(position: Position, reference: Reference | None) -> tuple[int | None, int]:
-    """What a position began the day with at the reference price, and the cost of what was opened since.
+    """What a position, which may be flat, began the day with at the reference price, and what was paid for it since.
 
-    One of them is 0. The former is None where it is not known: without a reference, or of a position that was traded.
+    The former is None where it is not known: without a reference, or of a position of which it is not remembered.
     """
-    day = Day.TRADED if reference is None else day_of(position, reference.began_at)
-    if reference is None or day is Day.TRADED:
+    began = None if reference is None else position.began(reference.began_at)
+    if reference is None or began is None:
         return None, 0
-    if day is Day.OPENED:
-        return 0, position.cost * PER_AMOUNT
-    return reference.price * position.quantity * position.multiplier, 0
+    return reference.price * began.quantity * position.multiplier, (position.paid - began.paid) * PER_AMOUNT
 
 
 def value_lines(portfolio: Portfolio, marks: Sequence[Mark], graph: FxGraph) -> list[Line]:

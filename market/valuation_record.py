@@ -8,6 +8,7 @@ from market.decimals import AMOUNT_SCALE, divide_half_even
 from market.errors import DataValidationError
 from market.fx import FxRate
 from market.instrument import check_instrument
+from market.limits import Limit
 from market.portfolio import Portfolio
 from market.portfolio_totals import Rates, Totals
 from market.quality import check_id, check_time, check_whole
@@ -42,6 +43,9 @@ class Valuation(NamedTuple):
 
     Exposures and `unrealised_pnl` are of the positions that have a value, which `coverage_percent` (scale 12) tells; `left_out`
     names the others. `position_version` is that of the portfolio, `board` has the next offset of each partition of the prices.
+    `replies_offset` is the next one of the portfolio's partition of replies: what was asked for by those before is in it.
+    `as_of` is the time of the latest record that was known, `day_end_at` when the portfolio's day ends that it lies in
+    (microseconds).
     """
 
     portfolio_id: str
@@ -69,6 +73,10 @@ class Valuation(NamedTuple):
     generation: int
     sequence: int
     valued_at: int
+    replies_offset: int | None = None
+    as_of: int | None = None
+    day_end_at: int | None = None
+    limits: tuple[Limit, ...] = ()
 
 
 class ValuationLine(NamedTuple):
@@ -131,6 +139,7 @@ def valuation_of(portfolio: Portfolio, totals: Totals, rates: Rates, board: tupl
         generation=stamp.generation,
         sequence=stamp.sequence,
         valued_at=stamp.valued_at,
+        limits=portfolio.policy.limits,
     )
 
 
@@ -180,6 +189,13 @@ def check_valuation(record: Valuation | ValuationLine) -> Valuation | ValuationL
     if isinstance(record, ValuationLine):
         check_id(record.position_id, field="position_id")
         check_instrument(record.instrument)
-    elif not 0 <= record.valued <= record.lines:
-        raise DataValidationError("inconsistent", f"valued: {record.valued} of {record.lines} lines", field="valued")
+        times = {"price_at": record.price_at, "rate.as_of": None if record.rate is None else record.rate.as_of}
+    else:
+        if not 0 <= record.valued <= record.lines:
+            raise DataValidationError("inconsistent", f"valued: {record.valued} of {record.lines} lines", field="valued")
+        times = {name: getattr(record, name) for name in ("oldest_price_at", "as_of", "day_end_at")}
+        times |= {f"rates.{rate.currency}.as_of": rate.as_of for rate in record.rates}
+    for name, time in times.items():
+        if time is not None:
+            check_time(time, field=name)
     return record

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from market.book_top import BookTop, check_book_top
 from market.candle import CandleEvent
+from market.control import ControlCommand, check_control
 from market.dead_letter import DeadLetter, LetterReplay
 from market.depth import Depth, check_depth
 from market.derived import check_candle, check_price_change
 from market.errors import DataValidationError
 from market.feed_status import FeedStatus, check_status
 from market.portfolio import Portfolio
+from market.portfolio_alert import Alert, check_alert
 from market.portfolio_checks import check_portfolio
 from market.portfolio_commands import check_command
 from market.portfolio_reply import PortfolioReply, check_reply
@@ -77,12 +79,16 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
             check_quality_score(record)
         case FeedStatus():
             check_status(record)
+        case ControlCommand():
+            check_control(record)
         case PortfolioReply():
             check_reply(record)
         case Portfolio():
             check_portfolio(record)
         case Valuation() | ValuationLine():
             check_valuation(record)
+        case Alert():
+            check_alert(record)
         case DeadLetter() | LetterReplay():
             pass
         case _:

@@ -75,6 +75,10 @@ class Codec:
         """Schema id under which records of a class are written to a topic. Raises KeyError when it does not carry them."""
         return self._ids[topic, record_type]
 
+    def header(self, topic: str, record_type: type[Record]) -> bytes:
+        """What a value begins with that holds a record of this class with our own schema. Raises KeyError as above."""
+        return _HEADER.pack(_MAGIC, self._ids[topic, record_type])
+
     def encode_with(self, record_type: type[Record], encoder: Callable[[Any], bytes]) -> None:
         """Have the bodies of a class's records written by a function that gives the same bytes sooner."""
         self._encoders[record_type] = encoder
@@ -92,8 +96,7 @@ class Codec:
         Raises DataValidationError when a value does not fit its field, KeyError when the topic does not carry this record.
         """
         record_type = type(record)
-        header = _HEADER.pack(_MAGIC, self._ids[topic, record_type])
-        return header + self._encoders.get(record_type, encode_body)(record)
+        return self.header(topic, record_type) + self._encoders.get(record_type, encode_body)(record)
 
     def decode(self, data: bytes | None) -> Record:
         """Read a framed value of any of our record types.
@@ -110,7 +113,11 @@ class Codec:
     def unknown_ids(self, values: Iterable[bytes | None]) -> set[int]:
         """Schema ids of framed values for which `decode_learnt` raises; whatever is not framed has none."""
         ids = {_HEADER.unpack_from(value)[1] for value in values if value and len(value) >= _HEADER.size and value[0] == _MAGIC}
-        return ids - self._readers.keys() - self._missing
+        return self.not_learnt(ids)
+
+    def not_learnt(self, schema_ids: Iterable[int]) -> set[int]:
+        """Those of these schema ids for which `decode_learnt` raises."""
+        return set(schema_ids) - self._readers.keys() - self._missing
 
     def learn(self, schema_ids: Iterable[int]) -> None:
         """Ask for schemas ahead of `decode_learnt`; blocks, and raises what `fetch_schema` raises.

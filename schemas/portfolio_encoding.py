@@ -6,13 +6,16 @@ compares both writers.
 
 from __future__ import annotations
 
+from market.beginnings import Beginning
 from market.decimals import AMOUNT_PRECISION, PRECISION
+from market.limits import Limit, LimitKind
 from market.portfolio import Balance, Policy, Portfolio, PriceChoice, PriceOverride
 from market.position import Accounting, Lot, Position, Settlement
-from schemas.primitives import LENGTHS, encode_array, encode_decimal, encode_long, encode_text
+from schemas.primitives import LENGTHS, encode_array, encode_decimal, encode_long, encode_maybe_long, encode_text
 
 _ACCOUNTING = {one: LENGTHS[number] for number, one in enumerate(Accounting)}
 _PRICES = {one: LENGTHS[number] for number, one in enumerate(PriceChoice)}
+_LIMITS = {one: LENGTHS[number] for number, one in enumerate(LimitKind)}
 _SETTLEMENTS = {one: LENGTHS[number] for number, one in enumerate(Settlement)}
 _PRICE, _AMOUNT = 10**PRECISION, 10**AMOUNT_PRECISION
 
@@ -45,8 +48,14 @@ def _policy(policy: Policy) -> bytes:
             encode_long(policy.stale_after),
             encode_long(policy.valuation_period),
             b"\x01" if policy.overdraft else b"\x00",
+            encode_array([_limit(limit) for limit in policy.limits]),
+            encode_long(policy.day_ends),
         )
     )
+
+
+def _limit(limit: Limit) -> bytes:
+    return _LIMITS[limit.kind] + encode_decimal(limit.threshold, _AMOUNT) + encode_decimal(limit.clears_at, _AMOUNT)
 
 
 def _balance(currency: str, balance: Balance) -> bytes:
@@ -71,8 +80,14 @@ def _position(position: Position) -> bytes:
             encode_long(position.opened_at),
             encode_long(position.updated_at),
             encode_long(position.version),
+            encode_array([_beginning(one) for one in position.beginnings]),
+            encode_maybe_long(position.known_since),
         )
     )
+
+
+def _beginning(beginning: Beginning) -> bytes:
+    return encode_long(beginning.at) + encode_decimal(beginning.quantity, _PRICE) + encode_decimal(beginning.paid, _AMOUNT)
 
 
 def _lot(lot: Lot) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from market.beginnings import Beginning
+from market.limits import Limit, LimitKind
 from market.portfolio import Balance, Policy, Portfolio, PriceChoice, PriceOverride
 from market.portfolio_commands import ApplyFill, CreatePortfolio, RegisterPosition, SetPolicy
 from market.portfolio_reply import PortfolioReply, Reason
@@ -16,12 +18,23 @@ Values = Mapping[str, Any]
 def read_policy(values: Values) -> Policy:
     """A policy of its fields."""
     prices = tuple(map(PriceChoice, values["prices"]))
-    return Policy(**{**values, "accounting": Accounting(values["accounting"]), "prices": prices})
+    limits = read_limits(values["limits"])
+    return Policy(**{**values, "accounting": Accounting(values["accounting"]), "prices": prices, "limits": limits})
 
 
 def plain_policy(policy: Policy) -> dict[str, Any]:
     """The fields of a policy."""
-    return policy._asdict() | {"prices": list(policy.prices)}
+    return policy._asdict() | {"prices": list(policy.prices), "limits": plain_limits(policy.limits)}
+
+
+def read_limits(values: Iterable[Values]) -> tuple[Limit, ...]:
+    """Limits of their fields."""
+    return tuple(Limit(**{**one, "kind": LimitKind(one["kind"])}) for one in values)
+
+
+def plain_limits(limits: Iterable[Limit]) -> list[dict[str, Any]]:
+    """The fields of limits."""
+    return [limit._asdict() for limit in limits]
 
 
 def read_balances(values: Iterable[Values]) -> dict[str, Balance]:
@@ -41,12 +54,18 @@ def read_positions(values: Iterable[Values]) -> dict[str, Position]:
 
 def _read_position(values: Values) -> Position:
     lots = tuple(Lot(**lot) for lot in values["lots"])
-    return Position(**{**values, "settlement": Settlement(values["settlement"]), "lots": lots})
+    beginnings = tuple(Beginning(**one) for one in values["beginnings"])
+    settlement = Settlement(values["settlement"])
+    return Position(**{**values, "settlement": settlement, "lots": lots, "beginnings": beginnings})
 
 
 def plain_positions(positions: Mapping[str, Position]) -> list[dict[str, Any]]:
     """The fields of positions."""
-    return [one._asdict() | {"lots": [lot._asdict() for lot in one.lots]} for one in positions.values()]
+    return [
+        one._asdict()
+        | {"lots": [lot._asdict() for lot in one.lots], "beginnings": [began._asdict() for began in one.beginnings]}
+        for one in positions.values()
+    ]
 
 
 def read_overrides(values: Iterable[Values]) -> dict[str, PriceOverride]:

@@ -28,6 +28,11 @@ def encode_long(number: int) -> bytes:
     return bytes(found)
 
 
+def encode_maybe_long(number: int | None) -> bytes:
+    """A long that may be null: a union of null and long."""
+    return b"\x00" if number is None else b"\x02" + encode_long(number)
+
+
 def encode_text(text: str) -> bytes:
     """A string: its length and its bytes in UTF-8."""
     encoded = text.encode()

@@ -19,12 +19,14 @@ from fastavro.types import Schema
 
 from market.book_top import BookTop
 from market.candle import CandleEvent, CandleEventKind
+from market.control import ControlAction, ControlCommand
 from market.dead_letter import DeadLetter, LetterReplay
 from market.decimals import fits
 from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
 from market.portfolio import Portfolio
+from market.portfolio_alert import Alert
 from market.portfolio_commands import (
     ApplyDividend,
     ApplyFill,
@@ -38,6 +40,7 @@ from market.portfolio_commands import (
     OverridePrice,
     RegisterPosition,
     RemovePosition,
+    Revalue,
     SetPolicy,
     UpdatePosition,
     Withdraw,
@@ -71,6 +74,8 @@ Record = (
     | Portfolio
     | Valuation
     | ValuationLine
+    | ControlCommand
+    | Alert
     | DeadLetter
     | LetterReplay
 )
@@ -103,10 +108,13 @@ RECORD_FILES: Mapping[type[Record], str] = {
     ApplySplit: "apply_split",
     OverridePrice: "override_price",
     SetPolicy: "set_policy",
+    Revalue: "revalue",
     PortfolioReply: "portfolio_reply",
     Portfolio: "portfolio",
     Valuation: "valuation",
     ValuationLine: "valuation_line",
+    ControlCommand: "control_command",
+    Alert: "alert",
     DeadLetter: "dead_letter",
     LetterReplay: "letter_replay",
 }
@@ -146,6 +154,7 @@ READ_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
     PriceRecord: {**dict.fromkeys(POINTS, _point), "source_24h": _source},
     QualityEvent: {"rule": QualityRule, "severity": Severity},
     FeedStatus: {"state": FeedState},
+    ControlCommand: {"action": ControlAction, "instruments": tuple, "channels": tuple},
     **portfolio_values.READ,
     **valuation_values.READ,
 }

@@ -8,10 +8,12 @@ from typing import Any, get_args
 
 from market.book_top import BookTop
 from market.candle import CandleEvent
+from market.control import ControlCommand
 from market.dead_letter import DeadLetter, LetterReplay
 from market.depth import Depth
 from market.feed_status import FeedStatus
 from market.portfolio import Portfolio
+from market.portfolio_alert import Alert
 from market.portfolio_commands import Command
 from market.portfolio_reply import PortfolioReply
 from market.price import PriceRecord
@@ -45,6 +47,14 @@ def _status_key(status: FeedStatus) -> str:
 
 def _line_key(line: ValuationLine) -> str:
     return f"{line.portfolio_id}|{line.position_id}"
+
+
+def _venue(command: ControlCommand) -> str:
+    return command.venue
+
+
+def _day_end_key(valuation: Valuation) -> str:
+    return f"{valuation.portfolio_id}|{valuation.day_end_at}"
 
 
 def _source(letter: DeadLetter | LetterReplay) -> str:
@@ -147,6 +157,24 @@ VALUATION_LINES = Topic(
     partition_id=_portfolio,
     compacted=True,
 )
+CONTROL = Topic(
+    "ops.control",
+    (ControlCommand,),
+    _venue,
+    "What operators want of the feeds: start, stop, subscribe",
+    -1,
+    by_instrument=False,
+)
+DAY_ENDS = Topic(
+    "pf.day-ends",
+    (Valuation,),
+    _day_end_key,
+    "The last valuation of each portfolio's day",
+    -1,
+    partition_id=_portfolio,
+    compacted=True,
+)
+ALERTS = Topic("pf.alerts", (Alert,), _portfolio, "Limits of portfolios that were breached or are kept again", 30 * _DAY)
 DEAD_LETTERS = Topic(
     "dlq",
     (DeadLetter, LetterReplay),
@@ -175,7 +203,8 @@ TOPICS: Mapping[str, Topic] = {
     for topic in (
         *(TRADES, QUOTES, KLINES, DEPTH, STATUS),
         *(CANDLES, PRICE_CHANGES, PRICES, BOOKS, QUALITY),
-        *(COMMANDS, REPLIES, POSITIONS, VALUATIONS, VALUATION_LINES),
+        *(COMMANDS, REPLIES, POSITIONS, VALUATIONS, VALUATION_LINES, DAY_ENDS, ALERTS),
+        CONTROL,
         DEAD_LETTERS,
     )
 }

@@ -62,6 +62,8 @@ class AccessSettings(Section):
     jwt: JwtSettings = Field(default_factory=JwtSettings)
     reload_seconds: Seconds = 2.0
     """How often the files are looked at for changes."""
+    resume_key: Maybe[Annotated[SecretStr, Field(min_length=32)]] = None
+    """Secret of 32 bytes or more that signs resume tokens, the same for all replicas; without it each process makes its own."""
     first_message_seconds: Seconds = 5.0
     """How long a WebSocket client that came without a token has to send one."""
 

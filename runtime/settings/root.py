@@ -3,7 +3,14 @@
 from pydantic import Field
 
 from runtime.settings.base import Section
-from runtime.settings.servers import InfluxSettings, KafkaSettings, PostgresSettings, RegistrySettings, TopicSettings
+from runtime.settings.servers import (
+    InfluxSettings,
+    KafkaSettings,
+    PostgresSettings,
+    RedisSettings,
+    RegistrySettings,
+    TopicSettings,
+)
 from runtime.settings.stages import (
     GatewaySettings,
     IngestSettings,
@@ -22,6 +29,7 @@ class Settings(Section):
     registry: RegistrySettings = Field(default_factory=RegistrySettings)
     postgres: PostgresSettings = Field(default_factory=PostgresSettings)
     influxdb: InfluxSettings = Field(default_factory=InfluxSettings)
+    redis: RedisSettings = Field(default_factory=RedisSettings)
     topics: TopicSettings = Field(default_factory=TopicSettings)
     ingest: IngestSettings = Field(default_factory=IngestSettings)
     processors: ProcessorSettings = Field(default_factory=ProcessorSettings)

@@ -3,11 +3,19 @@
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, FilePath, SecretStr, model_validator
+from pydantic import AfterValidator, Field, FilePath, SecretStr, field_validator, model_validator
 
 from runtime.settings.base import Count, HttpUrl, Maybe, Name, Seconds, Section, Text
 
-__all__ = ["InfluxSettings", "KafkaSettings", "PostgresSettings", "RegistrySettings", "SecuritySettings", "TopicSettings"]
+__all__ = [
+    "InfluxSettings",
+    "KafkaSettings",
+    "PostgresSettings",
+    "RedisSettings",
+    "RegistrySettings",
+    "SecuritySettings",
+    "TopicSettings",
+]
 
 _HOST_AND_PORT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}")
 
@@ -102,6 +110,8 @@ class PostgresSettings(Section):
     """How long a start waits for the database before it gives up."""
     quote_seconds: Annotated[float, Field(ge=0.000001)] = 1.0
     """Of the quotes that a channel of an instrument gives in a period of this length, by receive time, the last one is kept."""
+    valuation_seconds: Annotated[float, Field(ge=0.000001)] = 10.0
+    """Of a portfolio's valuations, and of the lines of each position, the last one in a period of this length is kept."""
     keep_days: dict[Name, Count] = Field(default_factory=dict)
     """For how many days rows are kept, by table: `tapeline sink prune` drops the months that lie further back. Others stay."""
 
@@ -109,6 +119,11 @@ class PostgresSettings(Section):
     def quote_period(self) -> int:
         """The period of quotes in microseconds, the unit of all times in records."""
         return round(self.quote_seconds * 1e6)
+
+    @property
+    def valuation_period(self) -> int:
+        """The period of valuations in microseconds."""
+        return round(self.valuation_seconds * 1e6)
 
 
 Retention = Annotated[int, Field(ge=0)]
@@ -128,7 +143,7 @@ class InfluxSettings(Section):
     compress: bool = True
     """Send batches compressed (gzip); off saves processor time where no network lies between."""
     ticks_bucket: Text = "tapeline_ticks"
-    """Bucket of trades, quotes and price changes."""
+    """Bucket of trades, quotes, price changes and valuations."""
     ticks_retention_seconds: Retention = 0
     """How long it keeps points; 0 for ever. Older records are not stored."""
     history_bucket: Text = "tapeline_history"
@@ -148,6 +163,26 @@ class InfluxSettings(Section):
             if 0 < getattr(self, name) < 3600:
                 raise ValueError(f"{name} must be 0 or at least 3600: InfluxDB keeps points for an hour or longer")
         return self
+
+
+class RedisSettings(Section):
+    """The Redis server, an optional cache of latest values."""
+
+    url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    """Address with the number of the database; rediss:// encrypts, user and password stand before the host."""
+    prefix: Name = "tapeline"
+    """Beginning of all keys."""
+    ttl_seconds: Seconds = 86_400.0
+    """How long a value lives after the broker took its record."""
+    timeout_seconds: Seconds = 5.0
+    """How long one request may take."""
+
+    @field_validator("url")
+    @classmethod
+    def _scheme(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return url
 
 
 class TopicSettings(Section):

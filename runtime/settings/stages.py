@@ -28,6 +28,8 @@ from runtime.settings.valuation import ValuationSettings
 
 __all__ = [
     "BookSettings",
+    "CompositeSettings",
+    "FailoverSettings",
     "FeedSettings",
     "GatewaySettings",
     "IngestSettings",
@@ -68,6 +70,19 @@ class ReconnectSettings(Section):
         return Backoff(self.initial_seconds, self.maximum_seconds, self.factor, self.jitter)
 
 
+class FailoverSettings(Section):
+    """What serves a feed's streams while the venue's WebSocket tells nothing: REST, then another feed; it returns by itself."""
+
+    enabled: bool = True
+    """Off leaves them unserved until the WebSocket tells something again."""
+    fresh_seconds: Seconds = 10.0
+    """Silence in market data after which the next way takes over."""
+    poll_seconds: Seconds = 2.0
+    """How often the venue is asked for the latest by REST meanwhile, within its quota."""
+    backup: Maybe[Name] = None
+    """Name of the feed below ingest.feeds that stands in where REST does not answer either; it connects only then."""
+
+
 class FeedSettings(Section):
     """One connection to one venue."""
 
@@ -88,6 +103,9 @@ class FeedSettings(Section):
     """How often the connection is probed by a ping."""
     stale_after_seconds: Seconds = 60.0
     """Silence in market data, heartbeats apart, after which the connection is opened anew."""
+    lines: Annotated[int, Field(ge=1, le=2)] = 1
+    """Connections that each stream is listened to on; of two, what either tells first is told, and what both tell once."""
+    failover: FailoverSettings = Field(default_factory=FailoverSettings)
     capture_file: Maybe[UserPath] = None
     """File to which every frame is appended as received, for replay."""
     options: dict[str, object] = Field(default_factory=dict)
@@ -105,11 +123,22 @@ class PublisherSettings(Section):
     """How long a record is tried before its delivery has failed for good, which ends the process."""
 
 
+class CompositeSettings(Section):
+    """The best bid and offer of several venues as a quote of an instrument of its own."""
+
+    sources: Annotated[Names, Field(min_length=2)]
+    """Instrument ids of which this process has feeds, of one asset in one currency."""
+    stale_after_seconds: Seconds = 5.0
+    """Silence of a venue after which it is left out."""
+
+
 class IngestSettings(Section):
     """Feeds to topics."""
 
     feeds: dict[Name, FeedSettings] = Field(default_factory=dict)
     """Connections by a name of one's choice."""
+    composites: dict[Name, CompositeSettings] = Field(default_factory=dict)
+    """Composite quotes by the code of their instrument: btc_usdt is composite:BTC-USDT."""
     max_clock_skew_seconds: Seconds = 5.0
     """How far clocks may differ before a record is refused, by any stage: an exchange time ahead of the receive time, and a
     time of ingest ahead of the broker's."""
@@ -276,7 +305,10 @@ class GatewaySettings(Section):
     tls: TlsSettings = Field(default_factory=TlsSettings)
     origins: Names = ()
     """Web origins, such as https://app.example.com, whose pages may connect besides the gateway's own."""
-    channels: Annotated[Names, Field(min_length=1)] = ("quote", "trade", "kline", "depth", "price", "status", "quality")
+    channels: Annotated[Names, Field(min_length=1)] = (
+        *("quote", "trade", "kline", "depth", "book", "price", "status", "quality"),
+        "portfolio",
+    )
     """Kinds of messages to serve: names of files in gateway/channels."""
     max_clients: Count = 10_000
     """WebSocket clients at a time; more are refused."""
@@ -288,6 +320,14 @@ class GatewaySettings(Section):
     """How often a client is probed."""
     history_size: Count = 1000
     """Latest candles kept in memory for each instrument and interval."""
+    command_seconds: Seconds = 5.0
+    """How long a command to a portfolio may take to be answered before the client is told that it was not."""
+    history: bool = True
+    """Answer questions about the past by REST, from PostgreSQL."""
+    resume_messages: Count = 2_000
+    """Latest trades, closed candles or findings kept of each instrument (and interval) for clients that come back."""
+    resume_messages_in_all: Count = 50_000
+    """The same for all together; older ones are read from the topics."""
 
 
 class ObservabilitySettings(Section):
