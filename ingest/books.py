@@ -69,11 +69,14 @@ class Books:
         self._early[depth.instrument] = depth
         return []
 
-    def lost(self, streams: Iterable[Subscription]) -> None:
-        """These streams are down. A book goes on where the venue's numbers would show what was missed; others begin anew."""
+    def lost(self, streams: Iterable[Subscription], line: str | None = None) -> None:
+        """These streams are down, on this line or altogether.
+
+        A book goes on where the venue's numbers would show what was missed; others begin anew.
+        """
         for stream in streams:
             followed = self._followed.get(stream.instrument)
-            if followed is None or followed.stream != stream:
+            if followed is None or followed.stream != stream or (line is not None and followed.line != line):
                 continue
             if followed.book.rules.fetched:
                 followed.line = None

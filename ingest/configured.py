@@ -8,13 +8,15 @@ from pathlib import Path
 from ingest import feeds
 from ingest.capture import Capture
 from ingest.connection import ConnectionOptions
-from ingest.feed import Feed, FetchingVenue, GeneratingVenue, ListeningVenue, Subscription, Venue
+from ingest.feed import AskedVenue, Feed, GeneratingVenue, ListeningVenue, Subscription, Venue
 from ingest.live import LiveFeed
 from ingest.playback import Playback
 from ingest.quota import Allowances
 from ingest.replay import ReplayFeed
-from market.errors import SubscriptionError
-from market.instrument import venue_of
+from ingest.standing_in import FailoverOptions
+from market.composite import Composite
+from market.errors import DataValidationError, SubscriptionError
+from market.instrument import check_instrument, venue_of
 from runtime.errors import ConfigurationError, Problem
 from runtime.settings import FeedSettings, IngestSettings
 
@@ -25,6 +27,8 @@ _OF_CONNECTIONS = (
     "reconnect",
     "heartbeat_seconds",
     "stale_after_seconds",
+    "failover",
+    "lines",
     "capture_file",
 )
 
@@ -42,12 +46,40 @@ async def configured_feeds(settings: IngestSettings, *, capture: Path | None = N
     skew, allowances = settings.max_clock_skew, Allowances()
     venues = {name: _venue(name, feed) for name, feed in settings.feeds.items()}
     wanted = {name: _subscriptions(name, feed, venues[name]) for name, feed in settings.feeds.items()}
-    _check_together(venues, wanted)
-    return [await _feed(name, feed, venues[name], wanted[name], skew, allowances) for name, feed in settings.feeds.items()]
+    replaced = _replaced(settings.feeds, venues)
+    _check_together(venues, wanted, replaced)
+    made: dict[str, Feed] = {}
+    for name in sorted(settings.feeds, key=lambda name: name in replaced):  # those that stand in come last
+        other = made.get(replaced.get(name, ""))
+        made[name] = await _feed(name, settings.feeds[name], venues[name], wanted[name], skew, allowances, other)
+    return [made[name] for name in settings.feeds]
+
+
+def configured_composites(settings: IngestSettings) -> list[Composite]:
+    """The composite quotes of the settings. Raises ConfigurationError naming the setting at fault."""
+    there = {symbol for feed in settings.feeds.values() for symbol in feed.symbols}
+    composites = []
+    for name, wanted in settings.composites.items():
+        missing = [source for source in wanted.sources if source not in there]
+        key = f"ingest.composites.{name}"
+        if missing:
+            raise ConfigurationError(Problem(f"{key}.sources", f"no feed has {', '.join(missing)}"))
+        try:
+            instrument = check_instrument(f"composite:{name.upper().replace('_', '-')}")
+        except DataValidationError as error:
+            raise ConfigurationError(Problem(key, str(error))) from error
+        composites.append(Composite(instrument, wanted.sources, round(wanted.stale_after_seconds * 1e6)))
+    return composites
 
 
 async def _feed(
-    name: str, settings: FeedSettings, venue: Venue, subscriptions: list[Subscription], skew: int, allowances: Allowances
+    name: str,
+    settings: FeedSettings,
+    venue: Venue,
+    subscriptions: list[Subscription],
+    skew: int,
+    allowances: Allowances,
+    replaced: Feed | None,
 ) -> Feed:
     if isinstance(venue, GeneratingVenue):
         return _generated(name, settings, venue, subscriptions, skew)
@@ -70,9 +102,41 @@ async def _feed(
         ),
         capture=Capture(settings.capture_file, settings.feed) if settings.capture_file is not None else None,
         max_clock_skew=skew,
+        failover=_failover(settings) if replaced is None else None,
+        session=replaced.session if isinstance(replaced, LiveFeed) and replaced.venue == venue.name else None,
+        stands_in=replaced is not None,
+        lines=settings.lines,
     )
+    if isinstance(replaced, LiveFeed):
+        replaced.be_replaced_by(feed)
     await feed.subscribe(subscriptions)
     return feed
+
+
+def _failover(settings: FeedSettings) -> FailoverOptions | None:
+    options = settings.failover
+    return FailoverOptions(options.fresh_seconds, options.poll_seconds) if options.enabled else None
+
+
+def _replaced(settings: Mapping[str, FeedSettings], venues: Mapping[str, Venue]) -> dict[str, str]:
+    """The feed that each stands in for, of those that do."""
+    replaced: dict[str, str] = {}
+    for name, feed in settings.items():
+        backup = feed.failover.backup
+        if backup is None:
+            continue
+        text = None
+        if backup not in settings:
+            text = f"there is no such feed; there are: {', '.join(settings)}"
+        elif backup == name or settings[backup].failover.backup is not None:
+            text = "it has a backup itself, and only one feed can stand in"
+        elif not isinstance(venues[backup], ListeningVenue) or not isinstance(venues[name], ListeningVenue):
+            text = "only a feed with a venue to connect to can stand in, and only for such a feed"
+        elif replaced.setdefault(backup, name) != name:
+            text = f"it stands in for feed {replaced[backup]} already"
+        if text is not None:
+            raise _wrong(f"{name}.failover.backup", text, backup)
+    return replaced
 
 
 def _generated(name: str, settings: FeedSettings, venue: GeneratingVenue, subscriptions: list[Subscription], skew: int) -> Feed:
@@ -103,15 +167,17 @@ def _subscriptions(name: str, settings: FeedSettings, venue: Venue) -> list[Subs
     return subscriptions
 
 
-def _check_together(venues: Mapping[str, Venue], wanted: Mapping[str, list[Subscription]]) -> None:
-    """Refuse what no feed may say beside another: the same stream, or the trades of one instrument by two channels."""
+def _check_together(venues: Mapping[str, Venue], wanted: Mapping[str, list[Subscription]], replaced: Mapping[str, str]) -> None:
+    """Refuse what no feed may say beside another: the same stream, or the trades of one instrument by two channels.
+
+    What stands in for a feed may say the same.
+    """
     taken: dict[Subscription, str] = {}
     for name, subscriptions in wanted.items():
         for subscription in subscriptions:
-            if taken.setdefault(subscription, name) != name:
-                raise _wrong(
-                    name, f"feed {taken[subscription]} has {subscription.channel} of {subscription.instrument} already"
-                )
+            other = taken.setdefault(subscription, name)
+            if other != name and other != replaced.get(name) and name != replaced.get(other):
+                raise _wrong(name, f"feed {other} has {subscription.channel} of {subscription.instrument} already")
         try:
             venues[name].check(other for other in taken if venue_of(other.instrument) == venues[name].name)
         except SubscriptionError as error:
@@ -124,7 +190,7 @@ def _check_address(name: str, settings: FeedSettings, venue: ListeningVenue, sub
         if getattr(settings, setting) is not None and len(markets) > 1:
             text = f"one address cannot serve the symbols of several markets ({', '.join(sorted(markets))}): make several feeds"
             raise _wrong(f"{name}.{setting}", text)
-    if settings.rest_url is not None and not isinstance(venue, FetchingVenue):
+    if settings.rest_url is not None and not isinstance(venue, AskedVenue):
         raise _wrong(f"{name}.rest_url", f"{settings.feed} asks for nothing by REST")
 
 

@@ -93,6 +93,7 @@ class Connection:
         self._is_waiting = False
         self._attempt = 0
         self._was_open = False
+        self.stopping_because = "stopped"
 
     async def run(self) -> None:
         """Keep the line up until cancelled. Raises Unconnectable when it can never work: a wrong address or proxy."""
@@ -100,7 +101,7 @@ class Connection:
         while True:
             await self._room()  # else the states of a line that cannot be kept would pile up while nobody takes them
             self._connecting(self.subscriptions)
-            reason, least_delay = "stopped", 0.0
+            reason, least_delay = "", 0.0  # none where the line is stopped on purpose
             try:
                 await self._breaker.admit(self.name)
                 reason, least_delay = await self._connection()
@@ -108,7 +109,7 @@ class Connection:
                 self._breaker.left(self.name)
                 raise
             finally:
-                self._lost(reason)
+                self._lost(reason or self.stopping_because)
             delay = max(least_delay, self._options.backoff.delay(self._attempt))
             self._attempt += 1
             self.status = ConnectionStatus.RECONNECTING
@@ -129,12 +130,12 @@ class Connection:
             await self._ask(self._socket, [subscription], subscribe=False)
             await self._ask(self._socket, [subscription])
 
-    async def remove(self, subscriptions: Iterable[Subscription]) -> None:
+    async def remove(self, subscriptions: Iterable[Subscription], because: str) -> None:
         """Unsubscribe from these."""
         gone = [subscription for subscription in subscriptions if subscription in self.subscriptions]
         for subscription in gone:
             del self.subscriptions[subscription]
-        self._put(self._session.unsubscribed(self.name, gone, self._clock.now()))
+        self._put(self._session.unsubscribed(self.name, gone, self._clock.now(), because))
         if self._socket is not None:
             await self._ask(self._socket, gone, subscribe=False)
 

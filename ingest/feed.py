@@ -28,7 +28,7 @@ class Subscription(NamedTuple):
 
 
 class ConnectionStatus(StrEnum):
-    """State of a feed as a whole; of several connections the worst one counts."""
+    """State of a feed as a whole; of several connections the worst one counts. STOPPED is one that is idle on purpose."""
 
     DISCONNECTED = "DISCONNECTED"
     CONNECTING = "CONNECTING"
@@ -37,6 +37,7 @@ class ConnectionStatus(StrEnum):
     STALE = "STALE"
     RECONNECTING = "RECONNECTING"
     FAILED = "FAILED"
+    STOPPED = "STOPPED"
 
 
 @dataclass(slots=True)
@@ -265,22 +266,64 @@ class Request(NamedTuple):
 
 
 @runtime_checkable
-class FetchingVenue(AnsweringVenue, Protocol):
-    """A venue whose order books must be asked for by REST."""
+class AskedVenue(AnsweringVenue, Protocol):
+    """A venue that is asked by REST, as much as it allows; what it is asked for is told by the protocols below."""
 
     def quota(self, market: str) -> Quota:
         """How much may be asked of a market's servers."""
+
+
+@runtime_checkable
+class FetchingVenue(AskedVenue, Protocol):
+    """A venue whose order books must be asked for by REST."""
 
     def book_request(self, instrument: str) -> Request:
         """The request for the order book of an instrument; `answered` reads its answer."""
 
 
 @runtime_checkable
-class HealingVenue(FetchingVenue, Protocol):
+class HealingVenue(AskedVenue, Protocol):
     """A venue that tells trades again by their numbers."""
 
     def trades_request(self, channel: str, missing: Missing) -> Request | None:
         """The request for the first of these trades; None where the venue has none for such a channel."""
+
+
+@runtime_checkable
+class PollableVenue(AskedVenue, Protocol):
+    """A venue that tells by REST the latest of what its streams tell, in the same records and by the same numbers."""
+
+    def poll_request(self, subscription: Subscription) -> Request | None:
+        """The request for the latest of a stream; None where REST does not tell it as the stream does."""
+
+
+class Place(NamedTuple):
+    """Where a page of history begins: at a time (microseconds), or with a number of the venue's where it counts by these."""
+
+    time: int
+    number: int | None = None
+
+
+class Page(NamedTuple):
+    """A page of history, oldest record first, and where the next one begins; None behind the last one.
+
+    A last one is not whole where something before the end is not over yet: a kline that is still open.
+    """
+
+    records: Sequence[Record]
+    next: Place | None
+    is_whole: bool = True
+
+
+@runtime_checkable
+class HistoricalVenue(AskedVenue, Protocol):
+    """A venue that tells by REST what its streams told long ago, page by page."""
+
+    def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
+        """The request for the page at a place, of history before `end`; None where the venue has none of such a stream."""
+
+    def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+        """The page that the answer to that request is; it is of the stream alone, and nothing in it is `end` or later."""
 
 
 @runtime_checkable

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ingest.clock import Clock
-from ingest.feed import FetchingVenue, Listings, Recorder, Request
+from ingest.feed import AskedVenue, Listings, Parsed, Recorder, Request, Subscription
 from ingest.rest import RestClient
 from ingest.session import Session
 from market.errors import DataValidationError
@@ -17,7 +19,7 @@ class Fetcher:
 
     def __init__(
         self,
-        venue: FetchingVenue,
+        venue: AskedVenue,
         rest: RestClient,
         session: Session,
         clock: Clock,
@@ -36,13 +38,25 @@ class Fetcher:
 
     async def ask(self, request: Request) -> list[Record]:
         """The records to publish that follow from the answer. Raises `ingest.rest.Unanswered`."""
+        return await self._asked(request, self._session.answered)
+
+    async def poll(self, request: Request, line: str, stream: Subscription, *, wanted: Callable[[], bool]) -> list[Record]:
+        """The same for the latest of a stream, asked for on a line; none where it is not `wanted` any more by the answer.
+
+        Raises `ingest.rest.Unanswered`.
+        """
+        return await self._asked(
+            request, lambda parsed, now: self._session.polled(line, stream, parsed, now) if wanted() else []
+        )
+
+    async def _asked(self, request: Request, take: Callable[[Parsed, int], list[Record]]) -> list[Record]:
         answer = await self._rest.get(request)
         now = self._clock.now()
         if self._recorder is not None:
             self._recorder.answered(now, request.url, answer)
         try:
             parsed = self.venue.answered(request.url, answer, now, self._listings, self._max_clock_skew)
-            return [] if parsed is None else self._session.answered(parsed, now)
+            return [] if parsed is None else take(parsed, now)
         except DataValidationError as error:
             return [self._session.refuse(_SOURCE, answer, error, now)]
 

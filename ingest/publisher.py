@@ -147,7 +147,10 @@ class Publisher:
         self.poll()
 
     async def flush(self, timeout: float) -> int:
-        """Wait until everything is delivered, at most `timeout` seconds; how many records were not."""
+        """Wait until every delivery has ended, at most `timeout` seconds; how many have not.
+
+        Deliveries that failed are not among them: `poll` raises then.
+        """
         return await asyncio.to_thread(self._producer.flush, timeout)
 
     # one record

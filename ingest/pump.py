@@ -7,15 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from ingest.clock import Clock, SystemClock
 from ingest.feed import ConnectionStatus, Feed
 from ingest.publisher import CHECK, Health, Publisher, Undelivered
+from market.composite import Composite
+from market.quote import Quote
 from runtime import metrics
+from schemas.records import Record
 
 _RECORDS_PER_TURN = 256
 _POLL_SECONDS = 0.05
 _REPORT_SECONDS = 1.0
+_CUT_SECONDS = 1.0
 _DRAIN_SECONDS = 3.0
-_FLUSH_SECONDS = 8.0
+FLUSH_SECONDS = 8.0
 _WORKING = (ConnectionStatus.CONNECTED, ConnectionStatus.SUBSCRIBED)
 
 
@@ -25,7 +30,9 @@ async def run_feeds(
     stop: asyncio.Event,
     health: Health,
     *,
-    flush_seconds: float = _FLUSH_SECONDS,
+    flush_seconds: float = FLUSH_SECONDS,
+    composites: Sequence[Composite] = (),
+    clock: Clock | None = None,
 ) -> None:
     """Publish what the feeds give until all have ended or `stop` is set, then wait for the broker.
 
@@ -35,18 +42,19 @@ async def run_feeds(
     health.ready(CHECK)
     report = _Report(feeds, publisher, health)
     polling, reporting = asyncio.create_task(_poll(publisher)), asyncio.create_task(report.keep_updating())
-    pumps = [asyncio.create_task(_pump(feed, publisher), name=feed.name) for feed in feeds]
+    cutting = asyncio.create_task(_cut(composites, publisher, clock or SystemClock()))
+    pumps = [asyncio.create_task(_pump(feed, publisher, composites), name=feed.name) for feed in feeds]
     try:
-        await _until_done(pumps, (polling, reporting), stop)
+        await _until_done(pumps, (polling, reporting, cutting), stop)
     finally:
         for feed in feeds:
             await feed.disconnect()
         _, late = await asyncio.wait(pumps, timeout=_DRAIN_SECONDS)
-        await _cancelled([*late, polling])  # flushing polls in a thread of its own: never both at once
+        await _cancelled([*late, polling, cutting])  # flushing polls in a thread of its own: never both at once
         left = await _flushed(publisher, stop, flush_seconds)
         await _cancelled([reporting])
         report.update()
-    faults = [task.exception() for task in (*pumps, polling, reporting) if not task.cancelled()]
+    faults = [task.exception() for task in (*pumps, polling, reporting, cutting) if not task.cancelled()]
     for fault in filter(None, faults):
         raise fault
     if late:
@@ -85,15 +93,32 @@ async def _until_done(
         stopping.cancel()
 
 
-async def _pump(feed: Feed, publisher: Publisher) -> None:
+async def _pump(feed: Feed, publisher: Publisher, composites: Sequence[Composite]) -> None:
     await feed.connect()
     number = 0
     async for record in feed:
-        while not publisher.publish(record):
-            await publisher.room()
+        await _publish(record, publisher)
+        if isinstance(record, Quote):
+            for composite in composites:
+                if quote := composite.take(record):
+                    await _publish(quote, publisher)
         number += 1
         if number % _RECORDS_PER_TURN == 0:
             await asyncio.sleep(0)
+
+
+async def _cut(composites: Sequence[Composite], publisher: Publisher, clock: Clock) -> None:
+    """Leave venues out that fell silent, also where no feed tells anything any more."""
+    while True:
+        for composite in composites:
+            if quote := composite.tell(clock.now()):
+                await _publish(quote, publisher)
+        await asyncio.sleep(_CUT_SECONDS)
+
+
+async def _publish(record: Record, publisher: Publisher) -> None:
+    while not publisher.publish(record):
+        await publisher.room()
 
 
 async def _poll(publisher: Publisher) -> None:
@@ -139,7 +164,7 @@ class _FeedReport:
         metrics.RECONNECTS.labels(self.feed.name).inc(counts.reconnects - self.reconnects)
         self.reconnects = counts.reconnects
         metrics.WEBSOCKET_CONNECTIONS.labels(self.feed.name).set(status in _WORKING)
-        if status in _WORKING:
+        if status in (*_WORKING, ConnectionStatus.STOPPED):
             health.ready(self.feed.name)
         else:
             health.not_ready(self.feed.name, status.value)

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from ingest.books import Followed
 from ingest.clock import Clock
-from ingest.feed import Subscription
+from ingest.feed import FetchingVenue, Subscription
 from ingest.fetching import Fetcher
 from ingest.rest import Unanswered
 from ingest.session import Session
@@ -82,7 +82,7 @@ class Resync:
             await self._subscribe_again(followed.line, followed.stream)
 
     async def _fetch(self, followed: Followed) -> None:
-        if self._fetcher is None:
+        if self._fetcher is None or not isinstance(self._fetcher.venue, FetchingVenue):
             return
         async with self._turns:
             try:

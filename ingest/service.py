@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ingest.configured import configured_feeds
-from ingest.feed import Feed, Venue
+from ingest.backfill import Backfill, TellingVenue
+from ingest.bookmarks import Range, own_bookmarks
+from ingest.clock import SystemClock
+from ingest.configured import configured_composites, configured_feeds
+from ingest.control_topic import Commands
+from ingest.controlling import Controlling
+from ingest.feed import Feed, Subscription, Venue
+from ingest.live import LiveFeed
 from ingest.playback import Playback, skip
 from ingest.publisher import CHECK, TOPIC_OF, Delivered, Publisher
-from ingest.pump import run_feeds
+from ingest.pump import FLUSH_SECONDS, run_feeds
+from ingest.quota import Allowances
 from ingest.recorded import Frame, RecordingError
 from ingest.recordings import read_recordings
 from ingest.replay import ReplayFeed
+from ingest.rest import RestClient
 from ingest.shift import lag_of_speed, lag_to_close_a_minute
+from market.composite import Composite
 from market.depth import Depth
 from runtime.health import Health, keep_beating, serving
-from runtime.kafka import admin_options, check_broker, producer_options, registry_options
+from runtime.kafka import admin_options, check_broker, producer_options, registry_options, tail_options
 from runtime.logs import get_logger
 from runtime.settings import Settings
+from schemas.codec import Codec
 from schemas.contract import open_contract
 from schemas.depth_encoding import encode_depth
+from schemas.topics import CONTROL
 
 log = get_logger(__name__)
 
@@ -34,8 +46,33 @@ async def run(settings: Settings, stop: asyncio.Event, *, capture: Path | None =
     publishing has broken down.
     """
     feeds = await configured_feeds(settings.ingest, capture=capture)
+    composites = configured_composites(settings.ingest)
     log.info("ingesting", feeds=sorted(settings.ingest.feeds))
-    await publish(settings, feeds, stop)
+    controlling = Controlling([feed for feed in feeds if isinstance(feed, LiveFeed)], SystemClock())
+    codec = await asyncio.to_thread(control_codec, settings)
+    with Commands(tail_options(settings.kafka, "control", without_offset="earliest"), codec) as commands:
+        await beside(controlling.follow(commands), publish(settings, feeds, stop, composites), stop)
+
+
+async def beside(helper: Coroutine[Any, Any, None], work: Awaitable[object], stop: asyncio.Event) -> None:
+    """Do the work with a helper beside it. Should that fail, `stop` is set, and its error raised when the work has ended."""
+    helping = asyncio.create_task(helper)
+    helping.add_done_callback(lambda _helping: stop.set())
+    try:
+        await work
+    finally:
+        helping.cancel()
+        await asyncio.gather(helping, return_exceptions=True)
+    if not helping.cancelled():
+        helping.result()
+
+
+def control_codec(settings: Settings) -> Codec:
+    """What commands are read and written with, after a check that their topic is as declared. Raises RuntimeFault."""
+    check_broker(settings.kafka)
+    return open_contract(
+        admin_options(settings.kafka, "control"), registry_options(settings.registry), settings.topics.partitions, [CONTROL]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +105,49 @@ async def replay(settings: Settings, plan: ReplayPlan, stop: asyncio.Event) -> t
     return feed.playback, await publish(settings, [feed], stop)
 
 
-async def publish(settings: Settings, feeds: Sequence[Feed], stop: asyncio.Event) -> Delivered:
+@dataclass(frozen=True, slots=True)
+class BackfillPlan:
+    """Which history to publish. `bookmarks` is the file that keeps how far it has come; `rest_url` as in `ingest.live`."""
+
+    venue: TellingVenue
+    wanted: list[Range]
+    bookmarks: Path
+    rest_url: str | None = None
+
+
+async def backfill(
+    settings: Settings, plan: BackfillPlan, stop: asyncio.Event, *, told: Callable[[Subscription, int, float], None]
+) -> Delivered:
+    """Publish history until it is done or `stop` is set. Raises as `run`, BackfillFailed and BookmarkError."""
+    with own_bookmarks(plan.bookmarks) as bookmarks:
+        publisher = await asyncio.to_thread(open_publisher, settings, Health([CHECK]))
+        rest = RestClient(plan.venue, SystemClock(), Allowances(), base_url=plan.rest_url, proxy=None)
+        skew = settings.ingest.max_clock_skew
+        history = Backfill(plan.venue, rest, SystemClock(), publisher, bookmarks, max_clock_skew=skew, told=told)
+        work, stopping = asyncio.create_task(history.run(plan.wanted)), asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+        finally:
+            for task in (work, stopping):
+                task.cancel()
+            await asyncio.gather(work, stopping, return_exceptions=True)
+            await rest.close()
+            await publisher.flush(FLUSH_SECONDS)
+    return publisher.counts
+
+
+async def publish(
+    settings: Settings, feeds: Sequence[Feed], stop: asyncio.Event, composites: Sequence[Composite] = ()
+) -> Delivered:
     """Publish feeds to the configured cluster until they end or `stop` is set."""
     health = Health([CHECK, *(feed.name for feed in feeds)])
     publisher = await asyncio.to_thread(open_publisher, settings, health)
     with serving(health, settings.observability):
         beating = asyncio.create_task(keep_beating(health))
         try:
-            await run_feeds(feeds, publisher, stop, health)
+            await run_feeds(feeds, publisher, stop, health, composites=composites)
         finally:
             beating.cancel()
     return publisher.counts

@@ -13,18 +13,21 @@ from dataclasses import dataclass, field
 from ingest.books import Books, Followed
 from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, BookParser, Counts, Parsed, Parser, Subscription
 from ingest.marks import Marks, Missing
+from market.arbitration import Arbiter
 from market.book_rules import BookRules
 from market.dead_letter import DeadLetter
 from market.depth import BookState, Depth
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
+from market.quote import Kline, Quote
 from market.trade import GapMark, Trade
 from schemas.records import Record
 
 STAGE = "ingest"
 
-_UNSUBSCRIBED = "unsubscribed"
+UNSUBSCRIBED = "unsubscribed"
 _BOOK_REASON = {BookState.SYNCING: "the book waits for its snapshot", BookState.LIVE: "the book is whole", BookState.GAP: ""}
+_BEST_FIRST = (FeedState.LIVE, FeedState.GAP, FeedState.RESYNC, FeedState.STALE, FeedState.CONNECTING, FeedState.DOWN)
 _OF_BOOK = {BookState.SYNCING: FeedState.RESYNC, BookState.LIVE: FeedState.LIVE, BookState.GAP: FeedState.GAP}
 
 
@@ -32,31 +35,46 @@ _OF_BOOK = {BookState.SYNCING: FeedState.RESYNC, BookState.LIVE: FeedState.LIVE,
 class _Line:
     name: str
     parser: Parser
+    source: str | None = None
     states: dict[Subscription, FeedState] = field(default_factory=dict)
     traded: set[str] = field(default_factory=set)
     last_data: int | None = None
+    heard_at: int | None = None
 
 
 class Session:
-    """The lines of one feed and what was made of them."""
+    """The lines of one feed and what was made of them.
 
-    def __init__(self, venue: str, heartbeats: Collection[str], *, once: bool = False) -> None:
-        """`once` leaves out trades that were told before: by a venue after connecting, or by a second line."""
+    Several lines may tell of one stream: what they tell is merged by the trades' numbers, and the stream is in the best of the
+    states it has on them.
+    """
+
+    def __init__(self, venue: str, heartbeats: Collection[str], *, once: bool = False, arbitrated: bool = False) -> None:
+        """`once` leaves out trades that were told before: by a venue after connecting, or by a second line.
+
+        `arbitrated` does so with quotes and klines, where every stream has several lines.
+        """
         self.venue = venue
         self._once = once
+        self._arbiter = Arbiter() if arbitrated else None
         self.counts = Counts()
         self._heartbeats = frozenset(heartbeats)
         self._lines: dict[str, _Line] = {}
+        self._told: dict[Subscription, FeedState] = {}
         self._marks = Marks()
         self._books = Books()
         self._muted: set[Subscription] = set()
+        self._closed: dict[Subscription, int] = {}  # open time of the last kline that was told closed
         self._trade_channels: dict[str, str] = {}  # one an instrument: a second one would count its trades twice
 
-    def add_line(self, name: str, parser: Parser) -> None:
-        """Make a line known, or give it another parser; its streams keep what is known of them."""
+    def add_line(self, name: str, parser: Parser, source: str | None = None) -> None:
+        """Make a line known, or give it another parser; its streams keep what is known of them.
+
+        `source` is told with its states (see `market.feed_status.FeedStatus`).
+        """
         known = self._lines.get(name)
         if known is None:
-            self._lines[name] = _Line(name, parser)
+            self._lines[name] = _Line(name, parser, source)
         else:
             known.parser = parser
 
@@ -73,6 +91,14 @@ class Session:
         """Microseconds since market data last came on this line (since it was restored, if none came yet)."""
         last = self._lines[name].last_data
         return 0 if last is None else at - last
+
+    def heard_at(self, name: str) -> int | None:
+        """When market data last came on this line, None if it never did."""
+        return self._lines[name].heard_at
+
+    def is_down(self, stream: Subscription) -> bool:
+        """Whether a stream was told to be down last, or nothing yet."""
+        return self._told.get(stream, FeedState.DOWN) is FeedState.DOWN
 
     def unsynced(self) -> list[Followed]:
         """Books that need a snapshot; see `ingest.books.Books.unsynced`."""
@@ -112,20 +138,57 @@ class Session:
         return records
 
     def answered(self, parsed: Parsed, at: int) -> list[Record]:
-        """A REST request was answered. Order books are taken in, and trades that a gap mark told to be missing."""
+        """A REST request was answered. Order books are taken in, and trades that a gap mark told to be missing.
+
+        Such trades are left out while no line tells of their stream: they would count as life of a line that is down.
+        """
         told: list[Record] = []
         for record in parsed.records:
             if isinstance(record, Depth):
                 told += self._fetched_book(record, at)
             elif isinstance(record, Trade) and self._is_missing(parsed.name, record):
-                line = next(line for line in self._lines.values() if record.instrument in line.traded)
-                told += self._accepted(line, parsed.name, record, at)
-                self.counts.backfilled += 1
+                line = self._live_line(Subscription(record.instrument, parsed.name))
+                if line is not None:
+                    told += self._accepted(line, parsed.name, record._replace(origin="backfill"), at)
+                    self.counts.backfilled += 1
+        return told
+
+    def polled(self, name: str, stream: Subscription, parsed: Parsed, at: int) -> list[Record]:
+        """A line that asks instead of listening was answered about a stream; what it was told before is left out.
+
+        So is a kline that was told closed already: the stream tells more of it, which the answer would replace.
+        """
+        line = self._lines[name]
+        line.last_data = line.heard_at = at
+        records: list[Record] = [*self._marks.advance(at)]
+        if stream not in self._muted:
+            records += self._tell(line, [stream], FeedState.LIVE, "the venue answers", at)
+        for record in parsed.records:
+            if isinstance(record, Kline) and record.open_time <= self._closed.get(stream, -1):
+                self.counts.ignored[f"{parsed.name}, told before"] += 1
+                continue
+            told = record._replace(origin="poll") if isinstance(record, Trade) else record
+            records += self._accepted(line, parsed.name, told, at)
+        return records
+
+    def switched(self, streams: Iterable[Subscription], state: FeedState, reason: str, source: str, at: int) -> list[Record]:
+        """These streams are served another way from now on: told whatever their state was.
+
+        A better way is LIVE; a stream that it does not tell of yet has the best state that is known of it.
+        """
+        told: list[Record] = []
+        for stream in streams:
+            if stream not in self._muted:
+                is_known = any(stream in line.states for line in self._lines.values())
+                best = self._best_state(stream) if state is FeedState.LIVE and is_known else state
+                self._told[stream] = best
+                told.append(FeedStatus(self.venue, stream.channel, stream.instrument, best, reason, at, source=source))
         return told
 
     def missing(self) -> list[tuple[str, Missing]]:
-        """Trades that gap marks tell to be missing, with the channel that tells of the instrument's trades."""
-        return [(self._trade_channels[missing.instrument], missing) for missing in self._marks.missing()]
+        """Trades that gap marks tell to be missing, with the channel that tells of the instrument's trades; of live streams."""
+        found = ((self._trade_channels[missing.instrument], missing) for missing in self._marks.missing())
+        return [(channel, missing) for channel, missing in found if self._live_line(Subscription(missing.instrument, channel))]
 
     def tick(self, at: int) -> list[Record]:
         """Time passed without a frame."""
@@ -135,19 +198,31 @@ class Session:
         """A line is down, or cannot be trusted any more (STALE): its instruments get no time marks."""
         line = self._lines[name]
         line.last_data = None
-        self._marks.lost(line.traded)
-        self._books.lost(stream for stream in line.states)
+        self._marks.lost(line.traded - self._traded_beside(line))
+        self._books.lost(line.states, name)
+        if self._arbiter is not None:
+            self._arbiter.lost(name)
         return self._tell(line, list(line.states), state, reason, at)
+
+    def stopped(self, name: str, subscriptions: Iterable[Subscription], at: int, reason: str) -> list[Record]:
+        """A line for these streams is not opened, on purpose: told of those as well of which nothing was told yet."""
+        return self._tell(self._lines[name], subscriptions, FeedState.DOWN, reason, at)
 
     def ended(self, name: str, at: int, reason: str) -> list[Record]:
         """The recording of a line ends: like `lost`, after a last time mark for its instruments."""
         return [*self._marks.finish(at, self._lines[name].traded), *self.lost(name, at, reason)]
 
-    def unsubscribed(self, name: str, subscriptions: Iterable[Subscription], at: int) -> list[Record]:
+    def unsubscribed(
+        self, name: str, subscriptions: Iterable[Subscription], at: int, reason: str = UNSUBSCRIBED
+    ) -> list[Record]:
         """Streams are not wanted any longer. Frames of theirs that are still on the way are left out."""
-        line, gone = self._lines[name], list(subscriptions)
+        gone = list(subscriptions)
         self.mute(gone)
-        return self._tell(line, [stream for stream in gone if stream in line.states], FeedState.DOWN, _UNSUBSCRIBED, at)
+        known = [stream for stream in gone if any(stream in line.states for line in self._lines.values())]
+        for line in self._lines.values():
+            for stream in known:
+                line.states.pop(stream, None)
+        return self._tell(self._lines[name], known, FeedState.DOWN, reason, at)
 
     def refuse(self, channel: str, data: bytes, error: DataValidationError, at: int) -> DeadLetter:
         """What could not be taken in, as it came."""
@@ -181,6 +256,18 @@ class Session:
 
     # records
 
+    def _traded_beside(self, line: _Line) -> set[str]:
+        """Instruments whose trades another line tells as well."""
+        return {
+            instrument
+            for other in self._lines.values()
+            for instrument in (other.traded if other is not line else ())
+            if other.states.get(Subscription(instrument, self._trade_channels.get(instrument, ""))) is FeedState.LIVE
+        }
+
+    def _live_line(self, stream: Subscription) -> _Line | None:
+        return next((line for line in self._lines.values() if line.states.get(stream) is FeedState.LIVE), None)
+
     def _is_missing(self, channel: str, trade: Trade) -> bool:
         return self._trade_channels.get(trade.instrument) == channel and self._marks.is_missing(trade)
 
@@ -188,7 +275,7 @@ class Session:
         parsed = line.parser.parse(frame, at)
         self.counts.received[parsed.name] += 1
         if parsed.name not in self._heartbeats:
-            line.last_data = at
+            line.last_data = line.heard_at = at
         if not parsed.records:
             self.counts.ignored[parsed.name] += 1
         return [told for record in parsed.records for told in self._accepted(line, parsed.name, record, at)]
@@ -197,7 +284,7 @@ class Session:
         stream = Subscription(record.instrument, channel)  # type: ignore[union-attr]  # parsers give no dead letters
         if stream in self._muted:
             self.counts.ignored[channel] += 1
-            return self._tell(line, [stream], FeedState.DOWN, _UNSUBSCRIBED, at)
+            return self._tell(line, [stream], FeedState.DOWN, UNSUBSCRIBED, at)
         if isinstance(record, Depth):
             return self._fetched_book(record, at) if channel == FETCHED_BOOK else self._depth(line, stream, record, at)
         if isinstance(record, Trade) and self._trade_channels.setdefault(record.instrument, channel) != channel:
@@ -214,6 +301,11 @@ class Session:
                 return records
             records += self._gap_told(line, stream, gaps or (), at)
             records += gaps or ()
+        elif self._arbiter is not None and isinstance(record, Quote | Kline) and not self._arbiter.is_news(line.name, record):
+            self.counts.ignored[f"{channel}, told before"] += 1
+            return records
+        if isinstance(record, Kline) and record.is_closed:
+            self._closed[stream] = max(record.open_time, self._closed.get(stream, record.open_time))
         self.counts.records[type(record)] += 1
         records.append(record)
         return records
@@ -274,10 +366,18 @@ class Session:
     def _tell(self, line: _Line, streams: Iterable[Subscription], state: FeedState, reason: str, at: int) -> list[Record]:
         told: list[Record] = []
         for stream in streams:
-            if line.states.get(stream) is not state:
-                line.states[stream] = state
-                told.append(FeedStatus(self.venue, stream.channel, stream.instrument, state, reason, at))
+            if line.states.get(stream) is state:
+                continue
+            line.states[stream] = state
+            best = self._best_state(stream)
+            if self._told.get(stream) is not best:
+                self._told[stream] = best
+                told.append(FeedStatus(self.venue, stream.channel, stream.instrument, best, reason, at, source=line.source))
         return told
+
+    def _best_state(self, stream: Subscription) -> FeedState:
+        found = {line.states.get(stream) for line in self._lines.values()}
+        return next(state for state in _BEST_FIRST if state in found)
 
 
 def _book_rules(parser: Parser, channel: str) -> BookRules:

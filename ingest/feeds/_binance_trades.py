@@ -1,4 +1,4 @@
-"""Trades of Binance by REST: `historicalTrades` (the trades of the stream `trade`) and `aggTrades`, from an id on."""
+"""Trades of Binance by REST: `trades` and `historicalTrades` (those of the stream `trade`), and `aggTrades`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ingest.decoding import decode
 from ingest.feeds._records import Maker
 from market.trade import Trade
 
-PATHS = {"historicalTrades": "trade", "aggTrades": "aggTrade"}
+PATHS = {"trades": "trade", "historicalTrades": "trade", "aggTrades": "aggTrade"}
 """The channel whose trades a path tells."""
 
 MOST = 1_000

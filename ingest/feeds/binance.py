@@ -14,10 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import FETCHED_BOOK, Limits, Listings, Parsed, Parser, Request, Route, Subscription
+from ingest.feed import FETCHED_BOOK, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feeds import _binance_rest
 from ingest.feeds._binance_depth import DEPTH_CHANNEL, snapshot_of
 from ingest.feeds._binance_frames import FUTURES, KLINE_CHANNEL, SPOT, BinanceParser, instrument_of, instrument_of_symbol
-from ingest.feeds._binance_trades import MOST, PATHS, trades_of
+from ingest.feeds._binance_trades import MOST, PATHS
 from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, in_parts
 from ingest.marks import Missing
@@ -25,7 +26,6 @@ from ingest.quota import Quota
 from market.errors import DataValidationError
 from market.instrument import code_of
 
-_REST = {SPOT: "https://api.binance.com/api/v3", FUTURES: "https://fapi.binance.com/fapi/v1"}
 _ADDRESSES = {SPOT: "wss://stream.binance.com:9443", FUTURES: "wss://fstream.binance.com"}
 _PUBLIC_CHANNELS = ("trade", "bookTicker")  # of futures, and the books; the others are served at /market
 # A connection carries 200 streams (spot 1024), takes 10 messages in a second (spot 5) and is cut after 24 hours: docs,
@@ -36,8 +36,8 @@ _STREAMS_PER_MESSAGE = 100
 # An address may ask for a weight of 6000 in a minute (futures 2400): half of it is left to others at the same address.
 _QUOTAS = {SPOT: Quota(3_000, 60.0), FUTURES: Quota(1_200, 60.0)}
 _BOOK_LEVELS = 1_000
-_TRADE_WEIGHTS = {(SPOT, "historicalTrades"): 25, (SPOT, "aggTrades"): 4, (FUTURES, "aggTrades"): 20}
 _BOOK_WEIGHTS = {SPOT: 50, FUTURES: 20}  # of 501 to 1000 levels
+_ANSWERS = ("depth", *PATHS, "bookTicker", "24hr", "klines")
 
 _CHANNELS = ("trade", "aggTrade", "bookTicker", "ticker", "kline_1m", "depth@100ms")
 _PATTERNS = (KLINE_CHANNEL, DEPTH_CHANNEL)
@@ -130,17 +130,17 @@ class Binance:
         return found
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; the order book of `depth`, the trades of some paths."""
+        """See `ingest.feed.AnsweringVenue.answered`; the order book of `depth`, and what `_binance_rest` knows."""
         market, parts = self.market_of(url), urlsplit(url)
         kind = parts.path.rpartition("/")[2]
-        if market is None or (kind != "depth" and kind not in PATHS):
+        if market is None or kind not in _ANSWERS:
             return None
         symbols = parse_qs(parts.query).get("symbol", [])
         if len(symbols) != 1:
             raise DataValidationError("missing_field", "symbol: the request does not name it", field="symbol")
         instrument = instrument_of_symbol(market, symbols[0], listings)
-        if kind in PATHS:
-            return Parsed(PATHS[kind], trades_of(kind, answer, Maker(instrument, received_at, max_clock_skew)))
+        if kind != "depth":
+            return _binance_rest.read(url, answer, Maker(instrument, received_at, max_clock_skew))
         return Parsed(FETCHED_BOOK, (snapshot_of(answer, instrument, received_at, max_clock_skew),))
 
     def quota(self, market: str) -> Quota:
@@ -150,19 +150,32 @@ class Binance:
     def book_request(self, instrument: str) -> Request:
         """See `ingest.feed.FetchingVenue.book_request`."""
         market = _market_of_instrument(instrument)
-        url = f"{_REST[market]}/depth?symbol={self.symbol_of(instrument)}&limit={_BOOK_LEVELS}"
+        url = f"{_binance_rest.ADDRESSES[market]}/depth?symbol={self.symbol_of(instrument)}&limit={_BOOK_LEVELS}"
         return Request(market, url, _BOOK_WEIGHTS[market])
 
     def trades_request(self, channel: str, missing: Missing) -> Request | None:
         """See `ingest.feed.HealingVenue.trades_request`; single trades are told to everybody of spot only."""
-        market = _market_of_instrument(missing.instrument)
-        path = {name: path for path, name in PATHS.items()}[channel]
-        weight = _TRADE_WEIGHTS.get((market, path))
-        if weight is None:
+        market, symbol = self._place_of(missing.instrument)
+        path = "aggTrades" if channel == "aggTrade" else "historicalTrades"
+        if market == FUTURES and path == "historicalTrades":
             return None
         limit = min(MOST, missing.last - missing.first + 1)
-        url = f"{_REST[market]}/{path}?symbol={self.symbol_of(missing.instrument)}&fromId={missing.first}&limit={limit}"
-        return Request(market, url, weight)
+        return _binance_rest.request(market, path, symbol, fromId=missing.first, limit=limit)
+
+    def poll_request(self, subscription: Subscription) -> Request | None:
+        """See `ingest.feed.PollableVenue.poll_request`."""
+        return _binance_rest.latest(*self._place_of(subscription.instrument), subscription.channel)
+
+    def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
+        """See `ingest.feed.HistoricalVenue.history_request`."""
+        return _binance_rest.history(*self._place_of(subscription.instrument), subscription.channel, place, end)
+
+    def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+        """See `ingest.feed.HistoricalVenue.history_page`."""
+        return _binance_rest.page(subscription.channel, place, end, parsed)
+
+    def _place_of(self, instrument: str) -> tuple[str, str]:
+        return _market_of_instrument(instrument), self.symbol_of(instrument)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""
