@@ -125,12 +125,16 @@ class BatchLoop:
 
     async def _fold(self, share: Share, batch: Batch) -> None:
         codec = self._ways.codec
-        try:
-            share.fold.fold(batch)
-        except SchemaNotLearnt:
-            while unknown := codec.unknown_ids(raw.value for raw in batch):
-                await self._learn(unknown)
-            share.fold.fold(batch)  # what was folded before is known by its offset
+        has_learnt = False
+        while True:
+            try:
+                share.fold.fold(batch)  # what was folded before is known by its offset
+                break
+            except SchemaNotLearnt as error:  # of the batch, or of what was kept of an earlier one
+                has_learnt = True
+                while unknown := codec.unknown_ids(raw.value for raw in batch) | codec.not_learnt([error.schema_id]):
+                    await self._learn(unknown)
+        if has_learnt:
             codec.forget_missing()  # the registry may get to know them: asked once a batch
 
     async def _learn(self, schema_ids: set[int]) -> None:

@@ -27,6 +27,14 @@ PORTFOLIO_COMMANDS = Counter(
     registry=REGISTRY,
 )
 
+REVALUATION_SECONDS = Histogram(
+    "tapeline_revaluation_seconds",
+    "Time from the record of a command that asks for a portfolio to be revalued to the valuation acknowledged. "
+    "Commands that were refused are in tapeline_portfolio_commands.",
+    buckets=LATENCY_BUCKETS,
+    registry=REGISTRY,
+)
+
 COMMIT_SECONDS = Histogram(
     "tapeline_commit_seconds",
     "Time of a commit: from the first output sent to the source offsets acknowledged.",

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Rounding of `market.decimals` in C."""
 
-from processors.native cimport i128
+from schemas.native cimport i128
 
 
 cdef inline i128 divide_half_even(i128 dividend, i128 divisor) noexcept nogil:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import time
 from collections import Counter
@@ -35,6 +34,7 @@ from runtime import metrics
 from runtime.health import Health, keep_beating, serving
 from runtime.kafka import admin_options, check_broker, consumer_options, registry_options
 from runtime.logs import get_logger, tell_in_one_line
+from runtime.memory import spare_the_collector
 from runtime.settings import Settings
 from schemas.contract import open_contract
 from schemas.depth_decoding import decode_depth
@@ -48,8 +48,6 @@ tell_in_one_line(ConsistencyError)
 
 CHECKS = ("kafka", "registry", "tables", "deliveries", "membership")
 PROBE_SECONDS = 3.0
-COLLECTOR_THRESHOLDS = 50_000, 20, 50
-"""With Python's own, a worker that catches up spends a seventh of its time in the garbage collector."""
 DRAIN_SECONDS = 8.0
 """How long a worker that is asked to stop tries to commit what it has folded; what remains is read again."""
 
@@ -77,7 +75,7 @@ async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
             health.ready(check)
         try:
             await app.start()
-            _spare_the_collector()
+            spare_the_collector()
             log.info("processing", agents=sorted(app.agents))
             async with asyncio.TaskGroup() as tasks:
                 watching = keep_beating(health), _probe(settings, app, health), _until(lost)
@@ -130,13 +128,6 @@ async def _probe(settings: Settings, app: Any, health: Health) -> None:
             await asyncio.sleep(PROBE_SECONDS)
     finally:
         consumer.close()
-
-
-def _spare_the_collector() -> None:
-    """Have the garbage collector look at what is made from now on, and more rarely: state is many tuples that live long."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
 async def _drain(worker: Worker) -> None:

@@ -9,10 +9,10 @@ cimport cython
 
 from processors.changes.pricing cimport Price, Threshold, is_later, write_event, write_state
 from processors.encoding.writing cimport Output, begin, encoded_number, end, reserve, whole, write_bytes, write_head
-from processors.native cimport TEN_TO_38, i64, i128
 from processors.runs.entries cimport Entry, touch, untouch
-from processors.runs.records cimport Body
 from processors.runs.walking cimport Walker
+from schemas.native cimport TEN_TO_38, i64, i128
+from schemas.trade_reading cimport Body
 
 from market.decimals import ONE
 from market.price_change import PriceState

@@ -2,10 +2,10 @@
 """`market.price_change.PriceState` in C, and its way to Avro: the layouts of `price_changed.avsc` and `processors.states`."""
 
 from processors.encoding.writing cimport LONGEST_NUMBER, Output, reserve, write_byte, write_bytes, write_decimal, write_varint
-from processors.native cimport i64, i128
 from processors.rounding cimport divide_half_even
 from processors.runs.entries cimport Entry
-from processors.runs.records cimport Body
+from schemas.native cimport i64, i128
+from schemas.trade_reading cimport Body
 
 cdef enum:
     ROOM_FOR_PRICE = 12 * LONGEST_NUMBER  # for all numbers of an event or a state

@@ -24,7 +24,7 @@ from processors.encoding.writing cimport (
     write_decimal,
     write_varint,
 )
-from processors.native cimport LARGEST, TEN_TO_38, i64, i128
+from schemas.native cimport LARGEST, TEN_TO_38, i64, i128
 
 from market.candle import Candle, CandleEvent, CandleEventKind, TradePoint
 from market.candle_series import ClosedCandle, OpenCandle, SeriesState

@@ -5,7 +5,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.string cimport memcpy
 
-from processors.native cimport i64, i128, leading_zeros, put_word, u64
+from schemas.native cimport i64, i128, leading_zeros, put_word, u64
 
 cdef enum:
     LONGEST_NUMBER = 24  # of all that `write_varint` and `write_decimal` write

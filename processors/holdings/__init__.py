@@ -7,16 +7,14 @@ from typing import cast
 from processors.built import compiled_module
 from processors.holdings import plain
 from processors.holdings.layout import Holdings
-from processors.holdings.protocol import Weigh
+from processors.holdings.protocol import Arithmetic
 
 
 def open_holdings(*, compiled: bool = True) -> Holdings:
     """Holdings without any rows. Without `compiled`, or where it was not built, they are weighed by the plain code."""
-    built = compiled_weigh() if compiled else None
-    return Holdings(built or plain.weigh)
+    return Holdings((compiled_arithmetic() if compiled else None) or plain)
 
 
-def compiled_weigh() -> Weigh | None:
+def compiled_arithmetic() -> Arithmetic | None:
     """The compiled code; None where it was not built."""
-    module = compiled_module("processors.holdings.compiled")
-    return None if module is None else cast("Weigh", module.weigh)
+    return cast("Arithmetic | None", compiled_module("processors.holdings.compiled"))

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from market.decimals import ONE
-from processors.holdings.protocol import MOST_ROWS, NEVER, PRICED, STALE, Columns, Rows, Weigh, Weighed
+from processors.holdings.protocol import MOST_ROWS, NEVER, PRICED, STALE, Arithmetic, Columns, Marks, Rows, Weighed
 
 Row = tuple[int, int]
 """A column, and signed units at scale 24 (quantity × multiplier)."""
@@ -35,8 +35,8 @@ class Sum(NamedTuple):
 class Holdings:
     """Rows by group and prices by column; `sum_of` tells what they are worth since the last `revalue`."""
 
-    def __init__(self, weigh: Weigh) -> None:
-        self._weigh = weigh
+    def __init__(self, arithmetic: Arithmetic) -> None:
+        self._arithmetic = arithmetic
         self._units, self._columns = np.zeros(64, np.int64), np.zeros(64, np.int32)
         self._starts, self._lengths, self._room = np.zeros(0, np.int64), np.zeros(0, np.int32), np.zeros(0, np.int32)
         self._end = self._groups = self._live = 0
@@ -44,6 +44,7 @@ class Holdings:
         self._low, self._high = np.zeros(1, np.uint64), np.zeros(1, np.uint64)
         self._flags, self._times = np.zeros(1, np.uint8), np.full(1, NEVER, np.int64)
         self._width = 1
+        self._unit_bits = 0
         self._weighed: Weighed | None = None
 
     @property
@@ -89,32 +90,27 @@ class Holdings:
         begin, end = int(self._starts[group]), int(self._starts[group]) + len(narrow)
         columns, units = zip(*narrow, strict=True) if narrow else ((), ())
         self._columns[begin:end], self._units[begin:end] = columns, units
+        self._unit_bits = max(self._unit_bits, max(map(abs, units), default=0).bit_length())
         self._clear(end, int(self._starts[group]) + int(self._room[group]))
         self._live += len(narrow) - int(self._lengths[group])
         self._lengths[group] = len(narrow)
 
-    def groups_with(self, columns: Sequence[int]) -> set[int]:
-        """Groups that hold anything in one of these columns."""
+    def groups_with(self, columns: Sequence[int]) -> Marks:
+        """The groups, by their numbers, that hold anything in one of these columns."""
         if not columns:
-            return set()
+            return np.zeros(self._groups, np.uint8)
         wanted = np.zeros(self._width, np.uint8)
         wanted[list(columns)] = 1
-        starts, lengths = self._by_group()
-        order = np.argsort(starts, kind="stable")
-        order = order[lengths[order] > 0]
-        found = {group for group, rows in self._wide.items() if any(wanted[column] for column, _ in rows)}
-        if len(order):
-            are_wanted = np.maximum.reduceat(wanted[self._columns[: self._end]], starts[order])
-            found.update(order[are_wanted > 0].tolist())
+        found = self._arithmetic.groups_with(self._rows(), wanted)
+        for group, rows in self._wide.items():
+            found[group] |= any(wanted[column] for column, _ in rows)
         return found
 
     def revalue(self) -> None:
         """Weigh all rows at the prices as they are now."""
-        rows = Rows(self._units[: self._end], self._columns[: self._end], *self._by_group())
         width = self._width
-        self._weighed = self._weigh(
-            rows, Columns(self._low[:width], self._high[:width], self._flags[:width], self._times[:width])
-        )
+        columns = Columns(self._low[:width], self._high[:width], self._flags[:width], self._times[:width])
+        self._weighed = self._arithmetic.weigh(self._rows(), columns)
 
     def sum_of(self, group: int) -> Sum:
         """What a group was worth when all were weighed last; it has the same rows as then."""
@@ -145,6 +141,9 @@ class Holdings:
 
     def _price(self, column: int) -> int:
         return int(self._high[column]) << 64 | int(self._low[column])
+
+    def _rows(self) -> Rows:
+        return Rows(self._units[: self._end], self._columns[: self._end], *self._by_group(), self._unit_bits)
 
     def _by_group(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
         return self._starts[: self._groups], self._lengths[: self._groups]

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from processors.holdings.protocol import NEVER, PRICED, STALE, Columns, Longs, Rows
+from processors.holdings.protocol import NEVER, PRICED, STALE, Columns, Longs, Marks, Rows
 
 BITS = 21
 _MASK = (1 << BITS) - 1
@@ -63,6 +63,14 @@ def weigh(rows: Rows, columns: Columns) -> Sums:
             sums.stale_counts[groups] = np.add.reduceat(stale[found], begins)
         sums.times[groups] = np.minimum.reduceat(columns.times[found], begins)
     return sums
+
+
+def groups_with(rows: Rows, wanted: Marks) -> Marks:
+    """The groups of which a row has one of the columns wanted."""
+    found = np.zeros(len(rows.starts), np.uint8)
+    for groups, begins, begin, end in _pieces(rows):
+        found[groups] = np.maximum.reduceat(wanted[rows.columns[begin:end]], begins)
+    return found
 
 
 def _pieces(rows: Rows) -> Iterator[tuple[npt.NDArray[np.intp], Longs, int, int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -18,18 +17,21 @@ MOST_ROWS = 1 << 21
 """Rows of a group are fewer: more would overflow the plain code's sums."""
 
 Longs = npt.NDArray[np.int64]
+Marks = npt.NDArray[np.uint8]
+"""1 for what is meant."""
 
 
 class Rows(NamedTuple):
     """Rows of all groups. Group g has those from `starts[g]` on, `lengths[g]` of them; what lies between is zero.
 
-    Units are signed, of less than 63 bits.
+    Units are signed, of at most `unit_bits` bits, which are 62 or less.
     """
 
     units: Longs
     columns: npt.NDArray[np.int32]
     starts: Longs
     lengths: npt.NDArray[np.int32]
+    unit_bits: int
 
 
 class Columns(NamedTuple):
@@ -60,4 +62,11 @@ class Weighed(Protocol):
         """The earliest time among them, `NEVER` where there is none."""
 
 
-Weigh = Callable[[Rows, Columns], Weighed]
+class Arithmetic(Protocol):
+    """A module that does the sums."""
+
+    def weigh(self, rows: Rows, columns: Columns) -> Weighed:
+        """Sums of all groups."""
+
+    def groups_with(self, rows: Rows, wanted: Marks) -> Marks:
+        """The groups of which a row has one of the columns wanted; column 0 never is."""

@@ -9,14 +9,14 @@ Sums are 128-bit integers and never wrap: a record that would overflow them is h
 
 cimport cython
 
-from processors.native cimport AMPLE, i64, i128, u64
 from processors.runs.entries cimport Entry, touch, untouch
 from processors.runs.keeping cimport Keeper, candle_of, forget
 from processors.runs.lanes cimport Lane, empty_run
-from processors.runs.records cimport ID_ROOM, Body
 from processors.runs.series cimport MOST_INTERVALS
 from processors.runs.sums cimport merge_trade
 from processors.runs.walking cimport Walker
+from schemas.native cimport AMPLE, i64, i128, u64
+from schemas.trade_reading cimport ID_ROOM, Body
 
 from market.candle_series import LARGEST_RUN_AMOUNT, LARGEST_RUN_VOLUME
 from market.run import Run

@@ -103,8 +103,8 @@ def read_trade(value: bytes, at: int, limit: int, skew: int) -> Body | None:
             last_id, p = _read_point_id(value, p)
 
         count, p = (value[p] >> 1, p + 1) if not value[p] & 129 else _read_varint(value, p)
-        if not 1 <= count <= _LONGEST_COUNT or not _is_optional_time(value, p):
-            return None
+        if not 1 <= count <= _LONGEST_COUNT or value[-1] or not _is_optional_time(value, p, len(value) - 1):
+            return None  # the last byte says that there is no origin: what did not come by a stream is rare
         return int(text), event_time, price, quantity, amount, side, sequence, received_at, first_id, last_id, count
     except (IndexError, ValueError, struct.error):
         return None
@@ -114,16 +114,16 @@ def read_mark(value: bytes, at: int, limit: int) -> int | None:
     """The time of a mark, which follows its instrument at `at`; None when it is not simple or not valid."""
     try:
         time = _time(*_ONE_TIME.unpack_from(value, at))
-        return time if time <= limit and _is_optional_time(value, at + 8) else None
+        return time if time <= limit and _is_optional_time(value, at + 8, len(value)) else None
     except (IndexError, ValueError, struct.error):
         return None
 
 
-def _is_optional_time(value: bytes, at: int) -> bool:
-    """Whether null or a time we believe stands at `at`, and nothing behind it. Raises ValueError, IndexError, struct.error."""
+def _is_optional_time(value: bytes, at: int, end: int) -> bool:
+    """Whether null or a time we believe stands at `at`, up to `end`. Raises ValueError, IndexError, struct.error."""
     if not value[at]:
-        return len(value) == at + 1
-    if value[at] != 2 or len(value) != at + 9:
+        return end == at + 1
+    if value[at] != 2 or end != at + 9:
         return False
     low, middle, high = _ONE_TIME.unpack_from(value, at + 1)
     return low in LOW_BITS and middle in MIDDLE_BITS and (high in time_bases or _learn_base(high) > 0)

@@ -3,8 +3,8 @@
 
 from libc.string cimport memcpy
 
-from processors.native cimport cp, i64, u64, word_at
-from processors.runs.reading cimport is_same
+from schemas.native cimport cp, i64, u64, word_at
+from schemas.reading cimport is_same
 
 cdef enum:
     LONGEST_NAME = 97  # of an instrument, as market.instrument has it

@@ -1,10 +1,10 @@
 # cython: language_level=3
 from processors.encoding.writing cimport Output
-from processors.native cimport i64
 from processors.runs.lanes cimport Lane
-from processors.runs.records cimport Body
 from processors.runs.series cimport MOST_INTERVALS, Intervals, OpenCandle, Series
 from processors.runs.sums cimport Sums
+from schemas.native cimport i64
+from schemas.trade_reading cimport Body
 
 
 cdef class Kept:

@@ -27,9 +27,9 @@ from processors.encoding.writing cimport (
     write_head,
     write_varint,
 )
-from processors.native cimport AMPLE, NEVER, i64
 from processors.runs.lanes cimport Lane, empty_run
-from processors.runs.records cimport ID_ROOM, Body
+from schemas.native cimport AMPLE, NEVER, i64
+from schemas.trade_reading cimport ID_ROOM, Body
 from processors.runs.series cimport (
     MOST_GAPS,
     MOST_INTERVALS,

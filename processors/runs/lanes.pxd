@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """An instrument whose candles are made: its window and its run."""
 
-from processors.native cimport i64
 from processors.runs.entries cimport Entry
 from processors.runs.sums cimport Sums
+from schemas.native cimport i64
 
 
 cdef struct Lane:

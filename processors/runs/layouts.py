@@ -72,7 +72,7 @@ class TradeReader:
             # fmt: off
             (
                 prefix, trade_id, low, high, size_of_price, price_bytes, size_of_quantity, quantity_bytes, kinds,
-                low_2, middle_2, high_2, low_3, middle_3, high_3, first_id, last_id, counted, low_4, middle_4, high_4,
+                low_2, middle_2, high_2, low_3, middle_3, high_3, first_id, last_id, counted, low_4, middle_4, high_4, origin,
             ) = unpack(value)
             # fmt: on
             event_time = time_bases[high_2] + MIDDLE_BITS[middle_2] + LOW_BITS[low_2]
@@ -94,6 +94,7 @@ class TradeReader:
             or high_4 not in time_bases
             or middle_4 not in MIDDLE_BITS
             or low_4 not in LOW_BITS
+            or origin  # what did not come by a stream is rare
             or received_at > limit
             or (event_time > received_at and event_time > received_at + skew)
             or (not trade_id == first_id == last_id and not (_is_point_id(first_id) and _is_point_id(last_id)))
@@ -142,7 +143,7 @@ def _layout_of(value: bytes, at: int) -> _Layout | None:
     first = times + 16
     last = _end_of_sized(value, first)
     count = _end_of_sized(value, last)
-    if len(value) != count + 10:
+    if len(value) != count + 11:
         return None
     return _layout(at, sequence - at, price - sequence, value[price], value[quantity], times - side, last - first, count - last)
 
@@ -171,6 +172,6 @@ def _end_of_sized(value: bytes, at: int) -> int:
 
 @lru_cache(4096)
 def _layout(prefix: int, trade_id: int, sequence: int, price: int, quantity: int, side: int, first: int, last: int) -> _Layout:
-    fields = f"<{prefix}s{trade_id}sH{sequence - 2}sB{price >> 1}sB{quantity >> 1}s{side}sHHIHHI{first}s{last}sHHHI"
+    fields = f"<{prefix}s{trade_id}sH{sequence - 2}sB{price >> 1}sB{quantity >> 1}s{side}sHHIHHI{first}s{last}sHHHIB"
     limits = FIGURE_LIMITS[price], FIGURE_LIMITS[quantity]
     return _Layout(struct.Struct(fields).unpack, price, limits[0], quantity, limits[1])

@@ -3,9 +3,9 @@
 
 from libc.stdlib cimport realloc
 
-from processors.native cimport AMPLE, NEVER, i64
-from processors.runs.records cimport Body
 from processors.runs.sums cimport Sums, merge_sums
+from schemas.native cimport AMPLE, NEVER, i64
+from schemas.trade_reading cimport Body
 
 cdef enum:
     MOST_INTERVALS = 16

@@ -3,8 +3,8 @@
 
 from libc.string cimport memcmp, memcpy
 
-from processors.native cimport cp, i64, i128
-from processors.runs.records cimport ID_ROOM, Body
+from schemas.native cimport cp, i64, i128
+from schemas.trade_reading cimport ID_ROOM, Body
 
 
 cdef struct Point:

@@ -10,11 +10,11 @@ from processors.encoding.writing cimport (
     write_decimal,
     write_varint,
 )
-from processors.native cimport i64
 from processors.rounding cimport divide_half_even
-from processors.runs.records cimport ID_ROOM
 from processors.runs.series cimport OpenCandle
 from processors.runs.sums cimport Point, Sums
+from schemas.native cimport i64
+from schemas.trade_reading cimport ID_ROOM
 
 cdef enum:
     NEW, UPDATE, CLOSE  # as the enum of `candle.avsc` has them

@@ -1,7 +1,7 @@
 # cython: language_level=3
-from processors.native cimport cp, i64, u64
 from processors.runs.entries cimport Entry, Touched
-from processors.runs.records cimport Body, Mark, Rules
+from schemas.native cimport cp, i64, u64
+from schemas.trade_reading cimport Body, Mark, Rules
 
 
 cdef class Walker:

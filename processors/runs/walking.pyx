@@ -11,10 +11,10 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromSt
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.stdlib cimport calloc, free
 
-from processors.native cimport cp, i64, u64
 from processors.runs.entries cimport Entry, find, hash_of, insert, spell
-from processors.runs.reading cimport is_same, read_length, read_nullable, read_varint, skip_headers
-from processors.runs.records cimport Body, Rules, limit_after, read_mark, read_trade
+from schemas.native cimport cp, i64, u64
+from schemas.reading cimport is_same, read_length, read_nullable, read_varint, skip_headers
+from schemas.trade_reading cimport Body, Rules, limit_after, read_mark, read_trade
 
 from market.instrument import check_instrument
 from market.trade import TimeMark, Trade
@@ -49,6 +49,7 @@ cdef object trade_of(instrument, Body* body):
             PyUnicode_DecodeASCII(<const char*>body.last_id, body.last_length, NULL),
             body.count,
             optional_time(body.published_at),
+            None,  # the origin
         ),
     )
 

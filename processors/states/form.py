@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -20,6 +21,9 @@ from fastavro.types import Schema
 from schemas.records import parse
 
 VERSION = 2
+VERSIONS = (VERSION, 3)
+"""Of all tables; 3 is that of portfolios that remember the beginnings of positions."""
+
 HEAD = struct.Struct(">Bq")
 
 PRICE = {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 12}
@@ -52,16 +56,20 @@ def define(name: str, **fields: Any) -> Schema:
 
 
 def reflected_offset(data: bytes) -> int:
-    """Offset of the last source record that a stored value reflects. Raises StateError."""
-    if len(data) < HEAD.size or data[0] != VERSION:
-        raise StateError(f"stored state begins with {data[:1]!r}, this program reads version {VERSION}")
+    """Offset of the last source record that a stored value reflects, whatever table it is of. Raises StateError."""
+    return _offset(data, VERSIONS)
+
+
+def _offset(data: bytes, versions: Sequence[int]) -> int:
+    if len(data) < HEAD.size or data[0] not in versions:
+        raise StateError(f"stored state begins with {data[:1]!r}, this program reads version {versions[-1]}")
     offset: int = HEAD.unpack_from(data)[1]
     return offset
 
 
-def head(offset: int) -> bytes:
+def head(offset: int, version: int = VERSION) -> bytes:
     """What stands before the Avro body of a value that reflects records up to an offset."""
-    return HEAD.pack(VERSION, offset)
+    return HEAD.pack(version, offset)
 
 
 def encode(schema: Schema, values: dict[str, Any]) -> bytes:
@@ -71,9 +79,9 @@ def encode(schema: Schema, values: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def read(schema: Schema, data: bytes) -> tuple[int, Any]:
-    """The offset and the fields of a stored value. Raises StateError."""
-    offset = reflected_offset(data)
+def read(schema: Schema, data: bytes, version: int = VERSION) -> tuple[int, Any]:
+    """The offset and the fields of a stored value of a version. Raises StateError."""
+    offset = _offset(data, (version,))
     return offset, fastavro.schemaless_reader(BytesIO(data[HEAD.size :]), schema, None)
 
 

@@ -1,7 +1,8 @@
 """What is remembered of a portfolio: itself, and the answers to its last commands.
 
 A portfolio is one value: the count of its answers, then its Avro body as `pf.positions` has it, written by the same function.
-A test holds that to the schema here; should `portfolio.avsc` change, what is stored needs a new version byte.
+A test holds that to the schema here; should `portfolio.avsc` change, what is stored needs a new version byte. Values of
+version 2, which had no limits and no beginnings of positions, are read.
 
 Its answers are one value each, since they are many and never change. Beside them, found by command id, there is a ring of their
 ids, by which the oldest is found when a new one takes its place.
@@ -9,9 +10,12 @@ ids, by which the oldest is found when a new one takes its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from fastavro.types import Schema
+
+from market.limits import LimitKind
 from market.portfolio import Portfolio, PriceChoice
 from market.portfolio_answers import Account, Remembered
 from market.portfolio_reply import PortfolioReply, Reason
@@ -26,14 +30,15 @@ def _enum(name: str, symbols: Iterable[str]) -> dict[str, Any]:
     return {"type": "enum", "name": name, "symbols": [str(symbol) for symbol in symbols]}
 
 
-_POLICY = record(
-    "Policy",
-    accounting=_enum("Accounting", Accounting),
-    prices=array(_enum("PriceChoice", PriceChoice)),
-    stale_after="long",
-    valuation_period="long",
-    overdraft="boolean",
-)
+_POLICY_2: Mapping[str, Any] = {
+    "accounting": _enum("Accounting", Accounting),
+    "prices": array(_enum("PriceChoice", PriceChoice)),
+    "stale_after": "long",
+    "valuation_period": "long",
+    "overdraft": "boolean",
+}
+_LIMIT = record("Limit", kind=_enum("LimitKind", LimitKind), threshold=AMOUNT, clears_at=AMOUNT)
+_POLICY = record("Policy", **_POLICY_2, limits=array(_LIMIT), day_ends="long")
 _BALANCE = record(
     "Balance",
     currency="string",
@@ -45,24 +50,25 @@ _BALANCE = record(
     funding=AMOUNT,
     dividends=AMOUNT,
 )
-_POSITION = record(
-    "Position",
-    position_id="string",
-    instrument="string",
-    currency="string",
-    multiplier=PRICE,
-    settlement=_enum("Settlement", Settlement),
-    quantity=PRICE,
-    cost=AMOUNT,
-    lots=array(record("Lot", quantity=PRICE, cost=AMOUNT, opened_at="long")),
-    realised_pnl=AMOUNT,
-    fees=AMOUNT,
-    funding=AMOUNT,
-    dividends=AMOUNT,
-    opened_at="long",
-    updated_at="long",
-    version="long",
-)
+_POSITION_2: Mapping[str, Any] = {
+    "position_id": "string",
+    "instrument": "string",
+    "currency": "string",
+    "multiplier": PRICE,
+    "settlement": _enum("Settlement", Settlement),
+    "quantity": PRICE,
+    "cost": AMOUNT,
+    "lots": array(record("Lot", quantity=PRICE, cost=AMOUNT, opened_at="long")),
+    "realised_pnl": AMOUNT,
+    "fees": AMOUNT,
+    "funding": AMOUNT,
+    "dividends": AMOUNT,
+    "opened_at": "long",
+    "updated_at": "long",
+    "version": "long",
+}
+_BEGINNING = record("Beginning", at="long", quantity=PRICE, paid=AMOUNT)
+_POSITION = record("Position", **_POSITION_2, beginnings=array(_BEGINNING), known_since=MAYBE_LONG)
 _OVERRIDE = record(
     "Override",
     instrument="string",
@@ -73,22 +79,30 @@ _OVERRIDE = record(
     set_at="long",
     expires_at="long",
 )
-ACCOUNT = define(
-    "Account",
-    answers="long",
-    portfolio_id="string",
-    base_currency="string",
-    version="long",
-    policy=_POLICY,
-    balances=array(_BALANCE),
-    positions=array(_POSITION),
-    overrides=array(_OVERRIDE),
-    created_at="long",
-    updated_at="long",
-    source_topic="string",
-    source_partition="int",
-    source_offset="long",
-)
+
+
+def _account(policy: Any, position: Any) -> Schema:
+    return define(
+        "Account",
+        answers="long",
+        portfolio_id="string",
+        base_currency="string",
+        version="long",
+        policy=policy,
+        balances=array(_BALANCE),
+        positions=array(position),
+        overrides=array(_OVERRIDE),
+        created_at="long",
+        updated_at="long",
+        source_topic="string",
+        source_partition="int",
+        source_offset="long",
+    )
+
+
+_VERSION = 3
+ACCOUNT = _account(_POLICY, _POSITION)
+ACCOUNT_2 = _account(record("Policy", **_POLICY_2), record("Position", **_POSITION_2))
 ANSWERS = define(
     "Answers",
     answers=array(
@@ -129,14 +143,20 @@ def encode_account(account: Account) -> bytes:
     portfolio = account.portfolio
     if portfolio is None:
         raise ValueError("there is no portfolio to be remembered")
-    return head(account.applied_offset) + encode_long(account.answers) + encode_portfolio(portfolio)
+    return head(account.applied_offset, _VERSION) + encode_long(account.answers) + encode_portfolio(portfolio)
 
 
 def decode_account(data: bytes | None) -> Account:
     """A portfolio and its count of answers; of none, an account without a portfolio."""
     if data is None:
         return Account()
-    offset, values = read(ACCOUNT, data)
+    if data[0] == _VERSION:
+        offset, values = read(ACCOUNT, data, _VERSION)
+    else:
+        offset, values = read(ACCOUNT_2, data)
+        values["policy"] |= {"limits": [], "day_ends": 0}
+        for position in values["positions"]:
+            position |= {"beginnings": [], "known_since": None}
     answers = values.pop("answers")
     parts = {
         "policy": read_policy(values["policy"]),

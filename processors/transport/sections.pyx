@@ -4,7 +4,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 from processors.encoding.writing cimport LONGEST_NUMBER, Output, begin, end, reserve, whole, write_byte, write_bytes, write_varint
-from processors.native cimport i64
+from schemas.native cimport i64
 
 from processors.transport.packing import RECORD_OVERHEAD
 

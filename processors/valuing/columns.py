@@ -24,6 +24,15 @@ Key = TypeVar("Key")
 Found = TypeVar("Found")
 
 
+class Change(NamedTuple, Generic[Key, Found]):
+    """What stands in a column now, and what stood in it."""
+
+    number: int
+    key: Key
+    before: Found | None
+    after: Found | None
+
+
 class Columns(Generic[Key, Found]):
     """Columns of an instrument by key; what stands in them is found by `find` from a key and the time, and `put` there.
 
@@ -82,14 +91,14 @@ class Columns(Generic[Key, Found]):
         """Those that have columns."""
         return self._numbers.keys()
 
-    def refresh(self, instruments: Iterable[str] | None, now: int) -> list[int]:
-        """Find anew what stands in the columns of these instruments, or of all; the columns in which that changed."""
-        changed = []
+    def refresh(self, instruments: Iterable[str] | None, now: int) -> list[Change[Key, Found]]:
+        """Find anew what stands in the columns of these instruments, or of all; what changed."""
+        changes = []
         for instrument in self._numbers if instruments is None else instruments:
             for key, number in self._numbers[instrument].items():
-                found = self._find(key, now)
-                if found != self._found[number]:
+                before, found = self._found[number], self._find(key, now)
+                if found != before:
                     self._found[number] = found
                     self._put(number, found)
-                    changed.append(number)
-        return changed
+                    changes.append(Change(number, key, before, found))
+        return changes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -17,6 +17,20 @@ from schemas.partitioning import partition_of
 from schemas.topics import VALUATION_LINES, VALUATIONS
 
 log = get_logger(__name__)
+
+
+class Read(NamedTuple):
+    """Next offsets of what valuations reflect: of the prices by partition in their order, of replies by partition."""
+
+    board: tuple[int, ...]
+    replies: Mapping[int, int]
+
+
+class Asked(NamedTuple):
+    """Somebody wants a portfolio revalued that has at least this version; the record time of the command (microseconds)."""
+
+    version: int
+    at: int
 
 
 class Pace(NamedTuple):
@@ -49,6 +63,8 @@ class Publishing:
         self._totals_wait: set[str] = set()
         self._lines_wait: set[str] = set()
         self._sent: list[Callable[[], None]] = []
+        self._asked: dict[str, list[Asked]] = {}
+        self._done: list[Asked] = []
 
     def know_line(self, portfolio_id: str, position_id: str, *, is_there: bool) -> None:
         """A line stands in its topic, or was removed from it, whoever told it."""
@@ -63,6 +79,20 @@ class Publishing:
         self._told.pop(portfolio_id, None)
         self._totals_wait.discard(portfolio_id)
         self._lines_wait.discard(portfolio_id)
+        self._asked.pop(portfolio_id, None)
+
+    def ask(self, portfolio_id: str, asked: Asked) -> None:
+        """Somebody wants all of a portfolio told, whenever and whatever was told before."""
+        self._asked.setdefault(portfolio_id, []).append(asked)
+
+    def touch_asked(self) -> None:
+        """What was asked for is to be told whole and without waiting, of portfolios that are there in the version asked for."""
+        for portfolio_id, asked in self._asked.items():
+            portfolio = self._valuer.portfolios.get(portfolio_id)
+            if portfolio is not None and portfolio.version >= min(one.version for one in asked):
+                told = self._told.setdefault(portfolio_id, _Told())
+                told.at = told.lines_at = 0
+                self._tell_whole(portfolio_id, told)
 
     def touch(self, portfolio_ids: Iterable[str]) -> None:
         """The figures of these may have changed."""
@@ -75,11 +105,14 @@ class Publishing:
         for portfolio_id in self._valuer.portfolios:
             told = self._told.setdefault(portfolio_id, _Told())
             if now - told.whole_at >= self._pace.snapshot:
-                told.valuation = None
-                told.lines = dict.fromkeys(told.lines)
-                self.touch((portfolio_id,))
+                self._tell_whole(portfolio_id, told)
 
-    def totals(self, stamp: Stamp, board: tuple[int, ...]) -> Iterator[Message]:
+    def _tell_whole(self, portfolio_id: str, told: _Told) -> None:
+        told.valuation = None
+        told.lines = dict.fromkeys(told.lines)
+        self.touch((portfolio_id,))
+
+    def totals(self, stamp: Stamp, read: Read) -> Iterator[Message]:
         """Messages of the totals that are due."""
         for portfolio_id in list(self._totals_wait):
             told = self._told.setdefault(portfolio_id, _Told())
@@ -88,10 +121,20 @@ class Publishing:
                 self._totals_wait.discard(portfolio_id)
             elif stamp.valued_at - told.at >= portfolio.policy.valuation_period:
                 totals = self._valuer.totals(portfolio_id)
-                record = valuation_of(portfolio, totals, self._valuer.rates, board, stamp)
+                record = self._dated(valuation_of(portfolio, totals, self._valuer.rates, read.board, stamp), read)
                 if told.valuation is None or _content(record) != _content(told.valuation):
                     yield from self._message(record)
                 self._sent.append(partial(self._tell, told, record))
+
+    def _dated(self, record: Valuation, read: Read) -> Valuation:
+        """The record with what it reflects."""
+        portfolio = self._valuer.portfolios[record.portfolio_id]
+        as_of = max(self._valuer.latest, portfolio.updated_at)
+        return record._replace(
+            replies_offset=read.replies.get(partition_of(record.portfolio_id, self._partitions)),
+            as_of=as_of,
+            day_end_at=portfolio.policy.day_end_after(as_of),
+        )
 
     def lines(self, stamp: Stamp, most: int) -> Iterator[Message]:
         """Messages of the lines that are due, of so many portfolios at most; those removed have no value."""
@@ -111,11 +154,13 @@ class Publishing:
                 yield self._removal(portfolio_id, position_id)
             self._sent.append(partial(self._tell_lines, told, lines, stamp, portfolio_id))
 
-    def sent(self) -> None:
-        """What was made since the last time has arrived."""
+    def sent(self) -> list[Asked]:
+        """What was made since the last time has arrived; what of it had been asked for."""
         for tell in self._sent:
             tell()
         self._sent.clear()
+        done, self._done = self._done, []
+        return done
 
     def lost(self) -> None:
         """What was made since the last time has not arrived, and is still to be told."""
@@ -126,6 +171,10 @@ class Publishing:
             told.whole_at = record.valued_at
         told.valuation, told.at = record, record.valued_at
         self._totals_wait.discard(record.portfolio_id)
+        asked = self._asked.pop(record.portfolio_id, [])
+        self._done += [one for one in asked if one.version <= record.position_version]
+        if later := [one for one in asked if one.version > record.position_version]:
+            self._asked[record.portfolio_id] = later
 
     def _tell_lines(self, told: _Told, lines: dict[str, ValuationLine], stamp: Stamp, portfolio_id: str) -> None:
         told.lines, told.lines_at = dict(lines), stamp.valued_at
@@ -147,5 +196,5 @@ class Publishing:
 def _content(record: Valuation | ValuationLine) -> Valuation | ValuationLine:
     """A record without what says only when it was made."""
     if isinstance(record, Valuation):
-        return record._replace(board=(), generation=0, sequence=0, valued_at=0)
+        return record._replace(board=(), generation=0, sequence=0, valued_at=0, replies_offset=None, as_of=None)
     return record._replace(generation=0, sequence=0, valued_at=0)

@@ -3,6 +3,9 @@
 Portfolios come of pf.positions and prices of md.prices, both read whole and without the group, so a valuation is a function
 of what is published. Nothing is valued before both were read to their ends, nor while partitions are being shared out; what
 is sent bears the generation in which its portfolios were this worker's and goes through the same fence as all its records.
+
+Who wants a portfolio revalued at once sends a command, and its acceptance is read of pf.replies. Only what comes while a
+partition is this worker's is read of that topic: all portfolios of a partition that was taken up are told whole anyway.
 """
 
 from __future__ import annotations
@@ -11,25 +14,30 @@ import asyncio
 from collections.abc import Iterable
 
 from market.portfolio import Portfolio
+from market.portfolio_commands import Revalue, name_of
+from market.portfolio_reply import PortfolioReply
 from market.price import PriceRecord
 from market.valuation_record import Stamp
 from processors.calendars import Calendars
 from processors.fence import Superseded
+from processors.metrics import REVALUATION_SECONDS
 from processors.outputs import Message
 from processors.surroundings import Beside, Owned
 from processors.valuing.configured import rate_sources
-from processors.valuing.publishing import Pace, Publishing
+from processors.valuing.publishing import Asked, Pace, Publishing, Read
 from processors.valuing.tail import Arrival, Tail, places_of
 from processors.valuing.valuer import REFRESH, Valuer
 from runtime import metrics
 from runtime.kafka import tail_options
 from schemas.partitioning import partition_of
-from schemas.topics import POSITIONS, PRICES, VALUATION_LINES
+from schemas.topics import POSITIONS, PRICES, REPLIES, VALUATION_LINES
 
 POLL_SECONDS, REBALANCE_SECONDS = 0.02, 0.05
 
 TOTALS_AT_ONCE = 200
 """Totals made between two turns of the event loop."""
+
+REVALUE = name_of(Revalue)
 
 LINES_AT_ONCE = 50
 """Portfolios whose lines are made in one turn: those of others wait, totals do not."""
@@ -49,7 +57,7 @@ class Valuations:
         pace = Pace(round(processors.valuation.lines_seconds * 1e6), round(processors.valuation.snapshot_seconds * 1e6))
         self._publishing = Publishing(self._valuer, beside.ways.codec, self._partitions, pace)
         options = tail_options(settings.kafka, "processors-valuations", without_offset="earliest")
-        self._tail = Tail(options, beside.ways.codec, settings.ingest.max_clock_skew)
+        self._tail = Tail(options, beside.ways.codec, settings.ingest.max_clock_skew, from_end={REPLIES.name})
         self._mine: frozenset[int] = frozenset()
         self._is_changed = True
         self._sequence = 0
@@ -70,7 +78,7 @@ class Valuations:
             self._tail.close()
 
     def _places(self) -> frozenset[tuple[str, int]]:
-        own = (places_of(topic.name, self._mine) for topic in (POSITIONS, VALUATION_LINES))
+        own = (places_of(topic.name, self._mine) for topic in (POSITIONS, VALUATION_LINES, REPLIES))
         return places_of(PRICES.name, range(self._partitions)).union(*own)
 
     def _own(self, partitions: frozenset[int]) -> None:
@@ -86,6 +94,10 @@ class Valuations:
             if topic == VALUATION_LINES.name:
                 portfolio_id, _, position_id = key.partition("|")
                 self._publishing.know_line(portfolio_id, position_id, is_there=record is not None)
+                continue
+            if isinstance(record, PortfolioReply):
+                if record.accepted and record.command == REVALUE and record.version is not None:
+                    self._publishing.ask(record.portfolio_id, Asked(record.version, record.decided_at))
                 continue
             self._is_changed = True
             if isinstance(record, PriceRecord):
@@ -104,12 +116,15 @@ class Valuations:
             self._is_changed = True
             self._publishing.touch_silent(now)
         if self._is_changed:
-            self._publishing.touch(self._valuer.revalue(now))
+            self._valuer.revalue(now)
+            self._publishing.touch(self._valuer.take_touched())
             self._is_changed = False
+        self._publishing.touch_asked()
         self._sequence = max(self._sequence + 1, now)  # so that it rises when a worker is started again, too
         stamp = Stamp(owned.group_generation, self._sequence, now)
         messages = list[Message]()
-        for message in self._publishing.totals(stamp, self._tail.offsets(PRICES.name)):
+        read = Read(tuple(self._tail.offsets(PRICES.name).values()), self._tail.offsets(REPLIES.name))
+        for message in self._publishing.totals(stamp, read):
             messages.append(message)
             if len(messages) % TOTALS_AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -119,6 +134,7 @@ class Valuations:
         except Superseded:
             self._publishing.lost()
             return
-        self._publishing.sent()
+        for asked in self._publishing.sent():
+            REVALUATION_SECONDS.observe((self._ways.clock() - asked.at) / 1e6)
         for message in messages:
             metrics.RECORDS_OUT.labels(message.topic).inc()

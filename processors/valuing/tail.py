@@ -1,4 +1,4 @@
-"""Latest records of compacted topics, read without a group from their beginnings on; every call may block.
+"""Latest records of topics, read without a group, the compacted ones from their beginnings on; every call may block.
 
 Unlike what the group delivers these begin anew wherever this worker gets a partition, so that all there is of it is known.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from market.errors import DataValidationError
 from runtime import metrics
@@ -39,12 +40,18 @@ class Arrival(NamedTuple):
 
 
 class Tail:
-    """Reads the partitions it was told last. `max_skew` is what ingest grants exchanges' clocks, in microseconds."""
+    """Reads the partitions it was told last. `max_skew` is what ingest grants exchanges' clocks, in microseconds.
 
-    def __init__(self, options: Mapping[str, Any], codec: Codec, max_skew: int) -> None:
+    Of the topics `from_end` only what comes after a partition was taken up is read.
+    """
+
+    def __init__(
+        self, options: Mapping[str, Any], codec: Codec, max_skew: int, from_end: AbstractSet[str] = frozenset()
+    ) -> None:
         self._consumer = Consumer({**options, "enable.partition.eof": True})
         self._codec = codec
         self._max_skew = max_skew
+        self._from_end = from_end
         self._next: dict[Place, int] = {}
         self._behind: set[Place] = set()
         self._lock = threading.Lock()  # a read goes on for a moment after who waited for it was cancelled
@@ -55,9 +62,9 @@ class Tail:
         """Whether every partition was read to its end since it was taken up."""
         return not self._behind
 
-    def offsets(self, topic: str) -> tuple[int, ...]:
+    def offsets(self, topic: str) -> dict[int, int]:
         """Next offset of each partition of a topic, in their order."""
-        return tuple(offset for (name, _), offset in sorted(self._next.items()) if name == topic)
+        return {partition: offset for (name, partition), offset in sorted(self._next.items()) if name == topic}
 
     def read(self, places: frozenset[Place], seconds: float) -> list[Arrival]:
         """What comes from these partitions, waiting so long for the first record. Raises KafkaException."""
@@ -82,17 +89,20 @@ class Tail:
         if gone:
             self._consumer.incremental_unassign([TopicPartition(*place) for place in gone])
         if new:
-            self._consumer.incremental_assign([TopicPartition(*place, OFFSET_BEGINNING) for place in new])
+            self._consumer.incremental_assign([TopicPartition(*place, self._begin(place)) for place in new])
         for place in gone:
             del self._next[place]
         self._next |= dict.fromkeys(new, 0)
         self._behind = (self._behind - gone) | new
 
+    def _begin(self, place: Place) -> int:
+        return OFFSET_END if place[0] in self._from_end else OFFSET_BEGINNING
+
     def _arrival(self, message: Message) -> Arrival | None:
         place = str(message.topic()), int(message.partition() or 0)
         error = message.error()
         if error is not None:
-            self._on_error(place, error)
+            self._on_error(place, error, int(message.offset() or 0))
             return None
         if place not in self._next:
             return None  # of a partition let go of
@@ -106,8 +116,10 @@ class Tail:
             log.error("passing over a record", topic=place[0], partition=place[1], offset=message.offset(), error=str(problem))
             return None
 
-    def _on_error(self, place: Place, error: KafkaError) -> None:
+    def _on_error(self, place: Place, error: KafkaError, offset: int) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - a public name of librdkafka
+            if place in self._next:
+                self._next[place] = max(self._next[place], offset)
             self._behind.discard(place)
         elif error.fatal():
             raise KafkaException(error)

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
+from market.beginnings import Began
 from market.portfolio import Portfolio, PriceChoice
 from market.portfolio_totals import Totals, sum_lines, sum_parts
 from market.position import Position, Settlement
 from market.price import PriceRecord
 from market.price_choice import OVERRIDE, ChosenPrice, Freshness, Reference, choose_price, reference_price
-from market.valuation import PER_AMOUNT, Day, Line, Mark, Part, day_of, value_lines
+from market.valuation import PER_AMOUNT, Line, Mark, Part, value_lines
 from processors.holdings import open_holdings
 from processors.holdings.layout import Row
 from processors.holdings.protocol import NEVER
-from processors.valuing.columns import Choice, Columns
+from processors.valuing.columns import Change, Choice, Columns
+from processors.valuing.groups import Groups
 from processors.valuing.rates import CalendarOf, RateSources
 
 REFRESH = 1_000_000
@@ -27,10 +29,9 @@ REFRESH = 1_000_000
 
 
 class _Group(NamedTuple):
-    """Positions of a portfolio of one currency, settlement and direction; costs at scale 36.
+    """Positions of a portfolio of one currency, settlement and direction (flat ones are with the long); costs at scale 36.
 
-    `lines` of them are open and cost `cost`, of which `came` for those opened since the day began; the other `held` were held
-    then.
+    `lines` of them are open and cost `cost`, `held` were held when the day began; `came` is what was paid for them since.
     """
 
     number: int
@@ -43,25 +44,36 @@ class _Group(NamedTuple):
     came: int
 
 
+class _Held(NamedTuple):
+    """Rows of a position: of its value, None where it is flat, and of what it began the day with, None for nothing.
+
+    `cost` and `came`, what was paid since the day began, are at scale 24.
+    """
+
+    value: Row | None
+    began: Row | None
+    cost: int
+    came: int
+
+
 class Valuer:
     """Values portfolios. `board` has the latest prices by instrument; times are microseconds.
 
-    `refreshed_at` is when all prices were looked at last.
+    `refreshed_at` is when all prices were looked at last, `latest` when the latest of them was received.
     """
 
     def __init__(self, sources: RateSources, calendar_of: CalendarOf, *, compiled: bool = True) -> None:
         self.board: dict[str, PriceRecord] = {}
         self.portfolios: dict[str, Portfolio] = {}
         self.rates = sources.rates(self.board, 0, calendar_of)
-        self.refreshed_at = 0
+        self.refreshed_at = self.latest = 0
         self._sources = sources
         self._calendar_of = calendar_of
         self._values, self._began = open_holdings(compiled=compiled), open_holdings(compiled=compiled)
         self._prices: Columns[Choice, ChosenPrice] = Columns(self._values, self._choose, self._put_price)
         self._references: Columns[str, Reference] = Columns(self._began, self._refer, self._put_reference)
+        self._numbers = Groups(self._values, self._began)
         self._groups: dict[str, tuple[_Group, ...]] = {}
-        self._owners: list[str] = []
-        self._free: list[int] = []
         self._foreign: set[str] = set()
         self._days: dict[str, dict[str, int]] = {}  # by instrument and portfolio: a day that begins later is another one for it
         self._traded: set[str] = set()  # portfolios of whose day something is not known
@@ -84,6 +96,7 @@ class Valuer:
         before = self.board.get(record.instrument)
         if before is None or record.is_newer_than(before):
             self.board[record.instrument] = record
+            self.latest = max(self.latest, record.received_at)
             self._moved.add(record.instrument)
 
     def put_portfolio(self, portfolio: Portfolio) -> None:
@@ -100,28 +113,32 @@ class Valuer:
         if portfolio is not None:
             self._release(portfolio)
 
-    def revalue(self, now: int) -> set[str]:
-        """Value everything at the prices as they are; the portfolios whose figures may have changed since the last time."""
+    def revalue(self, now: int) -> None:
+        """Value everything at the prices as they are."""
         self._now = now
         is_due = now - self.refreshed_at >= REFRESH
         if is_due:
             self.refreshed_at = now
             self._prices.drop_unused()
             self._references.drop_unused()
-        moved = None if is_due else self._moved & self._prices.instruments()
-        columns = self._prices.refresh(moved, now)
-        touched = self._touched | {self._owners[group] for group in self._values.groups_with(columns)}
-        touched |= self._refresh_references(None if is_due else self._moved & self._references.instruments(), now)
+        changes = self._prices.refresh(None if is_due else self._moved & self._prices.instruments(), now)
+        self._numbers.mark(self._values.groups_with([change.number for change in changes]))
+        self._refresh_references(None if is_due else self._moved & self._references.instruments(), now)
         if is_due or not self._sources.instruments.isdisjoint(self._moved):
-            touched |= self._refresh_rates(now)
-        self._moved, self._touched = set(), set()
+            self._refresh_rates(now)
+        self._moved = set()
         self.weigh()
-        return touched
 
     def weigh(self) -> None:
         """Value all positions at the prices chosen last."""
         self._values.revalue()
         self._began.revalue()
+
+    def take_touched(self) -> set[str]:
+        """The portfolios whose figures may have changed since the last time this was asked."""
+        touched = self._numbers.take_marked() | self._touched
+        self._touched = set()
+        return touched
 
     def totals(self, portfolio_id: str) -> Totals:
         """Totals of a portfolio as of the last `revalue`."""
@@ -166,29 +183,42 @@ class Valuer:
         return Mark(price, reference)
 
     def _hold(self, portfolio: Portfolio) -> None:
-        rows: dict[tuple[str, Settlement, bool], list[tuple[Position, Row, Row | None]]] = {}
+        rows: dict[tuple[str, Settlement, bool], list[_Held]] = {}
         for position in portfolio.positions.values():
-            day = self._day(portfolio, position)
-            if position.quantity:
-                key = position.currency, position.settlement, position.quantity > 0
-                rows.setdefault(key, []).append((position, *self._rows(portfolio, position, day)))
+            held = self._held(portfolio, position)
+            if position.quantity or held.began is not None or held.came:
+                key = position.currency, position.settlement, position.quantity >= 0
+                rows.setdefault(key, []).append(held)
         groups = []
-        for (currency, settlement, is_long), found in rows.items():
-            number = self._free.pop() if self._free else self._add_group()
-            self._owners[number] = portfolio.portfolio_id
-            held = [row for _, _, row in found if row is not None]
-            self._values.hold(number, [row for _, row, _ in found])
-            self._began.hold(number, held)
-            cost = sum(position.cost for position, _, _ in found) * PER_AMOUNT
-            came = sum(position.cost for position, _, row in found if row is None) * PER_AMOUNT
-            groups.append(_Group(number, currency, settlement, is_long, len(found), len(held), cost, came))
+        numbers = self._numbers.take(portfolio.portfolio_id, len(rows))
+        for number, ((currency, settlement, is_long), found) in zip(numbers, rows.items(), strict=True):
+            valued = [one.value for one in found if one.value is not None]
+            began = [one.began for one in found if one.began is not None]
+            self._values.hold(number, valued)
+            self._began.hold(number, began)
+            cost = sum(one.cost for one in found) * PER_AMOUNT
+            came = sum(one.came for one in found) * PER_AMOUNT
+            groups.append(_Group(number, currency, settlement, is_long, len(valued), len(began), cost, came))
         self._groups[portfolio.portfolio_id] = tuple(groups)
         currencies = {*portfolio.balances, *(group.currency for group in groups)}
         if currencies - {portfolio.base_currency}:
             self._foreign.add(portfolio.portfolio_id)
 
-    def _day(self, portfolio: Portfolio, position: Position) -> Day:
-        """What a position did since its day began, and remember when another day would have another answer.
+    def _held(self, portfolio: Portfolio, position: Position) -> _Held:
+        """What a position is valued by, and what its day is measured by."""
+        instrument, began = position.instrument, self._day(portfolio, position)
+        reference = self._references.number(instrument, instrument)
+        value = None
+        if position.quantity:
+            price = self._prices.take(instrument, choice_of(portfolio, position), self._now)
+            value = price, position.quantity * position.multiplier
+        if began is None:
+            return _Held(value, None, position.cost, 0)
+        row = (reference, began.quantity * position.multiplier) if began.quantity else None
+        return _Held(value, row, position.cost, position.paid - began.paid)
+
+    def _day(self, portfolio: Portfolio, position: Position) -> Began | None:
+        """What a position was when its day began, and remember when another day would have another answer.
 
         Of an open one without a reference nothing is remembered: its column says that there is none.
         """
@@ -196,31 +226,21 @@ class Valuer:
         self._references.take(instrument, instrument, self._now)
         found = self._references.found(instrument, instrument)
         if found is None and position.quantity:
-            return Day.HELD
-        day = Day.TRADED if found is None else day_of(position, found.began_at)
-        if day is Day.TRADED:
+            return Began(position.quantity, position.paid, None)
+        began = None if found is None else position.began(found.began_at)
+        until = NEVER
+        if began is None:
             self._traded.add(portfolio_id)
-        if day is Day.HELD or found is None:
-            until = NEVER
-        else:
-            until = position.opened_at if day is Day.OPENED else max(position.opened_at, position.updated_at)
-        if day is not Day.HELD or not position.quantity:
+            until = NEVER if found is None else 0
+        elif began.until is not None:
+            until = began.until
+        if until != NEVER or not position.quantity:
             days = self._days.setdefault(instrument, {})
             days[portfolio_id] = min(until, days.get(portfolio_id, until))
-        return day
-
-    def _rows(self, portfolio: Portfolio, position: Position, day: Day) -> tuple[Row, Row | None]:
-        """What a position is valued by, and what its day is measured by, unless it was opened since."""
-        instrument, units = position.instrument, position.quantity * position.multiplier
-        price = self._prices.take(instrument, choice_of(portfolio, position), self._now)
-        reference = self._references.number(instrument, instrument)
-        return (price, units), None if day is Day.OPENED else (reference, units)
+        return began
 
     def _release(self, portfolio: Portfolio) -> None:
-        for group in self._groups.pop(portfolio.portfolio_id):
-            self._values.hold(group.number, ())
-            self._began.hold(group.number, ())
-            self._free.append(group.number)
+        self._numbers.release([group.number for group in self._groups.pop(portfolio.portfolio_id)])
         self._foreign.discard(portfolio.portfolio_id)
         self._traded.discard(portfolio.portfolio_id)
         for position in portfolio.positions.values():
@@ -229,42 +249,31 @@ class Valuer:
             if position.quantity:
                 self._prices.release(position.instrument, choice_of(portfolio, position))
 
-    def _add_group(self) -> int:
-        self._owners.append("")
-        self._values.add_group()
-        return self._began.add_group()
-
-    def _refresh_rates(self, now: int) -> set[str]:
+    def _refresh_rates(self, now: int) -> None:
         rates = self._sources.rates(self.board, now, self._calendar_of)
-        is_changed = rates != self.rates
+        if rates != self.rates:
+            self._touched |= self._foreign
         self.rates = rates
-        return self._foreign if is_changed else set()
 
-    def _refresh_references(self, instruments: AbstractSet[str] | None, now: int) -> set[str]:
-        """Find the references anew; those whose day began anew meanwhile are held anew."""
-        names = self._references.instruments() if instruments is None else instruments
-        before = {name: self._references.found(name, name) for name in names}
-        columns = self._references.refresh(instruments, now)
-        touched = {self._owners[group] for group in self._began.groups_with(columns)}
-        moved = {
-            portfolio_id
-            for name, found in before.items()
-            for portfolio_id in self._of_another_day(name, found, self._references.found(name, name))
-        }
+    def _refresh_references(self, instruments: AbstractSet[str] | None, now: int) -> None:
+        """Find the references anew; portfolios whose day began anew meanwhile are held anew."""
+        changes = self._references.refresh(instruments, now)
+        self._numbers.mark(self._began.groups_with([change.number for change in changes]))
+        moved = set[str]().union(*map(self._of_another_day, changes))
+        self._touched |= moved
         for portfolio_id in moved:
             self._release(self.portfolios[portfolio_id])
             self._hold(self.portfolios[portfolio_id])
-        return touched | moved
 
-    def _of_another_day(self, instrument: str, before: Reference | None, after: Reference | None) -> set[str]:
+    def _of_another_day(self, change: Change[str, Reference]) -> set[str]:
         """Portfolios with positions in an instrument that may be of another day by a new reference than by the one before."""
-        if (before and before.began_at) == (after and after.began_at):
+        number, instrument, before, after = change
+        if before is not None and after is not None and before.began_at == after.began_at:
             return set()
         days = self._days.get(instrument, {})
         if before is not None and after is not None and after.began_at > before.began_at:
             return {portfolio_id for portfolio_id, until in days.items() if until < after.began_at}
-        column = self._references.number(instrument, instrument)
-        return {*days, *(self._owners[group] for group in self._began.groups_with([column]))}
+        return {*days, *self._numbers.owners(self._began.groups_with([number]))}
 
     def _choose(self, choice: Choice, now: int) -> ChosenPrice | None:
         freshness = Freshness(now, choice.stale_after, self._calendar_of(choice.instrument))
