@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from market.errors import DataValidationError
 
 KeyValue = int | str
 _LONGEST = 2_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""What JSON can escape but no encoding has."""
 
 
 def cursor_of(question: Sequence[KeyValue], key: Sequence[KeyValue]) -> str:
@@ -42,7 +45,9 @@ def key_of(cursor: str, question: Sequence[KeyValue], kinds: Sequence[type[KeyVa
 
 def _can_be_asked(value: KeyValue) -> bool:
     """Whether a database has such values."""
-    return "\0" not in value if isinstance(value, str) else -(1 << 63) <= value < 1 << 63
+    if isinstance(value, str):
+        return "\0" not in value and not _SURROGATE.search(value)
+    return -(1 << 63) <= value < 1 << 63
 
 
 def _bad(why: str) -> DataValidationError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,18 +20,12 @@ from psycopg.sql import Composed
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from history.errors import HistoryTooSlow, HistoryUnavailable, HistoryUnfit
+from history.times import micros_of
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _GRACE = 2.0  # seconds beyond the database's own limit, after which a silent connection is given up
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 Rows = list[tuple[Any, ...]]
-
-
-def instant(micros: int) -> datetime:
-    """A time as the database takes it."""
-    return _EPOCH + timedelta(microseconds=micros)
 
 
 class Unscaled(Loader):
@@ -47,8 +40,8 @@ class Micros(Loader):
     """Times as microseconds."""
 
     def load(self, data: Buffer) -> int:
-        """Exact: no float on the way."""
-        return (datetime.fromisoformat(bytes(data).decode()) - _EPOCH) // _MICROSECOND
+        """The microseconds of a time."""
+        return micros_of(bytes(data).decode())
 
 
 class Database:

@@ -8,17 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from psycopg.sql import SQL, Composed, Identifier
 
 from history.cursors import KeyValue
+from history.times import micros_of
 from market.candle import CandleEvent, CandleEventKind
+from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE, parse_decimal
+from market.feed_status import FeedState, FeedStatus
+from market.limits import LimitKind
+from market.portfolio_alert import Alert
 from market.price_change import PriceChangedEvent
 from market.quality_event import QualityEvent, QualityRule, Severity
 from market.quality_score import QualityScore
-from market.quote import Kline
+from market.quote import Kline, Quote
 from market.trade import GapMark, Trade
+from market.valuation import LineState
+from market.valuation_record import UsedRate, Valuation, ValuationLine
+from schemas.topics import VALUATIONS as VALUATIONS_TOPIC
 
 RecordT = TypeVar("RecordT")
 
@@ -88,7 +97,13 @@ def _whole(expression: str) -> KeyColumn:
 
 _SOURCE = (_text("source_topic"), _whole("source_partition"), _whole("source_offset"))
 
-TRADES = Question("trades", Trade, Trade._fields, ("instrument",), (_time("event_time"), _whole("sequence"), _text("trade_id")))
+TRADES = Question(
+    "trades",
+    Trade,
+    tuple(name for name in Trade._fields if name != "origin"),  # which is not stored
+    ("instrument",),
+    (_time("event_time"), _whole("sequence"), _text("trade_id")),
+)
 CANDLES = Question(
     "candles",
     CandleEvent,
@@ -97,6 +112,7 @@ CANDLES = Question(
     (_time("open_time"),),
     read_as={"kind": CandleEventKind},
 )
+QUOTES = Question("quotes", Quote, Quote._fields, ("instrument",), (_time("period_time"), _text("channel")))
 KLINES = Question("klines", Kline, Kline._fields, ("instrument", "interval"), (_time("open_time"),))
 PRICE_CHANGES = Question(
     "price_changes", PriceChangedEvent, PriceChangedEvent._fields, ("instrument",), (_time("event_time"), *_SOURCE)
@@ -109,6 +125,14 @@ GAPS = Question(
     (_time("end_time"), _time("coalesce(begin_time, 'epoch')")),  # no gap begins then
     columns={"begin": "begin_time", "end": "end_time"},
 )
+FEED_STATUS = Question(
+    "feed_status",
+    FeedStatus,
+    tuple(name for name in FeedStatus._fields if name != "source"),  # which is not stored
+    ("instrument",),
+    (_time("changed_at"), _whole("source_partition"), _whole("source_offset")),
+    read_as={"state": FeedState},
+)
 QUALITY_EVENTS = Question(
     "quality_events",
     QualityEvent,
@@ -119,4 +143,51 @@ QUALITY_EVENTS = Question(
 )
 QUALITY_SCORES = Question(
     "quality_scores", QualityScore, QualityScore._fields, ("instrument",), (_time("open_time"), _text("source_topic"))
+)
+
+
+def _rates(found: list[dict[str, Any]]) -> tuple[UsedRate, ...]:
+    return tuple(map(_rate, found))
+
+
+def _rate(found: dict[str, Any]) -> UsedRate:
+    rate = parse_decimal(found["rate"], field="rate", scale=AMOUNT_SCALE, precision=AMOUNT_PRECISION)
+    as_of = None if found["as_of"] is None else micros_of(found["as_of"])
+    return UsedRate(found["currency"], rate, as_of, tuple(found["sources"]), found["is_stale"])
+
+
+def _line(
+    *, rate: int | None, rate_as_of: int | None, rate_sources: list[str] | None, rate_is_stale: bool | None, **values: Any
+) -> ValuationLine:
+    if rate is None:
+        return ValuationLine(**values, rate=None)
+    used = UsedRate(values["currency"], rate, rate_as_of, tuple(rate_sources or ()), bool(rate_is_stale))
+    return ValuationLine(**values, rate=used)
+
+
+_VALUATION = tuple(name for name in Valuation._fields if name not in {"board", "replies_offset", "limits"})  # not stored
+_FIGURES: Mapping[str, Callable[[Any], Any]] = {"left_out": tuple, "without_rate": tuple, "rates": _rates}
+_BY_PORTFOLIO = ("portfolio_id",)
+
+VALUATIONS = Question(
+    "valuations", partial(Valuation, board=()), _VALUATION, _BY_PORTFOLIO, (_time("period_time"),), read_as=_FIGURES
+)
+DAY_ENDS = Question(
+    "day_ends", partial(Valuation, board=()), _VALUATION, _BY_PORTFOLIO, (_time("day_end_at"),), read_as=_FIGURES
+)
+VALUATION_LINES = Question(
+    "valuation_lines",
+    _line,
+    (*ValuationLine._fields, "rate_as_of", "rate_sources", "rate_is_stale"),
+    _BY_PORTFOLIO,
+    (_time("period_time"), _text("position_id")),
+    read_as={"state": LineState},
+)
+ALERTS = Question(
+    "alerts",
+    partial(Alert, source_topic=VALUATIONS_TOPIC.name),  # which all come from
+    tuple(name for name in Alert._fields if name != "source_topic"),
+    _BY_PORTFOLIO,
+    (_time("valued_at"), _text("kind"), _whole("source_partition"), _whole("source_offset")),
+    read_as={"kind": LimitKind},
 )

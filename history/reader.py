@@ -1,22 +1,28 @@
-"""History by instrument and time, page by page."""
+"""History by instrument or portfolio and time, page by page."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 from history import questions
 from history.cursors import KeyValue, cursor_of, key_of
-from history.database import Database, instant
+from history.database import Database
 from history.questions import Question
+from history.times import instant
 from market.candle import CandleEvent
 from market.errors import DataValidationError
+from market.feed_status import FeedStatus
 from market.instrument import check_instrument
+from market.portfolio_alert import Alert
+from market.portfolio_commands import check_name
 from market.price_change import PriceChangedEvent
 from market.quality import EARLIEST, LATEST, check_id, check_time
 from market.quality_event import QualityEvent
 from market.quality_score import QualityScore
-from market.quote import Kline
+from market.quote import Kline, Quote
 from market.trade import GapMark, Trade
+from market.valuation_record import Valuation, ValuationLine
 
 RecordT = TypeVar("RecordT")
 
@@ -57,6 +63,10 @@ class History:
         """Trades, by event time and sequence."""
         return await self._page(questions.TRADES, span, instrument)
 
+    async def quotes(self, instrument: str, span: Span = EVER) -> Page[Quote]:
+        """The last quote of each channel in each period (`postgres.quote_seconds`), by the period's begin."""
+        return await self._page(questions.QUOTES, span, instrument)
+
     async def candles(self, instrument: str, interval: str, span: Span = EVER) -> Page[CandleEvent]:
         """Candles in their latest version, by open time."""
         return await self._page(questions.CANDLES, span, instrument, interval)
@@ -73,6 +83,10 @@ class History:
         """Stretches in which trades may be missing, by their ends."""
         return await self._page(questions.GAPS, span, instrument)
 
+    async def feed_status(self, instrument: str, span: Span = EVER) -> Page[FeedStatus]:
+        """Changes of the state of an instrument's streams, by the time of the change."""
+        return await self._page(questions.FEED_STATUS, span, instrument)
+
     async def quality_events(self, instrument: str, span: Span = EVER) -> Page[QualityEvent]:
         """Broken rules of quality, by event time."""
         return await self._page(questions.QUALITY_EVENTS, span, instrument)
@@ -81,8 +95,27 @@ class History:
         """Scores by the minute; of one minute there is one for each topic that was judged."""
         return await self._page(questions.QUALITY_SCORES, span, instrument)
 
+    async def valuations(self, portfolio_id: str, span: Span = EVER) -> Page[Valuation]:
+        """The last valuation in each period (`postgres.valuation_seconds`), by the period's begin.
+
+        As of all valuations here, limits and offsets of other topics are not in it.
+        """
+        return await self._page(questions.VALUATIONS, span, portfolio_id)
+
+    async def valuation_lines(self, portfolio_id: str, span: Span = EVER) -> Page[ValuationLine]:
+        """The last line of each position in each period in which one was told, by the period's begin and position."""
+        return await self._page(questions.VALUATION_LINES, span, portfolio_id)
+
+    async def day_ends(self, portfolio_id: str, span: Span = EVER) -> Page[Valuation]:
+        """The last valuation of each of the portfolio's days, by the day's end."""
+        return await self._page(questions.DAY_ENDS, span, portfolio_id)
+
+    async def alerts(self, portfolio_id: str, span: Span = EVER) -> Page[Alert]:
+        """Limits that were breached or kept again, by the time of the valuation."""
+        return await self._page(questions.ALERTS, span, portfolio_id)
+
     async def _page(self, question: Question[RecordT], span: Span, *by: str) -> Page[RecordT]:
-        _check(span, by)
+        _check(span, zip(question.by, by, strict=True))
         asked: list[KeyValue] = [question.table, *by, span.since, span.until, int(span.newest_first)]
         behind = None if span.cursor is None else key_of(span.cursor, asked, [column.kind for column in question.order])
         statement = question.statement(newest_first=span.newest_first, behind=behind is not None)
@@ -106,12 +139,16 @@ def _key_values(question: Question[RecordT], key: list[KeyValue]) -> list[object
     return values
 
 
-def _check(span: Span, by: tuple[str, ...]) -> None:
-    check_instrument(by[0])
-    for interval in by[1:]:
-        check_id(interval, field="interval")
-        if "\0" in interval:
-            raise DataValidationError("bad_id", "interval: has a character that no text has", field="interval")
+def _check(span: Span, by: Iterable[tuple[str, str]]) -> None:
+    for name, value in by:
+        if name == "instrument":
+            check_instrument(value)
+        elif name == "portfolio_id":
+            check_name(value, field=name)
+        else:
+            check_id(value, field=name)
+            if "\0" in value:
+                raise DataValidationError("bad_id", f"{name}: has a character that no text has", field=name)
     check_time(span.since, field="since")
     if span.until != LATEST:
         check_time(span.until, field="until")

@@ -12,14 +12,16 @@ from market.errors import StorageError
 from runtime.health import Health, serving
 from runtime.kafka import admin_options, check_broker, consumer_options, producer_options, registry_options
 from runtime.logs import get_logger
+from runtime.memory import spare_the_collector
 from runtime.retry import Backoff
 from runtime.settings import Settings
+from schemas.codec import Codec
 from schemas.contract import open_contract
 from schemas.topics import DEAD_LETTERS
 from sinks.batching import Limits
 from sinks.dead_letters import DeadLetters
 from sinks.intake import Intake
-from sinks.store import Partition, Store, StoredOffset, at_once, load_store
+from sinks.store import HasShortcut, Partition, Store, StoredOffset, at_once, load_store
 from sinks.translation import Translator
 from sinks.worker import CHECKS, SinkWorker
 
@@ -51,7 +53,7 @@ def run(settings: Settings, name: str, stop: threading.Event) -> None:
         store,
         make_intake(settings, store),
         DeadLetters(producer_options(settings.kafka, f"sink-{name}-dlq"), codec.encode),
-        Translator(codec.decode, store.row, max_skew=settings.ingest.max_clock_skew),
+        translator(store, codec, settings.ingest.max_clock_skew),
         health=health,
         limits=Limits(settings.sinks.batch_rows, settings.sinks.batch_seconds),
         backoff=Backoff(),
@@ -61,6 +63,7 @@ def run(settings: Settings, name: str, stop: threading.Event) -> None:
             with at_once():
                 worker.open()
             log.info("storing", store=name, topics=[topic.name for topic in store.topics])
+            spare_the_collector()
             worker.run(stop.is_set)
         finally:
             worker.close()
@@ -95,6 +98,12 @@ def make_store(settings: Settings, name: str) -> Store:
     """
     writer = f"{socket.gethostname()}/{os.getpid()}/{secrets.token_hex(4)}"
     return load_store(name).create(settings, sink=name, writer=writer)
+
+
+def translator(store: Store, codec: Codec, max_skew: int) -> Translator:
+    """What makes a store's rows of records' bytes."""
+    shortcut = store.shortcut(codec, max_skew=max_skew) if isinstance(store, HasShortcut) else None
+    return Translator(codec.decode, store.row, max_skew=max_skew, shortcut=shortcut)
 
 
 def make_intake(settings: Settings, store: Store) -> Intake:

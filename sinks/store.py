@@ -19,15 +19,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from market.errors import StorageError
 from runtime.errors import ConfigurationError, Problem, ServerUnreachable
 from runtime.settings import Settings
+from schemas.codec import Codec
 from schemas.records import Record
 from schemas.topics import Topic
 
@@ -52,6 +53,9 @@ class Entry(NamedTuple):
     source: KafkaRecord
     row: Any
     received_at: int | None = None
+
+
+Shortcut = Callable[[KafkaRecord], Entry | None]
 
 
 class StoredOffset(NamedTuple):
@@ -167,6 +171,14 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Disconnect; what was not written is dropped."""
+
+
+@runtime_checkable
+class HasShortcut(Protocol):
+    """A store that reads some records straight from their bytes."""
+
+    def shortcut(self, codec: Codec, *, max_skew: int) -> Shortcut | None:
+        """What gives entries of such records as `sinks.translation` would, None for others; None where it was not built."""
 
 
 class StoreModule(Protocol):

@@ -8,9 +8,11 @@ other than the point's own are integers, in microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+import orjson
 
 from market.candle import CandleEvent
 from market.decimals import AMOUNT_SCALE, SCALE
@@ -21,9 +23,10 @@ from market.quality_event import QualityEvent
 from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import Trade
+from market.valuation_record import Valuation
 from schemas.records import Record
 
-TICKS = ("trades", "quotes", "price_changes")
+TICKS = ("trades", "quotes", "price_changes", "valuations")
 """Measurements of which every record is a point; the others hold a state, or the latest version of something."""
 
 VERSIONS: Mapping[str, tuple[str, ...]] = {
@@ -58,12 +61,28 @@ class Row(NamedTuple):
     identity: Hashable = None
     version: tuple[int, ...] | None = None
     tags: Tags = ()
+    trade: Trade | None = None
 
 
 def row_of(record: Record) -> Row | None:
     """The row of a record; None for records that leave none. Raises DataValidationError when a tag cannot be written."""
     build = _BUILDERS.get(type(record))
     return None if build is None else build(record)
+
+
+def fields_of(rows: Sequence[Row]) -> list[str]:
+    """All fields of each row. Trades are by far the most: one call of orjson writes their figures in a tenth of repr's time."""
+    trades = [row.trade for row in rows if row.trade is not None]
+    figures: list[float] = []
+    for trade in trades:
+        figures += trade.price / _ONE, trade.size / _ONE, trade.price * trade.size / _ONE_AMOUNT
+    numbers = orjson.dumps(figures).decode()[1:-1].split(",")
+    written = (
+        f"price={price},size={size},amount={amount},trade_id={text(trade.trade_id)},sequence={trade.sequence}i,"
+        f"trade_count={trade.trade_count}i,received_at={trade.received_at}i"
+        for trade, price, size, amount in zip(trades, numbers[::3], numbers[1::3], numbers[2::3], strict=False)
+    )
+    return [row.fields if row.trade is None else next(written) for row in rows]
 
 
 @lru_cache(maxsize=65_536)
@@ -82,7 +101,7 @@ def series(measurement: str, *tags: tuple[str, str]) -> str:
 
 def text(value: str) -> str:
     """A string field's value."""
-    return f'"{value.translate(_TEXT_ESCAPES)}"'
+    return f'"{value if value.isalnum() else value.translate(_TEXT_ESCAPES)}"'
 
 
 def price(unscaled: int) -> str:
@@ -111,16 +130,16 @@ def _given(record: Any, kinds: Mapping[str, Callable[[Any], str]]) -> str:
     return ",".join([f"{name}={kind(value)}" for name, value, kind in values if value is not None])
 
 
+@lru_cache(maxsize=65_536)
+def _trade_series(instrument: str, side: str | None) -> str:
+    tags = ("instrument", instrument), ("side", side)
+    return series("trades", *[(name, value) for name, value in tags if value is not None])
+
+
 def _trade(trade: Trade) -> Row:
-    tags = (
-        (("instrument", trade.instrument),) if trade.side is None else (("instrument", trade.instrument), ("side", trade.side))
-    )
-    fields = (
-        f"price={trade.price / _ONE!r},size={trade.size / _ONE!r},amount={trade.amount / _ONE_AMOUNT!r},"
-        f"trade_id={text(trade.trade_id)},sequence={trade.sequence}i,trade_count={trade.trade_count}i,"
-        f"received_at={trade.received_at}i"
-    )
-    return Row("trades", series("trades", *tags), trade.event_time, fields, trade.sequence, trade.trade_id)
+    time = trade.received_at if trade.exchange_time is None else trade.exchange_time
+    begin = _trade_series(trade.instrument, trade.side)
+    return Row("trades", begin, time, "", trade.sequence, trade.trade_id, None, (), trade)
 
 
 _QUOTE: Mapping[str, Callable[[Any], str]] = {
@@ -220,6 +239,21 @@ def _status(status: FeedStatus) -> Row:
     return Row("status", series("status", *tags), status.changed_at, fields, 0, (status.state.value, status.reason))
 
 
+_VALUATION: Mapping[str, Callable[[Any], str]] = {
+    **dict.fromkeys(("net_exposure", "gross_exposure", "unrealised_pnl", "realised_pnl", "income", "cash", "equity"), amount),
+    **dict.fromkeys(("day_pnl", "day_price_effect", "day_fx_effect"), amount),
+    "coverage_percent": price,
+    **dict.fromkeys(("lines", "valued", "stale", "position_version", "generation", "sequence"), whole),
+}
+
+
+def _valuation(valuation: Valuation) -> Row:
+    begin = series("valuations", ("currency", valuation.base_currency), ("portfolio", valuation.portfolio_id))
+    identity = valuation.generation, valuation.sequence
+    fields = _given(valuation, _VALUATION)
+    return Row("valuations", begin, valuation.valued_at, fields, valuation.sequence, identity)
+
+
 _BUILDERS: Mapping[type[Any], Callable[[Any], Row]] = {
     Trade: _trade,
     Quote: _quote,
@@ -229,4 +263,5 @@ _BUILDERS: Mapping[type[Any], Callable[[Any], Row]] = {
     QualityEvent: _quality,
     QualityScore: _score,
     FeedStatus: _status,
+    Valuation: _valuation,
 }

@@ -33,22 +33,29 @@ class Slots:
 
     def __init__(self, memory: int = 64) -> None:
         self._memory = memory
-        self._taken: dict[str, OrderedDict[int, dict[int, Hashable]]] = {}
+        # Most microseconds have one record: a pair takes a quarter of a dictionary's memory, and there are very many.
+        self._taken: dict[str, dict[int, tuple[int, Hashable] | dict[int, Hashable]]] = {}
 
     def take(self, row: Row) -> int:
         """The digits of a row, 0 to 999. Raises Full."""
-        times = self._taken.setdefault(row.series, OrderedDict())
-        taken = times.get(row.time)
-        if taken is None:
-            taken = times[row.time] = {}
-            if len(times) > self._memory:
-                times.popitem(last=False)
+        series, time, identity = row.series, row.time, row.identity
+        times = self._taken.get(series)
+        if times is None:
+            times = self._taken[series] = {}
         slot = row.preferred % SLOTS
+        taken = times.get(time)
+        if taken is None:
+            times[time] = slot, identity
+            if len(times) > self._memory:
+                del times[next(iter(times))]
+            return slot
+        if isinstance(taken, tuple):
+            taken = times[time] = dict([taken])
         for _ in range(SLOTS):
-            if taken.setdefault(slot, row.identity) == row.identity:
+            if taken.setdefault(slot, identity) == identity:
                 return slot
             slot = (slot + 1) % SLOTS
-        raise Full(f"{row.series} has {SLOTS} points in the microsecond {row.time} already")
+        raise Full(f"{series} has {SLOTS} points in the microsecond {time} already")
 
 
 class Versions:

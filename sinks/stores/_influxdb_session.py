@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import re
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import orjson
 from influxdb_client import BucketRetentionRules, InfluxDBClient
 from influxdb_client.rest import ApiException
 from influxdb_client.service.write_service import WriteService
+from isal import igzip
 from urllib3.exceptions import HTTPError
 
 from sinks.store import StoreUnavailable, StoreUnfit
@@ -23,7 +23,7 @@ NAME = "InfluxDB"
 
 _RECORD_AT_FAULT = (400, 413, 422)  # a line that cannot be read, is too long, has a field of another type, or is too old
 _PROGRAM_AT_FAULT = (401, 403, 404)  # token, rights, bucket or organisation
-_LEVEL = 1  # of gzip: higher ones cost several times the time and save little
+_LEVEL = 1  # of ISA-L, which takes a fifth of zlib's time and comes out smaller than zlib's own level 1
 _LONGEST_ERROR = 500
 _DAY = 86_400
 
@@ -59,7 +59,7 @@ class Session:
         body = "\n".join(lines).encode()
         more: dict[str, Any] = {}
         if self._target.compress:
-            body, more = gzip.compress(body, _LEVEL, mtime=0), {"content_encoding": "gzip"}
+            body, more = igzip.compress(body, _LEVEL, mtime=0), {"content_encoding": "gzip"}
         with self._named_failures(bucket, writes_points=True):
             self._writes.post_write(org=self._target.org, bucket=bucket, body=body, precision="ns", **more)
 

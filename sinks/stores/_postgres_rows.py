@@ -5,6 +5,7 @@ A line's columns are those of its table in `_postgres_tables`, in that order.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -12,11 +13,14 @@ from typing import Any
 from market.candle import CandleEvent
 from market.decimals import AMOUNT_SCALE, SCALE, format_decimal
 from market.feed_status import FeedStatus
+from market.portfolio import Portfolio
+from market.portfolio_alert import Alert
 from market.price_change import PriceChangedEvent
 from market.quality_event import QualityEvent
 from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import GapMark, Trade
+from market.valuation_record import Valuation, ValuationLine
 from schemas.records import Record
 from sinks.store import KafkaRecord
 from sinks.stores._postgres_copy import (
@@ -30,16 +34,18 @@ from sinks.stores._postgres_copy import (
     time_text,
 )
 from sinks.stores._postgres_judged_rows import quality_event_row, quality_score_row
+from sinks.stores._postgres_portfolio_rows import alert_row, portfolio_row, valuation_line_row, valuation_row
 from sinks.stores._postgres_stated_rows import feed_status_row, kline_row, quote_row
 
 
 class RowMaker:
     """Makes the row of a record; None for records that leave none, such as time marks.
 
-    `quote_period` is the time in microseconds of which one quote is kept for each channel of an instrument.
+    `quote_period` is the time in microseconds of which one quote is kept for each channel of an instrument,
+    `valuation_period` that of which one valuation and line is.
     """
 
-    def __init__(self, quote_period: int) -> None:
+    def __init__(self, quote_period: int, valuation_period: int = 10_000_000) -> None:
         self._makers: Mapping[type[Record], Callable[[Any, KafkaRecord], Row]] = {
             Trade: _trade,
             GapMark: _gap,
@@ -50,6 +56,10 @@ class RowMaker:
             FeedStatus: feed_status_row,
             QualityEvent: quality_event_row,
             QualityScore: quality_score_row,
+            Portfolio: portfolio_row,
+            Valuation: partial(valuation_row, period=valuation_period),
+            ValuationLine: partial(valuation_line_row, period=valuation_period),
+            Alert: alert_row,
         }
 
     def __call__(self, record: Record, source: KafkaRecord) -> Row | None:
@@ -60,13 +70,13 @@ class RowMaker:
 
 def without_repetitions(rows: Iterable[Row]) -> list[Row]:
     """One row of each table and key: the one with the highest version, of equal ones the first."""
-    kept: dict[tuple[object, ...], Row] = {}
+    kept: defaultdict[str, dict[tuple[str | int | None, ...], Row]] = defaultdict(dict)
     for row in rows:
-        key = row.table, *row.key
-        other = kept.get(key)
-        if other is None or row.version > other.version:
-            kept[key] = row
-    return list(kept.values())
+        held = kept[row.table]
+        other = held.setdefault(row.key, row)
+        if other is not row and row.version > other.version:
+            held[row.key] = row
+    return [row for held in kept.values() for row in held.values()]
 
 
 def _trade(trade: Trade, source: KafkaRecord) -> Row:

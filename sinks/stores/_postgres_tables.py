@@ -111,11 +111,61 @@ QUALITY_SCORES = Table(
     newer=("received_at", "source_offset"),
 )
 
+_STAMPED = ("generation", "sequence")
+_FIGURES = (
+    *("position_version", "net_exposure", "gross_exposure", "unrealised_pnl", "realised_pnl", "income", "cash", "equity"),
+    *("day_pnl", "day_price_effect", "day_fx_effect", "lines", "valued", "stale", "coverage_percent", "oldest_price_at"),
+    *("left_out", "without_rate", "rates", "as_of", "day_end_at", "generation", "sequence", "valued_at"),
+    *("source_partition", "source_offset"),
+)
+PORTFOLIOS = Table(
+    "portfolios",
+    (
+        *("portfolio_id", "base_currency", "version", "policy", "balances", "positions", "created_at", "updated_at"),
+        *("source_partition", "source_offset"),
+    ),
+    key=("portfolio_id",),
+    newer=("version",),
+)
+VALUATIONS = Table(
+    "valuations",
+    ("portfolio_id", "period_time", "base_currency", *_FIGURES),
+    key=("portfolio_id", "period_time"),
+    newer=_STAMPED,
+)
+DAY_ENDS = Table(
+    "day_ends",
+    ("portfolio_id", "base_currency", *_FIGURES),
+    key=("portfolio_id", "day_end_at"),
+    newer=_STAMPED,
+)
+VALUATION_LINES = Table(
+    "valuation_lines",
+    (
+        *("portfolio_id", "period_time", "position_id", "position_version", "instrument", "currency", "quantity"),
+        *("multiplier", "cost", "state", "reason", "price", "price_choice", "price_source", "price_at", "reference_price"),
+        *("reference_kind", "rate", "rate_as_of", "rate_sources", "rate_is_stale", "value"),
+        *("unrealised_pnl", "base_value", "base_unrealised_pnl", "generation", "sequence", "valued_at"),
+        *("source_partition", "source_offset"),
+    ),
+    key=("portfolio_id", "period_time", "position_id"),
+    newer=_STAMPED,
+)
+ALERTS = Table(
+    "alerts",
+    (
+        *("portfolio_id", "valued_at", "kind", "is_breached", "value", "threshold", "clears_at", "base_currency"),
+        *("position_version", "oldest_price_at", "as_of", "source_partition", "source_offset"),
+    ),
+    key=("portfolio_id", "valued_at", "kind", "source_partition", "source_offset"),
+)
+
 TABLES: Mapping[str, Table] = {
     table.name: table
     for table in (
         *(TRADES, CANDLES, PRICE_CHANGES, GAPS),
         *(QUOTES, KLINES, FEED_STATUS, QUALITY_EVENTS, QUALITY_SCORES),
+        *(PORTFOLIOS, VALUATIONS, DAY_ENDS, VALUATION_LINES, ALERTS),
     )
 }
 

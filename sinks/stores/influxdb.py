@@ -1,4 +1,4 @@
-"""InfluxDB 2: trades, quotes, candles, klines, price changes, quality and states of streams, for charts.
+"""InfluxDB 2: trades, quotes, candles, klines, price changes, quality, states of streams, portfolios' totals, for charts.
 
 InfluxDB has no transactions; what stands in for them is that writing a point again changes nothing. A batch's points go
 first, its offsets behind them as points of their own, so the offsets are never ahead: a crash in between leaves points that
@@ -13,8 +13,9 @@ refuses some points of a request it stores the others: they are of the batch tha
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from prometheus_client import Gauge
 
@@ -25,9 +26,9 @@ from runtime.logs import get_logger
 from runtime.metrics import REGISTRY
 from runtime.settings import InfluxSettings, Settings
 from schemas.records import Record
-from schemas.topics import CANDLES, KLINES, PRICE_CHANGES, QUALITY, QUOTES, STATUS, TRADES, Topic
+from schemas.topics import CANDLES, KLINES, PRICE_CHANGES, QUALITY, QUOTES, STATUS, TRADES, VALUATIONS, Topic
 from sinks.store import Batch, Entry, KafkaRecord, Partition, RecordRefused, StoredOffset, StoreUnavailable, StoreUnfit, at_once
-from sinks.stores._influxdb_lines import TICKS, Row, row_of, series, text
+from sinks.stores._influxdb_lines import TICKS, Row, fields_of, row_of, series, text
 from sinks.stores._influxdb_points import Full, Slots
 from sinks.stores._influxdb_session import NAME, PointsRefused, Session, Target
 from sinks.stores._influxdb_versions import StoredVersions
@@ -56,6 +57,13 @@ def init(settings: Settings) -> list[str]:
         return create(settings, sink="", writer="").make_buckets()
 
 
+class _Lines(NamedTuple):
+    """What goes into one bucket, line by line with the entry it was made of."""
+
+    entries: list[Entry]
+    lines: list[str]
+
+
 class InfluxStore:
     """One server. `sink` names whose offsets these are, `writer` the process that moves them.
 
@@ -63,7 +71,7 @@ class InfluxStore:
     """
 
     name = "influxdb"
-    topics: tuple[Topic, ...] = (TRADES, QUOTES, KLINES, CANDLES, PRICE_CHANGES, QUALITY, STATUS)
+    topics: tuple[Topic, ...] = (TRADES, QUOTES, KLINES, CANDLES, PRICE_CHANGES, QUALITY, STATUS, VALUATIONS)
 
     def __init__(self, target: Target, settings: InfluxSettings, *, sink: str, writer: str, make_buckets: bool = False) -> None:
         self._target = target
@@ -148,9 +156,8 @@ class InfluxStore:
         Trying a batch again whose outcome was unknown is safe. Raises StoreUnavailable, StoreUnfit, RecordRefused.
         """
         entries = self._versions.newest(self._session, self._unexpired(batch.entries))
-        lines = [(entry, self._line(entry)) for entry in entries]
-        for bucket, some in self._by_bucket(lines).items():
-            self._write_lines(bucket, some)
+        for bucket, found in self._by_bucket(entries).items():
+            self._write_lines(bucket, found)
         self._versions.note(entries)
         offsets = {key: StoredOffset(advance.after, advance.topic_id) for key, advance in batch.advances.items()}
         self._session.write(self._settings.offsets_bucket, [self._offset_line(*item) for item in offsets.items()])
@@ -167,52 +174,53 @@ class InfluxStore:
     def _bucket(self, row: Row) -> str:
         return self._settings.ticks_bucket if row.measurement in TICKS else self._settings.history_bucket
 
-    def _by_bucket(self, lines: Iterable[tuple[Entry, str]]) -> dict[str, list[tuple[Entry, str]]]:
-        found: dict[str, list[tuple[Entry, str]]] = defaultdict(list)
-        for entry, line in lines:
-            found[self._bucket(entry.row)].append((entry, line))
-        return found
+    def _by_bucket(self, entries: Sequence[Entry]) -> dict[str, _Lines]:
+        ticks, history = _Lines([], []), _Lines([], [])
+        for entry, fields in zip(entries, fields_of([entry.row for entry in entries]), strict=True):
+            row: Row = entry.row
+            try:
+                digits = 0 if row.version is not None else self._slots.take(row)
+            except Full as full:
+                raise RecordRefused(entry, str(full), field="event_time") from full
+            found = ticks if row.measurement in TICKS else history
+            found.entries.append(entry)
+            found.lines.append(f"{row.series} {fields} {row.time * 1000 + digits}")
+        by_bucket = {self._settings.ticks_bucket: ticks, self._settings.history_bucket: history}
+        return {bucket: found for bucket, found in by_bucket.items() if found.entries}
 
-    def _unexpired(self, entries: Iterable[Entry]) -> list[Entry]:
+    def _unexpired(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Without what InfluxDB would delete at once, which is counted and told of."""
+        retentions = self._retentions()
+        if not any(retentions.values()):
+            return entries
         now = time.time_ns() // 1000
-        oldest = {bucket: now - seconds * 1_000_000 if seconds else 0 for bucket, seconds in self._retentions().items()}
-        entries = list(entries)
+        oldest = {bucket: now - seconds * 1_000_000 if seconds else 0 for bucket, seconds in retentions.items()}
         kept = [entry for entry in entries if entry.row.time >= oldest[self._bucket(entry.row)]]
         if expired := len(entries) - len(kept):
             metrics.ERRORS.labels("influxdb_expired").inc(expired)
             log.warning("records older than their bucket keeps points are not stored", count=expired)
         return kept
 
-    def _line(self, entry: Entry) -> str:
-        row: Row = entry.row
+    def _write_lines(self, bucket: str, found: _Lines) -> None:
         try:
-            digits = 0 if row.version is not None else self._slots.take(row)
-        except Full as full:
-            raise RecordRefused(entry, str(full), field="event_time") from full
-        return f"{row.series} {row.fields} {row.time * 1000 + digits}"
-
-    def _write_lines(self, bucket: str, lines: Sequence[tuple[Entry, str]]) -> None:
-        try:
-            self._session.write(bucket, [line for _, line in lines])
+            self._session.write(bucket, found.lines)
         except PointsRefused as refused:
-            raise self._culprit(bucket, lines, refused) from refused
+            raise self._culprit(bucket, found, refused) from refused
 
-    def _culprit(self, bucket: str, lines: Sequence[tuple[Entry, str]], refused: PointsRefused) -> Exception:
+    def _culprit(self, bucket: str, found: _Lines, refused: PointsRefused) -> Exception:
         """Halve refused lines until one is left; those that are written on the way may be written again."""
-        suspects, verdict = list(lines), refused
-        while len(suspects) > 1:
-            half = suspects[: len(suspects) // 2]
-            found = self._refusal(bucket, half)
-            suspects = half if found else suspects[len(half) :]
-        found = self._refusal(bucket, suspects)
-        if found is None:
-            return StoreUnavailable(NAME, self._target.url, f"refused a batch, but no record of it alone: {verdict}")
-        return RecordRefused(suspects[0][0], str(found))
+        begin, end = 0, len(found.lines)
+        while end - begin > 1:
+            half = (begin + end) // 2
+            begin, end = (begin, half) if self._refusal(bucket, found.lines[begin:half]) else (half, end)
+        verdict = self._refusal(bucket, found.lines[begin:end])
+        if verdict is None:
+            return StoreUnavailable(NAME, self._target.url, f"refused a batch, but no record of it alone: {refused}")
+        return RecordRefused(found.entries[begin], str(verdict))
 
-    def _refusal(self, bucket: str, lines: Sequence[tuple[Entry, str]]) -> PointsRefused | None:
+    def _refusal(self, bucket: str, lines: list[str]) -> PointsRefused | None:
         try:
-            self._session.write(bucket, [line for _, line in lines])
+            self._session.write(bucket, lines)
         except PointsRefused as refused:
             return refused
         return None

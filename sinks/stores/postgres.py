@@ -1,4 +1,4 @@
-"""PostgreSQL: history of trades, quotes and klines, of what is computed of them, and of how they came and were judged.
+"""PostgreSQL: history of trades, quotes and klines, what is computed of them, how they came and were judged; and portfolios.
 
 A batch is one transaction: the offsets first, then for each table COPY into a staging table and one merge by natural key.
 Not stored are the topics that hold a latest state (prices) or more than rows are good for (depth, books).
@@ -15,10 +15,26 @@ from typing import Any
 
 from psycopg import Connection
 
+from market.trade import Trade
 from runtime.settings import Settings
+from schemas.codec import Codec
 from schemas.records import Record
-from schemas.topics import CANDLES, KLINES, PRICE_CHANGES, QUALITY, QUOTES, STATUS, TRADES, Topic
-from sinks.store import Batch, Entry, KafkaRecord, Partition, RecordRefused, StoredOffset, StoreUnfit, at_once
+from schemas.topics import (
+    ALERTS,
+    CANDLES,
+    DAY_ENDS,
+    KLINES,
+    POSITIONS,
+    PRICE_CHANGES,
+    QUALITY,
+    QUOTES,
+    STATUS,
+    TRADES,
+    VALUATION_LINES,
+    VALUATIONS,
+    Topic,
+)
+from sinks.store import Batch, Entry, KafkaRecord, Partition, RecordRefused, Shortcut, StoredOffset, StoreUnfit, at_once
 from sinks.stores._postgres_copy import Row
 from sinks.stores._postgres_migrations import Migration, apply, check, shipped
 from sinks.stores._postgres_months import Months
@@ -26,6 +42,7 @@ from sinks.stores._postgres_offsets import Offsets
 from sinks.stores._postgres_retention import drop_expired
 from sinks.stores._postgres_rows import RowMaker, without_repetitions
 from sinks.stores._postgres_session import RowRefused, Session, Target
+from sinks.stores._postgres_shortcut import trade_reader
 from sinks.stores._postgres_tables import TABLES, copy_into_stage, create_stage, merge
 
 _COPY = {name: copy_into_stage(table).as_bytes() for name, table in TABLES.items()}
@@ -43,6 +60,7 @@ def create(settings: Settings, *, sink: str, writer: str) -> PostgresStore:
         writer=writer,
         apply_migrations=settings.sinks.apply_migrations,
         quote_period=postgres.quote_period,
+        valuation_period=postgres.valuation_period,
     )
 
 
@@ -72,11 +90,14 @@ class PostgresStore:
     """One database. `sink` names whose offsets these are, `writer` the process that moves them.
 
     `apply_migrations`: bring the database up to date at `open`, instead of refusing one that is not.
-    `quote_period`: of how many microseconds one quote of each channel is kept.
+    `quote_period`: of how many microseconds one quote of each channel is kept; `valuation_period` the same of valuations.
     """
 
     name = "postgres"
-    topics: tuple[Topic, ...] = (TRADES, QUOTES, KLINES, CANDLES, PRICE_CHANGES, STATUS, QUALITY)
+    topics: tuple[Topic, ...] = (
+        *(TRADES, QUOTES, KLINES, CANDLES, PRICE_CHANGES, STATUS, QUALITY),
+        *(POSITIONS, VALUATIONS, VALUATION_LINES, DAY_ENDS, ALERTS),
+    )
 
     def __init__(
         self,
@@ -86,12 +107,14 @@ class PostgresStore:
         writer: str,
         apply_migrations: bool = False,
         quote_period: int = 1_000_000,
+        valuation_period: int = 10_000_000,
     ) -> None:
         self._target = target
         self._apply_migrations = apply_migrations
         self._offsets = Offsets(sink, writer)
         self._months = Months()
-        self._row = RowMaker(quote_period)
+        self._staged: set[str] = set()
+        self._row = RowMaker(quote_period, valuation_period)
         self._session: Session | None = None
 
     def open(self) -> None:
@@ -124,6 +147,10 @@ class PostgresStore:
         """What to store of a record, None for nothing."""
         return self._row(record, source)
 
+    def shortcut(self, codec: Codec, *, max_skew: int) -> Shortcut | None:
+        """What reads trades, which are most of what there is, straight from their bytes; None where it was not built."""
+        return trade_reader(codec.header(TRADES.name, Trade), max_skew)
+
     def write(self, batch: Batch) -> Mapping[str, int]:
         """Store rows and offsets in one transaction; rows changed by table.
 
@@ -133,6 +160,7 @@ class PostgresStore:
         try:
             with self._work() as connection:
                 self._months.ensure(connection, {(row.table, row.month) for row in rows if row.month is not None})
+                self._ensure_stages(connection, {row.table for row in rows})
                 with connection.transaction():
                     return _bring_in(connection, rows) if self._offsets.advance(connection, batch.advances) else {}
         except RowRefused as refused:
@@ -141,6 +169,7 @@ class PostgresStore:
     def close(self) -> None:
         """Disconnect; what was not written is dropped."""
         self._months.forget()
+        self._staged.clear()
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -164,12 +193,16 @@ class PostgresStore:
         try:
             with session.work() as connection:
                 check(connection, shipped())
-                for table in TABLES.values():
-                    connection.execute(create_stage(table))
         except BaseException:
             session.close()
             raise
         return session
+
+    def _ensure_stages(self, connection: Connection[Any], tables: set[str]) -> None:
+        """Make the staging tables of this session that are missing; a commit takes time for each there is, used or not."""
+        for name in sorted(tables - self._staged):
+            connection.execute(create_stage(TABLES[name]))
+            self._staged.add(name)
 
     def _culprit(self, entries: Sequence[Entry], refused: RowRefused) -> Exception:
         """Halve a refused batch, with trials that are rolled back, until one entry is left."""
@@ -192,7 +225,7 @@ class PostgresStore:
 
 
 def _rows(entries: Iterable[Entry]) -> list[Row]:
-    return without_repetitions(entry.row for entry in entries)
+    return without_repetitions([entry.row for entry in entries])
 
 
 def _bring_in(connection: Connection[Any], rows: Iterable[Row]) -> dict[str, int]:
