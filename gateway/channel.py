@@ -44,7 +44,8 @@ class Channel(Protocol):
     message_type: ClassVar[str]
     """The type of its messages: market_data."""
     delivery: ClassVar[str]
-    """What a subscriber gets: `latest` (each change, only the latest when it falls behind), `all`, or `history` then live."""
+    """What a subscriber gets: `latest` (each change, only the latest when it falls behind), `all`, `history` then live,
+    or `deltas` to a snapshot."""
     records: ClassVar[tuple[type[Record], ...]]
     """What it reads."""
     topics: ClassVar[tuple[Topic, ...]]

@@ -43,6 +43,8 @@ class CloseCode(IntEnum):
     """The user or address sends too many bytes. Do not come back before it is mended."""
     QUEUE_QUOTA = 4013
     """Too much waits for all slow connections of the user or address together. Come back, and read faster."""
+    DISCONNECTED = 4014
+    """An operator ended the connection. Do not come back by yourself."""
 
     @property
     def reconnect(self) -> bool:

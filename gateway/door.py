@@ -11,12 +11,16 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from gateway.refusals import ErrorCode, Refusal
 from runtime.errors import ConfigurationError, Problem
 
 MARKET_PATH = "/api/ws/market"
+PORTFOLIO_PATH = "/api/ws/portfolio"
+PATHS = {MARKET_PATH: ("client_id",), PORTFOLIO_PATH: ("portfolio_id", "client_id")}
+"""The WebSockets there are, and the parameters each takes."""
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?", re.ASCII)
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -72,18 +76,28 @@ def check_origins(origins: Sequence[str]) -> frozenset[str]:
     return frozenset(origins)
 
 
+class Entrance(NamedTuple):
+    """What somebody asks for who is let in: one of `PATHS`, and under which name. `portfolio_id` is the one meant there."""
+
+    path: str
+    client_id: str
+    portfolio_id: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """The rules of admission.
 
     `host` is the address listened on: on loopback, requests addressed to another name come from a web page whose name was
-    made to point here. `origins` are web origins (https://app.example.com) allowed besides the gateway's own. `not_ready`
+    made to point here. `origins` are web origins (https://app.example.com) allowed besides the gateway's own. Without
+    `has_portfolios` there is market data only. `not_ready`
     gives the reason why no client can be served yet, None when they can.
     """
 
     host: str = "127.0.0.1"
     origins: frozenset[str] = frozenset()
     max_clients: int = 10_000
+    has_portfolios: bool = True
     not_ready: Callable[[], str | None] = lambda: None
 
     def check_host(self, host: str | None) -> None:
@@ -98,19 +112,24 @@ class Door:
         if not host or origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
             raise Refusal(ErrorCode.ORIGIN_NOT_ALLOWED, f"pages of {origin!r:.80} may not use this gateway")
 
-    def admit(self, target: str, *, host: str | None, origin: str | None, clients: int) -> str:
-        """The client id of a WebSocket request, made up if it gives none. Raises Refusal."""
+    def admit(self, target: str, *, host: str | None, origin: str | None, clients: int) -> Entrance:
+        """What a WebSocket request asks for. Raises Refusal."""
         path, _, query = target.partition("?")
         self.check_host(host)
-        if path != MARKET_PATH:
-            raise Refusal(ErrorCode.NOT_FOUND, f"there is no WebSocket at {path!r:.80}, only at {MARKET_PATH}")
+        paths = [name for name in PATHS if self.has_portfolios or name != PORTFOLIO_PATH]
+        if path not in paths:
+            raise Refusal(ErrorCode.NOT_FOUND, f"there is no WebSocket at {path!r:.80}, only at {', '.join(paths)}")
         self.check_origin(origin, host)
-        client_id = _client_id(query)
+        given = _parameters(path, query)
+        client_id = _client_id(given["client_id"])
+        portfolio_ids = given.get("portfolio_id", [])
+        if len(portfolio_ids) > 1:
+            raise Refusal(ErrorCode.INVALID_PARAMETER, "portfolio_id is given more than once")
         if clients >= self.max_clients:
             raise Refusal(ErrorCode.TOO_MANY_CLIENTS, f"{clients} clients are connected, no more are accepted")
         if (reason := self.not_ready()) is not None:
             raise Refusal(ErrorCode.NOT_READY, f"the gateway is not ready: {reason}")
-        return client_id
+        return Entrance(path, client_id, portfolio_ids[0] if portfolio_ids else None)
 
 
 def _host_name(host: str) -> str:
@@ -118,12 +137,16 @@ def _host_name(host: str) -> str:
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
-def _client_id(query: str) -> str:
-    parameters = parse_qsl(query, keep_blank_values=True)
-    unknown = sorted({name for name, _ in parameters} - {"client_id"})
-    if unknown:
-        raise Refusal(ErrorCode.INVALID_PARAMETER, f"unknown parameter {unknown[0]!r:.80}; there is client_id")
-    given = [value for _, value in parameters]
+def _parameters(path: str, query: str) -> dict[str, list[str]]:
+    given: dict[str, list[str]] = {name: [] for name in PATHS[path]}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in given:
+            raise Refusal(ErrorCode.INVALID_PARAMETER, f"unknown parameter {name!r:.80}; there is {', '.join(given)}")
+        given[name].append(value)
+    return given
+
+
+def _client_id(given: list[str]) -> str:
     if not given:
         return f"client-{secrets.token_hex(8)}"
     if len(given) > 1 or not _CLIENT_ID.fullmatch(given[0]):

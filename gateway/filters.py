@@ -28,7 +28,8 @@ Predicate = Callable[[Data], bool]
 _DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _Text = Annotated[str, msgspec.Meta(max_length=128)]
 _Field = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-Value = _Text | int | bool | None
+_Int = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]  # what every client's numbers hold exactly; larger ones are texts
+Value = _Text | _Int | bool | None
 
 
 class _Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"):
@@ -53,14 +54,14 @@ class Gt(_Node, frozen=True, tag="gt"):
     """The field is a number above this one."""
 
     field: _Field
-    value: _Text | int
+    value: _Text | _Int
 
 
 class Lt(_Node, frozen=True, tag="lt"):
     """The field is a number below this one."""
 
     field: _Field
-    value: _Text | int
+    value: _Text | _Int
 
 
 class StartsWith(_Node, frozen=True, tag="starts_with"):
@@ -89,6 +90,9 @@ class Not(_Node, frozen=True, tag="not"):
 
 
 Filter = Eq | In | Gt | Lt | StartsWith | And | Or | Not
+
+_JSON = msgspec.json.Encoder()
+_FILTER = msgspec.json.Decoder(Filter)
 
 
 def check_filter(condition: Filter, fields: Sequence[str]) -> None:
@@ -138,9 +142,15 @@ def compile_filter(condition: Filter) -> Predicate:
             return lambda data: not holds(data)
 
 
-def describe_filter(condition: Filter | None) -> Any:
-    """The filter as clients write it."""
-    return msgspec.to_builtins(condition)
+def write_filter(condition: Filter) -> bytes:
+    """The filter as JSON, the same for the same filter alone: as objects, those that ask for 1 and for true are equal."""
+    return _JSON.encode(condition)
+
+
+def read_filter(text: bytes) -> Filter:
+    """The filter that was written."""
+    condition: Filter = _FILTER.decode(text)
+    return condition
 
 
 def _nodes(condition: Filter, depth: int = 1) -> Iterator[tuple[Filter, int]]:

@@ -1,4 +1,4 @@
-"""Brings arriving records and clients together: what one says is rendered and framed once for all that listen.
+"""Brings clients and the published records together: their conversations, their rooms, what is sent to them.
 
 Everything runs on one event loop and nothing here awaits: between taking a snapshot and entering its room no record can be
 published, so a subscriber misses none and gets none twice.
@@ -6,46 +6,54 @@ published, so a subscriber misses none and gets none twice.
 
 from __future__ import annotations
 
-import heapq
 import itertools
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from gateway.admission import Admission, Visitor
-from gateway.channel import Channel
+from gateway.channel import Channel, ChannelOptions
+from gateway.channels.portfolio import Channel as PortfolioChannel
+from gateway.clients import Client, TokenEnds
 from gateway.close_codes import CloseCode
-from gateway.feeds import FeedStates
+from gateway.connections import ConnectionStats
+from gateway.door import MARKET_PATH, Entrance
 from gateway.flusher import Flusher
-from gateway.identity import Principal
+from gateway.identity import PORTFOLIO, Principal
 from gateway.instruments import Instruments
+from gateway.intake import Origin
 from gateway.messages import Arrival, Message, encode
 from gateway.metrics import CLIENTS_BEHIND, Traffic
 from gateway.outbox import Gap, Outbox, OutboxLimits
+from gateway.outcome import Outcome, SessionLimits
+from gateway.packing import pack
+from gateway.past import Past
+from gateway.portfolios.desk import Desk
+from gateway.portfolios.session import PortfolioSession
+from gateway.positions import Positions
+from gateway.publisher import Frames, Publisher
+from gateway.recent import Recent, RecentLimits
+from gateway.recoveries import Recoveries
 from gateway.refusals import Refusal
-from gateway.rooms import Members, Rooms, Showing
-from gateway.session import Outcome, Session, SessionLimits
-from market.feed_status import FeedStatus
-from runtime import metrics
-from runtime.logs import get_logger
-
-log = get_logger(__name__)
-
-_ENDS_KEPT = 100
-
-Frame = Callable[[bytes], bytes]
-"""Makes the bytes of a text message as they stand on the wire; the same for every client."""
+from gateway.resume_tokens import ResumeTokens
+from gateway.resumption import Missed, Recovering, Resumption
+from gateway.session import Session
+from gateway.wanted import shown
 
 
-class Client:
-    """A connected client: its conversation, its outbox, and how to close it."""
+@dataclass(frozen=True, slots=True)
+class ResumeOptions:
+    """How clients go on where they were.
 
-    __slots__ = ("close", "outbox", "session")
+    `key` signs their tokens (None for one of this process alone), `recent` is how much is kept for them in memory, `origin`
+    tells where the intake began, and `past` reads what is not kept.
+    """
 
-    def __init__(self, session: Session, outbox: Outbox, close: Callable[[CloseCode], None]) -> None:
-        self.session = session
-        self.outbox = outbox
-        self.close = close
+    key: bytes | None = None
+    recent: RecentLimits = field(default_factory=RecentLimits)
+    origin: Callable[[], Origin] = Origin
+    past: Past | None = None
+    channels: ChannelOptions = field(default_factory=ChannelOptions)
 
 
 class Hub:
@@ -57,130 +65,87 @@ class Hub:
         instruments: Instruments,
         flusher: Flusher,
         *,
-        frame: Frame,
+        frames: Frames,
         clock: Callable[[], int],
         session_limits: SessionLimits,
         outbox_limits: OutboxLimits,
         admission: Admission,
+        resume: ResumeOptions = ResumeOptions(),  # immutable
     ) -> None:
         self.admission = admission
-        self.channels: Mapping[str, Channel] = {channel.data_type: channel for channel in channels}
+        offered = {channel.data_type: channel for channel in channels}
+        self.portfolios = cast("PortfolioChannel | None", offered.pop(PORTFOLIO, None))
+        """Served to sessions of their own, which `connect` opens where a desk takes commands."""
+        self.desk: Desk | None = None
+        self.channels: Mapping[str, Channel] = offered
         self.instruments = instruments
-        self.feeds = FeedStates()
         self.traffic = Traffic()
         self.problem: str | None = "starting"
-        self.measure_latency = False
-        self._by_record: defaultdict[type[Any], list[Channel]] = defaultdict(list)
-        for channel in channels:
-            for record in channel.records:
-                self._by_record[record].append(channel)
-        self._rooms = Rooms()
+        positions, recent = Positions(resume.origin), Recent(resume.recent)
+        self.resumption = Resumption(ResumeTokens(resume.key), positions, recent)
+        self.publisher = Publisher(
+            channels,
+            instruments,
+            flusher,
+            self.traffic,
+            positions,
+            recent,
+            frames=frames,
+            extend=self._extend,
+            cut=self._cut,
+            expire=self.expire,
+        )
+        self.feeds = self.publisher.feeds
+        self.channel_options = resume.channels
+        self._recoveries = Recoveries(resume.past, self.resumption, self)
+        self._rooms = self.publisher.rooms
         self._flusher = flusher
-        self._frame = frame
+        self._frames = frames
         self._clock = clock
         self._session_limits = session_limits
         self._outbox_limits = outbox_limits
         self._clients: set[Client] = set()
         self._watchers: set[Client] = set()
-        self._ends: list[tuple[int, int, Client]] = []
-        self._numbers = itertools.count()
-        self._latency = metrics.LATENCY.labels(metrics.Hop.RECEIVE_TO_GATEWAY)
+        self._ends = TokenEnds()
+        self._client_numbers = itertools.count(1)
 
     @property
     def clients(self) -> int:
         """How many clients are connected."""
         return len(self._clients)
 
+    def everyone(self) -> list[Client]:
+        """All clients."""
+        return list(self._clients)
+
+    def now(self) -> int:
+        """The time, microseconds since the epoch."""
+        return self._clock()
+
+    def tell(self, client: Client, kind: str, payload: bytes) -> None:
+        """Send a message to one client; whoever does so calls `wake` afterwards."""
+        self._send(client, kind, payload)
+
+    def wake(self) -> None:
+        """Have what is pending written."""
+        self._flusher.wake()
+
     # records
 
     def take(self, arrivals: Iterable[Arrival]) -> None:
         """Bring all state up to these records and publish what they tell."""
-        now = self._clock()
-        self.expire()
-        for arrival in arrivals:
-            try:
-                self._take(arrival, now)
-            except Exception:  # one record that trips a channel must not silence the rest
-                metrics.ERRORS.labels("record_not_rendered").inc()
-                log.exception("record could not be rendered", **arrival.source._asdict())
-        self._flusher.wake()
-
-    def _take(self, arrival: Arrival, now: int) -> None:
-        record = arrival.record
-        if self.instruments.add(record.instrument):
-            self._extend(record.instrument, now)
-        if isinstance(record, FeedStatus):
-            self.feeds.take(record)
-        for channel in self._by_record[type(record)]:
-            self._publish(channel, arrival, now)
-        if self.measure_latency and (received_at := getattr(record, "received_at", None)) is not None:
-            self._latency.observe(max(0, now - received_at) / 1e6)
+        self.publisher.take(arrivals, self._clock())
 
     def _extend(self, instrument: str, now: int) -> None:
         """An instrument is new: those who watch its venue are subscribed to it before anything of it is told."""
         for client in list(self._watchers):
             for outcome in client.session.extend(instrument, now):
-                self.traffic.subscribed(len(outcome.joins))
                 self._carry_out(client, outcome)
+                if client not in self._clients:
+                    break  # one that is closed must enter no further room: nobody would take it out again
 
-    def _publish(self, channel: Channel, arrival: Arrival, now: int) -> None:
-        room = channel.take(arrival)
-        if room is None:
-            return
-        members, showings = self._rooms.members(room), self._rooms.showings(room)
-        if members is None and not showings:
-            return
-        message = channel.render(arrival, now)
-        if members is not None:
-            self._deliver(message, members, channel.message_type)
-        for showing in showings:
-            self._show(showing, message, channel.message_type)
-
-    def _show(self, showing: Showing, message: Message, kind: str) -> None:
-        """Tell those who look at a room through a view what that shows of a message, now or when its time comes."""
-        payload = showing.show(message.payload)
-        if payload is None:
-            return
-        key = None if message.key is None else (showing.room, message.key)
-        shown = Message(showing.room, key, message.source, payload)
-        pace, time = showing.pace, self._flusher.scheduler.time()
-        if pace is None or pace.take(shown, time):
-            self._deliver(shown, showing.members, kind)
-        elif not showing.waiting:
-            self._wait(showing, kind, time)
-
-    def _wait(self, showing: Showing, kind: str, time: float) -> None:
-        pace = showing.pace
-        wait = None if pace is None else pace.wait(time)
-        showing.waiting = wait is not None
-        if wait is not None:
-            self._flusher.scheduler.call_later(wait, lambda: self._release(showing, kind))
-
-    def _release(self, showing: Showing, kind: str) -> None:
-        """Tell what was held back and may go now."""
-        self.expire()
-        time = self._flusher.scheduler.time()
-        if self._rooms.members(showing.room) is not showing.members or showing.pace is None:
-            return  # everyone has left
-        for message in showing.pace.due(time):
-            self._deliver(message, showing.members, kind)
-        self._wait(showing, kind, time)
-        self._flusher.wake()
-
-    def _deliver(self, message: Message, members: Members, kind: str) -> None:
-        frame = self._frame(message.payload)
-        dirty = self._flusher.dirty
-        for outbox in members.current:
-            if not outbox.pending:
-                dirty.append(outbox)
-            outbox.pending.append(frame)
-        self.traffic.sent(kind, len(members.current), len(frame))
-        if members.behind:
-            self._keep(message, frame, members)
-
-    def _keep(self, message: Message, frame: bytes, members: Members) -> None:
-        lost = {outbox: code for outbox in members.behind if (code := outbox.keep(message, frame)) is not None}
-        for client in [client for client in self._clients if client.outbox in lost] if lost else ():
+    def _cut(self, lost: Mapping[Outbox, CloseCode]) -> None:
+        for client in [client for client in self._clients if client.outbox in lost]:
             client.close(lost[client.outbox])
 
     # clients
@@ -191,10 +156,16 @@ class Hub:
         write: Callable[[list[bytes]], None],
         close: Callable[[CloseCode], None],
         visitor: Visitor,
+        entrance: Entrance | None = None,
+        *,
+        packed: bool = False,
     ) -> Client:
         """A client has connected; once it is known who it is (a visitor has shown its token), it is greeted."""
-        session = Session(client_id, self.channels, self.instruments, self._session_limits, visitor, self.admission)
-        client = Client(session, Outbox(write, self._outbox_limits, visitor.queue), close)
+        session = self._session(client_id, visitor, entrance)
+        stats = ConnectionStats(next(self._client_numbers), self._clock())
+        client = Client(session, Outbox(write, self._outbox_limits, visitor.queue), close, stats)
+        session.subscriptions.packed = packed
+        session.counts = lambda: self.counts(client)
         self._clients.add(client)
         self.traffic.connected(len(self._clients))
         if visitor.principal is not None:
@@ -202,9 +173,15 @@ class Hub:
             self._flusher.wake()
         return client
 
+    def _session(self, client_id: str, visitor: Visitor, entrance: Entrance | None) -> Session:
+        shared = self._session_limits, visitor, self.admission, self.resumption
+        if entrance is None or entrance.path == MARKET_PATH or self.portfolios is None or self.desk is None:
+            return Session(client_id, self.channels, self.instruments, *shared)
+        return PortfolioSession(client_id, entrance.portfolio_id, self.portfolios, self.desk, *shared)
+
     def _welcome(self, client: Client, principal: Principal) -> None:
         """Tell a client its id, its limits, what it may see, and the state of the gateway's own source."""
-        self._watch_end(client)
+        self._ends.watch(client, self._clients)
         session = client.session
         greeting = {"client_id": session.client_id, "limits": self._session_limits.describe(), **principal.describe()}
         self._send(client, "status", encode("status", self._clock(), self.status() | greeting))
@@ -230,39 +207,43 @@ class Hub:
         """Answer a message of a client."""
         self.traffic.received(len(text))
         now = self._clock()
+        client.stats.heard(len(text), now)
         visitor = client.session.visitor
-        before, principal = len(client.session.rooms), visitor.principal
+        subscriptions, principal = client.session.subscriptions, visitor.principal
         outcome = client.session.receive(text, now)
-        self.traffic.subscribed(len(client.session.rooms) - before)
+        client.stats.errors += outcome.refused
         if visitor.is_over(now):  # it may have shown a newer token just now, else it gets no answer any more
             client.close(CloseCode.TOKEN_EXPIRED)
             return
-        if client.session.watches:
+        if subscriptions.watches:
             self._watchers.add(client)
         else:
             self._watchers.discard(client)
         self._carry_out(client, outcome)
         if visitor.principal is not principal and visitor.principal is not None and client in self._clients:
-            self._watch_end(client) if principal is not None else self._welcome(client, visitor.principal)
+            self._ends.watch(client, self._clients) if principal is not None else self._welcome(client, visitor.principal)
             self._flusher.wake()
 
     def refuse(self, client: Client, refusal: Refusal) -> None:
         """Answer something a client sent that is no text."""
+        client.stats.errors += 1
         self._carry_out(client, client.session.refuse(refusal, self._clock()))
 
     def fall_behind(self, client: Client) -> None:
         """The client's socket takes no more: from now on only what it will still need is kept."""
-        self._rooms.set_behind(client.outbox, client.session.rooms.values(), behind=True)
+        client.session.behind = True
+        self._rooms.set_behind(client.outbox, client.session.subscriptions.rooms.values(), behind=True)
         CLIENTS_BEHIND.inc()
 
     def catch_up(self, client: Client) -> None:
         """The client's socket takes more: it gets what was kept, after notices of what was left out."""
         outbox = client.outbox
-        self._rooms.set_behind(outbox, client.session.rooms.values(), behind=False)
+        client.session.behind = False
+        self._rooms.set_behind(outbox, client.session.subscriptions.rooms.values(), behind=False)
         CLIENTS_BEHIND.dec()
         backlog = outbox.catch_up()
         self.traffic.held_back(backlog.conflated, sum(gap.dropped for gap in backlog.gaps))
-        notices = [self._frame(self._gap_notice(gap)) for gap in backlog.gaps]
+        notices = [self._framed(client, self._gap_notice(gap)) for gap in backlog.gaps]
         for frame in notices + backlog.kept:
             self.traffic.sent("late", 1, len(frame))
         outbox.pending = backlog.pending + notices + backlog.kept
@@ -277,11 +258,14 @@ class Hub:
         self.traffic.disconnected(len(self._clients))
         if client.outbox.behind:
             CLIENTS_BEHIND.dec()
-        self.traffic.subscribed(-len(client.session.rooms))
-        for room in client.session.rooms.values():
+        self._recoveries.drop(client)
+        subscriptions = client.session.subscriptions
+        for room in subscriptions.rooms.values():
             self._rooms.leave(room, client.outbox)
-        client.session.visitor.subscribed(-len(client.session.rooms))
-        client.session.rooms.clear()
+        client.session.visitor.subscribed(-subscriptions.count())
+        subscriptions.rooms.clear()
+        subscriptions.recovering.clear()
+        self._count_subscriptions(client)
         client.outbox.discard()
         self.admission.leave(client.session.visitor)
 
@@ -301,8 +285,7 @@ class Hub:
     def expire(self) -> None:
         """Close those whose token's time is over."""
         now = self._clock()
-        while self._ends and self._ends[0][0] <= now:
-            _, _, client = heapq.heappop(self._ends)
+        for client in self._ends.due(now):
             if client in self._clients and client.session.visitor.is_over(now):
                 client.close(CloseCode.TOKEN_EXPIRED)
 
@@ -317,7 +300,7 @@ class Hub:
                 client.close(CloseCode.ACCESS_REVOKED)
             elif now != before:
                 visitor.principal = now
-                self._watch_end(client)
+                self._ends.watch(client, self._clients)
                 self._narrow(client)
         self.expire()
         self._flusher.wake()
@@ -325,20 +308,29 @@ class Hub:
     def _narrow(self, client: Client) -> None:
         """Take a client out of the rooms it may no longer be in."""
         lost = client.session.lose()
-        self.traffic.subscribed(-len(lost))
         data = {"unsubscribed": [room.describe() for room in lost], "refused": []}
         if lost:
             self._carry_out(client, Outcome(encode("unsubscribe", self._clock(), data), lost=lost))
 
-    def _watch_end(self, client: Client) -> None:
-        principal = client.session.visitor.principal
-        if principal is None or principal.expires_at is None:
+    # what was missed, read by and by
+
+    def tell_past(self, client: Client, recovering: Recovering, messages: list[Message]) -> bool:
+        """Send a part of what was missed; False when it is wanted no more."""
+        if client.session.subscriptions.recovering.get(recovering.grant.room) is not recovering:
+            return False
+        self._send_snapshots(client, shown(messages, recovering.view))
+        return client in self._clients
+
+    def recover(self, client: Client, recovering: Recovering, missed: Missed) -> None:
+        """All that was missed was told but these messages, which join the live ones without a gap."""
+        room = client.session.subscriptions.recover(recovering)
+        if room is None:
             return
-        heapq.heappush(self._ends, (principal.expires_at, next(self._numbers), client))
-        if len(self._ends) > 2 * len(self._clients) + _ENDS_KEPT:  # of clients that are gone, or have newer tokens
-            self._ends = []
-            for each in self._clients:
-                self._watch_end(each)
+        messages = shown(missed.messages, recovering.view)
+        data = recovering.grant.room.describe() | missed.describe() | {"snapshot": len(messages)}
+        self._rooms.join(room, client.outbox)
+        self._send(client, "reply", encode("recovery", self._clock(), data, client.session.resume_metadata()))
+        self._send_snapshots(client, messages)
 
     # sending
 
@@ -352,23 +344,53 @@ class Hub:
             return
         for room in outcome.joins:
             self._rooms.join(room, client.outbox)
-        self._send(client, "reply", outcome.reply)
-        for message in outcome.snapshots:
-            self._send(client, "snapshot", message.payload)
-        if outcome.snapshots:
-            client.outbox.flush()  # at once, so that a socket that is full is known before the next request is answered
+        if outcome.start is not None:
+            outcome.start(lambda payload: self._answer(client, payload))
+        else:
+            self._send(client, "reply", outcome.reply)
+        self._count_subscriptions(client)
+        if client not in self._clients:
+            return  # its answer was too much for it
+        self._send_snapshots(client, outcome.snapshots)
+        for recovering in outcome.recovering:
+            self._recoveries.start(client, recovering)
         self._flusher.wake()
         if outcome.close is not None:
             client.outbox.flush()
             client.close(outcome.close)
 
-    def _send(self, client: Client, kind: str, payload: bytes) -> None:
+    def _answer(self, client: Client, payload: bytes) -> None:
+        """Send what was answered later."""
+        self._send(client, "reply", payload)
+        self._flusher.wake()
+
+    def counts(self, client: Client) -> list[dict[str, Any]]:
+        """What became of the messages of each of a client's subscriptions."""
+        rooms = client.session.subscriptions.rooms
+        return [base.describe() | self._rooms.counts(room, client.outbox)._asdict() for base, room in rooms.items()]
+
+    def _count_subscriptions(self, client: Client) -> None:
+        now = client.session.subscriptions.count()
+        self.traffic.subscribed(now - client.counted)
+        client.counted = now
+
+    def _send_snapshots(self, client: Client, messages: Iterable[Message]) -> None:
+        for message in messages:
+            self._put(client, "snapshot", self.publisher.frame(message))
+        client.outbox.flush()  # at once, so that a socket that is full is known before the next request is answered
+
+    def _framed(self, client: Client, text: bytes) -> bytes:
+        return self._frames.packed(pack(text)) if client.session.subscriptions.packed else self._frames.text(text)
+
+    def _send(self, client: Client, kind: str, text: bytes) -> None:
+        self._put(client, kind, self._framed(client, text))
+
+    def _put(self, client: Client, kind: str, frame: bytes) -> None:
         if client not in self._clients:
             return  # it was cut by an earlier part of the same answer
         outbox = client.outbox
         if not outbox.pending:
             self._flusher.dirty.append(outbox)
-        frame = self._frame(payload)
         code = outbox.answer(frame)
         self.traffic.sent(kind, 1, len(frame))
         if code is not None:

@@ -9,19 +9,33 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 import msgspec
 
 from gateway.messages import Room
-from gateway.refusals import ErrorCode, Refusal
+from gateway.refusals import ErrorCode, Refusal, unknown_portfolio
 
 EVERYTHING = "*"
 ADMIN = "admin"
 """The role of those who may look after other clients."""
+TRADER = "trader"
+"""The role of those who may change the portfolios they may see."""
+PRICING = "pricing"
+"""The role of those who may value the portfolios they may see by prices of their own."""
+
+PORTFOLIO = "PORTFOLIO"
+"""The data type of portfolios: its rooms are theirs, not those of instruments."""
+_PORTFOLIO_TOPICS = "pf."
 
 _SYMBOL_GRANT = re.compile(r"\*|[a-z0-9_-]+:(\*|[^\s:*]+)", re.ASCII)
 _Names = frozenset[Annotated[str, msgspec.Meta(min_length=1, max_length=128)]]
+
+
+def is_of_portfolios(topic: str) -> bool:
+    """Whether a topic is about portfolios: how much stands in it tells that somebody's was changed."""
+    return topic.startswith(_PORTFOLIO_TOPICS)
 
 
 class Grants(msgspec.Struct, frozen=True):
@@ -40,7 +54,13 @@ class Grants(msgspec.Struct, frozen=True):
 
 def read_grants(given: Mapping[str, Any]) -> Grants:
     """The grants among other claims. Raises ValueError saying which is not as it must be."""
-    return msgspec.convert({name: given[name] for name in Grants.__struct_fields__ if name in given}, Grants)
+    return _shared(msgspec.convert({name: given[name] for name in Grants.__struct_fields__ if name in given}, Grants))
+
+
+@lru_cache(maxsize=1000)
+def _shared(grants: Grants) -> Grants:
+    """One object for equal grants: most users of a gateway have the same."""
+    return grants
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +88,8 @@ class Principal:
 
     def may_enter(self, room: Room) -> bool:
         """Whether what is told in this room may be heard."""
+        if room.data_type == PORTFOLIO:
+            return self.holds(room.instrument)
         return self.hears(room.data_type) and self.sees(room.instrument)
 
     def check_data_type(self, data_type: str) -> None:
@@ -75,10 +97,19 @@ class Principal:
         if not self.hears(data_type):
             raise Refusal(ErrorCode.NOT_ENTITLED, f"{self.subject!r} is not entitled to {data_type}", data_type=data_type)
 
+    @property
+    def holds_all(self) -> bool:
+        """Whether every portfolio may be seen, so that there is nothing to hide."""
+        return EVERYTHING in self.grants.portfolios
+
+    def holds(self, portfolio: str) -> bool:
+        """Whether this portfolio may be seen."""
+        return bool(self.grants.portfolios & {portfolio, EVERYTHING})
+
     def check_portfolio(self, portfolio: str) -> None:
-        """Raise Refusal, the same one whether the portfolio exists or not, unless it may be seen."""
-        if not self.grants.portfolios & {portfolio, EVERYTHING}:
-            raise Refusal(ErrorCode.NOT_ENTITLED, f"{self.subject!r} is not entitled to this portfolio")
+        """Raise Refusal unless this portfolio may be seen: the one that a portfolio gets which does not exist."""
+        if not self.holds(portfolio):
+            raise unknown_portfolio()
 
     def check_role(self, role: str) -> None:
         """Raise Refusal unless the principal has this role."""
@@ -93,5 +124,5 @@ class Principal:
 
 _ALL = frozenset({EVERYTHING})
 
-LOCAL = Principal("local", "none", Grants(frozenset({ADMIN}), _ALL, _ALL, _ALL))
+LOCAL = Principal("local", "none", Grants(frozenset({ADMIN, TRADER, PRICING}), _ALL, _ALL, _ALL))
 """Everyone, where no keys are configured: the gateway then serves the own machine only."""

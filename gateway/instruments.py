@@ -21,9 +21,10 @@ class Instruments:
     """Every instrument of which any record arrived, or that was named at the start."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
-        self._known: set[str] = set()
+        self._known: dict[str, str] = {}
         self._by_alias: defaultdict[str, set[str]] = defaultdict(set)
         self._ordered: list[tuple[str, str]] = []
+        self._by_venue: dict[str, list[str]] = {}
         for instrument in known:
             self.add(instrument)
 
@@ -37,16 +38,17 @@ class Instruments:
         """Take note of an instrument; whether it is new. The id is well-formed, as every record that the intake delivers."""
         if instrument in self._known:
             return False
-        self._known.add(instrument)
+        self._known[instrument] = instrument
         code = squash(code_of(instrument))
         self._by_alias[code].add(instrument)
         self._by_alias[squash(instrument)].add(instrument)
         insort(self._ordered, (code, instrument))
+        insort(self._by_venue.setdefault(instrument.partition(":")[0], []), instrument)
         return True
 
     def of_venue(self, venue: str) -> list[str]:
         """All instruments of a venue, in order."""
-        return sorted(filter(lambda instrument: instrument.startswith(f"{venue}:"), self._known))
+        return list(self._by_venue.get(venue, ()))
 
     def resolve(self, alias: str, principal: Principal = LOCAL) -> str:
         """The one instrument an alias means, of those the principal may see.
@@ -54,8 +56,9 @@ class Instruments:
         Raises Refusal with the candidates when it means none or several. To a principal that may not see all, an instrument
         it may not see is as one that does not exist.
         """
-        if alias in self._known and principal.sees(alias):
-            return alias
+        known = self._known.get(alias)
+        if known is not None and principal.sees(known):
+            return known  # the one text that all subscriptions share, not the client's
         wanted = squash(alias)
         found = sorted(filter(principal.sees, self._by_alias.get(wanted, ()))) if wanted else []
         if len(found) == 1:

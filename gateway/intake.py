@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from gateway.messages import Arrival
@@ -26,6 +27,14 @@ class PartitionProgress(NamedTuple):
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an intake began to read each partition, and the ids of the topics."""
+
+    starts: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    topic_ids: Mapping[str, str] = field(default_factory=dict)
+
+
 class Intake(Protocol):
     """Delivers records until cancelled."""
 
@@ -34,6 +43,10 @@ class Intake(Protocol):
 
         Raises RuntimeFault when it cannot start; later disturbances are reported, and nothing is skipped because of them.
         """
+        ...
+
+    def origin(self) -> Origin:
+        """Where reading began, and the ids of the topics then; known before the first record is delivered."""
         ...
 
     def progress(self) -> list[PartitionProgress]:

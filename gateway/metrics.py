@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter as Counts
+from dataclasses import dataclass, field
 from functools import cache
 
 from prometheus_client import Counter, Gauge
@@ -53,6 +54,10 @@ class Traffic:
     bytes_out: int = 0
     conflated: int = 0
     dropped: int = 0
+    failed: int = 0
+    latency_micros: int = 0
+    latency_records: int = 0
+    by_instrument: Counts[str] = field(default_factory=Counts)
 
     def connected(self, clients: int) -> None:
         """A client has connected; `clients` are there now."""
@@ -68,6 +73,20 @@ class Traffic:
         """So many subscriptions came (or went, if negative)."""
         self.subscriptions += change
         SUBSCRIPTIONS.set(self.subscriptions)
+
+    def totals(self) -> dict[str, int]:
+        """What everyone may know."""
+        names = ("opened", "most_at_once", "subscriptions", "messages_in", "bytes_in", "messages_out", "bytes_out")
+        return {name: getattr(self, name) for name in (*names, "conflated", "dropped")}
+
+    def told(self, instrument: str) -> None:
+        """Something of an instrument was rendered for those who listen."""
+        self.by_instrument[instrument] += 1
+
+    def late(self, micros: int) -> None:
+        """A record was told so long after it was received."""
+        self.latency_micros += micros
+        self.latency_records += 1
 
     def received(self, size: int) -> None:
         """A message of a client came in."""

@@ -2,11 +2,13 @@
 
 A client that keeps up has a plain list of frames, written in one call at the next flush. One that falls behind (its socket
 takes no more) gets, once it can read again, only the latest message of each key, and of messages without a key the last
-ones with a notice of what was left out.
+ones with a notice of what was left out; all in the order in which they came, since one may take back what another told.
 """
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -44,9 +46,22 @@ class Backlog(NamedTuple):
 
 
 class _Queued(NamedTuple):
+    number: int
+    """Rises with every message that is kept."""
     room: Room
     source: Source
     frame: bytes
+
+
+@dataclass(slots=True)
+class _Lost:
+    """Messages of a room that a client did not get because it was behind."""
+
+    conflated: int = 0
+    dropped: int = 0
+
+
+_NOTHING = _Lost()
 
 
 class Outbox:
@@ -56,8 +71,8 @@ class Outbox:
     """
 
     __slots__ = (
-        *("_charge", "_charged", "_conflated", "_gaps", "_kept_bytes", "_latest", "_limits", "_queue", "_write"),
-        *("behind", "pending"),
+        *("_charge", "_charged", "_conflated", "_gaps", "_kept_bytes", "_latest", "_limits", "_lost", "_numbers"),
+        *("_queue", "_write", "behind", "pending"),
     )
 
     def __init__(
@@ -72,6 +87,8 @@ class Outbox:
         self._charged = 0
         self.pending: list[bytes] = []
         self.behind = False
+        self._lost: dict[Room, _Lost] = {}
+        self._numbers = itertools.count()
         self._forget()
 
     def answer(self, frame: bytes) -> CloseCode | None:
@@ -90,15 +107,16 @@ class Outbox:
 
     def keep(self, message: Message, frame: bytes) -> CloseCode | None:
         """Keep a message for a client that is behind; the code to close it with when more waits than may."""
+        queued = _Queued(next(self._numbers), message.room, message.source, frame)
         if message.key is None:
-            self._enqueue(_Queued(message.room, message.source, frame))
+            self._enqueue(queued)
         else:
-            self._replace(message.key, frame)
+            self._replace(message.key, queued)
         return self._settle()
 
     def catch_up(self) -> Backlog:
         """Take out what was pending, what the client missed since, and what was kept for it."""
-        kept = [queued.frame for queued in self._queue] + list(self._latest.values())
+        kept = [queued.frame for queued in heapq.merge(self._queue, self._latest.values())]
         backlog = Backlog(self.pending, list(self._gaps.values()), kept, self._conflated)
         self.discard()
         return backlog
@@ -109,6 +127,21 @@ class Outbox:
         self._forget()
         self._settle()
 
+    @property
+    def waiting(self) -> int:
+        """How many messages and answers are to be written."""
+        return len(self.pending) + len(self._queue) + len(self._latest)
+
+    def lost(self, room: Room) -> tuple[int, int, int]:
+        """Of the messages of a room, how many were replaced by later ones, were left out, and are waiting."""
+        lost = self._lost.get(room, _NOTHING)
+        waiting = sum(queued.room == room for queued in (*self._queue, *self._latest.values()))
+        return lost.conflated, lost.dropped, waiting
+
+    def forget(self, room: Room) -> None:
+        """The room was left: begin to count anew."""
+        self._lost.pop(room, None)
+
     def _settle(self) -> CloseCode | None:
         change, self._charged = self._kept_bytes - self._charged, self._kept_bytes
         shared = self._charge(change) if change else True
@@ -117,19 +150,23 @@ class Outbox:
         return None if shared else CloseCode.QUEUE_QUOTA
 
     def _forget(self) -> None:
-        self._latest: dict[Hashable, bytes] = {}
+        self._latest: dict[Hashable, _Queued] = {}
         self._queue: deque[_Queued] = deque()
         self._gaps: dict[Room, Gap] = {}
         self._conflated = 0
         self._kept_bytes = 0
 
-    def _replace(self, key: Hashable, frame: bytes) -> None:
-        before = self._latest.pop(key, None)
+    def _replace(self, key: Hashable, queued: _Queued) -> None:
+        before = self._latest.pop(key, None)  # so that the new one stands at the end
         if before is not None:
             self._conflated += 1
-            self._kept_bytes -= len(before)
-        self._latest[key] = frame
-        self._kept_bytes += len(frame)
+            self._lost_of(queued.room).conflated += 1
+            self._kept_bytes -= len(before.frame)
+        self._latest[key] = queued
+        self._kept_bytes += len(queued.frame)
+
+    def _lost_of(self, room: Room) -> _Lost:
+        return self._lost.setdefault(room, _Lost())
 
     def _enqueue(self, queued: _Queued) -> None:
         self._queue.append(queued)
@@ -139,6 +176,7 @@ class Outbox:
 
     def _drop(self, queued: _Queued) -> None:
         self._kept_bytes -= len(queued.frame)
+        self._lost_of(queued.room).dropped += 1
         gap = self._gaps.get(queued.room)
         if gap is None:
             self._gaps[queued.room] = Gap(queued.room, queued.source, queued.source)

@@ -36,6 +36,14 @@ class ErrorCode(IntEnum):
     INVALID_FILTER = 2009
     INVALID_SETTING = 2010
 
+    UNKNOWN_PORTFOLIO = 2101
+    UNKNOWN_POSITION = 2102
+    AMBIGUOUS_POSITION = 2103
+    VERSION_CONFLICT = 2104
+    VERSION_REQUIRED = 2105
+    INVALID_COMMAND = 2106
+    COMMAND_REFUSED = 2107
+
     INVALID_CLIENT_ID = 3001
     ORIGIN_NOT_ALLOWED = 3002
     HOST_NOT_ALLOWED = 3003
@@ -50,6 +58,10 @@ class ErrorCode(IntEnum):
 
     NOT_READY = 9001
     INTERNAL_ERROR = 9002
+    BROKER_UNAVAILABLE = 9101
+    NO_ANSWER = 9102
+    HISTORY_UNAVAILABLE = 9201
+    HISTORY_TOO_SLOW = 9202
 
 
 _STATUS = {
@@ -61,6 +73,13 @@ _STATUS = {
     ErrorCode.NO_DATA: 404,
     ErrorCode.INVALID_PARAMETER: 422,
     ErrorCode.TOO_MANY_SYMBOLS: 422,
+    ErrorCode.UNKNOWN_PORTFOLIO: 404,
+    ErrorCode.UNKNOWN_POSITION: 404,
+    ErrorCode.AMBIGUOUS_POSITION: 409,
+    ErrorCode.VERSION_CONFLICT: 409,
+    ErrorCode.VERSION_REQUIRED: 428,
+    ErrorCode.INVALID_COMMAND: 422,
+    ErrorCode.COMMAND_REFUSED: 409,
     ErrorCode.ORIGIN_NOT_ALLOWED: 403,
     ErrorCode.HOST_NOT_ALLOWED: 403,
     ErrorCode.TOO_MANY_CLIENTS: 503,
@@ -72,6 +91,10 @@ _STATUS = {
     ErrorCode.AUTHENTICATION_RATE: 429,
     ErrorCode.NOT_READY: 503,
     ErrorCode.INTERNAL_ERROR: 500,
+    ErrorCode.BROKER_UNAVAILABLE: 503,
+    ErrorCode.NO_ANSWER: 504,
+    ErrorCode.HISTORY_UNAVAILABLE: 503,
+    ErrorCode.HISTORY_TOO_SLOW: 504,
 }
 
 _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 426: {"Upgrade": "websocket"}, 503: {"Retry-After": "1"}}
@@ -101,3 +124,13 @@ class Refusal(SubscriptionError):
     def body(self) -> dict[str, Any]:
         """The error as both protocols send it."""
         return {"code": int(self.code), "name": self.code.name, "message": self.message, **self.details}
+
+
+def unknown_portfolio() -> Refusal:
+    """The one answer for a portfolio that does not exist and for one that may not be seen."""
+    return Refusal(ErrorCode.UNKNOWN_PORTFOLIO, "there is no such portfolio among those you may see")
+
+
+def unknown_position() -> Refusal:
+    """The one answer for a position that does not exist and for one of a portfolio that may not be seen."""
+    return Refusal(ErrorCode.UNKNOWN_POSITION, "there is no such position in the portfolios you may see")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -11,14 +11,24 @@ from gateway.filters import Filter
 from gateway.refusals import ErrorCode, Refusal
 
 _MOST = 2**53  # what every client's numbers hold exactly
-_Id = Annotated[int, msgspec.Meta(ge=-_MOST, le=_MOST)] | Annotated[str, msgspec.Meta(max_length=64)] | None
+RequestId = Annotated[int, msgspec.Meta(ge=-_MOST, le=_MOST)] | Annotated[str, msgspec.Meta(max_length=64)] | None
 _Symbol = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 _NESTING = re.compile(rb'"(?:[^"\\\\]|\\\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 """A whole string, or a bracket outside of strings."""
 
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 
+_Offset = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
+
 _Field = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+class Seen(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The last record that a subscriber had of a partition, as the metadata of messages name it."""
+
+    topic: _Symbol
+    partition: _Offset
+    offset: _Offset
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -26,11 +36,11 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     `interval` (or `frequency`, as charts often call it) and `history` (how many past candles first) only concern data types
     that have them, and `token` the action `authenticate`. `fields`, `filter`, `levels` and `max_rate` say how a subscription is
-    wanted (`views`).
+    wanted (`views`). `resume` is a token of an earlier subscription, and `seen` what came of it since (`resumption`).
     """
 
     action: str
-    id: _Id = None
+    id: RequestId = None
     symbol: _Symbol | None = None
     symbols: tuple[_Symbol, ...] = ()
     data_type: _Word | None = None
@@ -43,6 +53,8 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     levels: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
     max_rate: Annotated[float, msgspec.Meta(ge=0.01, le=1000)] | None = None
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=8192)] | None = None
+    resume: Annotated[str, msgspec.Meta(min_length=1, max_length=32_768)] | None = None
+    seen: Annotated[tuple[Seen, ...], msgspec.Meta(max_length=64)] = ()
 
     def __repr__(self) -> str:
         return f"Request({self.action!r})"  # a token must not get into a log by the way
@@ -67,10 +79,11 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class _OnlyId(msgspec.Struct):
-    id: _Id = None
+    id: RequestId = None
 
 
 _REQUEST = msgspec.json.Decoder(Request)
+Form = TypeVar("Form")
 _ONLY_ID = msgspec.json.Decoder(_OnlyId)
 
 
@@ -89,9 +102,14 @@ def check_depth(text: bytes, most: int) -> None:
 
 
 def parse_request(text: bytes) -> Request:
-    """Read a client's message. Raises Refusal: no JSON, or not of the form of a message."""
+    """Read a client's message. Raises Refusal as `read`."""
+    return read(text, _REQUEST)
+
+
+def read(text: bytes, form: msgspec.json.Decoder[Form]) -> Form:
+    """Read a message of a form. Raises Refusal: no JSON, or not of that form."""
     try:
-        return _REQUEST.decode(text)
+        return form.decode(text)
     except msgspec.ValidationError as error:
         raise Refusal(ErrorCode.INVALID_MESSAGE, f"the message is not understood: {error}") from error
     except (msgspec.DecodeError, RecursionError) as error:

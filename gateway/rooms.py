@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from gateway.messages import Room
 from gateway.outbox import Outbox
@@ -11,17 +12,28 @@ from gateway.views import View, compile_view
 
 
 class Members:
-    """The outboxes in a room: of clients that keep up, and of those that are behind."""
+    """The outboxes in a room: of clients that keep up, and of those that are behind; each with what was `told` when it came."""
 
-    __slots__ = ("behind", "current")
+    __slots__ = ("behind", "current", "told")
 
     def __init__(self) -> None:
-        self.current: set[Outbox] = set()
-        self.behind: set[Outbox] = set()
+        self.current: dict[Outbox, int] = {}
+        self.behind: dict[Outbox, int] = {}
+        self.told = 0
+        """Messages told in this room."""
 
-    def side(self, outbox: Outbox) -> set[Outbox]:
-        """The set an outbox belongs to."""
+    def side(self, outbox: Outbox) -> dict[Outbox, int]:
+        """Those an outbox belongs to."""
         return self.behind if outbox.behind else self.current
+
+
+class Counts(NamedTuple):
+    """Messages of one subscription: given to the socket, replaced by later ones, left out, waiting for a slow client."""
+
+    delivered: int
+    conflated: int
+    dropped: int
+    waiting: int
 
 
 class Showing:
@@ -62,14 +74,22 @@ class Rooms:
             members = self._rooms[room] = Members()
             if room.view is not None:
                 self._showings.setdefault(room.base, {})[room] = Showing(room, room.view, members)
-        members.side(outbox).add(outbox)
+        members.side(outbox).setdefault(outbox, members.told)
+
+    def counts(self, room: Room, outbox: Outbox) -> Counts:
+        """What became of the messages told in a room since an outbox came to it."""
+        members = self._rooms[room]
+        lost = outbox.lost(room)
+        told = members.told - members.side(outbox)[outbox]
+        return Counts(told - sum(lost), *lost)
 
     def leave(self, room: Room, outbox: Outbox) -> None:
         """Leave a room, if it was entered."""
         members = self._rooms.get(room)
         if members is None:
             return
-        members.side(outbox).discard(outbox)
+        members.side(outbox).pop(outbox, None)
+        outbox.forget(room)
         if not members.current and not members.behind:
             del self._rooms[room]
             if room.view is not None:
@@ -81,8 +101,7 @@ class Rooms:
     def set_behind(self, outbox: Outbox, rooms: Iterable[Room], *, behind: bool) -> None:
         """Move an outbox to the other side of the rooms it is in."""
         rooms = list(rooms)
-        for room in rooms:
-            self._rooms[room].side(outbox).discard(outbox)
+        since = [self._rooms[room].side(outbox).pop(outbox) for room in rooms]
         outbox.behind = behind
-        for room in rooms:
-            self._rooms[room].side(outbox).add(outbox)
+        for room, told in zip(rooms, since, strict=True):
+            self._rooms[room].side(outbox)[outbox] = told

@@ -8,8 +8,9 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -19,28 +20,53 @@ from gateway.admission import Admission
 from gateway.authentication import Authenticator
 from gateway.background import watch_keys, watch_time
 from gateway.channel import ChannelOptions, find_channels
+from gateway.connections import Connections
 from gateway.door import Door, check_exposure, check_origins
 from gateway.flusher import Flusher, FlushPolicy
 from gateway.http_guard import GuardedHttp
-from gateway.hub import Hub
+from gateway.hub import Hub, ResumeOptions
 from gateway.instruments import Instruments
-from gateway.intake import Intake
+from gateway.intake import Deliver, Intake, Origin
+from gateway.kafka_records import topic_ids
 from gateway.key_files import KeyFile, open_keys
+from gateway.messages import Arrival
 from gateway.outbox import OutboxLimits
+from gateway.outcome import SessionLimits
+from gateway.past import Past
+from gateway.portfolios.desk import Desk, Sender
+from gateway.portfolios.producer import DELIVERY_SECONDS, QUEUE_BYTES, CommandProducer
+from gateway.portfolios.waiter import ReplyWaiter
+from gateway.publisher import Frames
 from gateway.quotas import ADDRESS, USER, Quota, Usages
+from gateway.recent import RecentLimits
 from gateway.rest.app import make_app
-from gateway.rest.context import Context
-from gateway.session import SessionLimits
+from gateway.rest.context import CalendarOf, Context, never_closes
 from gateway.tail import Tail
-from gateway.websocket import MarketSocket, SocketLimits, probe_clients, text_frame
+from gateway.topic_past import TopicPast
+from gateway.websocket import MarketSocket, SocketLimits, binary_frame, probe_clients, text_frame
+from history.database import Database
+from history.reader import History
 from runtime.errors import AddressUnavailable, ConfigurationError, Problem
 from runtime.health import Health, keep_beating, serving
-from runtime.kafka import admin_options, check_broker, registry_options, tail_options
+from runtime.kafka import admin_options, check_broker, producer_options, registry_options, tail_options
 from runtime.logs import get_logger
 from runtime.settings import Settings
 from runtime.settings.access import TlsSettings
 from schemas.contract import open_contract
-from schemas.topics import BOOKS, CANDLES, PRICES, QUALITY, QUOTES, STATUS, TRADES
+from schemas.topics import (
+    BOOKS,
+    CANDLES,
+    COMMANDS,
+    DEPTH,
+    POSITIONS,
+    PRICES,
+    QUALITY,
+    QUOTES,
+    STATUS,
+    TRADES,
+    VALUATION_LINES,
+    VALUATIONS,
+)
 
 log = get_logger(__name__)
 
@@ -53,12 +79,18 @@ LOOK_BACKS: dict[str, int | None] = {
     QUOTES.name: 2_000,
     TRADES.name: 2_000,
     BOOKS.name: 2_000,
+    DEPTH.name: 5_000,
     QUALITY.name: 2_000,
+    POSITIONS.name: None,
+    VALUATIONS.name: None,
+    VALUATION_LINES.name: None,
 }
 """Records of each partition read first, None for all; other topics from their end."""
 
 _SHUTDOWN_SECONDS = 11
 """Clients are told over five seconds and have five to answer; a service has 14 in all."""
+_RECONNECT_MS = 2_000
+"""Over how long clients are asked to spread their return, which each begins when it is closed."""
 
 _SPARE_CONNECTIONS = 500
 """HTTP connections besides the WebSocket clients."""
@@ -76,7 +108,7 @@ class GatewayOptions:
     origins: frozenset[str] = frozenset()
     max_clients: int = 10_000
     instruments: tuple[str, ...] = ()
-    channels: tuple[str, ...] = ("quote", "trade", "kline", "depth", "price", "status", "quality")
+    channels: tuple[str, ...] = ("quote", "trade", "kline", "depth", "book", "price", "status", "quality", "portfolio")
     channel_options: ChannelOptions = field(default_factory=ChannelOptions)
     session_limits: SessionLimits = field(default_factory=SessionLimits)
     outbox_limits: OutboxLimits = field(default_factory=OutboxLimits)
@@ -84,12 +116,15 @@ class GatewayOptions:
     flush: FlushPolicy = field(default_factory=FlushPolicy)
     ping_seconds: float = 30.0
     request_seconds: float = 10.0
+    command_seconds: float = 5.0
     authenticator: Authenticator = field(default_factory=Authenticator)
     key_files: tuple[KeyFile, ...] = ()
     reload_seconds: float = 2.0
     user_quota: Quota = USER
     address_quota: Quota = ADDRESS
     tls: ssl.SSLContext | None = None
+    resume_key: bytes | None = None
+    recent: RecentLimits = field(default_factory=RecentLimits)
 
 
 def options_of(settings: Settings) -> GatewayOptions:
@@ -110,12 +145,15 @@ def options_of(settings: Settings) -> GatewayOptions:
         outbox_limits=OutboxLimits(gateway.outbox_messages, gateway.outbox_bytes),
         socket_limits=SocketLimits(token_seconds=gateway.access.first_message_seconds),
         ping_seconds=gateway.ping_seconds,
+        command_seconds=gateway.command_seconds,
         authenticator=authenticator,
         key_files=tuple(key_files),
         reload_seconds=gateway.access.reload_seconds,
         user_quota=Quota(**gateway.quotas.user.model_dump()),
         address_quota=Quota(**gateway.quotas.address.model_dump()),
         tls=tls,
+        resume_key=None if (key := gateway.access.resume_key) is None else key.get_secret_value().encode(),
+        recent=RecentLimits(gateway.resume_messages, gateway.resume_messages_in_all),
     )
 
 
@@ -134,39 +172,84 @@ def tls_context(settings: TlsSettings) -> ssl.SSLContext | None:
     return context
 
 
-async def run(settings: Settings, stop: asyncio.Event, listening: Listening | None = None) -> None:
+async def run(
+    settings: Settings,
+    stop: asyncio.Event,
+    listening: Listening | None = None,
+    calendar_of: CalendarOf = never_closes,
+) -> None:
     """Serve the topics until `stop` is set. Raises when a server cannot be reached or an address not be had at the start."""
     options = options_of(settings)
     check_broker(settings.kafka)
     topics = {topic.name: topic for channel in find_channels(options.channels) for topic in (*channel.topics, STATUS)}
+    has_portfolios = POSITIONS.name in topics
     codec = open_contract(
         admin_options(settings.kafka, "gateway-admin"),
         registry_options(settings.registry),
         settings.topics.partitions,
-        topics.values(),
+        [*topics.values(), *([COMMANDS] if has_portfolios else [])],
     )
     kafka = tail_options(settings.kafka, "gateway", without_offset="error")
     look_backs = {name: LOOK_BACKS.get(name, 0) for name in topics}
     max_skew = settings.ingest.max_clock_skew
-    tail = Tail(kafka, settings.kafka.bootstrap, look_backs, codec.decode, max_skew=max_skew)
+    ids = partial(topic_ids, admin_options(settings.kafka, "gateway-admin"))
+    tail = Tail(kafka, settings.kafka.bootstrap, look_backs, codec.decode, max_skew=max_skew, topic_ids=ids)
+    past = TopicPast(tail_options(settings.kafka, "gateway-past", without_offset="error"), codec.decode, max_skew)
     health = Health(CHECKS)
-    with serving(health, settings.observability):
-        await serve(options, tail, health, stop, listening)
+    async with contextlib.AsyncExitStack() as opened:
+        opened.enter_context(serving(health, settings.observability))
+        history = await opened.enter_async_context(_history(settings))
+        sender = None
+        if has_portfolios:
+            producer = producer_options(
+                settings.kafka,
+                "gateway-commands",
+                queue_bytes=QUEUE_BYTES,
+                linger_seconds=0,
+                delivery_timeout_seconds=DELIVERY_SECONDS,
+            )
+            sender = opened.enter_context(CommandProducer(producer, codec, settings.topics.partitions))
+        await serve(options, tail, health, stop, listening, past, history, calendar_of, sender)
+
+
+@contextlib.asynccontextmanager
+async def _history(settings: Settings) -> AsyncIterator[History | None]:
+    """What PostgreSQL keeps, None where it is not to be served. A database that is not there is told of when it is asked."""
+    if not settings.gateway.history:
+        yield None
+        return
+    postgres = settings.postgres
+    async with Database(postgres.dsn.get_secret_value(), connect_timeout=postgres.connect_timeout_seconds) as database:
+        yield History(database)
 
 
 async def serve(
-    options: GatewayOptions, intake: Intake, health: Health, stop: asyncio.Event, listening: Listening | None = None
+    options: GatewayOptions,
+    intake: Intake,
+    health: Health,
+    stop: asyncio.Event,
+    listening: Listening | None = None,
+    past: Past | None = None,
+    history: History | None = None,
+    calendar_of: CalendarOf = never_closes,
+    sender: Sender | None = None,
 ) -> None:
-    """Serve what the intake delivers until `stop` is set; raises the error of an intake that fails."""
-    hub = _hub(options)
+    """Serve what the intake delivers until `stop` is set; raises the error of an intake that fails.
+
+    Without a `sender` of commands there are no portfolios.
+    """
+    hub = _hub(options, intake.origin, past)
+    if sender is not None and hub.portfolios is not None:
+        waiter = ReplyWaiter(asyncio.get_running_loop(), options.command_seconds)
+        hub.desk = Desk(sender, waiter, _now, hub.portfolios.book)
     source = _Source(hub, health)
-    door = Door(options.host, options.origins, options.max_clients, source.not_ready)
+    door = Door(options.host, options.origins, options.max_clients, hub.desk is not None, source.not_ready)
     listener = _listen(options.host, options.port)
-    server = _server(options, Context(hub, health, intake, door, _now))
+    server = _server(options, Context(hub, health, intake, door, _now, history, calendar_of))
     host, port = listener.getsockname()[:2]
     _announce(options, host, port)
     tasks = [
-        asyncio.create_task(intake.run(hub.take, source.report), name="intake"),
+        asyncio.create_task(intake.run(_deliver_to(hub), source.report), name="intake"),
         asyncio.create_task(stop.wait(), name="stop"),
         asyncio.create_task(keep_beating(health), name="beat"),
         asyncio.create_task(probe_clients(server.server_state.connections, options.ping_seconds), name="probe"),
@@ -179,7 +262,21 @@ async def serve(
     try:
         await asyncio.wait([*tasks, web], return_when=asyncio.FIRST_COMPLETED)
     finally:
+        Connections(hub).announce("the gateway stops", hub.everyone(), reconnect_ms=_RECONNECT_MS)
         await _end(server, web, tasks)
+
+
+def _deliver_to(hub: Hub) -> Deliver:
+    """What is told of portfolios comes first, so that it is known to whom a command is answered."""
+    desk = hub.desk
+    if desk is None:
+        return hub.take
+
+    def deliver(arrivals: list[Arrival]) -> None:
+        hub.take(arrivals)
+        desk.take(arrivals)
+
+    return deliver
 
 
 async def _end(server: uvicorn.Server, web: asyncio.Task[None], tasks: Sequence[asyncio.Task[Any]]) -> None:
@@ -209,7 +306,7 @@ class _Source:
             log.info("up to date with the topics")
             self._health.ready("topics")
             self._waiting_for = None
-            self._hub.measure_latency = True  # what was read before tells of the past
+            self._hub.publisher.measure_latency = True  # what was read before tells of the past
         else:
             log.warning("not up to date with the topics", reason=problem)
             self._health.not_ready("topics", problem)
@@ -246,16 +343,17 @@ def _server(options: GatewayOptions, context: Context) -> _Server:
     return _Server(config)
 
 
-def _hub(options: GatewayOptions) -> Hub:
+def _hub(options: GatewayOptions, origin: Callable[[], Origin], past: Past | None) -> Hub:
     return Hub(
         [channel(options.channel_options) for channel in find_channels(options.channels)],
         Instruments(options.instruments),
         Flusher(asyncio.get_running_loop(), options.flush),
-        frame=text_frame,
+        frames=Frames(text_frame, binary_frame),
         clock=_now,
         session_limits=options.session_limits,
         outbox_limits=options.outbox_limits,
         admission=Admission(options.authenticator, Usages(options.user_quota, options.address_quota)),
+        resume=ResumeOptions(options.resume_key, options.recent, origin, past, options.channel_options),
     )
 
 
@@ -275,6 +373,8 @@ def _announce(options: GatewayOptions, host: str, port: int) -> None:
         log.info("gateway listening; clients must show a token", address=address, encrypted=options.tls is not None)
     else:
         log.info("gateway listening; there are no keys to know clients by, so it serves this machine only", address=address)
+    if options.resume_key is None:
+        log.info("resume tokens are signed by a key of this process: after a restart clients get a reset and a snapshot")
 
 
 def _now() -> int:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from gateway.intake import Deliver, PartitionProgress, Report
-from gateway.messages import Arrival, Source
+from gateway.intake import Deliver, Origin, PartitionProgress, Report
+from gateway.kafka_records import Decode, arrival_of, offset_of, partition_of_message
+from gateway.messages import Arrival
 from gateway.metrics import UNDECODABLE
 from gateway.progress import Bounds, Partition, Progress
 from market.errors import DataValidationError
@@ -25,14 +26,12 @@ from runtime import metrics
 from runtime.errors import RuntimeFault, ServerUnreachable
 from runtime.logs import get_logger
 from runtime.retry import Backoff, delays
-from schemas.checks import check_carried
 from schemas.records import Record
 from schemas.registry import RegistryError
-from schemas.topics import TOPICS
 
 log = get_logger(__name__)
 
-Decode = Callable[[bytes | None], Record]
+TopicIds = Callable[[Iterable[str]], Mapping[str, str]]
 
 _BATCH = 128
 _BATCHES_ON_THE_WAY = 2
@@ -56,6 +55,7 @@ class Tail:
         address: the brokers, for messages to the operator.
         look_backs: for each topic how many records of each partition to read first, None for all.
         decode: reads a record's value; may block on the schema registry.
+        topic_ids: asks the broker for the ids of topics; raises KafkaException.
         backoff: how long to wait before the registry is asked again.
         max_skew: what ingest grants exchanges' clocks, in microseconds.
 
@@ -69,6 +69,7 @@ class Tail:
         decode: Decode,
         backoff: Backoff = _BACKOFF,
         max_skew: int = MAX_CLOCK_SKEW,
+        topic_ids: TopicIds = lambda names: {},
     ) -> None:
         self._options = {**options, **_OPTIONS, "error_cb": self._on_error}
         self._address = address
@@ -76,6 +77,8 @@ class Tail:
         self._decode = decode
         self._backoff = backoff
         self._max_skew = max_skew
+        self._topic_ids = topic_ids
+        self._origin = Origin()
         self._stop = threading.Event()
         self._on_the_way = threading.BoundedSemaphore(_BATCHES_ON_THE_WAY)
         self._progress = Progress({}, {})
@@ -101,6 +104,10 @@ class Tail:
         """How far each partition was read."""
         return self._progress.describe()
 
+    def origin(self) -> Origin:
+        """Where reading began, and the topics' ids then."""
+        return self._origin
+
     # the thread
 
     def _work(self, loop: asyncio.AbstractEventLoop, deliver: Deliver, report: Report) -> None:
@@ -108,6 +115,7 @@ class Tail:
         self._tell = lambda problem: loop.call_soon_threadsafe(report, problem)
         try:
             self._progress = Progress(self._bounds(consumer), self._look_backs)
+            self._origin = Origin(self._progress.starts, self._ids())
             consumer.assign([TopicPartition(*partition, offset) for partition, offset in self._progress.starts.items()])
             while not self._stop.is_set():
                 arrivals = self._read(consumer)
@@ -137,6 +145,12 @@ class Tail:
         except KafkaException as error:
             raise ServerUnreachable("Kafka broker", self._address, error.args[0].str()) from error
 
+    def _ids(self) -> Mapping[str, str]:
+        try:
+            return self._topic_ids(self._look_backs)
+        except KafkaException as error:
+            raise ServerUnreachable("Kafka broker", self._address, error.args[0].str()) from error
+
     def _read(self, consumer: Consumer) -> list[Arrival]:
         """What has come, waiting a little for the first record only."""
         first = consumer.poll(_POLL_SECONDS)
@@ -150,26 +164,15 @@ class Tail:
                 continue
             self._heard()
             try:
-                arrival = self._arrival(message)
+                self._records_in[partition_of_message(message)[0]].inc()
+                arrival = arrival_of(message, self._patiently_decode, self._max_skew)
             except DataValidationError as fault:
                 faults.append((message, fault))
             else:
                 arrivals += [arrival] if arrival else []
-            self._progress.move(_partition(message), _offset(message) + 1)
+            self._progress.move(partition_of_message(message), offset_of(message) + 1)
         self._tell_passed_over(faults)
         return arrivals
-
-    def _arrival(self, message: Message) -> Arrival | None:
-        """A record to hand over, None for a tombstone. Raises DataValidationError for what its topic does not carry."""
-        topic, partition = _partition(message)
-        self._records_in[topic].inc()
-        value = message.value()
-        if value is None and TOPICS[topic].compacted:
-            return None  # a tombstone: what was removed upstream is not taken back from clients
-        record = self._patiently_decode(value)
-        appended_at = message.timestamp()[1] * 1000
-        check_carried(topic, message.key(), record, max_skew=self._max_skew, appended_at=appended_at)
-        return Arrival(Source(topic, partition, _offset(message)), record)
 
     def _patiently_decode(self, value: bytes | None) -> Record:
         """Decode, waiting as long as the registry cannot be asked. Raises DataValidationError for what is no record."""
@@ -209,11 +212,11 @@ class Tail:
     def _on_message_error(self, message: Message, error: KafkaError) -> None:
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
             self._heard()
-            self._progress.move(_partition(message), _offset(message))
+            self._progress.move(partition_of_message(message), offset_of(message))
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             log.error("records expired before they were read", topic=message.topic(), partition=message.partition())
             metrics.ERRORS.labels("records_expired_unread").inc()
-            self._lost_places.add(_partition(message))
+            self._lost_places.add(partition_of_message(message))
         else:
             self._broker_problem = f"Kafka: {error.str()}"
 
@@ -237,6 +240,7 @@ class Tail:
             place = TopicPartition(*partition)
             try:
                 first, _ = consumer.get_watermark_offsets(place, timeout=_PROBE_SECONDS)
+                self._origin = Origin({**self._origin.starts, partition: first}, self._topic_ids(self._look_backs))
             except KafkaException:
                 self._broker_problem = _UNREACHABLE
                 return
@@ -284,11 +288,3 @@ class Tail:
             )
         if len(faults) > _LOGGED_PER_BATCH:
             log.warning("more records passed over", count=len(faults) - _LOGGED_PER_BATCH)
-
-
-def _partition(message: Message) -> Partition:
-    return cast("str", message.topic()), cast("int", message.partition())
-
-
-def _offset(message: Message) -> int:
-    return cast("int", message.offset())

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gateway.filters import Filter, check_filter, compile_filter, describe_filter
+from gateway.filters import check_filter, compile_filter, read_filter, write_filter
+from gateway.packing import encode_packed
 from gateway.refusals import ErrorCode, Refusal
 from gateway.requests import Request
 
@@ -23,15 +24,18 @@ class View(NamedTuple):
     """What is wanted; None everywhere is all there is."""
 
     fields: tuple[str, ...] | None = None
-    filter: Filter | None = None
+    filter: bytes | None = None
+    """As `write_filter` has it."""
     levels: int | None = None
     max_rate: float | None = None
     """At most so many messages a second for each key: the latest ones."""
+    packed: bool = False
+    """In MessagePack, for a client that speaks it; not chosen by a request."""
 
     def describe(self) -> dict[str, Any]:
         """The settings as they are echoed."""
-        settings = self._asdict() | {"filter": describe_filter(self.filter)}
-        return {name: value for name, value in settings.items() if value is not None}
+        settings = self._asdict() | {"filter": None if self.filter is None else orjson.loads(self.filter)}
+        return {name: value for name, value in settings.items() if value is not None and name != "packed"}
 
 
 _WHOLE = View()
@@ -39,6 +43,8 @@ _WHOLE = View()
 
 def wanted_view(request: Request, *, delivery: str, fields: Sequence[str]) -> View | None:
     """The view a request asks for, None for all there is. Raises Refusal for what these messages do not offer."""
+    if delivery == "deltas" and (request.levels, request.filter, request.max_rate) != (None, None, None):
+        raise Refusal(ErrorCode.INVALID_SETTING, "levels, filter, max_rate: a book with changes left out is wrong")
     if request.max_rate is not None and delivery == "all":
         raise Refusal(ErrorCode.INVALID_SETTING, "max_rate would leave some out, and this data type tells every one")
     if request.levels is not None and not {"bids", "asks"} <= set(fields):
@@ -48,17 +54,20 @@ def wanted_view(request: Request, *, delivery: str, fields: Sequence[str]) -> Vi
             raise Refusal(
                 ErrorCode.INVALID_SETTING, f"there is no field {name!r}; there are {', '.join(fields)}", candidates=[*fields]
             )
+    condition = None
     if request.filter is not None:
         check_filter(request.filter, fields)
+        condition = write_filter(request.filter)
     chosen = None if request.fields is None else tuple(name for name in fields if name in request.fields)
-    view = View(chosen, request.filter, request.levels, request.max_rate)
+    view = View(chosen, condition, request.levels, request.max_rate)
     return None if view == _WHOLE else view
 
 
 @lru_cache(maxsize=4096)
 def compile_view(view: View) -> Show:
     """The function that makes what the view shows. Data always names its instrument."""
-    holds = None if view.filter is None else compile_filter(view.filter)
+    write = encode_packed if view.packed else orjson.dumps
+    holds = None if view.filter is None else compile_filter(read_filter(view.filter))
     kept = None if view.fields is None else ("instrument", *(name for name in view.fields if name != "instrument"))
 
     def show(payload: bytes) -> bytes | None:
@@ -70,6 +79,7 @@ def compile_view(view: View) -> Show:
             data["bids"], data["asks"] = data["bids"][: view.levels], data["asks"][: view.levels]
         if kept is not None:
             message["data"] = {name: data[name] for name in kept if name in data}
-        return orjson.dumps(message)
+        return write(message)
 
-    return (lambda payload: payload) if holds is None and kept is None and view.levels is None else show
+    changes = holds is not None or kept is not None or view.levels is not None or view.packed
+    return show if changes else lambda payload: payload

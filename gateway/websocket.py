@@ -9,6 +9,7 @@ the transport. A connection has no task, queue or ASGI scope of its own.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import logging
 import random
 from collections.abc import Iterable, Sequence
@@ -29,16 +30,20 @@ from websockets.typing import Subprotocol
 
 from gateway.admission import Visitor
 from gateway.authentication import SUBPROTOCOL, bearer, offered, one_token
+from gateway.clients import Client
 from gateway.close_codes import CloseCode
 from gateway.door import Door
-from gateway.hub import Client, Hub
+from gateway.hub import Hub
 from gateway.metrics import CLOSED, REFUSED
+from gateway.packing import PACKED_SUBPROTOCOL, unpack
 from gateway.refusals import ErrorCode, Refusal
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
 
 _DATA = (Opcode.TEXT, Opcode.CONT, Opcode.BINARY)
+
+_Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 _LIBRARY_LOG = logging.getLogger("gateway.websocket.protocol")
 _LIBRARY_LOG.setLevel(logging.WARNING)  # it tells of every connection
@@ -47,6 +52,11 @@ _LIBRARY_LOG.setLevel(logging.WARNING)  # it tells of every connection
 def text_frame(payload: bytes) -> bytes:
     """A text message as it stands on the wire, the same for every client."""
     return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+def binary_frame(payload: bytes) -> bytes:
+    """A binary message as it stands on the wire, the same for every client."""
+    return Frame(Opcode.BINARY, payload).serialize(mask=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,8 @@ class MarketSocket(asyncio.Protocol):
     limits: ClassVar[SocketLimits]
 
     __slots__ = (
-        *("_alive", "_client", "_closing", "_connections", "_loop", "_slow", "_text", "_token_due", "_transport", "_ws"),
+        *("_alive", "_client", "_closing", "_connections", "_decoder", "_is_binary", "_loop", "_packed", "_slow", "_text"),
+        *("_token_due", "_transport", "_ws"),
     )
 
     @classmethod
@@ -91,6 +102,9 @@ class MarketSocket(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._client: Client | None = None
         self._text: bytearray | None = None
+        self._is_binary = False
+        self._packed = False
+        self._decoder = _Utf8Decoder()
         self._alive = True
         self._closing: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = None
@@ -110,11 +124,15 @@ class MarketSocket(asyncio.Protocol):
         if self._client is not None and not self.hub.receive_bytes(self._client, len(data)):
             self.close(CloseCode.BYTE_RATE)
         self._ws.receive_data(data)
+        if self._ws.state is State.OPEN:
+            self._pump()  # answers to pings, before those to messages that ended after them
         for event in self._ws.events_received():
             if isinstance(event, Request):
                 self._handshake(event)
             elif isinstance(event, Frame) and self._client is not None:
                 self._frame(event)
+        if self._client is not None and self._ws.state is not State.OPEN:
+            self._client.outbox.flush()  # answers to what came before a close frame, or a wrong one
         self._pump()
 
     def eof_received(self) -> None:
@@ -172,7 +190,7 @@ class MarketSocket(asyncio.Protocol):
 
     def _handshake(self, request: Request) -> None:
         try:
-            client_id = self.door.admit(
+            entrance = self.door.admit(
                 request.path, host=_header(request, "Host"), origin=_header(request, "Origin"), clients=self.hub.clients
             )
             visitor = self.hub.arrive(self._address, _token(request.headers))
@@ -186,7 +204,9 @@ class MarketSocket(asyncio.Protocol):
         if self._ws.state is not State.OPEN:
             self.hub.admission.leave(visitor)
             return
-        self._client = self.hub.connect(client_id, self._write, self.close, visitor)
+        self._packed = self._ws.subprotocol == PACKED_SUBPROTOCOL
+        self._client = self.hub.connect(entrance.client_id, self._write, self.close, visitor, entrance, packed=self._packed)
+        self._client.stats.address = self._address
         if visitor.principal is None:
             self._token_due = self._loop.call_later(self.limits.token_seconds, self._miss_token, visitor)
 
@@ -216,22 +236,33 @@ class MarketSocket(asyncio.Protocol):
 
     def _fragment(self, frame: Frame) -> None:
         """Gather the fragments of a message; the library bounds their sum."""
-        if frame.opcode is Opcode.BINARY or (frame.opcode is Opcode.CONT and self._text is None):
+        if frame.opcode is not Opcode.CONT:
+            self._is_binary = frame.opcode is Opcode.BINARY
+        if (self._is_binary and not self._packed) or (frame.opcode is Opcode.CONT and self._text is None):
             if frame.fin and self._client is not None:
                 self.hub.refuse(self._client, Refusal(ErrorCode.BINARY_NOT_SUPPORTED, "messages are JSON text, not binary"))
+            return
+        try:
+            if not self._is_binary:
+                self._decoder.decode(frame.data, final=frame.fin)
+        except UnicodeDecodeError:
+            self._fail(CloseCode.INVALID_TEXT, "the text is not UTF-8")
             return
         self._text = bytearray() if self._text is None else self._text
         self._text += frame.data
         if frame.fin:
             text, self._text = bytes(self._text), None
+            self._unpack(text) if self._is_binary else self._message(text)
+
+    def _unpack(self, packed: bytes) -> None:
+        try:
+            text = unpack(packed)
+        except Refusal as refusal:
+            self.hub.refuse(cast("Client", self._client), refusal)
+        else:
             self._message(text)
 
     def _message(self, text: bytes) -> None:
-        try:
-            text.decode()
-        except UnicodeDecodeError:
-            self._fail(CloseCode.INVALID_TEXT, "the text is not UTF-8")
-            return
         try:
             self.hub.receive(cast("Client", self._client), text)
         except Exception:  # one client's message must not harm the others
@@ -252,6 +283,8 @@ class MarketSocket(asyncio.Protocol):
         self._pump()
 
     def _fail(self, code: CloseCode, reason: str) -> None:
+        if self._client is not None:
+            self._client.outbox.flush()
         self._leave()
         self._ws.fail(code, reason)
         self._pump()
@@ -270,10 +303,10 @@ class MarketSocket(asyncio.Protocol):
     def _write(self, frames: list[bytes]) -> None:
         if self._transport.is_closing():
             return
-        if len(frames) == 1:
-            self._transport.write(frames[0])
-        else:
-            self._transport.writelines(frames)
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        self._transport.write(data)
+        if self._client is not None:
+            self._client.stats.wrote(len(frames), len(data))
 
     def _pump(self) -> None:
         """Write what the protocol has to say, and end the connection when it says so."""
@@ -296,7 +329,7 @@ class MarketSocket(asyncio.Protocol):
 
 def _select_subprotocol(protocol: ServerProtocol, offers: Sequence[Subprotocol]) -> Subprotocol | None:
     """Ours where it is offered; never the one that holds a token, which would be sent back."""
-    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offers else None
+    return next((Subprotocol(ours) for ours in (PACKED_SUBPROTOCOL, SUBPROTOCOL) if ours in offers), None)
 
 
 def _token(headers: Headers) -> str | None:

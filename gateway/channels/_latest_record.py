@@ -58,10 +58,13 @@ class LatestRecordChannel(ABC):
 
     def snapshot(self, grant: Grant, now: int) -> list[Message]:
         """The record as it stands, if there is one."""
-        latest = self._kept.look_up(grant.room.instrument)
-        if latest is None or latest.arrival is None:
-            return []
-        return [self._message(latest.arrival, now, {"snapshot": True})]
+        arrival = self.look_up(grant.room.instrument)
+        return [] if arrival is None else [self._message(arrival, now, {"snapshot": True})]
+
+    def look_up(self, instrument: str) -> Arrival | None:
+        """The record kept of an instrument, None where there is none."""
+        latest = self._kept.look_up(instrument)
+        return None if latest is None else latest.arrival
 
     def _message(self, arrival: Arrival, now: int, metadata: dict[str, Any]) -> Message:
         record: Any = arrival.record

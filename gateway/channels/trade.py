@@ -37,7 +37,7 @@ class Channel:
     topics = (TRADES,)
     fields = (
         *("instrument", "trade_id", "price", "size", "side", "exchange_time", "received_at"),
-        *("first_trade_id", "last_trade_id", "trade_count"),
+        *("first_trade_id", "last_trade_id", "trade_count", "origin"),
     )
 
     def __init__(self, options: ChannelOptions) -> None:
@@ -89,4 +89,5 @@ def describe(trade: Trade) -> dict[str, Any]:
         "first_trade_id": trade.first_trade_id,
         "last_trade_id": trade.last_trade_id,
         "trade_count": trade.trade_count,
+        "origin": trade.origin,
     }

@@ -19,6 +19,9 @@ from gateway.refusals import Refusal
 PUBLIC = frozenset({"/healthz", "/readyz", "/docs"})
 """Paths that need no token: what an orchestrator asks, which has none, and an empty page that asks for one."""
 
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
+
 
 class Guard:
     """An ASGI application before another; what it lets through carries its principal. `clock` gives microseconds."""
@@ -43,6 +46,8 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         self._door.check_host(headers.get("host"))
+        if scope["method"] not in SAFE_METHODS:  # what a page of another origin may send though it cannot read the answer
+            self._door.check_origin(headers.get("origin"), headers.get("host"))
         address, now = (scope.get("client") or ("unknown", 0))[0], self._clock()
         self._admission.knock(address, now)
         if scope["path"] in PUBLIC:

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 
 from gateway.channel import Channel
 from gateway.close_codes import CloseCode
-from gateway.door import MARKET_PATH
+from gateway.door import MARKET_PATH, PORTFOLIO_PATH
 from gateway.refusals import ErrorCode
 
 _DELIVERY = {
     "latest": "every change; who falls behind gets the latest only",
     "all": "every one; who falls behind gets a `gap` message that counts what is left out",
+    "deltas": "a snapshot, then each change, which names the one before it; who missed one subscribes again",
     "history": "past ones first (`history`: how many), then every new version; the highest (revision, source_offset) counts",
 }
 
@@ -39,6 +40,12 @@ The answer (`subscribe`, `unsubscribe`, `pong`, or `error`) says what was grante
 follow, then live ones without a gap. metadata names the record a message comes from. `status` tells whether the gateway's own \
 source is undisturbed.
 
+An answer of `subscribe` and `pong`, and every REST answer about the market but those about the past, carries a token \
+(`metadata.resume`). After a loss, subscribe with `resume` and that token, and with `seen`, the metadata of the last message \
+of each partition since: what was missed comes first, then live messages; or the grant says `reset`, why, and a snapshot \
+comes. {{"action": "subscriptions"}} tells what became of the messages of each subscription. With the subprotocol \
+`tapeline.msgpack` messages are MessagePack, of the same content.
+
 A subscription may name `fields` of the data, a `filter` on it (eq, in, gt, lt, starts_with, joined by and, or, not), the \
 `levels` of a book, and `max_rate`, messages a second for each quote, book or candle; the answer says what was granted, and \
 subscribing again with other settings changes them. `venue:*` means all instruments of a venue that you may see, those as \
@@ -46,6 +53,18 @@ well that come later.
 
 Data types
 {channels}
+
+WebSocket {portfolio_path}?portfolio_id=ID&client_id=NAME
+  {{"action": "subscribe", "id": 1}}   answered; then `portfolio_snapshot`, and `portfolio_update` at each change
+  {{"action": "register_position", "expected_version": 1, "position_id": "p1", "instrument": "binance:BTC-USDT",
+    "currency": "USDT", "quantity": "2", "cost": "120000", "command_id": "a UUID"}}
+  {{"action": "update_price", "expected_version": "*", "instrument": "binance:BTC-USDT", "price": "61000",
+    "reason": "feed is down", "expires_at": 1800000000000000}}
+  {{"action": "get_snapshot"}}, {{"action": "unsubscribe"}}, {{"action": "ping"}}
+A message may name another `portfolio_id`. A command is answered when it is known what came of it: of several that were made \
+for one version of a portfolio one is accepted, the others get VERSION_CONFLICT with the current version. Sent again with the \
+same `command_id` (`Idempotency-Key` over REST) it is done once. Commands need the role `trader`, prices of one's own the role \
+`pricing`. A portfolio that may not be seen is as one that does not exist.
 
 Error codes: {errors}.
 
@@ -57,6 +76,7 @@ def guide(channels: Iterable[Channel]) -> str:
     """The description of the API."""
     return _GUIDE.format(
         path=MARKET_PATH,
+        portfolio_path=PORTFOLIO_PATH,
         channels="\n".join(f"  {each.data_type}, as `{each.message_type}`: {_DELIVERY[each.delivery]}" for each in channels),
         errors=", ".join(f"{int(code)} {code.name}" for code in ErrorCode),
         closings="\n".join(

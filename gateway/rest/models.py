@@ -19,12 +19,18 @@ class Answer(BaseModel, Generic[T, M]):
     metadata: M
 
 
-class Metadata(BaseModel):
+class Stamp(BaseModel):
     """When the answer was made, and whether the gateway's own source was undisturbed then."""
 
     timestamp: Micros = Field(description="Microseconds since the epoch, UTC.")
     state: Literal["LIVE", "STALE"]
     reason: str | None = Field(None, description="What is wrong with the gateway's source when the state is STALE.")
+
+
+class Metadata(Stamp):
+    """With where to go on by WebSocket."""
+
+    resume: str = Field(description="Token with which a subscription goes on from this answer, without a gap.")
 
 
 class ErrorDetail(BaseModel):

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from gateway.channels.quote import Channel as QuoteChannel
 from gateway.identity import Principal
 from gateway.quotes import QuoteState, Stamp
 from gateway.refusals import ErrorCode, Refusal
+from gateway.rest.answers import answer, tagged_responses
 from gateway.rest.context import Context
 from gateway.rest.guard import principal_of
-from gateway.rest.models import Answer, ErrorDetail, QuoteBody, QuoteMetadata, QuotesMetadata, error_responses
+from gateway.rest.models import Answer, QuoteBody, QuoteMetadata, QuotesMetadata
 
 MOST_SYMBOLS = 200
 
 Asking = Annotated[Principal, Depends(principal_of)]
+Symbols = Annotated[list[str], Query(description="Symbols, separated by commas or repeated.", max_length=MOST_SYMBOLS)]
 
 
 def router(context: Context, quotes: QuoteChannel) -> APIRouter:
@@ -34,43 +37,51 @@ def router(context: Context, quotes: QuoteChannel) -> APIRouter:
         "/quote/{symbol:path}",
         summary="The latest quote of one instrument",
         response_model=Answer[QuoteBody, QuoteMetadata],
-        responses=error_responses(404, 409, 503),
+        responses=tagged_responses(404, 409, 503),
     )
-    async def quote(symbol: str, principal: Asking) -> object:
+    async def quote(request: Request, symbol: str, principal: Asking) -> Response:
         """The symbol is an instrument id (binance:BTC-USDT) or an alias of just one (BTC/USDT, BTCUSDT)."""
         context.require_ready()
         principal.check_data_type(quotes.data_type)
         state, stamp = find(symbol, principal)
-        return {"data": state.describe(), "metadata": context.metadata() | stamp.source.metadata()}
+        return answer(request, context, state.describe(), stamp.source.metadata())
 
     @routes.get(
         "/quotes",
         summary="The latest quotes of several instruments",
         response_model=Answer[list[QuoteBody], QuotesMetadata],
-        responses=error_responses(422, 503),
+        responses=tagged_responses(503),
     )
     async def many(
+        request: Request,
         principal: Asking,
-        symbols: Annotated[list[str], Query(description="Symbols, separated by commas or repeated.", max_length=MOST_SYMBOLS)],
-    ) -> object:
+        symbols: Symbols,
+    ) -> Response:
         """Symbols without a quote do not spoil the others: each is named in `metadata.errors`."""
         context.require_ready()
         principal.check_data_type(quotes.data_type)
-        found, errors = [], []
-        for symbol in _split(symbols):
-            try:
-                found.append(find(symbol, principal)[0].describe())
-            except Refusal as refusal:
-                errors.append(ErrorDetail.model_validate(refusal.body()))
-        return {"data": found, "metadata": context.metadata() | {"errors": errors}}
+        found, errors = each_of(symbols, lambda symbol: find(symbol, principal)[0].describe())
+        return answer(request, context, found, {"errors": errors})
 
     return routes
 
 
-def _split(given: list[str]) -> list[str]:
+def split_symbols(given: list[str]) -> list[str]:
+    """The symbols of a list whose entries may hold several. Raises Refusal for none and too many."""
     symbols = list(dict.fromkeys(part.strip() for text in given for part in text.split(",") if part.strip()))
     if not symbols:
         raise Refusal(ErrorCode.INVALID_PARAMETER, "symbols: name at least one symbol")
     if len(symbols) > MOST_SYMBOLS:
         raise Refusal(ErrorCode.TOO_MANY_SYMBOLS, f"symbols: {len(symbols)} are named, at most {MOST_SYMBOLS} are answered")
     return symbols
+
+
+def each_of(given: list[str], describe: Callable[[str], Any]) -> tuple[list[Any], list[dict[str, Any]]]:
+    """What is described of each symbol, and the bodies of the refusals of those where it cannot be. Raises as `split_symbols`."""
+    found, errors = [], []
+    for symbol in split_symbols(given):
+        try:
+            found.append(describe(symbol))
+        except Refusal as refusal:
+            errors.append(refusal.body())
+    return found, errors

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import JSONResponse
 
 from gateway.channels.quote import Channel as QuoteChannel
-from gateway.identity import Principal
+from gateway.identity import Principal, is_of_portfolios
 from gateway.rest.context import Context
 from gateway.rest.guard import principal_of
 from gateway.rest.models import Answer, Metadata, StatusBody
@@ -33,11 +32,13 @@ def router(context: Context, quotes: QuoteChannel | None) -> APIRouter:
             "reasons": reasons,
             "instruments": sum(map(principal.sees, hub.instruments)),
             "feeds": [feed for feed in hub.feeds.describe() if principal.sees(feed["instrument"])],
-            "connections": {"clients": hub.clients, **asdict(hub.traffic)},
+            "connections": {"clients": hub.clients, **hub.traffic.totals()},
             "cache": _cache(quotes),
-            "partitions": [partition._asdict() for partition in context.intake.progress()],
+            "partitions": [
+                partition._asdict() for partition in context.intake.progress() if _may_know(principal, partition.topic)
+            ],
         }
-        return {"data": data, "metadata": context.metadata()}
+        return {"data": data, "metadata": context.metadata(principal)}
 
     @routes.get("/healthz", summary="Whether the process is alive", responses={503: {"description": "It hangs."}})
     async def healthz() -> JSONResponse:
@@ -54,6 +55,11 @@ def router(context: Context, quotes: QuoteChannel | None) -> APIRouter:
         return JSONResponse(body, status_code=code)
 
     return routes
+
+
+def _may_know(principal: Principal, topic: str) -> bool:
+    """Whether a principal may know how much stands in a topic."""
+    return principal.holds_all or not is_of_portfolios(topic)
 
 
 def _cache(quotes: QuoteChannel | None) -> dict[str, object]:

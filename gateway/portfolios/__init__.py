@@ -1,0 +1,1 @@
+"""Portfolios over the gateway: what is known of them, and commands to them with their answers."""

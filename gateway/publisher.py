@@ -1,0 +1,183 @@
+"""Brings arriving records to the rooms that shall hear of them: what one says is rendered and framed once for all.
+
+Everything runs on one event loop and nothing here awaits, so between taking a snapshot and entering its room no record can
+be published.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from gateway.channel import Channel
+from gateway.close_codes import CloseCode
+from gateway.feeds import FeedStates
+from gateway.flusher import Flusher
+from gateway.identity import PORTFOLIO
+from gateway.instruments import Instruments
+from gateway.messages import Arrival, Message
+from gateway.metrics import Traffic
+from gateway.outbox import Outbox
+from gateway.positions import Positions
+from gateway.recent import Recent
+from gateway.resumption import is_lasting
+from gateway.rooms import Members, Rooms, Showing
+from market.feed_status import FeedStatus
+from market.portfolio import Portfolio
+from market.portfolio_reply import PortfolioReply
+from market.valuation_record import Valuation, ValuationLine
+from runtime import metrics
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+PRIVATE_RECORDS = (Portfolio, Valuation, ValuationLine, PortfolioReply)
+"""Records of portfolios: what instruments they name is not told to others."""
+
+Frame = Callable[[bytes], bytes]
+"""Makes the bytes of a message as they stand on the wire; the same for every client."""
+
+
+class Frames(NamedTuple):
+    """Frames of JSON text and of MessagePack."""
+
+    text: Frame
+    packed: Frame
+
+
+class Publisher:
+    """All channels and rooms.
+
+    `extend` is told of each new instrument, `cut` of outboxes in which too much waits; `expire` closes those whose time is
+    over, before anything is told.
+    """
+
+    def __init__(
+        self,
+        channels: Iterable[Channel],
+        instruments: Instruments,
+        flusher: Flusher,
+        traffic: Traffic,
+        positions: Positions,
+        recent: Recent,
+        *,
+        frames: Frames,
+        extend: Callable[[str, int], None],
+        cut: Callable[[Mapping[Outbox, CloseCode]], None],
+        expire: Callable[[], None],
+    ) -> None:
+        self.rooms = Rooms()
+        self.feeds = FeedStates()
+        self.measure_latency = False
+        self._instruments = instruments
+        self._by_record: defaultdict[type[Any], list[Channel]] = defaultdict(list)
+        for channel in channels:
+            for record in channel.records:
+                self._by_record[record].append(channel)
+        self._flusher = flusher
+        self._traffic = traffic
+        self._positions = positions
+        self._recent = recent
+        self._frames = frames
+        self._extend = extend
+        self._cut = cut
+        self._expire = expire
+        self._latency = metrics.LATENCY.labels(metrics.Hop.RECEIVE_TO_GATEWAY)
+
+    def take(self, arrivals: Iterable[Arrival], now: int) -> None:
+        """Bring all state up to these records and publish what they tell."""
+        self._expire()
+        for arrival in arrivals:
+            try:
+                self._take(arrival, now)
+            except Exception:  # one record that trips a channel must not silence the rest
+                metrics.ERRORS.labels("record_not_rendered").inc()
+                self._traffic.failed += 1
+                log.exception("record could not be rendered", **arrival.source._asdict())
+            self._positions.take(arrival.source)
+        self._flusher.wake()
+
+    def frame(self, message: Message) -> bytes:
+        """A message of a room as it stands on the wire."""
+        view = message.room.view
+        packed = view is not None and view.packed
+        return (self._frames.packed if packed else self._frames.text)(message.payload)
+
+    def _take(self, arrival: Arrival, now: int) -> None:
+        record = arrival.record
+        if not isinstance(record, PRIVATE_RECORDS) and self._instruments.add(record.instrument):
+            self._extend(record.instrument, now)
+        if isinstance(record, FeedStatus):
+            self.feeds.take(record)
+        for channel in self._by_record[type(record)]:
+            self._publish(channel, arrival, now)
+        if self.measure_latency and (received_at := getattr(record, "received_at", None)) is not None:
+            late = max(0, now - received_at)
+            self._latency.observe(late / 1e6)
+            self._traffic.late(late)
+
+    def _publish(self, channel: Channel, arrival: Arrival, now: int) -> None:
+        room = channel.take(arrival)
+        if room is None:
+            return
+        if is_lasting(channel, arrival.record):
+            self._recent.take(room, arrival)
+        members, showings = self.rooms.members(room), self.rooms.showings(room)
+        if members is None and not showings:
+            return
+        message = channel.render(arrival, now)
+        if room.data_type != PORTFOLIO:
+            self._traffic.told(room.instrument)
+        if members is not None:
+            self._deliver(message, members, channel.message_type)
+        for showing in showings:
+            self._show(showing, message, channel.message_type)
+
+    def _show(self, showing: Showing, message: Message, kind: str) -> None:
+        """Tell those who look at a room through a view what that shows of a message, now or when its time comes."""
+        payload = showing.show(message.payload)
+        if payload is None:
+            return
+        key = None if message.key is None else (showing.room, message.key)
+        shown = Message(showing.room, key, message.source, payload)
+        pace, time = showing.pace, self._flusher.scheduler.time()
+        if pace is None or pace.take(shown, time):
+            self._deliver(shown, showing.members, kind)
+        elif not showing.waiting:
+            self._wait(showing, kind, time)
+
+    def _wait(self, showing: Showing, kind: str, time: float) -> None:
+        pace = showing.pace
+        wait = None if pace is None else pace.wait(time)
+        showing.waiting = wait is not None
+        if wait is not None:
+            self._flusher.scheduler.call_later(wait, lambda: self._release(showing, kind))
+
+    def _release(self, showing: Showing, kind: str) -> None:
+        """Tell what was held back and may go now."""
+        self._expire()
+        time = self._flusher.scheduler.time()
+        if self.rooms.members(showing.room) is not showing.members or showing.pace is None:
+            return  # everyone has left
+        for message in showing.pace.due(time):
+            self._deliver(message, showing.members, kind)
+        self._wait(showing, kind, time)
+        self._flusher.wake()
+
+    def _deliver(self, message: Message, members: Members, kind: str) -> None:
+        frame = self.frame(message)
+        dirty = self._flusher.dirty
+        for outbox in members.current:
+            if not outbox.pending:
+                dirty.append(outbox)
+            outbox.pending.append(frame)
+        members.told += 1
+        self._traffic.sent(kind, len(members.current), len(frame))
+        if members.behind:
+            self._keep(message, frame, members)
+
+    def _keep(self, message: Message, frame: bytes, members: Members) -> None:
+        lost = {outbox: code for outbox in members.behind if (code := outbox.keep(message, frame)) is not None}
+        if lost:
+            self._cut(lost)

@@ -1,0 +1,141 @@
+"""`/api/v1/realtime/klines/{symbol}`, `trades` and `price-changes`: what PostgreSQL keeps, page by page.
+
+Rows are as old as the last commit of the sink that writes them, so nobody can go on from them without a gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from gateway.channels.kline import describe as describe_candle
+from gateway.channels.trade import describe as describe_trade
+from gateway.identity import Principal
+from gateway.refusals import ErrorCode, Refusal
+from gateway.rest.answers import answer, tagged_responses
+from gateway.rest.context import Context
+from gateway.rest.guard import principal_of
+from gateway.rest.history_models import CandleBody, PageMetadata, PriceChangeBody, TradeBody
+from gateway.rest.models import Answer
+from history.errors import HistoryTooSlow, HistoryUnavailable, HistoryUnfit
+from history.reader import MOST, History, Page, Span
+from market.decimals import format_decimal
+from market.errors import DataValidationError
+from market.price_change import PriceChangedEvent
+from market.quality import EARLIEST, LATEST
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+RecordT = TypeVar("RecordT")
+
+Asking = Annotated[Principal, Depends(principal_of)]
+_Time = Annotated[int, Query(ge=EARLIEST, le=LATEST)]
+
+
+def _span(
+    since: Annotated[_Time, Query(description="From this time on, microseconds since the epoch.")] = EARLIEST,
+    until: Annotated[_Time, Query(description="Before this time.")] = LATEST,
+    limit: Annotated[int, Query(ge=1, le=MOST, description="How many a page has at most.")] = 100,
+    newest_first: Annotated[bool, Query(description="The latest first, else the earliest.")] = True,
+    cursor: Annotated[
+        str | None, Query(max_length=2000, description="That of the page before; ask everything else as it was asked then.")
+    ] = None,
+) -> Span:
+    return Span(since, until, limit, newest_first, cursor)
+
+
+Asked = Annotated[Span, Depends(_span)]
+
+
+def router(context: Context) -> APIRouter:
+    """The endpoints."""
+    routes = APIRouter(prefix="/api/v1/realtime", tags=["history"])
+    errors = tagged_responses(404, 409, 503, 504)
+
+    async def page(
+        request: Request,
+        symbol: str,
+        principal: Principal,
+        data_type: str,
+        ask: Callable[[History, str], Awaitable[Page[RecordT]]],
+        describe: Callable[[RecordT], dict[str, Any]],
+    ) -> Response:
+        principal.check_data_type(data_type)
+        instrument = context.hub.instruments.resolve(symbol, principal)
+        found = await _ask(context, instrument, ask)
+        more = {"instrument": instrument, "cursor": found.cursor}
+        return answer(request, context, [describe(record) for record in found.records], more, is_latest=False)
+
+    @routes.get(
+        "/klines/{symbol:path}",
+        summary="Past candles, as the platform folded them",
+        response_model=Answer[list[CandleBody], PageMetadata],
+        responses=errors,
+    )
+    async def klines(
+        request: Request,
+        symbol: str,
+        principal: Asking,
+        span: Asked,
+        interval: Annotated[str, Query(min_length=1, max_length=32, description="1m, 5m, 1h, ...")] = "1m",
+    ) -> Response:
+        """Each candle in its latest version, by its open time."""
+        return await page(
+            request,
+            symbol,
+            principal,
+            "KLINE",
+            lambda history, instrument: history.candles(instrument, interval, span),
+            describe_candle,
+        )
+
+    @routes.get(
+        "/trades/{symbol:path}",
+        summary="Past trades",
+        response_model=Answer[list[TradeBody], PageMetadata],
+        responses=errors,
+    )
+    async def trades(request: Request, symbol: str, principal: Asking, span: Asked) -> Response:
+        """By event time and sequence."""
+        ask: Callable[[History, str], Any] = lambda history, instrument: history.trades(instrument, span)  # noqa: E731
+        return await page(request, symbol, principal, "TRADE", ask, describe_trade)
+
+    @routes.get(
+        "/price-changes/{symbol:path}",
+        summary="Past changes of the price",
+        response_model=Answer[list[PriceChangeBody], PageMetadata],
+        responses=errors,
+    )
+    async def price_changes(request: Request, symbol: str, principal: Asking, span: Asked) -> Response:
+        """By event time; `change_percent` is per cent of the old price."""
+        ask: Callable[[History, str], Any] = lambda history, instrument: history.price_changes(instrument, span)  # noqa: E731
+        return await page(request, symbol, principal, "PRICE", ask, describe_price_change)
+
+    return routes
+
+
+async def _ask(context: Context, instrument: str, ask: Callable[[History, str], Awaitable[Page[RecordT]]]) -> Page[RecordT]:
+    """A page of the history. Raises Refusal, whose text names no address; the log has it."""
+    if context.history is None:
+        raise Refusal(ErrorCode.HISTORY_UNAVAILABLE, "this gateway serves no history")
+    try:
+        return await ask(context.history, instrument)
+    except DataValidationError as error:
+        raise Refusal(ErrorCode.INVALID_PARAMETER, str(error)) from error
+    except HistoryTooSlow as error:
+        log.warning("history was too slow", error=str(error))
+        raise Refusal(
+            ErrorCode.HISTORY_TOO_SLOW, "the answer took too long; ask for a shorter time or a lower limit"
+        ) from error
+    except (HistoryUnavailable, HistoryUnfit) as error:
+        log.warning("history cannot be asked", error=str(error))
+        raise Refusal(ErrorCode.HISTORY_UNAVAILABLE, "the history cannot be asked now") from error
+
+
+def describe_price_change(event: PriceChangedEvent) -> dict[str, Any]:
+    """A change of price as answers carry it."""
+    prices = {name: format_decimal(getattr(event, name)) for name in ("old_price", "new_price", "change", "change_percent")}
+    return event._asdict() | prices
