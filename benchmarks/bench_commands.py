@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import sys
 import time
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import Any
 from confluent_kafka import Consumer, Producer, TopicPartition
 from rich.console import Console
 
+from benchmarks.ending import exit_code
+from benchmarks.result import keep
 from benchmarks.stream.contestants.engine import engine
 from benchmarks.stream.measure import Stalled, await_ready
-from benchmarks.stream.options import OptionError, number
-from benchmarks.stream.processes import Program, ProgramEnded
-from benchmarks.stream.report import keep
+from benchmarks.stream.options import number
+from benchmarks.stream.processes import Program
 from benchmarks.stream.samples import percentile
 from benchmarks.stream.servers import PARTITIONS, Server, servers
 from market.decimals import ONE
@@ -41,27 +41,20 @@ _PATIENCE_SECONDS = 30.0
 
 
 def main() -> int:
-    """Run it; the exit code: 1 when the worker fails, 2 for a wrong setting."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        count = number(os.environ, "BENCH_COMMANDS", 200, least=10)
-        with servers([_GROUP]) as running:
-            found = _measure(running[_GROUP], count)
-    except OptionError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (Stalled, ProgramEnded) as error:
-        print(f"the worker: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    """Run it; the exit code."""
+    return exit_code(_run, "the worker")
+
+
+def _run() -> None:
+    count = number(os.environ, "BENCH_COMMANDS", 200, least=10)
+    with servers([_GROUP]) as running:
+        found = _measure(running[_GROUP], count)
     figures = {"commands": float(len(found))}
     for name, times in zip(("append", "answer"), zip(*found, strict=True), strict=True):
         figures |= {f"{name}_p{share}_ms": percentile(times, share / 100) for share in (50, 90, 99)}
     for name, value in figures.items():
         Console().print(f"{name:20} {value:8.1f}", highlight=False)
-    keep({"portfolios": figures}, RESULT)
-    return 0
+    keep(RESULT, {"portfolios": figures}, {})
 
 
 def _measure(server: Server, count: int) -> list[tuple[float, float]]:

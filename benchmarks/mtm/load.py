@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from market.decimals import ONE
+from market.interval import DAY
 from market.portfolio import Policy, Portfolio, PriceChoice
 from market.position import Position, Settlement
 from market.price import PricePoint, PriceRecord, PriceSource
 from processors.valuing.rates import RateSources
 
 START = 1_790_000_000_000_000
-RATE = "sim:USDT-USD"
+RATE, HOT = "sim:USDT-USD", "sim:HOT-USD"
 _POLICY = Policy(prices=(PriceChoice.MID, PriceChoice.LAST))
 _CENT = ONE // 100
+_OPENED = START - 10 * DAY
+"""Before the day began, so that it is measured from a price, too."""
 
 
 def sources() -> RateSources:
@@ -38,21 +41,44 @@ def portfolios(count: int, positions: int, instruments: list[str], seed: int) ->
         yield Portfolio(f"p{number}", "USD", 1, _POLICY, {}, held, {}, START, START, "pf.commands", 0, number)
 
 
+def watchers(count: int) -> Iterator[Portfolio]:
+    """Portfolios of one position each, all in the same instrument, that are told at every change."""
+    policy, chance = _POLICY._replace(valuation_period=0), random.Random(5)
+    for number in range(count):
+        held = {"0": _position("0", HOT, chance)}
+        yield Portfolio(f"w{number}", "USD", 1, policy, {}, held, {}, START, START, "pf.commands", 0, number)
+
+
 def _position(name: str, instrument: str, chance: random.Random) -> Position:
     direction = -1 if chance.random() < 0.1 else 1
     quantity, cost = direction * chance.randint(1, 10**6) * ONE // 1000, direction * chance.randint(1, 10**8) * ONE * _CENT
     return Position(
-        name, instrument, instrument.rpartition("-")[2], ONE, Settlement.CASH, quantity, cost, (), 0, 0, 0, 0, START, START, 1
+        name,
+        instrument,
+        instrument.rpartition("-")[2],
+        ONE,
+        Settlement.CASH,
+        quantity,
+        cost,
+        (),
+        0,
+        0,
+        0,
+        0,
+        _OPENED,
+        _OPENED,
+        1,
     )
 
 
-def batch(instruments: list[str], number: int, chance: random.Random) -> list[PriceRecord]:
-    """New prices of all instruments, received with a reference of the day each."""
-    return [_record(instrument, number, chance.randint(10**3, 10**8) * _CENT) for instrument in instruments]
+def batch(instruments: Sequence[str], number: int, chance: random.Random, at: int | None = None) -> list[PriceRecord]:
+    """New prices of all instruments, received at a time, or soon after `START`, with a reference of the day each."""
+    at = START + number if at is None else at
+    return [_record(instrument, number, chance.randint(10**3, 10**8) * _CENT, at) for instrument in instruments]
 
 
-def _record(instrument: str, number: int, bid: int) -> PriceRecord:
-    source = PriceSource("bookTicker", START + number, START + number, "md.quotes", 0, number)
+def _record(instrument: str, number: int, bid: int, at: int) -> PriceRecord:
+    source = PriceSource("bookTicker", at, at, "md.quotes", 0, number)
     point, ask = PricePoint(bid, ONE, source), PricePoint(bid + _CENT, ONE, source)
     nothing: dict[str, None] = dict.fromkeys(
         ("mark_price", "index_price", "close", "previous_close", "high_24h", "low_24h", "volume_24h", "amount_24h")
@@ -66,7 +92,7 @@ def _record(instrument: str, number: int, bid: int) -> PriceRecord:
         change_24h=None,
         change_percent_24h=None,
         source_24h=source,
-        received_at=START + number,
+        received_at=at,
         quotes_offset=number,
         trades_offset=None,
         **nothing,

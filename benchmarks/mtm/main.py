@@ -4,66 +4,92 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.mtm.contestants import plain_faust, tapeline
+from benchmarks.mtm.live import Size, run_live
 from benchmarks.mtm.load import RATE, START, batch, portfolios, sources, symbols
-from benchmarks.mtm.report import keep, ratios
+from benchmarks.mtm.report import ratios
+from benchmarks.result import keep
+from benchmarks.stream.measure import Stalled
 from benchmarks.stream.options import OptionError, number
-from benchmarks.stream.samples import percentile
+from benchmarks.stream.processes import ProgramEnded
+from benchmarks.stream.samples import Figures, medians, percentile
+from benchmarks.stream.servers import servers
 from market.portfolio_totals import sum_lines
-from processors.holdings import compiled_weigh
+from processors.holdings import compiled_arithmetic
 from processors.valuing.valuer import Valuer
 
 RESULT = Path(__file__).parent.parent / "out" / "mtm.json"
 FAILED, WRONG_USE = 1, 2
 CHECKED = 20
+ROUNDS = 3
 
 
 class WrongTotals(Exception):
     """A contestant's totals are not those of its lines; the text names the portfolio."""
 
 
-class _Size(NamedTuple):
-    portfolios: int
-    positions: int
-    symbols: int
-    rounds: int
-
-
 def main() -> int:
     """Run it; the exit code: 1 where totals are wrong or the compiled code is missing, 2 for a wrong setting."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(width=160)
     try:
-        size = _Size(
+        size = Size(
             number(os.environ, "BENCH_PORTFOLIOS", 10_000, least=1),
             number(os.environ, "BENCH_POSITIONS", 100, least=1),
             number(os.environ, "BENCH_SYMBOLS", 500, least=1),
             number(os.environ, "BENCH_ROUNDS", 100, least=5),
         )
-        if compiled_weigh() is None:
+        live_rounds = number(os.environ, "BENCH_LIVE_ROUNDS", 0, least=0)
+        if compiled_arithmetic() is None:
             raise WrongTotals("the compiled code was not built: make setup")
-        results = {name: _measure(size, compiled=name == "compiled") for name in ("compiled", "plain")}
-    except (OptionError, WrongTotals) as error:
+        results = dict[str, dict[str, float]]()
+        for name in ("compiled", "plain"):
+            results[name] = _measure(size, compiled=name == "compiled")
+            _show(name, results[name], console)
+        if live_rounds:
+            for name, figures in _through_broker(size._replace(rounds=live_rounds)):
+                results[name] = figures
+                _show(name, figures, console)
+    except KeyboardInterrupt:
+        return 130
+    except (OptionError, WrongTotals, Stalled, ProgramEnded) as error:
         print(error, file=sys.stderr)
         return WRONG_USE if isinstance(error, OptionError) else FAILED
-    figures = list(results["compiled"])
-    table = Table("contestant", *figures, box=None)
-    for name, found in results.items():
-        table.add_row(name, *(f"{found[figure]:,.2f}" for figure in figures))
-    console.print(table)
     for name, ratio in ratios(results).items():
         console.print(f"{name:46} {ratio:8.2f}", highlight=False)
-    keep(results, RESULT)
+    keep(RESULT, results, ratios(results))
     return 0
 
 
-def _measure(size: _Size, *, compiled: bool) -> dict[str, float]:
+def _show(name: str, figures: Figures, console: Console) -> None:
+    for figure, value in figures.items():
+        console.print(f"{name:12} {figure:36} {value:12,.2f}", highlight=False)
+
+
+def _through_broker(size: Size) -> Iterator[tuple[str, dict[str, float]]]:
+    """Our worker at full size, and beside plain Faust at one that it can do, in turns."""
+    small = size._replace(
+        portfolios=-(-size.portfolios // 10), positions=-(-size.positions // 10), rounds=-(-size.rounds // ROUNDS)
+    )
+    with servers(["live"]) as running:
+        yield "live", run_live(running["live"], tapeline(running["live"]), size)
+    rounds: dict[str, list[dict[str, float]]] = {"live_small": [], "plain_faust": []}
+    for _ in range(ROUNDS):
+        for name, contestant in ("live_small", tapeline), ("plain_faust", plain_faust):
+            with servers([name]) as running:
+                rounds[name].append(run_live(running[name], contestant(running[name]), small))
+    yield from ((name, medians(figures)) for name, figures in rounds.items())
+
+
+def _measure(size: Size, *, compiled: bool) -> dict[str, float]:
     """Figures in milliseconds but for what is named otherwise: by the clock, or where they say so in time of one core."""
     valuer, instruments = Valuer(sources(), lambda _: None, compiled=compiled), symbols(size.symbols)
     chance = random.Random(2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -16,8 +15,13 @@ from psycopg.conninfo import make_conninfo
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.result import keep
+from benchmarks.sinks import influx_main
+from benchmarks.sinks.latency import latency
 from benchmarks.sinks.postgres import CONTESTANTS
+from benchmarks.stream.measure import Stalled
 from benchmarks.stream.options import OptionError, number
+from benchmarks.stream.processes import ProgramEnded
 from market.trade import Trade
 from sinks.stores._postgres_session import Target
 from sinks.stores.postgres import PostgresStore
@@ -33,9 +37,10 @@ Figures = dict[str, float]
 
 
 def main() -> int:
-    """Run it; the exit code: 1 when rows are missing, 2 for a wrong setting."""
+    """Run it; the exit code: 1 when rows are missing or the sink does not work, 2 for a wrong setting."""
     try:
         rows, rounds = number(os.environ, "BENCH_ROWS", 100_000, least=1_000), number(os.environ, "BENCH_ROUNDS", 3, least=1)
+        seconds = number(os.environ, "BENCH_SECONDS", 20, least=10)
     except OptionError as error:
         sys.stderr.write(f"Error: {error}\n")
         return 2
@@ -47,7 +52,8 @@ def main() -> int:
             for turn in range(rounds * len(CONTESTANTS)):
                 name = list(CONTESTANTS)[turn % len(CONTESTANTS)]
                 results[name].append(_run(stack.addresses.postgres, name, trades, turn))
-    except WrongRows as error:
+            waits = latency(stack.addresses.postgres, seconds)
+    except (WrongRows, ProgramEnded, Stalled) as error:
         sys.stderr.write(f"Error: {error}\n")
         return 1
     finally:
@@ -55,8 +61,14 @@ def main() -> int:
     shown = {name: {figure: median(each[figure] for each in runs) for figure in runs[0]} for name, runs in results.items()}
     ratios = {name: shown[over][RATE] / shown[under][RATE] for name, (over, under) in _RATIOS.items()}
     _show(shown, ratios)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps({"contestants": shown, "ratios": ratios}, indent=2) + "\n", encoding="utf-8")
+    _show_latency(waits)
+    try:
+        influx_shown, influx_ratios = influx_main.measured(trades, rounds)
+    except influx_main.WrongPoints as error:
+        sys.stderr.write(f"Error: {error}\n")
+        return 1
+    shown, ratios = shown | influx_shown, ratios | influx_ratios
+    keep(RESULT, shown, ratios, latency=waits)
     return 0
 
 
@@ -104,3 +116,10 @@ def _show(shown: dict[str, Figures], ratios: dict[str, float]) -> None:
     console.print(table)
     for name, value in ratios.items():
         console.print(f"{name:46} {value:8.2f}", highlight=False)
+
+
+def _show_latency(waits: dict[str, float]) -> None:
+    figures = ", ".join(f"{name.removesuffix('_ms')} {value:.0f} ms" for name, value in waits.items() if name != "trades")
+    Console(width=120).print(
+        f"record to queryable at 5,000 trades/s: {figures} ({waits['trades']:,.0f} trades)", highlight=False
+    )

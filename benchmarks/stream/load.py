@@ -35,6 +35,7 @@ _STEPS = (-3, -2, -1, -1, 0, 0, 0, 1, 1, 2, 3)
 _SIDES = (b"\x02\x00", b"\x02\x02")
 _ONE_EXECUTION = b"\x02"
 _PRESENT = b"\x02"
+_STREAMED = b"\0"  # its origin is null
 _KNOWN_PARTS = 1 << 17
 _LOW = [bytes((low & 0x7F | 0x80, low >> 7 | 0x80)) for low in range(1 << 14)]
 
@@ -135,7 +136,7 @@ class TradeEncoder:
         received = long(time + self._delay)
         published = long(time + 2 * self._delay)
         head = self._trade_heads[instrument] + text + long(number) + encoded_price + size + side + _PRESENT + long(time)
-        return head + received + text + text + _ONE_EXECUTION + _PRESENT + published
+        return head + received + text + text + _ONE_EXECUTION + _PRESENT + published + _STREAMED
 
     def mark(self, instrument: int, time: int) -> bytes:
         """A time mark."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.result import keep
 from benchmarks.stream.contestants.kafka_streams import ToolMissing, build
 from benchmarks.stream.field import CONTESTANTS, LOADS
 from benchmarks.stream.latency import run_live
@@ -20,7 +21,7 @@ from benchmarks.stream.launch import Prepare
 from benchmarks.stream.measure import Stalled, WrongResult, run_over
 from benchmarks.stream.options import OptionError, Options, read_options
 from benchmarks.stream.processes import ProgramEnded
-from benchmarks.stream.report import RATE, WARM, keep, show
+from benchmarks.stream.report import RATE, WARM, ratios, show
 from benchmarks.stream.samples import Figures, best, medians
 from benchmarks.stream.servers import Server, servers
 from benchmarks.stream.written import Written, write_load
@@ -54,7 +55,7 @@ def main() -> int:
         console.print(
             f"Kafka Streams is warm after half of {WARM_RECORDS:,} records; there were {options.records:,}.", highlight=False
         )
-    keep(results, RESULT)
+    keep(RESULT, results, ratios(results))
     return 0
 
 
@@ -110,9 +111,9 @@ class _Benchmark:
 
     def _live(self, name: str, running: dict[str, Server]) -> dict[str, float]:
         entry = self._entries[name]
-        if not entry.live:
-            return {}
-        found = self._live_run(name, entry.prepare, running[entry.load], idle=True)
+        found: dict[str, float] = {}
+        if entry.live:
+            found |= self._live_run(name, entry.prepare, running[entry.load], idle=True)
         if entry.low_latency is not None:
             low = self._live_run(name, entry.low_latency, running[entry.load], idle=False)
             found |= {"low_" + figure: value for figure, value in low.items()}

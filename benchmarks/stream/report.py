@@ -1,10 +1,8 @@
-"""Ratios of the contestants' figures, and how both are shown and kept. Ratios are pure."""
+"""Ratios of the contestants' figures, and how both are shown. Ratios are pure."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +20,8 @@ _RATIOS = {
     "plain_vs_plain_faust": (("plain", RATE), ("plain_faust", RATE)),
     "rss_vs_kafka_streams": (("compiled", "peak_rss_mb"), ("kafka_streams", "peak_rss_mb")),
     "latency_p99_vs_kafka_streams": (("compiled", "latency_p99_ms"), ("kafka_streams", "latency_p99_ms")),
+    "low_latency_p50_vs_librdkafka": (("compiled", "low_latency_p50_ms"), ("librdkafka", "low_latency_p50_ms")),
+    "low_latency_p99_vs_librdkafka": (("compiled", "low_latency_p99_ms"), ("librdkafka", "low_latency_p99_ms")),
     "kafka_streams_warm_vs_librdkafka_limit": (("kafka_streams", WARM), ("librdkafka_limit", RATE)),
 }
 _COLUMNS = {
@@ -65,10 +65,3 @@ def show(results: Results, console: Console) -> None:
 
 def _cell(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:,.{digits}f}"
-
-
-def keep(results: Results, path: Path) -> None:
-    """Write the figures and ratios as JSON."""
-    path.parent.mkdir(exist_ok=True)
-    text = json.dumps({"contestants": results, "ratios": ratios(results)}, indent=2)
-    path.write_text(text + "\n", encoding="utf-8")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +11,14 @@ from statistics import median
 
 from rich.console import Console
 
+from benchmarks.ending import exit_code
+from benchmarks.result import keep
 from benchmarks.stream.contestants.engine import engine
 from benchmarks.stream.launch import Launch
 from benchmarks.stream.load import FIRST_ID, LoadRecord, SchemaIds, TradeEncoder, unscaled
-from benchmarks.stream.measure import Stalled, wait_until
-from benchmarks.stream.options import OptionError, number
-from benchmarks.stream.processes import Program, ProgramEnded
-from benchmarks.stream.report import keep
+from benchmarks.stream.measure import wait_until
+from benchmarks.stream.options import number
+from benchmarks.stream.processes import Program
 from benchmarks.stream.servers import Progress, Server, servers
 from benchmarks.stream.written import Sender
 from market.decimals import ONE
@@ -56,26 +55,19 @@ class ManyCandles:
 
 
 def main() -> int:
-    """Run it; the exit code: 1 when a worker fails, 2 for a wrong setting."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        keys = number(os.environ, "BENCH_KEYS", 1_000_000, least=INSTRUMENTS)
-        rounds = number(os.environ, "BENCH_ROUNDS", 3, least=1)
-        with servers(["restart"]) as running:
-            figures = _measure(running["restart"], keys // INSTRUMENTS, rounds)
-    except OptionError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except (Stalled, ProgramEnded) as error:
-        print(f"the worker: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    """Run it; the exit code."""
+    return exit_code(_run, "the worker")
+
+
+def _run() -> None:
+    keys = number(os.environ, "BENCH_KEYS", 1_000_000, least=INSTRUMENTS)
+    rounds = number(os.environ, "BENCH_ROUNDS", 3, least=1)
+    with servers(["restart"]) as running:
+        figures = _measure(running["restart"], keys // INSTRUMENTS, rounds)
     console = Console(width=160)
     for name, value in figures.items():
         console.print(f"{name:24} {value:12,.1f}", highlight=False)
-    keep({"compiled": figures}, RESULT)
-    return 0
+    keep(RESULT, {"compiled": figures}, {})
 
 
 def _measure(server: Server, minutes: int, rounds: int) -> dict[str, float]:

@@ -60,8 +60,9 @@ def run_figures(samples: Sequence[Sample]) -> dict[str, float]:
 
 
 def medians(rounds: Sequence[Figures]) -> dict[str, float]:
-    """The median of each figure over rounds."""
-    return {name: median(figures[name] for figures in rounds) for name in rounds[0]}
+    """The median of each figure over the rounds that have it."""
+    names = dict.fromkeys(name for figures in rounds for name in figures)
+    return {name: median(figures[name] for figures in rounds if name in figures) for name in names}
 
 
 def best(rounds: Sequence[Figures]) -> dict[str, float]:

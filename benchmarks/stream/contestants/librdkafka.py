@@ -13,14 +13,23 @@ _PROGRAM = "benchmarks.stream.programs.librdkafka_candles"
 
 def librdkafka(server: Server, group: str) -> Launch:
     """The whole job."""
-    output = f"benchmark.{group}"
-    server.create_topic(output)
-    return Launch([*_command(server, group), output], group, output, decode_fixed)
+    return _whole_job(server, group)
+
+
+def librdkafka_swift(server: Server, group: str) -> Launch:
+    """The whole job, each candle written at once."""
+    return _whole_job(server, group, "swift")
 
 
 def librdkafka_limit(server: Server, group: str) -> Launch:
     """Reading and committing only."""
     return Launch(_command(server, group), group)
+
+
+def _whole_job(server: Server, group: str, *pace: str) -> Launch:
+    output = f"benchmark.{group}"
+    server.create_topic(output)
+    return Launch([*_command(server, group), output, *pace], group, output, decode_fixed)
 
 
 def _command(server: Server, group: str) -> list[str]:
