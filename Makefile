@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO_SECONDS ?=
 
-.PHONY: help setup influxd demo test unit integration e2e faults lint format docs lock bench clean
+.PHONY: help setup influxd demo test unit integration e2e faults lint format docs dashboards lock bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -54,8 +54,12 @@ format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY) ## write docs/topics.md from the topics, the schemas and recorded traffic
+docs: $(READY) ## write docs/topics.md from the topics, the schemas and recorded traffic, docs/websocket.md from the cases tested
 	$(BIN)/tapeline topics docs docs/topics.md
+	$(BIN)/python -m tests.websocket_cases docs/websocket.md
+
+dashboards: $(READY) ## write grafana/dashboards from grafana/generate.py
+	$(BIN)/python -m grafana.generate
 
 bench: $(READY) ## all benchmarks; each prints its table and writes benchmarks/out/NAME.json
 	@for name in $(patsubst benchmarks/%.py,%,$(wildcard benchmarks/bench_*.py)); do \
@@ -65,7 +69,7 @@ bench-%: $(READY)
 	$(BIN)/python -m benchmarks.bench_$*
 
 lock: ## renew requirements.lock (needs uv)
-	uv pip compile pyproject.toml --extra embedded --group dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra embedded --extra redis --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --no-emit-index-url -o requirements.lock --upgrade
 
 clean: ## remove .venv, caches and built extensions of the checkout

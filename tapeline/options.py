@@ -25,6 +25,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "kafka": ("kafka.bootstrap",),
     "registry": ("registry.url",),
     "postgres": ("postgres.dsn",),
+    "redis": ("redis.url",),
     "influxdb": ("influxdb.url", "influxdb.org", "influxdb.token"),
 }
 """The settings that say where a server is, and who we are there."""
@@ -67,6 +68,7 @@ def servers_in_use(settings: Settings, running: Mapping[str, str]) -> list[str]:
         "kafka": settings.kafka.bootstrap,
         "registry": settings.registry.url,
         "postgres": settings.postgres.dsn.get_secret_value(),
+        "redis": settings.redis.url.get_secret_value(),
         "influxdb": settings.influxdb.url,
     }
     return sorted(server for server, address in running.items() if wanted[server] == parts_of(server, address)[0])

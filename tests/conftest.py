@@ -4,7 +4,7 @@ import signal
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.servers", "tests.cluster", "tests.databases", "tests.influx_running"]
+pytest_plugins = ["tests.servers", "tests.cluster", "tests.databases", "tests.forked", "tests.influx_running"]
 
 # A shell has its background jobs ignore Ctrl-C, and what a test starts would inherit that: a handler is not inherited.
 signal.signal(signal.SIGINT, signal.default_int_handler)

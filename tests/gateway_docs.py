@@ -27,15 +27,16 @@ def validator(name: str) -> Draft7Validator:
 
 
 @cache
-def sent_kinds() -> dict[str, str]:
-    """The names of the messages that the gateway sends, by their type."""
+def sent_kinds(channel: str = "market") -> dict[str, str]:
+    """The names of the messages that the gateway sends in a channel, by their type."""
     messages = document()["components"]["messages"]
-    return {message["name"]: name for name, message in messages.items() if not name.endswith("Request")}
+    names = document()["channels"][channel]["messages"]
+    return {messages[name]["name"]: name for name in names if not name.endswith("Request")}
 
 
-def faults(message: dict[str, Any]) -> list[str]:
+def faults(message: dict[str, Any], channel: str = "market") -> list[str]:
     """What a message that was sent has that its description does not allow."""
-    name = sent_kinds().get(message["type"])
+    name = sent_kinds(channel).get(message["type"])
     if name is None:
         return [f"{message['type']} is not described"]
     return [f"{message['type']}: {error.message} at {error.json_path}" for error in validator(name).iter_errors(message)]

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
 
 from gateway.admission import Admission, Visitor
 from gateway.channel import Channel, ChannelOptions, find_channels
+from gateway.clients import Client
 from gateway.close_codes import CloseCode
+from gateway.door import Entrance
 from gateway.flusher import Flusher, FlushPolicy
-from gateway.hub import Client, Hub
+from gateway.hub import Hub, ResumeOptions
 from gateway.instruments import Instruments
+from gateway.intake import Origin
 from gateway.messages import Arrival, Source
 from gateway.outbox import OutboxLimits
-from gateway.session import SessionLimits
+from gateway.outcome import SessionLimits
+from gateway.positions import Positions
+from gateway.publisher import Frames
+from gateway.recent import Recent
+from gateway.resume_tokens import ResumeTokens
+from gateway.resumption import Resumption
 from market.candle import CandleEvent, CandleEventKind
 from market.decimals import ONE
 from market.quote import Quote
 from schemas.records import Record
 from tests.builders import INSTRUMENT, MINUTE, START
 
-ALL_CHANNELS = ("quote", "trade", "kline", "depth", "price", "status", "quality")
+ALL_CHANNELS = ("quote", "trade", "kline", "depth", "book", "price", "status", "quality")
 
 
 def make_quote(*, channel: str = "bookTicker", at: int = START, instrument: str = INSTRUMENT, **fields: Any) -> Quote:
@@ -77,6 +85,17 @@ def arrivals(topic: str, records: Iterable[Record], first_offset: int = 0) -> li
     return [Arrival(Source(topic, 0, offset), record) for offset, record in enumerate(records, start=first_offset)]
 
 
+class Timer:
+    """What a hand-turned loop will do, unless it is cancelled before."""
+
+    def __init__(self, later: list[tuple[float, Callable[[], None]]], entry: tuple[float, Callable[[], None]]) -> None:
+        self._later, self._entry = later, entry
+
+    def cancel(self) -> None:
+        if self._entry in self._later:
+            self._later.remove(self._entry)
+
+
 class HandTurnedLoop:
     """A scheduler whose time stands still until it is told to pass."""
 
@@ -91,13 +110,15 @@ class HandTurnedLoop:
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._soon.append(callback)
 
-    def call_later(self, delay: float, callback: Callable[[], None]) -> None:
-        self._later.append((self.now + delay, callback))
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        entry = (self.now + delay, callback)
+        self._later.append(entry)
+        return Timer(self._later, entry)
 
     def turn(self) -> None:
         """Run what is due, once."""
         due = [entry for entry in self._later if entry[0] <= self.now]
-        self._later = [entry for entry in self._later if entry[0] > self.now]
+        self._later[:] = [entry for entry in self._later if entry[0] > self.now]
         soon, self._soon = self._soon, []
         for callback in [*soon, *(callback for _, callback in due)]:
             callback()
@@ -113,12 +134,16 @@ class HandTurnedLoop:
 class Listener:
     """A client of a hub without a socket: remembers what it was sent and how it was closed."""
 
-    def __init__(self, hub: Hub, client_id: str = "listener", visitor: Visitor | None = None) -> None:
+    def __init__(
+        self, hub: Hub, client_id: str = "listener", visitor: Visitor | None = None, entrance: Entrance | None = None
+    ) -> None:
         self.sent: list[dict[str, Any]] = []
         self.writes = 0
         self.closed: CloseCode | None = None
         self.hub = hub
-        self.client: Client = hub.connect(client_id, self._write, self._close, visitor or hub.arrive("127.0.0.1", None))
+        self.client: Client = hub.connect(
+            client_id, self._write, self._close, visitor or hub.arrive("127.0.0.1", None), entrance
+        )
 
     def say(self, **message: Any) -> None:
         """Send a message to the gateway."""
@@ -137,9 +162,20 @@ class Listener:
         self.hub.disconnect(self.client)
 
 
-def make_channels(**options: Any) -> list[Channel]:
-    """All channels, fresh."""
-    return [channel(ChannelOptions(**options)) for channel in find_channels(ALL_CHANNELS)]
+def make_origin(topic_id: str = "id") -> Origin:
+    """Every topic has one partition, read from its beginning."""
+    topics = sorted({topic.name for channel in find_channels(ALL_CHANNELS) for topic in channel.topics})
+    return Origin({(topic, 0): 0 for topic in topics}, dict.fromkeys(topics, topic_id))
+
+
+def make_resumption() -> Resumption:
+    """What compares tokens with a gateway that has read nothing yet."""
+    return Resumption(ResumeTokens(), Positions(make_origin), Recent())
+
+
+def make_channels(names: Sequence[str] = ALL_CHANNELS, **options: Any) -> list[Channel]:
+    """These channels, all of market data if none is named, fresh."""
+    return [channel(ChannelOptions(**options)) for channel in find_channels(names)]
 
 
 def make_hub(
@@ -151,15 +187,19 @@ def make_hub(
     known: Iterable[str] = (),
     admission: Admission | None = None,
     clock: Callable[[], int] = lambda: START,
+    channels: Sequence[str] = ALL_CHANNELS,
+    resume: ResumeOptions | None = None,
+    frames: Frames = Frames(lambda payload: payload, lambda payload: payload),  # noqa: B008  # immutable
 ) -> Hub:
     """A hub with all channels, whose frames are the bare payloads and whose clock stands at START."""
     return Hub(
-        make_channels(),
+        make_channels(channels),
         Instruments(known),
         Flusher(loop, flush),
-        frame=lambda payload: payload,
+        frames=frames,
         clock=clock,
         session_limits=session,
         outbox_limits=outbox,
         admission=admission or Admission(),
+        resume=resume or ResumeOptions(origin=make_origin),
     )

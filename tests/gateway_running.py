@@ -6,7 +6,7 @@ import asyncio
 import functools
 import http.client
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +14,13 @@ from typing import Any
 import orjson
 
 from gateway.client import GatewayClient
-from gateway.intake import Deliver, PartitionProgress, Report
-from gateway.service import CHECKS, GatewayOptions, serve
+from gateway.intake import Deliver, Origin, PartitionProgress, Report
+from gateway.portfolios.desk import Sender
+from gateway.service import CHECKS, GatewayOptions, run, serve
 from runtime.health import Health
+from runtime.settings import Settings
 from schemas.records import Record
-from tests.gateway_parts import arrivals
+from tests.gateway_parts import arrivals, make_origin
 
 PATIENCE = 20.0
 
@@ -43,6 +45,10 @@ class HandFedIntake:
         first = self._offsets.get(topic, 0)
         self._offsets[topic] = first + len(records)
         self.deliver(arrivals(topic, records, first))
+
+    def origin(self) -> Origin:
+        """The beginning of every topic."""
+        return make_origin()
 
     def progress(self) -> list[PartitionProgress]:
         """How far each topic was fed."""
@@ -70,11 +76,17 @@ class Running:
 
     async def ask(self, method: str, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of a request."""
+        return await self.send(method, path, None, headers)
+
+    async def send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the answer to a request with a body."""
 
         def blocking() -> tuple[int, dict[str, str], bytes]:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
             try:
-                connection.request(method, path, headers=headers)
+                connection.request(method, path, body, headers=dict(headers))
                 response = connection.getresponse()
                 return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
             finally:
@@ -84,11 +96,19 @@ class Running:
 
 
 @asynccontextmanager
-async def running(options: GatewayOptions | None = None, *, caught_up: bool = True) -> AsyncIterator[Running]:
+async def running(
+    options: GatewayOptions | None = None,
+    *,
+    caught_up: bool = True,
+    sender: Callable[[HandFedIntake], Sender] | None = None,
+    **collaborators: Any,
+) -> AsyncIterator[Running]:
     """Run a gateway for the time of the block; it must end in time and without an error."""
     ports: list[int] = []
     intake, health, stop = HandFedIntake(caught_up=caught_up), Health(CHECKS), asyncio.Event()
-    service = serve(options or GatewayOptions(), intake, health, stop, lambda host, port: ports.append(port))
+    sending = None if sender is None else sender(intake)
+    listening = lambda host, port: ports.append(port)  # noqa: E731
+    service = serve(options or GatewayOptions(), intake, health, stop, listening, sender=sending, **collaborators)
     ended = asyncio.create_task(service)
     await eventually(lambda: ports or ended.done())
     if ended.done():
@@ -97,6 +117,21 @@ async def running(options: GatewayOptions | None = None, *, caught_up: bool = Tr
     await eventually(lambda: hasattr(intake, "deliver"))
     try:
         yield gateway
+    finally:
+        stop.set()
+        await asyncio.wait_for(ended, 15)
+
+
+@asynccontextmanager
+async def gateway_on(settings: Settings) -> AsyncIterator[str]:
+    """A gateway of this process on real topics; its address."""
+    stop, listening = asyncio.Event(), asyncio.get_running_loop().create_future()
+    ended = asyncio.create_task(run(settings, stop, lambda host, port: listening.set_result(f"ws://{host}:{port}")))
+    done, _ = await asyncio.wait({ended, asyncio.ensure_future(listening)}, return_when=asyncio.FIRST_COMPLETED)
+    if ended in done:
+        ended.result()
+    try:
+        yield await listening
     finally:
         stop.set()
         await asyncio.wait_for(ended, 15)

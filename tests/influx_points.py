@@ -17,17 +17,23 @@ from market.quality_event import QualityEvent
 from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import Trade
+from market.valuation_record import Valuation
 from schemas.records import Record
 
-AMOUNTS = {"amount", "amount_24h", "observed", "expected"}
+TOTALS = (
+    *("net_exposure", "gross_exposure", "unrealised_pnl", "realised_pnl", "income", "cash", "equity"),
+    *("day_pnl", "day_price_effect", "day_fx_effect"),
+)
+AMOUNTS = {"amount", "amount_24h", "observed", "expected", *TOTALS}
 PRICES = {
     *("price", "size", "bid", "bid_size", "ask", "ask_size", "last", "last_size", "open_24h", "high_24h", "low_24h"),
     *("volume_24h", "change_24h", "change_percent_24h", "open", "high", "low", "close", "volume", "taker_buy_volume", "vwap"),
-    *("old_price", "new_price", "change", "change_percent", "score"),
+    *("old_price", "new_price", "change", "change_percent", "score", "coverage_percent"),
 }
 WHOLE = {
     *("sequence", "trade_count", "received_at", "close_time", "revision", "source_offset", "source_partition", "changes"),
     *("occurrences", "open_time", "records", "faulty_seconds"),
+    *("lines", "valued", "stale", "position_version", "generation"),
 }
 
 
@@ -89,7 +95,15 @@ KINDS: Mapping[type[Any], Kind] = {
         ("source_offset",),
     ),
     FeedStatus: Kind("status", ("channel", "instrument", "venue"), "changed_at", ("state", "reason")),
+    Valuation: Kind(
+        "valuations",
+        ("base_currency", "portfolio_id"),
+        "valued_at",
+        (*TOTALS, "coverage_percent", "lines", "valued", "stale", "position_version", "generation", "sequence"),
+    ),
 }
+RENAMED = {"base_currency": "currency", "portfolio_id": "portfolio"}
+"""Tags that have another name than the record's field."""
 
 
 class Point(NamedTuple):
@@ -104,7 +118,7 @@ class Point(NamedTuple):
 def point_of(record: Any) -> Point:
     """The point that a record should leave."""
     kind = KINDS[type(record)]
-    tags = {name: str(value) for name in kind.tags if (value := getattr(record, name)) is not None}
+    tags = {RENAMED.get(name, name): str(value) for name in kind.tags if (value := getattr(record, name)) is not None}
     fields = {name: figure(name, value) for name in kind.fields if (value := getattr(record, name)) is not None}
     if isinstance(record, CandleEvent):
         fields["taker_buy_known"] = record.taker_buy_volume is not None
@@ -153,7 +167,7 @@ from(bucket: bucket) |> range(start: 0, stop: 2200-01-01T00:00:00Z) |> drop(colu
 def stored(client: InfluxDBClient, buckets: Iterable[str]) -> Counter[Point]:
     """All points of buckets. A candle's volume of takers counts only where it is known."""
     found: Counter[Point] = Counter()
-    tags = {kind.measurement: kind.tags for kind in KINDS.values()}
+    tags = {kind.measurement: [RENAMED.get(name, name) for name in kind.tags] for kind in KINDS.values()}
     for bucket in buckets:
         for table in client.query_api().query(_ALL, params={"bucket": bucket}):
             for record in table.records:

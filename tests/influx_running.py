@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from influxdb_client import InfluxDBClient
@@ -18,16 +18,18 @@ from market.feed_status import FeedState, FeedStatus
 from market.quality_event import QualityEvent, QualityRule, Severity
 from market.quality_score import QualityScore, score_of
 from market.quote import Kline, Quote
+from market.valuation_record import Valuation
 from runtime.settings import InfluxSettings
 from schemas.records import Record
 from schemas.topics import TOPICS as DECLARED
 from sinks.stores._influxdb_session import Target
 from sinks.stores.influxdb import InfluxStore
 from tapeline.options import parts_of
+from tapeline.topic_docs.examples import example
 from tests import sink_running
 from tests.builders import MINUTE, START
 from tests.cluster import Cluster, Service, wait_for
-from tests.influx_points import Point, points_of, stored
+from tests.influx_points import TOTALS, Point, points_of, stored
 
 
 class Influx:
@@ -106,7 +108,7 @@ class InfluxSink:
         return points_of(found.record for topic in TOPICS for found in self.cluster.read(topic))
 
 
-TOPICS = ("md.trades", "md.quotes", "md.klines", "md.candles", "md.price-changes", "md.quality", "md.status")
+TOPICS = ("md.trades", "md.quotes", "md.klines", "md.candles", "md.price-changes", "md.quality", "md.status", "pf.valuations")
 
 
 def partitions_of(topic: str) -> int:
@@ -130,6 +132,7 @@ def records(seed: int, count: int) -> dict[str, list[Record]]:
             others["md.quality"].append(score(instrument, number // 50, number))
         if chance.random() < 0.1:
             state = chance.choice(list(FeedState))
+            others["pf.valuations"].append(valuation(number, time))
             others["md.status"].append(FeedStatus("binance", "trade", instrument, state, f'a "reason" {number}', time))
     by_topic = sink_running.records(seed, count)
     return {topic: by_topic[topic] for topic in traded} | others
@@ -154,6 +157,20 @@ def kline(instrument: str, minute: int, received_at: int, chance: random.Random)
 def event(instrument: str, number: int, time: int) -> QualityEvent:
     what = (instrument, QualityRule.OUTLIER, Severity.WARNING, "price", 10**24, 10**26, 1, f"detail, with = signs {number}")
     return QualityEvent(*what, time, time + 5, None, None, "md.trades", 0, number)
+
+
+def valuation(number: int, time: int) -> Valuation:
+    """Totals of one portfolio, some of them unknown; several of one time."""
+    equity = None if number % 3 == 0 else -number * 10**22
+    figures = dict.fromkeys(TOTALS, number * 10**24) | {"equity": equity, "day_pnl": None}
+    known: dict[str, Any] = {
+        "portfolio_id": f"fund {number % 2}",
+        "base_currency": "USD",
+        **figures,
+        "sequence": number,
+        "valued_at": time,
+    }
+    return cast("Valuation", example(Valuation))._replace(**known)
 
 
 def score(instrument: str, minute: int, offset: int) -> QualityScore:

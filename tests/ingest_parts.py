@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ingest import feeds
 from ingest.feed import Parser
 from ingest.playback import Playback
 from ingest.publisher import TOPIC_OF, Publisher
-from ingest.recorded import Item
+from ingest.recorded import Frame, Item
 from ingest.recordings import read_recordings
 from schemas.codec import Codec
 from schemas.records import Record
@@ -34,6 +35,13 @@ NOW = 1_723_161_600_000_000
 ALL_DATA = Path(os.environ.get("TAPELINE_DATA", ROOT / ".." / "shared" / "data"))
 PARTITIONS = 4
 IDS = {(topic.name, kind): number for number, (kind, topic) in enumerate(TOPIC_OF.items(), start=1)}
+
+
+@cache
+def recorded_trades() -> list[bytes]:
+    """Frames of Binance's trades, as the sample has them."""
+    frames = (item.data for item in read_recordings(SAMPLE[:1]) if isinstance(item, Frame))
+    return [frame for frame in frames if b"@trade" in frame[:30]]
 
 
 class FakeClock:

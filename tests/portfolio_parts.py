@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from market.decimals import ONE
+from market.limits import Limit, LimitKind
 from market.portfolio import Policy, Portfolio
 from market.portfolio_answers import apply
 from market.portfolio_commands import (
@@ -22,6 +23,7 @@ from market.portfolio_commands import (
     OverridePrice,
     RegisterPosition,
     RemovePosition,
+    Revalue,
     SetPolicy,
     UpdatePosition,
     Withdraw,
@@ -77,6 +79,7 @@ _DEFAULTS: dict[type[Any], dict[str, Any]] = {
         "expires_at": START + 10**9,
     },
     SetPolicy: {"policy": FIFO},
+    Revalue: {},
 }
 KINDS = tuple(_DEFAULTS)
 
@@ -143,6 +146,8 @@ _VARIED: dict[str, st.SearchStrategy[Any]] = {
         stale_after=st.just(1),
         valuation_period=st.just(0),
         overdraft=st.booleans(),
+        limits=st.sampled_from([(), (Limit(LimitKind.DRAWDOWN, 5 * AMOUNT, AMOUNT), Limit(LimitKind.PRICE_AGE, 7, 0))]),
+        day_ends=st.sampled_from([0, 25_200_000_000]),
     ),
 }
 _KINDS = st.sampled_from([*KINDS[1:], *[ApplyFill] * 10, *[RegisterPosition] * 3])

@@ -29,6 +29,25 @@ def make_price() -> PriceRecord:
     )
 
 
+def both_sides(instrument: str, version: int, bid: int, ask: int, now: int) -> PriceRecord:
+    """Bid and ask (scale 12) and nothing else but what measures the day, told now."""
+    source = SOURCE._replace(exchange_time=None, received_at=now, offset=version)
+    return make_price()._replace(
+        instrument=instrument,
+        bid=PricePoint(bid, ONE, source),
+        ask=PricePoint(ask, ONE, source),
+        last=None,
+        mark_price=None,
+        index_price=None,
+        close=None,
+        previous_close=None,
+        source_24h=source,
+        received_at=now,
+        quotes_offset=version,
+        trades_offset=None,
+    )
+
+
 @st.composite
 def quotes(draw: st.DrawFn, *, instruments: tuple[str, ...] = (INSTRUMENT,)) -> Quote:
     """A message of a few channels at one of a few times, so that many come at once; any field may be missing."""

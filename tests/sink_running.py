@@ -37,7 +37,10 @@ from tests.cluster import Cluster, Service, Stored
 
 TOPICS = ("md.trades", "md.quotes", "md.klines", "md.candles", "md.price-changes", "md.status", "md.quality")
 PARTITIONS = Settings().topics.partitions
+OF_PORTFOLIOS = {"portfolios", "valuations", "day_ends", "valuation_lines", "alerts"}
+"""Tables that have a test of their own."""
 QUOTE_PERIOD = Settings().postgres.quote_period
+VALUATION_PERIOD = Settings().postgres.valuation_period
 INSTRUMENTS = ("binance:BTC-USDT", "binance:ETH-USDT", "binance:SOL-USDT", "okx:BTC-USDT", "sse:600519")
 
 Start = Callable[..., Service]
@@ -87,6 +90,10 @@ class Sink:
         self._runs += 1
         sinks = {"group_id": f"sink-{self._runs}", **settings}
         return self.cluster.config(f"sink-{self._runs}.yaml", sinks=sinks, postgres={"dsn": self.database.dsn})
+
+    def start_with(self, start: Start) -> None:
+        """Have sinks started in another way from now on."""
+        self._start = start
 
     def start(self, **settings: Any) -> Service:
         return self._start("sink", "postgres", "-c", self.config(**settings))

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
+from market.beginnings import Beginning
 from market.decimals import ONE
 from market.fx import FxGraph, FxQuote
 from market.portfolio import Balance, Policy, Portfolio
@@ -31,8 +32,9 @@ def make_position(
     opened_at: int = START,
     updated_at: int = 0,
     realised_pnl: int = 0,
+    before: Beginning | None = None,
 ) -> Position:
-    """A position; quantity and multiplier at scale 12, cost at scale 24."""
+    """A position; quantity and multiplier at scale 12, cost at scale 24. `before` is all there was before it."""
     return Position(
         position_id,
         instrument,
@@ -45,6 +47,7 @@ def make_position(
         opened_at,
         max(opened_at, updated_at),
         1,
+        *(((), None) if before is None else ((before,), 0)),
     )
 
 
@@ -98,6 +101,7 @@ def positions(draw: st.DrawFn, position_id: str = "one") -> Position:
         opened_at=draw(times),
         updated_at=draw(times),
         realised_pnl=draw(st.sampled_from((0, 0, 0, AMOUNT))),
+        before=draw(st.none() | st.builds(Beginning, times, st.sampled_from((0, ONE, -3)), amounts)),
     )
 
 

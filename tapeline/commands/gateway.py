@@ -34,10 +34,12 @@ def gateway(context: typer.Context, config: ConfigOption = None, overrides: SetO
     if context.invoked_subcommand is not None:
         return
     from gateway import service  # here: FastAPI is slow to import, and the other commands do not need it
+    from processors.calendars import Calendars
 
     settings = read_settings(config, overrides)
     logs.configure("gateway", settings.observability.log_level, settings.observability.log_format)
-    raise typer.Exit(lifecycle.run(lambda stop: service.run(settings, stop)))
+    calendars = Calendars(settings.processors.calendars)
+    raise typer.Exit(lifecycle.run(lambda stop: service.run(settings, stop, calendar_of=calendars.of)))
 
 
 def key(

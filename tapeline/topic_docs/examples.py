@@ -20,6 +20,7 @@ from market.book_rules import BookRules, unnumbered
 from market.book_top import BookTop, top_of
 from market.candle import CandleEvent, CandleEventKind
 from market.candle_series import CandleSeries, SeriesState
+from market.control import ControlAction, ControlCommand
 from market.dead_letter import DeadLetter, LetterReplay
 from market.depth import Depth, DepthKind, Level
 from market.errors import MarketDataError
@@ -165,6 +166,13 @@ def _letter() -> DeadLetter:
     return letter
 
 
+def _control() -> ControlCommand:
+    at = 1_723_161_254_187_896
+    return ControlCommand(
+        "7d0c", "binance", ControlAction.STOP, (), (), "ann", "the venue is being moved", at, at + 3_600_000_000
+    )
+
+
 def _letter_replay() -> LetterReplay:
     return LetterReplay(TRADES.name, _PARTITION, 41, 7, "host/4711/9f3a", 1200, 1200, None, 1_723_161_254_187_896)
 
@@ -185,6 +193,7 @@ _EXAMPLES: Mapping[type[Record], Callable[[], Record]] = {
     FeedStatus: _status,
     **portfolio_examples.BY_KIND,
     **valuation_examples.BY_KIND,
+    ControlCommand: _control,
     DeadLetter: _letter,
     LetterReplay: _letter_replay,
 }

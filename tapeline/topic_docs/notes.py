@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from schemas.topics import (
+    ALERTS,
     BOOKS,
     CANDLES,
     COMMANDS,
+    CONTROL,
+    DAY_ENDS,
     DEAD_LETTERS,
     DEPTH,
     KLINES,
@@ -48,6 +51,10 @@ NOTES: Mapping[str, tuple[str, ...]] = {
     ),
     BOOKS.name: ("Each record is whole; the latest of an instrument is all there is to know.", _ONE_OF_A_SOURCE),
     STATUS.name: ("The latest record of a key is the state of that stream; earlier ones are compacted away.",),
+    CONTROL.name: (
+        "What is wanted of a venue follows from all of its commands that have not expired; of those that contradict each other "
+        "the last one counts. `md.status` tells what became of them.",
+    ),
     CANDLES.name: (
         "Each record is a whole candle in one version. Of equal (`instrument`, `interval`, `open_time`), which is the key, "
         "keep the record with the highest (`revision`, `source_offset`) and drop the others: that makes repetitions, restarts "
@@ -111,6 +118,19 @@ NOTES: Mapping[str, tuple[str, ...]] = {
         "Keep the record with the higher (`generation`, `sequence`): one that a worker sent while its portfolios were given to "
         "another may come late.",
         "It is a function of the portfolio at `position_version`, the prices up to `board`, and the time `valued_at`.",
+        "Who sent a `Revalue` has what was asked for with the first one whose `replies_offset` is above the offset of the "
+        "answer in `pf.replies` and whose `position_version` is that of the answer or later; all lines come with it.",
+    ),
+    DAY_ENDS.name: (
+        "The same records as in `pf.valuations`, of each day of a portfolio the last one whose records were all before "
+        "`day_end_at`. It comes with the first valuation of a later day, and again with the same content after a crash. A day "
+        "in which nothing was valued has none.",
+    ),
+    ALERTS.name: (
+        "Duplicates: (`portfolio_id`, `kind`, `source_topic`, `source_partition`, `source_offset`) is an alert's identity. "
+        "After a crash the last ones may come again, equal byte for byte.",
+        "Of each portfolio and kind a breach and a clearing follow each other in turn. A figure that is not known changes "
+        "nothing: a limit that is breached stays so until it is known to be kept.",
     ),
     VALUATION_LINES.name: (
         "A line comes when anything of it but its place in the order changed; without a value where the position was removed.",

@@ -135,8 +135,10 @@ def _named_fields(topic: Topic) -> Record:
 
 def _kept(topic: Topic) -> str:
     settings = topic.config(1)
-    kept = "" if topic.retention_ms < 0 else _span(timedelta(milliseconds=topic.retention_ms))
-    return ", ".join(filter(None, ("compacted" if "compact" in settings["cleanup.policy"] else "", kept)))
+    compacted = "compacted" if "compact" in settings["cleanup.policy"] else ""
+    if topic.retention_ms < 0:
+        return compacted or "for ever"
+    return ", ".join(filter(None, (compacted, _span(timedelta(milliseconds=topic.retention_ms)))))
 
 
 def _span(time: timedelta) -> str:

@@ -22,6 +22,7 @@ from market.portfolio_commands import (
     OverridePrice,
     RegisterPosition,
     RemovePosition,
+    Revalue,
     SetPolicy,
     UpdatePosition,
     Withdraw,
@@ -89,6 +90,7 @@ def _commands() -> tuple[Command, ...]:
         (SetPolicy, {"policy": Policy(accounting=Accounting.FIFO)}),
         (ClosePosition, {"position_id": "btc", "price": _price("61900.01"), "fee": _amount("30.95"), "fee_currency": None}),
         (RemovePosition, {"position_id": "btc"}),
+        (Revalue, {}),
     )
     return tuple(
         make(

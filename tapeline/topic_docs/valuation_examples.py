@@ -8,16 +8,20 @@ from functools import cache
 from typing import cast
 
 from market.fx import FxGraph, FxQuote
+from market.limits import Limit, LimitKind
 from market.portfolio import Portfolio
+from market.portfolio_alert import Alert, Watched, see
 from market.portfolio_totals import Rates, sum_lines
 from market.position import Position
 from market.price_choice import ChosenPrice, Reference
 from market.valuation import Line, Mark, value_lines
 from market.valuation_record import Stamp, Valuation, ValuationLine, line_of, valuation_of
+from schemas.partitioning import partition_of
 from schemas.records import Record
+from schemas.topics import VALUATIONS
 from tapeline.topic_docs import portfolio_examples
 
-_SECOND = 1_000_000
+_SECOND, _AMOUNT = 1_000_000, 10**24
 
 
 def _portfolio() -> Portfolio:
@@ -53,12 +57,25 @@ def _stamp() -> Stamp:
 
 def _valuation() -> Valuation:
     totals = sum_lines(_portfolio(), _lines(), _rates())
-    return valuation_of(_portfolio(), totals, _rates(), (1042, 998, 1710, 1344), _stamp())
+    portfolio, stamp = _portfolio(), _stamp()
+    as_of = stamp.valued_at - 2_000
+    return valuation_of(portfolio, totals, _rates(), (1042, 998, 1710, 1344), stamp)._replace(
+        replies_offset=16,
+        as_of=as_of,
+        day_end_at=portfolio.policy.day_end_after(as_of),
+        limits=(Limit(LimitKind.GROSS_EXPOSURE, 40_000 * _AMOUNT, 38_000 * _AMOUNT),),
+    )
 
 
 def _line() -> ValuationLine:
     return line_of(_portfolio(), next(line for line in _lines() if line.position.quantity), _stamp())
 
 
-BY_KIND: Mapping[type[Record], Callable[[], Record]] = {Valuation: _valuation, ValuationLine: _line}
+def _alert() -> Alert:
+    partition = partition_of("fund-1", 4)
+    (alert,) = see(Watched(), _valuation(), (VALUATIONS.name, partition, 2043)).alerts
+    return alert
+
+
+BY_KIND: Mapping[type[Record], Callable[[], Record]] = {Valuation: _valuation, ValuationLine: _line, Alert: _alert}
 """How the example of each kind is had."""

@@ -51,17 +51,23 @@ class BinanceSpot:
     def answer(
         self, path: str, query: Mapping[str, str], books: Mapping[str, LocalBook], happened: Sequence[bytes]
     ) -> bytes | None:
-        symbol, limit = query["symbol"].lower(), int(query["limit"])
+        symbol, limit = query["symbol"].lower(), int(query.get("limit", "1"))
         if path == "/api/v3/depth":
             book = books[f"{symbol}{_DEPTH}"]
             levels = {"bids": book.best_bids(limit), "asks": book.best_asks(limit)}
             return json.dumps({"lastUpdateId": book.number, **levels}).encode()
         if path == "/api/v3/historicalTrades":
             return json.dumps(_trades(happened, f"{symbol}@trade", int(query["fromId"]), limit)).encode()
+        if path == "/api/v3/aggTrades":  # each trade by itself
+            told = _trades(happened, f"{symbol}@trade", 0, None)
+            since = [trade for trade in told if int(str(trade["time"])) >= int(query["startTime"])][:limit]
+            return json.dumps([_aggregate(trade) for trade in since]).encode()
+        if path == "/api/v3/trades":
+            return json.dumps(_trades(happened, f"{symbol}@trade", 0, None)[-limit:]).encode()
         return None
 
 
-def _trades(happened: Sequence[bytes], topic: str, first: int, limit: int) -> list[dict[str, object]]:
+def _trades(happened: Sequence[bytes], topic: str, first: int, limit: int | None) -> list[dict[str, object]]:
     opening = f'{{"stream":"{topic}"'.encode()
     told = [json.loads(frame)["data"] for frame in happened if frame.startswith(opening)]
     return [
@@ -77,3 +83,9 @@ def _trades(happened: Sequence[bytes], topic: str, first: int, limit: int) -> li
         for trade in told
         if trade["t"] >= first
     ][:limit]
+
+
+def _aggregate(trade: dict[str, object]) -> dict[str, object]:
+    number = trade["id"]
+    figures = {"p": trade["price"], "q": trade["qty"], "T": trade["time"], "m": trade["isBuyerMaker"], "M": True}
+    return {"a": int(str(number)) + 7_000, "f": number, "l": number} | figures

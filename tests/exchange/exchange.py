@@ -71,6 +71,11 @@ class Exchange(LocalServer):
             await connection.close(1001, "renew")
         await self.until(lambda: not self.open)
 
+    async def close_websocket(self) -> None:
+        """Cut every connection and take no new one until told; REST goes on."""
+        self.is_refusing = True
+        await self.drop()
+
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(WITHIN):
             while not condition():

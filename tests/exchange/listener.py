@@ -41,19 +41,25 @@ class Listener:
         self.subscriptions = list(subscriptions)
         self.feed = LiveFeed("test", speaker, base_url=exchange.url, rest_url=exchange.rest_url, options=options, **more)
         self.records: list[Record] = []
+        self._others: dict[LiveFeed, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Self:
         await self.feed.subscribe(self.subscriptions)
         await self.feed.connect()
-        self._task = asyncio.create_task(self._listen())
+        self._task = asyncio.create_task(self._listen(self.feed))
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
-        await self.feed.disconnect()
-        await self._task
+        for feed in (self.feed, *self._others):
+            await feed.disconnect()
+        await asyncio.gather(self._task, *self._others.values())
 
-    async def _listen(self) -> None:
-        async for record in self.feed:
+    def also(self, other: LiveFeed) -> None:
+        """Take what another feed gives as well."""
+        self._others[other] = asyncio.create_task(self._listen(other))
+
+    async def _listen(self, feed: LiveFeed) -> None:
+        async for record in feed:
             self.records.append(record)
 
     async def until(self, condition: Callable[[], object], within: float = WITHIN) -> None:

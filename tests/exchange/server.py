@@ -33,6 +33,7 @@ class LocalServer:
         self.asked: list[str] = []
         self.refusals: list[Response] = []
         self.rest_refusals: list[Response] = []
+        self.is_refusing = False
         self.server: Server | None = None
         self.port = 0
 
@@ -66,6 +67,8 @@ class LocalServer:
 
     def admit(self, _path: str) -> Response | None:
         """What a WebSocket is refused with."""
+        if self.is_refusing:
+            return answer_of(HTTPStatus.SERVICE_UNAVAILABLE)
         return self.refusals.pop(0) if self.refusals else None
 
     def answer(self, _path: str) -> bytes | None:

@@ -175,7 +175,8 @@ def test_status_tells_a_frozen_server_from_a_ready_one(stack: EmbeddedStack) -> 
         conditions = {server.server: server.condition for server in status(stack.folder)}
     finally:
         stack.resume("registry")
-    assert conditions == {"influxdb": "stopped", "kafka": "ready", "postgres": "ready", "registry": "not ready"}
+    not_started = dict.fromkeys(("influxdb", "redis"), "stopped")
+    assert conditions == not_started | {"kafka": "ready", "postgres": "ready", "registry": "not ready"}
 
 
 def test_a_second_use_finds_the_data_at_the_same_address(folder: Path) -> None:
@@ -323,7 +324,7 @@ def test_an_up_that_is_ended_in_the_middle_leaves_no_server_behind(folder: Path,
         assert starting.wait(20) in (-end, 130)
     wait_for(lambda: load(folder / "state.json").owner is None, "the guard to clean up")
     assert find(ProcessRecord(server.pid, server.create_time())) is None
-    assert [each.condition for each in status(DataFolder(folder))] == ["stopped"] * 4
+    assert {each.condition for each in status(DataFolder(folder))} == {"stopped"}
 
 
 def test_a_state_that_cannot_be_written_keeps_no_server_from_being_stopped(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 
 from gateway.http_guard import GuardedHttp
+from gateway.intake import Origin
 from gateway.service import CHECKS, GatewayOptions, serve
 from gateway.websocket import MarketSocket
 from market.decimals import ONE
@@ -239,6 +240,9 @@ async def test_intake_that_fails_ends_the_gateway_with_its_error() -> None:
     class Failing:
         async def run(self, deliver: Any, report: Any) -> None:
             raise RuntimeError("the topics are gone")
+
+        def origin(self) -> Origin:
+            return Origin()
 
         def progress(self) -> list[Any]:
             return []

@@ -25,6 +25,7 @@ from gateway.service import GatewayOptions, options_of
 from market.book_top import BookTop
 from market.candle import CandleEvent
 from market.decimals import ONE
+from market.depth import Depth
 from market.errors import WebSocketError
 from market.feed_status import FeedState, FeedStatus
 from market.price import PriceRecord
@@ -53,6 +54,7 @@ EXAMPLES: dict[type[Record], str] = {
     Trade: "md.trades",
     CandleEvent: "md.candles",
     BookTop: "md.books",
+    Depth: "md.depth",
     PriceRecord: "md.prices",
     QualityEvent: "md.quality",
     QualityScore: "md.quality",
@@ -548,6 +550,7 @@ def test_everything_the_server_sends_is_as_described(keys: Keys) -> None:
                     {"action": "subscribe", "symbols": ["binance:*", ETH], **wanted, "id": 2},
                     {"action": "subscribe", "symbol": "NO/SUCH", "id": 3},
                     {"action": "unsubscribe", "symbol": ETH, "id": 4},
+                    {"action": "subscriptions", "id": 5},
                     {"action": "ping", "id": "last"},
                 ]
                 for message in asked:
@@ -563,6 +566,6 @@ def test_everything_the_server_sends_is_as_described(keys: Keys) -> None:
                         sent.append(orjson.loads(await client.recv()))
         assert [fault for message in sent for fault in faults(message)] == []
         kinds = {message["type"] for message in sent}
-        assert kinds == set(sent_kinds()) - {"gap"}
+        assert kinds == set(sent_kinds()) - {"gap", "notice", "recovery"}
 
     asyncio.run(main())

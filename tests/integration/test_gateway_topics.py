@@ -3,8 +3,8 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -23,24 +23,9 @@ from tapeline.embedded import EmbeddedStack
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 from tests.cluster import Cluster, Service, wait_for
 from tests.gateway_parts import make_candle, make_quote
-from tests.gateway_running import PATIENCE, receive
+from tests.gateway_running import PATIENCE, gateway_on, receive
 
 Start = Callable[..., Service]
-
-
-@asynccontextmanager
-async def gateway_on(settings: Settings) -> AsyncIterator[str]:
-    """A gateway of this process; its address."""
-    stop, listening = asyncio.Event(), asyncio.get_running_loop().create_future()
-    ended = asyncio.create_task(service.run(settings, stop, lambda host, port: listening.set_result(f"ws://{host}:{port}")))
-    done, _ = await asyncio.wait({ended, asyncio.ensure_future(listening)}, return_when=asyncio.FIRST_COMPLETED)
-    if ended in done:
-        ended.result()
-    try:
-        yield await listening
-    finally:
-        stop.set()
-        await asyncio.wait_for(ended, 15)
 
 
 async def connect(address: str) -> GatewayClient:

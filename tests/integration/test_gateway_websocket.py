@@ -11,8 +11,8 @@ import pytest
 from gateway.client import GatewayClient, Refused
 from gateway.close_codes import CloseCode
 from gateway.outbox import OutboxLimits
+from gateway.outcome import SessionLimits
 from gateway.service import GatewayOptions
-from gateway.session import SessionLimits
 from gateway.websocket import SocketLimits
 from market.candle import CandleEventKind
 from market.decimals import ONE
@@ -253,7 +253,8 @@ async def test_gateway_that_has_not_caught_up_lets_nobody_in() -> None:
 
 @in_loop
 async def test_slow_reader_gets_the_latest_quote_and_a_gap_and_slows_nobody() -> None:
-    options = GatewayOptions(instruments=(INSTRUMENT,), outbox_limits=OutboxLimits(messages=50))
+    limits = SocketLimits(slow_seconds=PATIENCE)  # it is not cut, however long the other one takes
+    options = GatewayOptions(instruments=(INSTRUMENT,), outbox_limits=OutboxLimits(messages=50), socket_limits=limits)
     async with running(options) as gateway, gateway.client() as fast:
         await fast.subscribe(INSTRUMENT, ["TRADE"])
         go_on = asyncio.Event()
@@ -332,7 +333,8 @@ async def test_stopping_gateway_tells_its_clients_to_come_back() -> None:
     async with running() as gateway:
         async with gateway.client() as client:
             gateway.stop.set()
-            assert [message async for message in client if message["type"] != "status"] == []
+            (notice,) = [message async for message in client if message["type"] != "status"]
+            assert notice["data"] == {"text": "the gateway stops", "reconnect_ms": 2000}
             assert client.close_code == CloseCode.SERVICE_RESTART
         await soon(gateway.ended)
 
@@ -391,3 +393,17 @@ async def test_disturbed_source_reaches_every_client() -> None:
 async def test_client_cannot_connect_where_nothing_listens() -> None:
     with pytest.raises(WebSocketError, match="cannot be reached"):
         await GatewayClient("ws://127.0.0.1:1").__aenter__()
+
+
+@in_loop
+async def test_client_that_speaks_messagepack_hears_and_says_the_same() -> None:
+    known = GatewayOptions(instruments=(INSTRUMENT,))
+    async with running(known) as gateway, gateway.client(packed=True) as packed, gateway.client() as plain:
+        for client in (packed, plain):
+            await client.subscribe(INSTRUMENT, ["TRADE"], fields=["trade_id"])
+        gateway.intake.feed("md.trades", make_trade(1), make_trade(2))
+        assert [m["data"] for m in await receive(packed, 2)] == [m["data"] for m in await receive(plain, 2)]
+        assert [m["delivered"] for m in (await packed.subscriptions())["subscriptions"]] == [2]
+        await packed._connection.send(b"\xc1")
+        (error,) = await receive(packed, 1, ["error"])
+        assert error["data"]["name"] == "MALFORMED_JSON"

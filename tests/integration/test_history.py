@@ -8,6 +8,8 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import groupby, product
+from operator import itemgetter
 from typing import Any
 
 import psycopg
@@ -15,39 +17,56 @@ import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL
 
+from history import questions
 from history.database import Database
 from history.errors import HistoryTooSlow, HistoryUnavailable, HistoryUnfit
 from history.reader import History, Page, Span
+from history.times import instant
 from market.errors import DataValidationError
+from market.feed_status import FeedStatus
+from market.portfolio_alert import Alert
 from market.quality import EARLIEST, LATEST
 from market.quality_event import QualityEvent
 from market.quality_score import QualityScore
+from market.quote import Quote
 from market.trade import GapMark, Trade
+from market.valuation_record import Valuation, ValuationLine
 from schemas.records import Record
 from sinks.store import Advance, Batch, Entry, KafkaRecord
 from sinks.stores._postgres_session import Target
 from sinks.stores.postgres import PostgresStore
-from tests.builders import INSTRUMENT, START, make_trade
+from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 from tests.databases import fresh_database
 from tests.gateway_parts import make_candle
 from tests.kline_parts import kline
 from tests.servers import Addresses, throwaway_stack
-from tests.sink_running import INSTRUMENTS, records
+from tests.sink_running import INSTRUMENTS, OF_PORTFOLIOS, QUOTE_PERIOD, VALUATION_PERIOD, records
+from tests.valued_parts import PORTFOLIOS, stored, valued
 
 Ask = Callable[[History, str, Span], Awaitable[Page[Any]]]
 
 ASKS: dict[str, Ask] = {
     "trades": lambda history, instrument, span: history.trades(instrument, span),
+    "quotes": lambda history, instrument, span: history.quotes(instrument, span),
     "candles": lambda history, instrument, span: history.candles(instrument, "1m", span),
     "klines": lambda history, instrument, span: history.klines(instrument, "1m", span),
     "price_changes": lambda history, instrument, span: history.price_changes(instrument, span),
     "gaps": lambda history, instrument, span: history.gaps(instrument, span),
+    "feed_status": lambda history, instrument, span: history.feed_status(instrument, span),
     "quality_events": lambda history, instrument, span: history.quality_events(instrument, span),
     "quality_scores": lambda history, instrument, span: history.quality_scores(instrument, span),
+    "valuations": lambda history, portfolio, span: history.valuations(portfolio, span),
+    "valuation_lines": lambda history, portfolio, span: history.valuation_lines(portfolio, span),
+    "day_ends": lambda history, portfolio, span: history.day_ends(portfolio, span),
+    "alerts": lambda history, portfolio, span: history.alerts(portfolio, span),
 }
 
 
-def order_of(record: Any) -> tuple[Any, ...]:
+def names_of(table: str) -> tuple[str, ...]:
+    return PORTFOLIOS if table in OF_PORTFOLIOS else INSTRUMENTS
+
+
+def order_of(record: Any, table: str = "") -> tuple[Any, ...]:
     """The order that the answers promise."""
     source = (getattr(record, "source_topic", ""), getattr(record, "source_partition", 0), getattr(record, "source_offset", 0))
     match record:
@@ -57,8 +76,20 @@ def order_of(record: Any) -> tuple[Any, ...]:
             return record.end, record.begin or 0
         case QualityEvent():
             return record.event_time, *source, record.rule, record.field or ""
+        case Quote():
+            return record.received_at // QUOTE_PERIOD * QUOTE_PERIOD, record.channel
+        case FeedStatus():
+            return (record.changed_at,)
         case QualityScore():
             return record.open_time, record.source_topic
+        case Valuation() if table == "day_ends":
+            return (record.day_end_at,)
+        case Valuation():
+            return (record.valued_at // VALUATION_PERIOD * VALUATION_PERIOD,)
+        case ValuationLine():
+            return record.valued_at // VALUATION_PERIOD * VALUATION_PERIOD, record.position_id
+        case Alert():
+            return record.valued_at, record.kind, record.source_partition, record.source_offset
     if hasattr(record, "open_time"):
         return (record.open_time,)
     return record.received_at if record.exchange_time is None else record.exchange_time, *source
@@ -73,11 +104,11 @@ class Written:
         self._end: int | None = None
         self._rows: dict[str, dict[Any, tuple[Any, Any]]] = defaultdict(dict)
 
-    def write(self, *given: Record) -> None:
+    def write(self, *given: Record, topic: str = "md.trades") -> None:
         begin = self._end or 0
         entries = []
         for offset, record in enumerate(given, start=begin):
-            source = KafkaRecord("md.trades", 0, offset, b"", b"", 0)
+            source = KafkaRecord(topic, 0, offset, b"", b"", 0)
             row = self.store.row(record, source)
             if row is None:
                 continue
@@ -89,9 +120,13 @@ class Written:
         self.store.write(Batch(entries, {("md.trades", 0): Advance(self._end, after, "id")}, {}))
         self._end = after
 
-    def held(self, table: str, instrument: str) -> list[Any]:
-        found = [record for _, record in self._rows[table].values() if record.instrument == instrument]
-        return sorted((record for record in found if getattr(record, "interval", None) in (None, "1m")), key=order_of)
+    def held(self, table: str, name: str) -> list[Any]:
+        by = "portfolio_id" if table in OF_PORTFOLIOS else "instrument"
+        found = [stored(record) for _, record in self._rows[table].values() if getattr(record, by) == name]
+        return sorted(
+            (record for record in found if getattr(record, "interval", None) in (None, "1m")),
+            key=lambda record: order_of(record, table),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +137,8 @@ def written(servers: Addresses) -> Iterator[tuple[str, Written]]:
             made.write(*each)
         twins = [make_trade(number, at=START, received_at=START)._replace(sequence=number // 7) for number in range(100)]
         made.write(*twins, *(GapMark(INSTRUMENT, begin, START) for begin in (None, START - 1, START - 2)))
+        for topic, some in groupby(sorted(valued(seed=22, count=600), key=itemgetter(0)), itemgetter(0)):
+            made.write(*(record for _, record in some), topic=topic)
         yield dsn, made
         made.store.close()
 
@@ -134,17 +171,17 @@ def test_pages_of_any_size_joined_are_the_whole_in_its_order(written: tuple[str,
             history = History(database)
             for seed in range(40):
                 chance = random.Random(seed)
-                instrument, newest_first = chance.choice(INSTRUMENTS), chance.random() < 0.5
-                whole = made.held(table, instrument)
-                times = sorted(order_of(chance.choice(whole))[0] for _ in range(2)) if whole else [START, START]
+                name, newest_first = chance.choice(names_of(table)), chance.random() < 0.5
+                whole = made.held(table, name)
+                times = sorted(order_of(chance.choice(whole), table)[0] for _ in range(2)) if whole else [START, START]
                 since, until = chance.choice([(EARLIEST, LATEST), (times[0], times[1]), (times[0], times[1] + 1)])
-                wanted = [record for record in whole if since <= order_of(record)[0] < until]
+                wanted = [record for record in whole if since <= order_of(record, table)[0] < until]
                 span = Span(since, until, newest_first=newest_first)
                 sizes = sizes_of(chance, chance.choice([3, 50, 1000]) if len(wanted) < 400 else 1000)
-                found = await pages(history, ASKS[table], instrument, span, sizes)
+                found = await pages(history, ASKS[table], name, span, sizes)
                 assert found == (wanted[::-1] if newest_first else wanted)
 
-    assert made.held(table, INSTRUMENT)
+    assert made.held(table, names_of(table)[0])
     asyncio.run(check())
 
 
@@ -215,6 +252,8 @@ def test_wrong_questions_are_refused_by_the_name_of_what_is_wrong(written: tuple
         assert await field_at_fault(INSTRUMENT, Span(cursor="x")) == "cursor"
         assert await field_at_fault("'; DROP TABLE trades", Span()) == "instrument"
         async with Database(dsn) as database:
+            with pytest.raises(DataValidationError, match="portfolio_id: '' is not 1 to 100 letters"):
+                await History(database).valuations("")
             cursor = (await History(database).candles(INSTRUMENT, "1m", Span(limit=1))).cursor
         assert await field_at_fault("binance:ETH-USDT", Span(limit=1, cursor=cursor)) == "cursor"
         assert await field_at_fault(INSTRUMENT, Span(since=START, limit=1, cursor=cursor)) == "cursor"
@@ -224,14 +263,16 @@ def test_wrong_questions_are_refused_by_the_name_of_what_is_wrong(written: tuple
 
 def test_latest_rows_come_from_an_index_without_sorting_the_table(written: tuple[str, Written]) -> None:
     dsn, _ = written
-    from history import questions
-
+    asked = [value for value in vars(questions).values() if isinstance(value, questions.Question)]
+    assert {question.table for question in asked} == set(ASKS)
     with psycopg.connect(dsn) as connection:
-        connection.execute("SET enable_seqscan TO off")  # the tables are small here
-        for question in (questions.TRADES, questions.CANDLES, questions.KLINES, questions.QUALITY_EVENTS):
+        for costly in ("seqscan", "bitmapscan", "sort"):
+            connection.execute(f"SET enable_{costly} TO off".encode())  # the tables are small here
+        for question, is_behind in product(asked, (False, True)):
             values = ["binance:BTC-USDT"] * len(question.by)
-            bounds = ["2024-01-01", "2025-01-01", 10]
-            statement = question.statement(newest_first=True, behind=False)
+            key = [instant(START + MINUTE) if column.is_time else column.kind() for column in question.order if is_behind]
+            statement = question.statement(newest_first=True, behind=is_behind)
+            bounds = ["2024-01-01", "2025-01-01", *key, 10]
             plan = "\n".join(row[0] for row in connection.execute(SQL("EXPLAIN ") + statement, [*values, *bounds]).fetchall())
             assert "Index Scan Backward" in plan, plan
             assert "\n  ->  Sort" not in plan, plan

@@ -123,7 +123,7 @@ def test_broker_that_is_not_there_is_named_in_time() -> None:
     command = [sys.executable, "-m", "tapeline", "replay", str(SPOT), "--set", f"kafka.bootstrap={nobody}"]
     began = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20  # five of them for the broker, the rest for a busy machine
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
     assert f"Kafka broker at {nobody} is not reachable" in line

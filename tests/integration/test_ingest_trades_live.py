@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from functools import cache
 from http import HTTPStatus
 
 import pytest
@@ -11,8 +10,6 @@ import pytest
 from ingest.clock import SystemClock
 from ingest.connection import ConnectionOptions
 from ingest.feed import Subscription
-from ingest.recorded import Frame
-from ingest.recordings import read_recordings
 from market.feed_status import FeedState
 from market.trade import Trade
 from runtime.retry import Backoff
@@ -22,7 +19,7 @@ from tests.exchange.binance import BinanceSpot
 from tests.exchange.exchange import Exchange
 from tests.exchange.listener import Listener
 from tests.exchange.server import answer_of
-from tests.ingest_parts import SAMPLE
+from tests.ingest_parts import recorded_trades
 
 pytestmark = pytest.mark.anyio
 
@@ -35,10 +32,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@cache
 def tape() -> list[bytes]:
-    frames = (item.data for item in read_recordings(SAMPLE[:1]) if isinstance(item, Frame))
-    return [frame for frame in frames if b"@trade" in frame[:30]][:3_000]
+    return recorded_trades()[:3_000]
 
 
 def told(frames: list[bytes]) -> list[str]:
@@ -46,8 +41,8 @@ def told(frames: list[bytes]) -> list[str]:
 
 
 def content(trade: Trade) -> tuple[object, ...]:
-    """What a trade is, but for when it was received."""
-    return trade._replace(received_at=0)
+    """What a trade is, but for when it was received and how it came."""
+    return trade._replace(received_at=0, origin=None)
 
 
 async def dropped(there: Exchange) -> None:
@@ -146,6 +141,8 @@ async def test_fetched_trades_are_what_the_stream_would_have_told() -> None:
         await whole.until(lambda: len(whole.trades()) == 120)
         assert sorted(map(content, broken.trades())) == sorted(map(content, whole.trades()))
         assert broken.feed.counts.backfilled == 100
+        assert [trade.origin for trade in broken.trades()].count("backfill") == 100
+        assert {trade.origin for trade in whole.trades()} == {None}
 
 
 async def test_what_the_venue_does_not_tell_again_stays_marked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def test_sink_works_with_no_more_than_its_role_has(cluster: Cluster, start: Star
     "statement",
     [
         *(f"DELETE FROM {table}" for table in TABLES),
-        *(f"UPDATE {table.name} SET instrument = ''" for table in TABLES.values() if not table.newer),
+        *(f"UPDATE {table.name} SET {table.key[0]} = ''" for table in TABLES.values() if not table.newer),
         *("DROP TABLE trades", "CREATE TABLE mine ()", "TRUNCATE candles", "INSERT INTO schema_migrations VALUES (9, '', '')"),
         *("ALTER TABLE trades DISABLE TRIGGER ALL", "CREATE SCHEMA mine", "DELETE FROM sink_offsets"),
     ],
@@ -81,6 +81,15 @@ def test_sink_works_with_no_more_than_its_role_has(cluster: Cluster, start: Star
 def test_sink_may_not_do_more(once: Roles, statement: str) -> None:
     with psycopg.connect(once.dsn("sink")) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute(statement.encode())
+
+
+def test_sink_may_write_every_table(once: Roles) -> None:
+    with psycopg.connect(once.dsn("sink")) as connection:
+        for table in TABLES.values():
+            for right in ("SELECT", "INSERT", *(["UPDATE"] if table.newer else [])):
+                assert connection.execute("SELECT has_table_privilege(%s, %s)", (table.name, right)).fetchone() == (True,), (
+                    table
+                )
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +162,6 @@ def test_prune_gives_up_where_a_reader_holds_the_table(roles: Roles) -> None:
 
 def test_table_without_months_cannot_be_pruned(once: Roles) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"postgres\.keep_days: no table by months \(got 'gaps'\); there are candles, "
+        ConfigurationError, match=r"postgres\.keep_days: no table by months \(got 'gaps'\); there are alerts, candles, "
     ):
         postgres.prune(once.settings("owner", "postgres.keep_days.gaps=1"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from market.decimals import ONE
 from market.portfolio import Portfolio
@@ -74,8 +75,9 @@ def in_order_of(commands: Sequence[Command], partitions: int) -> list[object]:
 
 
 def without_times(portfolio: Portfolio) -> Portfolio:
-    """A portfolio but for when its commands were appended and where."""
-    positions = {key: one._replace(opened_at=0, updated_at=0) for key, one in portfolio.positions.items()}
+    """A portfolio but for when its commands were appended and where, on which depends what it knows of its days."""
+    times: dict[str, Any] = {"opened_at": 0, "updated_at": 0, "beginnings": (), "known_since": 0}
+    positions = {key: one._replace(**times) for key, one in portfolio.positions.items()}
     return portfolio._replace(positions=positions, created_at=0, updated_at=0, source_partition=0, source_offset=0)
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from market.decimals import ONE
 from market.fx import FxGraph, FxQuote
+from market.limits import Limit, LimitKind
 from market.portfolio import Policy, Portfolio
+from market.portfolio_alert import Alert, Watched, see
 from market.portfolio_commands import (
     ApplyFill,
     Command,
@@ -14,28 +16,30 @@ from market.portfolio_commands import (
     Deposit,
     RegisterPosition,
     RemovePosition,
+    Revalue,
     UpdatePosition,
 )
 from market.portfolio_totals import Rates, sum_lines
-from market.price import PricePoint, PriceRecord
+from market.price import PriceRecord
 from market.price_choice import Freshness, choose_price, reference_price
 from market.valuation import Mark, value_lines
 from market.valuation_record import Stamp, Valuation, ValuationLine, line_of, valuation_of
 from runtime.settings import load
-from schemas.topics import COMMANDS, POSITIONS, PRICES, VALUATION_LINES, VALUATIONS
+from schemas.topics import ALERTS, COMMANDS, POSITIONS, PRICES, REPLIES, VALUATION_LINES, VALUATIONS
 from tapeline.commands.topics import apply_topics
 from tests.cluster import Cluster, wait_for
 from tests.portfolio_parts import AMOUNT, command
-from tests.price_parts import SOURCE, make_price
+from tests.price_parts import both_sides
 from tests.processing import FAST, Start
 
 HOUR = 3_600_000_000
-POLICY = Policy(stale_after=HOUR)
+LIMIT = Limit(LimitKind.GROSS_EXPOSURE, 1_000 * AMOUNT, 900 * AMOUNT)
+POLICY = Policy(stale_after=HOUR, limits=(LIMIT,))
 INSTRUMENTS = {"x:A-USDT": "USDT", "x:B-CNY": "CNY"}
 STATED = {"base": "USDT", "quote": "CNY", "rate": "7.17", "as_of": "2026-01-31T12:00:00Z"}
 VALUING = {
     **FAST,
-    "agents": ["portfolios", "valuations"],
+    "agents": ["portfolios", "valuations", "alerts"],
     "store": "rocksdict",
     "valuation": {"stated_rates": [STATED], "lines_seconds": 0.1, "snapshot_seconds": 3600},
 }
@@ -68,25 +72,8 @@ def opening() -> list[Command]:
 
 def prices(version: int, price: int) -> list[PriceRecord]:
     now = time.time_ns() // 1000
-    source = SOURCE._replace(exchange_time=None, received_at=now, offset=version)
-    points = [PricePoint(one * ONE // 3, ONE, source) for one in (3 * price - 1, 3 * price + 1)]
-    return [
-        make_price()._replace(
-            instrument=instrument,
-            bid=points[0],
-            ask=points[1],
-            last=None,
-            mark_price=None,
-            index_price=None,
-            close=None,
-            previous_close=None,
-            source_24h=source,
-            received_at=now,
-            quotes_offset=version,
-            trades_offset=None,
-        )
-        for instrument in INSTRUMENTS
-    ]
+    bid, ask = ((3 * price + side) * ONE // 3 for side in (-1, 1))
+    return [both_sides(instrument, version, bid, ask, now) for instrument in INSTRUMENTS]
 
 
 def model(cluster: Cluster) -> tuple[dict[str, Valuation], dict[tuple[str, str], ValuationLine]]:
@@ -124,8 +111,13 @@ def published(cluster: Cluster) -> tuple[dict[str, Valuation], dict[tuple[str, s
             lines.pop((portfolio_id, position_id), None)
         else:
             lines[portfolio_id, position_id] = one.record._replace(generation=0, sequence=0, valued_at=0)
-    bare = {name: one._replace(board=(), generation=0, sequence=0, valued_at=0) for name, one in totals.items()}
-    return bare, lines
+    return {name: bare(one) for name, one in totals.items()}, lines
+
+
+def bare(record: Valuation) -> Valuation:
+    """Without what says only when it was made."""
+    stamped = record._replace(generation=0, sequence=0, valued_at=0)
+    return stamped._replace(board=(), replies_offset=None, as_of=None, day_end_at=None)
 
 
 def order(record: Valuation) -> tuple[int, int]:
@@ -144,6 +136,32 @@ def await_model(cluster: Cluster, lines: int) -> None:
         raise
 
 
+def check_revalued_at_once(cluster: Cluster) -> None:
+    """Nothing changes, so nothing is told but what is asked for: totals and lines of all who are named, and of nobody else."""
+    totals, lines = cluster.ends(VALUATIONS.name), cluster.ends(VALUATION_LINES.name)
+    asked = PORTFOLIOS[:3]
+    cluster.publish(COMMANDS.name, [command(Revalue, "now", portfolio=name) for name in asked])
+    wait_for(lambda: len(cluster.read(VALUATION_LINES.name, lines)) == 7, "lines of three portfolios")
+    replies = {one.record.portfolio_id: one for one in cluster.read(REPLIES.name) if one.record.command == "revalue"}
+    found = [one.record for one in cluster.read(VALUATIONS.name, totals)]
+    assert sorted(replies) == sorted(one.portfolio_id for one in found) == asked
+    for one in found:
+        assert one.replies_offset > replies[one.portfolio_id].offset
+        assert one.position_version == replies[one.portfolio_id].record.version
+
+
+def expected_alerts(cluster: Cluster) -> set[Alert]:
+    """What all valuations make, in their order."""
+    watched = dict[str, Watched]()
+    found = set[Alert]()
+    for one in cluster.read(VALUATIONS.name):
+        before = watched.get(one.record.portfolio_id, Watched())
+        seen = see(before, one.record, (VALUATIONS.name, one.partition, one.offset))
+        watched[one.record.portfolio_id] = seen.watched
+        found.update(seen.alerts)
+    return found
+
+
 def test_valuations_follow_commands_and_prices_through_crashes_and_rebalances(cluster: Cluster, start: Start) -> None:
     config = cluster.config(processors=VALUING)
     apply_topics(load(config))
@@ -151,6 +169,7 @@ def test_valuations_follow_commands_and_prices_through_crashes_and_rebalances(cl
     worker = start("process", "-c", config)
     cluster.publish(COMMANDS.name, opening())
     await_model(cluster, lines=25)
+    check_revalued_at_once(cluster)
 
     worker.kill()
     cluster.publish(PRICES.name, prices(2, 101))
@@ -173,4 +192,8 @@ def test_valuations_follow_commands_and_prices_through_crashes_and_rebalances(cl
         time.sleep(0.3)
     await_model(cluster, lines=24)
     assert len({record.record.generation for record in cluster.read(VALUATIONS.name)}) > 1
+    wait_for(
+        lambda: {one.record for one in cluster.read(ALERTS.name)} == expected_alerts(cluster), "alerts as the model has them"
+    )
+    assert {one.record.portfolio_id for one in cluster.read(ALERTS.name)} == set(PORTFOLIOS)
     assert cluster.read("dlq") == []

@@ -20,7 +20,7 @@ from sinks.store import at_once
 from sinks.stores.postgres import migrate
 from tests.cluster import Cluster, wait_for
 from tests.servers import throwaway_stack
-from tests.sink_running import TOPICS, Sink, Start, assert_rows_equal_the_model, not_ready, publish, records
+from tests.sink_running import Sink, Start, assert_rows_equal_the_model, not_ready, publish, records
 
 Somewhere = Callable[[], AbstractContextManager[str]]
 
@@ -88,10 +88,10 @@ def test_seek_names_what_it_cannot_do(cluster: Cluster, database: str, start: St
     config = cluster.config(postgres={"dsn": database})
     migrate(load(config, environ={}))
     for arguments, code, text in (
-        (("md.depth", "0", "0"), 2, f"takes the topics {', '.join(TOPICS)}, not md.depth"),
+        (("md.depth", "0", "0"), 2, ", pf.alerts, not md.depth"),
         (("md.trades", "0", "7"), 2, "md.trades[0] has the offsets 0 to 0, not 7"),
         (("md.trades", "99", "0"), 1, "md.trades[99]: "),
-        (("md.trades", "0", "0", "--store", "paper"), 2, "no such store (got 'paper'); there are influxdb, postgres"),
+        (("md.trades", "0", "0", "--store", "paper"), 2, "no such store (got 'paper'); there are influxdb, postgres, redis"),
     ):
         seek = start("sink", "seek", *arguments, "-c", config)
         assert seek.process.wait(30) == code, seek.text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -45,6 +46,15 @@ CANDLE = CandleEvent(
     *("1", "1", False, False, False, START, START, "md.trades", 0, 10),
 )
 CHANGE = PriceChangedEvent(INSTRUMENT, 100, 110, 10, 10**13, 3, True, None, START, "md.trades", 0, 70)
+
+DISK_FULL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'could not extend file "base/1/2": No space left on device' USING ERRCODE = 'disk_full';
+END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON trades FOR EACH STATEMENT EXECUTE FUNCTION full_disk();
+"""
+"""What a full disk answers, without one."""
 
 
 @pytest.fixture
@@ -268,6 +278,44 @@ def test_database_that_only_reads_is_no_store(store: PostgresStore, database: st
     store.close()
     with pytest.raises(StoreUnavailable, match="read-only"):
         store.offsets([P0])
+
+
+def test_disk_that_is_full_is_waited_for_and_refuses_no_row(store: PostgresStore, database: str, query: Query) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(DISK_FULL)
+        with pytest.raises(StoreUnavailable, match="could not extend file"):
+            store.write(batch(store, [make_trade(1)]))
+        assert query("SELECT count(*) FROM trades") == [(0,)]
+        connection.execute("DROP TRIGGER full_disk ON trades")
+    assert store.offsets([P0]) == {}
+    assert store.write(batch(store, [make_trade(1)])) == {"trades": 1}
+
+
+def test_batch_that_loses_a_deadlock_is_tried_again_whole(store: PostgresStore, database: str, query: Query) -> None:
+    store.write(batch(store, [make_trade(1)]))
+    theirs = batch(store, [make_trade(2)], begin=1)
+    failures: list[Exception] = []
+
+    def write() -> None:
+        try:
+            store.write(theirs)
+        except StoreUnavailable as error:
+            failures.append(error)
+
+    with psycopg.connect(database) as other:
+        other.execute("SET deadlock_timeout TO '60s'")  # it is the sink that notices, and gives way
+        other.execute("UPDATE trades SET trade_id = '2'")
+        writer = threading.Thread(target=write)
+        writer.start()
+        wait_for(lambda: query("SELECT count(*) FROM pg_locks WHERE NOT granted") != [(0,)], "the sink to wait")
+        other.execute("UPDATE sink_offsets SET updated_at = now()")
+        writer.join(10)
+        other.rollback()
+    [failure] = failures
+    assert re.search("deadlock detected|lock timeout", str(failure))  # the latter where the machine was slow to lock
+    assert store.offsets([P0]) == {P0: StoredOffset(1, "id")}
+    assert store.write(theirs) == {"trades": 1}
+    assert query("SELECT trade_id FROM trades ORDER BY 1") == [("1",), ("2",)]
 
 
 def test_missing_migrations_are_named(database: str) -> None:

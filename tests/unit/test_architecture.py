@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "ingest": STAGE,
     "processors": STAGE,
     "sinks": STAGE,
-    "gateway": STAGE,
+    "gateway": STAGE | {"history"},
     "history": STAGE,
     "tapeline": set(PACKAGES),
 }
@@ -30,6 +30,7 @@ ONLY_IN = {
     "exchange_calendars": ("processors/calendars.py",),
     "influxdb_client": ("sinks/stores",),
     "pandas": (),
+    "redis": ("sinks/stores/redis.py",),
     "psycopg": ("sinks/stores", "history", "tapeline/embedded/postgres.py"),
     "psycopg_pool": ("history",),
     "aiohttp": ("ingest/rest.py",),

@@ -28,7 +28,7 @@ def test_status_without_up_shows_every_server_stopped_and_fails(tmp_path: Path) 
     result = tapeline("status", "--data", str(tmp_path), "--json")
     conditions = {server["server"]: server["condition"] for server in json.loads(result.output)["servers"]}
     assert result.exit_code == 1
-    assert conditions == {"influxdb": "stopped", "kafka": "stopped", "postgres": "stopped", "registry": "stopped"}
+    assert conditions == dict.fromkeys(("influxdb", "kafka", "postgres", "redis", "registry"), "stopped")
 
 
 @pytest.mark.parametrize("word", ["kafka", "kafka=", "=9092", "kafka=x", "kafka=0", "kafka=65536", "kafka=-1", "kafka=²"])
@@ -41,7 +41,7 @@ def test_a_port_that_is_no_name_and_number_is_refused(word: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["up", "mysql"], "there is no server called 'mysql'; there are influxdb, kafka, postgres, registry"),
+        (["up", "mysql"], "there is no server called 'mysql'; there are influxdb, kafka, postgres, redis, registry"),
         (["up", "postgres", "--port", "kafka=9092"], "no server to start has a port called kafka; there are postgres"),
     ],
 )

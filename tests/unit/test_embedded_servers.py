@@ -42,7 +42,7 @@ def test_what_a_server_needs_comes_before_it() -> None:
 
 
 def test_an_unknown_server_is_answered_with_those_there_are() -> None:
-    with pytest.raises(EmbeddedError, match="no server called 'mysql'; there are influxdb, kafka, postgres, registry"):
+    with pytest.raises(EmbeddedError, match="no server called 'mysql'; there are influxdb, kafka, postgres, redis, registry"):
         _server.load("mysql")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
@@ -250,9 +251,26 @@ def test_order_book_of_a_request_is_of_the_symbol_asked_for(url: str, instrument
     parsed = VENUE.answered(url, BOOK, NOW, {}, 5_000_000)
     assert parsed is not None
     assert only(parsed).instrument == instrument
-    assert VENUE.answered(url.replace("depth", "trades"), BOOK, NOW, {}, 5_000_000) is None
+    assert VENUE.answered(url.replace("depth", "avgPrice"), BOOK, NOW, {}, 5_000_000) is None
     with pytest.raises(DataValidationError, match="does not name it"):
         VENUE.answered(url.partition("?")[0], BOOK, NOW, {}, 5_000_000)
+
+
+@pytest.mark.parametrize(("ahead", "is_closed"), [(4_999_999, False), (5_000_000, True)])
+def test_asked_kline_is_closed_once_it_is_over_by_any_clock(ahead: int, is_closed: bool) -> None:
+    row = [NOW // 1000, "2", "3", "1", "2", "5", NOW // 1000 + 59_999, "10", 4, "1", "2", "0"]
+    url = "https://api.binance.com/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=2"
+    parsed = VENUE.answered(url, json.dumps([row]).encode(), NOW + 60_000_000 + ahead, {}, 5_000_000)
+    assert parsed is not None
+    assert [kline.is_closed for kline in parsed.records if isinstance(kline, Kline)] == [is_closed]
+
+
+@pytest.mark.parametrize(("channel", "seconds"), [("kline_1s", 1), ("kline_1m", 60)])
+def test_latest_klines_reach_back_to_one_that_is_closed_by_any_clock(channel: str, seconds: int) -> None:
+    request = VENUE.poll_request(Subscription("binance:BTC-USDT", channel))
+    assert request is not None
+    (limit,) = parse_qs(urlsplit(request.url).query)["limit"]
+    assert (int(limit) - 1) * seconds > 5
 
 
 def test_frame_with_other_spacing_is_read_the_same() -> None:

@@ -11,9 +11,9 @@ from gateway.close_codes import CloseCode
 from gateway.hub import Hub
 from gateway.identity import read_grants
 from gateway.outbox import OutboxLimits
+from gateway.outcome import SessionLimits
 from gateway.quotas import Quota, Usages
 from gateway.requests import parse_request
-from gateway.session import SessionLimits
 from market.decimals import ONE
 from tests.access_parts import SECOND, make_token, secret_entry, tokens_of
 from tests.builders import INSTRUMENT, START, make_trade

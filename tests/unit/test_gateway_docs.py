@@ -1,5 +1,6 @@
 """docs/gateway.yaml describes the WebSocket as it is."""
 
+import asyncio
 from typing import Any
 
 import jsonschema
@@ -7,19 +8,23 @@ import orjson
 import pytest
 
 from gateway.close_codes import CloseCode
-from gateway.door import MARKET_PATH
+from gateway.connections import Connections
+from gateway.door import MARKET_PATH, PORTFOLIO_PATH
+from gateway.hub import Hub
 from gateway.outbox import OutboxLimits
 from gateway.refusals import ErrorCode, Refusal
 from gateway.requests import parse_request
+from gateway.resumption import ResetReason
 from market.book_top import BookTop
 from market.decimals import ONE
+from market.depth import Depth
 from market.feed_status import FeedStatus
 from market.price import PriceRecord
 from market.quality_event import QualityEvent
 from market.quality_score import QualityScore
 from tapeline.topic_docs.examples import example
 from tests.access_parts import make_token
-from tests.builders import INSTRUMENT, make_trade
+from tests.builders import INSTRUMENT, START, make_trade
 from tests.gateway_docs import document, faults, sent_kinds, validator
 from tests.gateway_parts import (
     ALL_CHANNELS,
@@ -53,16 +58,20 @@ def test_every_reference_leads_somewhere_and_every_schema_is_one() -> None:
     for name in document()["components"]["messages"]:
         jsonschema.Draft7Validator.check_schema(validator(name).schema)
     assert document()["asyncapi"].startswith("3.")
-    assert document()["channels"]["market"]["address"] == MARKET_PATH
-
-
-def test_every_message_is_listed_in_the_channel_and_an_operation() -> None:
-    names = set(document()["components"]["messages"])
-    assert set(document()["channels"]["market"]["messages"]) == names
-    listed = {
-        reference.rpartition("/")[2] for each in document()["operations"].values() for reference in references(each["messages"])
+    assert {name: each["address"] for name, each in document()["channels"].items()} == {
+        "market": MARKET_PATH,
+        "portfolio": PORTFOLIO_PATH,
     }
-    assert listed == names
+
+
+def test_every_message_is_listed_in_a_channel_and_its_operations() -> None:
+    names = set(document()["components"]["messages"])
+    channels = document()["channels"]
+    assert set().union(*(each["messages"] for each in channels.values())) == names
+    for name, channel in channels.items():
+        operations = [each for each in document()["operations"].values() if each["channel"]["$ref"] == f"#/channels/{name}"]
+        listed = {reference.rpartition("/")[2] for each in operations for reference in references(each["messages"])}
+        assert listed == set(channel["messages"])
 
 
 def test_codes_are_those_of_the_program() -> None:
@@ -79,11 +88,27 @@ def test_data_have_the_fields_that_channels_tell() -> None:
         schema = schemas[f"{channel.data_type.title()}Data"]
         fields = {name for part in schema.get("anyOf", [schema]) for name in part["properties"]}
         assert fields == set(channel.fields), channel.data_type
-    assert schemas["DataType"]["enum"] == [name.upper() for name in ALL_CHANNELS]
+    assert schemas["DataType"]["enum"] == [name.upper() for name in (*ALL_CHANNELS, "portfolio")]
+
+
+def resume_at(hub: Hub, *listeners: Listener) -> None:
+    """Go on from a token, from one of the future, and from one that nobody gave."""
+    token = hub.resumption.token("local")
+    for number, listener in enumerate(listeners):
+        seen = {"topic": "md.trades", "partition": 0, "offset": 1 + 10**6 * number}
+        listener.say(action="subscribe", symbol=INSTRUMENT, data_type="TRADE", resume=token, seen=[seen])
+        listener.say(action="subscribe", symbol=INSTRUMENT, data_type="KLINE", resume="nonsense")
+    recovering = next(iter(listeners[-1].client.session.subscriptions.recovering.values()))
+    missed = hub.resumption.reset(ResetReason.AHEAD, recovering.channel, recovering.grant, START)
+    hub.recover(listeners[-1].client, recovering, missed)
 
 
 def conversation() -> list[dict[str, Any]]:
     """One message of every type at least, as a hub sends them."""
+    return asyncio.run(converse())
+
+
+async def converse() -> list[dict[str, Any]]:
     loop = HandTurnedLoop()
     hub = make_hub(loop, known=[INSTRUMENT, "okx:BTC-USDT"], outbox=OutboxLimits(messages=2))
     offsets = iter(range(1000))
@@ -101,6 +126,8 @@ def conversation() -> list[dict[str, Any]]:
         event: Any = example(QualityEvent)
         status: Any = example(FeedStatus)
         feed("md.books", top._replace(received_at=top.received_at + next(offsets)))
+        depth: Any = example(Depth)
+        feed("md.depth", depth._replace(received_at=depth.received_at + next(offsets)))
         feed("md.prices", price._replace(trades_offset=10**6 + next(offsets)))
         feed("md.quality", event._replace(source_offset=next(offsets)), example(QualityScore))
         feed("md.status", status._replace(reason=f"reason {next(offsets)}"))
@@ -115,6 +142,8 @@ def conversation() -> list[dict[str, Any]]:
     picky.say(action="subscribe", symbols=[INSTRUMENT, "BTC/USDT", "NO/SUCH"])
     picky.say(action="unsubscribe", symbol=INSTRUMENT)
     picky.say(action="ping", id=None)
+    resume_at(hub, picky, everything)
+    everything.say(action="subscriptions")
     picky.say(action="authenticate", token=make_token())
     picky.say(action="buy")
     picky.say(action="subscribe", symbol=INSTRUMENT, data_type="TRADE", filter={"op": "eq", "field": "x", "value": 1})
@@ -122,6 +151,7 @@ def conversation() -> list[dict[str, Any]]:
     hub.fall_behind(everything.client)
     feed_all()
     hub.catch_up(everything.client)
+    Connections(hub).announce("the gateway stops", hub.everyone(), reconnect_ms=2000)
     hub.set_problem("Kafka is not reachable")
     loop.settle()
     return everything.sent + picky.sent
@@ -142,6 +172,10 @@ def test_what_is_not_described_is_found() -> None:
 
 
 REQUESTS: list[tuple[dict[str, Any], bool]] = [
+    ({"action": "subscriptions", "id": 1}, True),
+    ({"action": "subscribe", "symbol": "x", "resume": "t", "seen": [{"topic": "a", "partition": 0, "offset": 0}]}, True),
+    ({"action": "subscribe", "symbol": "x", "resume": "", "seen": []}, False),
+    ({"action": "subscribe", "symbol": "x", "resume": "t", "seen": [{"topic": "a", "partition": 0}]}, False),
     ({"action": "ping"}, True),
     ({"action": "ping", "id": None}, True),
     ({"action": "ping", "id": 1.5}, False),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.api_keys import write_keys
 from gateway.channel import channel_names, find_channels
 from gateway.close_codes import CloseCode
-from gateway.door import MARKET_PATH, Door, check_exposure
+from gateway.door import MARKET_PATH, PORTFOLIO_PATH, Door, Entrance, check_exposure
 from gateway.refusals import ErrorCode, Refusal
 from gateway.service import options_of
 from runtime.errors import ConfigurationError
@@ -24,7 +24,7 @@ def refused(door: Door, target: str = MARKET_PATH, *, host: str | None = "localh
 
 
 def admitted(door: Door, target: str = MARKET_PATH, *, host: str | None = "localhost:1", origin: str | None = None) -> str:
-    return door.admit(target, host=host, origin=origin, clients=1)
+    return door.admit(target, host=host, origin=origin, clients=1).client_id
 
 
 def test_client_id_is_taken_as_given_or_made_up() -> None:
@@ -47,6 +47,15 @@ def test_client_id_is_taken_as_given_or_made_up() -> None:
 )
 def test_wrong_parameters_are_refused(query: str, code: ErrorCode) -> None:
     assert refused(Door(), f"{MARKET_PATH}?{query}") is code
+
+
+def test_portfolio_of_the_url_is_taken_where_there_are_portfolios() -> None:
+    target = f"{PORTFOLIO_PATH}?portfolio_id=fund-1&client_id=desk"
+    assert Door().admit(target, host=None, origin=None, clients=0) == Entrance(PORTFOLIO_PATH, "desk", "fund-1")
+    assert Door().admit(f"{PORTFOLIO_PATH}?client_id=d", host=None, origin=None, clients=0).portfolio_id is None
+    assert refused(Door(), f"{target}&portfolio_id=fund-2") is ErrorCode.INVALID_PARAMETER
+    assert refused(Door(), f"{MARKET_PATH}?portfolio_id=fund-1") is ErrorCode.INVALID_PARAMETER
+    assert refused(Door(has_portfolios=False), target) is ErrorCode.NOT_FOUND
 
 
 def test_other_paths_are_not_found() -> None:
@@ -129,7 +138,7 @@ def test_instruments_of_configured_feeds_are_known_from_the_start() -> None:
 
 
 def test_channels_are_the_files_of_their_folder() -> None:
-    assert channel_names() == ["depth", "kline", "price", "quality", "quote", "status", "trade"]
+    assert channel_names() == ["book", "depth", "kline", "portfolio", "price", "quality", "quote", "status", "trade"]
     for name, channel in zip(channel_names(), find_channels(channel_names()), strict=True):
         assert channel.data_type == name.upper()
         assert channel.topics
@@ -137,7 +146,7 @@ def test_channels_are_the_files_of_their_folder() -> None:
 
 
 def test_unknown_channel_is_named_with_those_there_are() -> None:
-    with pytest.raises(ConfigurationError, match=r"'news'.*kline, price, quality, quote"):
+    with pytest.raises(ConfigurationError, match=r"'news'.*kline, portfolio, price, quality, quote"):
         find_channels(["news"])
 
 

@@ -167,8 +167,8 @@ def test_client_behind_gets_latest_quote_and_a_notice_of_missing_trades() -> Non
     assert gap["type"] == "gap"
     assert gap["data"] == {"data_type": "TRADE", "instrument": INSTRUMENT, "dropped": 7}
     assert gap["metadata"] == {"topic": "md.trades", "partition": 0, "first_offset": 0, "last_offset": 6}
-    assert [message["data"]["trade_id"] for message in rest[:-1]] == ["8", "9", "10"]
-    assert rest[-1]["data"]["last"] == "10"
+    told = [message["data"].get("trade_id") or f"quote of {message['data']['last']}" for message in rest]
+    assert told == ["8", "9", "quote of 10", "10"]
     assert (hub.traffic.conflated, hub.traffic.dropped) == (9, 7)
     hub.take(arrivals("md.trades", [make_trade(11, at=START + 11)], first_offset=10))
     loop.settle()
@@ -187,6 +187,19 @@ def test_client_too_far_behind_is_closed_and_the_others_go_on() -> None:
     loop.settle()
     assert slow.closed is CloseCode.SLOW_CONSUMER
     assert (fast.closed, len(fast.of_type("trade_data")), hub.clients) == (None, 20, 1)
+
+
+def test_client_closed_by_the_news_of_an_instrument_enters_no_further_room() -> None:
+    loop = HandTurnedLoop()
+    hub = make_hub(loop, outbox=OutboxLimits(total_bytes=100))
+    listener = Listener(hub)
+    listener.say(action="subscribe", symbol="binance:*", data_types=["QUOTE", "TRADE", "PRICE"])
+    loop.settle()
+    hub.fall_behind(listener.client)
+    hub.take(arrivals("md.trades", [make_trade(1)]))
+    assert listener.closed is CloseCode.SLOW_CONSUMER
+    assert (len(hub.publisher.rooms), hub.traffic.subscriptions) == (0, 0)
+    assert listener.client.session.subscriptions.count() == 0
 
 
 def test_client_that_asks_on_without_reading_is_closed() -> None:

@@ -48,10 +48,10 @@ class TestGrants:
         assert not nobody.sees(BTC)
         assert not nobody.hears("QUOTE")
         assert not nobody.sees_all
-        for check in (nobody.check_data_type, nobody.check_portfolio, nobody.check_role):
+        for check, status in ((nobody.check_data_type, 403), (nobody.check_portfolio, 404), (nobody.check_role, 403)):
             with pytest.raises(Refusal) as caught:
                 check("x")
-            assert caught.value.status == 403
+            assert caught.value.status == status
 
     @pytest.mark.parametrize(
         ("symbols", "sees_btc", "sees_eth"),
@@ -80,6 +80,13 @@ class TestGrants:
         with pytest.raises(Refusal) as other:
             admin.check_portfolio("p2")
         assert "p2" not in str(other.value.body())
+        assert (admin.holds("p1"), admin.holds("p2"), admin.holds_all) == (True, False, False)
+        assert admin.may_enter(Room("PORTFOLIO", "p1"))
+        assert not admin.may_enter(Room("PORTFOLIO", "p2"))
+
+    def test_grants_of_market_data_let_nobody_see_a_portfolio(self) -> None:
+        everything = {"roles": ["*"], "symbols": ["*"], "data_types": ["*"]}
+        assert not Principal("desk", "jwt:1", read_grants(everything)).may_enter(Room("PORTFOLIO", "p1"))
 
     @pytest.mark.parametrize("symbols", [["BTC/USDT"], ["bin*:x"], ["*:BTC"], [""], "binance:*", [1], None, ["a:b c"]])
     def test_grants_of_another_form_are_refused(self, symbols: object) -> None:

@@ -94,19 +94,28 @@ def test_replaced_and_dropped_messages_no_longer_count_as_waiting_bytes() -> Non
     assert all(outbox.keep(*trade(offset)) is None for offset in range(9))
 
 
+def test_what_was_kept_comes_in_the_order_in_which_it_came() -> None:
+    outbox, _ = make_outbox()
+    for kept in (quote(1), trade(2), quote(3), trade(4)):
+        outbox.keep(*kept)
+    assert outbox.catch_up().kept == [b"trade 2", b"quote 3", b"trade 4"]
+
+
 @given(st.lists(st.sampled_from([QUOTE, TRADE, OTHER_TRADE])), st.integers(1, 5))
 def test_every_message_is_kept_replaced_or_counted_as_dropped(rooms: list[Room], bound: int) -> None:
     outbox, _ = make_outbox(messages=bound)
     latest: OrderedDict[Room, bytes] = OrderedDict()
     trades: list[bytes] = []
+    order: list[bytes] = []
     for offset, room in enumerate(rooms):
         message, frame = quote(offset, room) if room is QUOTE else trade(offset, room)
         outbox.keep(message, frame)
+        order.append(frame)
         if room is QUOTE:
             latest[room] = frame
         else:
             trades.append(frame)
     backlog = outbox.catch_up()
-    assert backlog.kept == trades[-bound:] + list(latest.values())
+    assert backlog.kept == sorted([*trades[-bound:], *latest.values()], key=order.index)
     assert sum(gap.dropped for gap in backlog.gaps) == max(0, len(trades) - bound)
     assert backlog.conflated == sum(room is QUOTE for room in rooms) - len(latest)

@@ -12,10 +12,11 @@ from gateway.admission import Admission, Visitor
 from gateway.close_codes import CloseCode
 from gateway.instruments import Instruments
 from gateway.messages import Room
+from gateway.outcome import Outcome, SessionLimits
 from gateway.refusals import ErrorCode, Refusal
-from gateway.session import Outcome, Session, SessionLimits
+from gateway.session import Session
 from tests.builders import INSTRUMENT, START
-from tests.gateway_parts import arrivals, make_candle, make_channels
+from tests.gateway_parts import arrivals, make_candle, make_channels, make_resumption
 
 KNOWN = (INSTRUMENT, "binance:ETH-USDT", "kraken:ETH-USDT", "binance:BTC-USDT-PERP")
 
@@ -28,7 +29,7 @@ def make_visitor() -> tuple[Visitor, Admission]:
 def make_session(**limits: int) -> Session:
     channels = {channel.data_type: channel for channel in make_channels(intervals=("1m", "5m"))}
     visitor, admission = make_visitor()
-    return Session("test", channels, Instruments(KNOWN), SessionLimits(**limits), visitor, admission)
+    return Session("test", channels, Instruments(KNOWN), SessionLimits(**limits), visitor, admission, make_resumption())
 
 
 def say(session: Session, now: int = START, **message: Any) -> tuple[dict[str, Any], Outcome]:
@@ -79,7 +80,7 @@ def test_unsubscribing_leaves_the_rooms_named() -> None:
     assert outcome.leaves == [Room("TRADE", INSTRUMENT)]
     reply, _ = say(session, action="unsubscribe", symbol=INSTRUMENT)
     assert {room["data_type"] for room in reply["data"]["unsubscribed"]} == {"QUOTE", "KLINE"}
-    assert session.rooms == {}
+    assert session.subscriptions.rooms == {}
 
 
 def test_unsubscribing_what_was_not_subscribed_is_answered() -> None:
@@ -89,7 +90,8 @@ def test_unsubscribing_what_was_not_subscribed_is_answered() -> None:
 
 def test_ping_is_answered_by_pong() -> None:
     reply, _ = say(make_session(), action="ping", id=9)
-    assert reply == {"type": "pong", "timestamp": START, "data": {}, "metadata": {}, "id": 9}
+    assert set(reply.pop("metadata")) == {"resume"}
+    assert reply == {"type": "pong", "timestamp": START, "data": {}, "id": 9}
 
 
 @pytest.mark.parametrize(
@@ -182,6 +184,7 @@ def test_snapshots_of_one_request_are_limited() -> None:
         SessionLimits(snapshot_messages=5),
         visitor,
         admission,
+        make_resumption(),
     )
     reply, outcome = say(session, action="subscribe", symbols=instruments, data_type="KLINE")
     assert [(refused["name"], refused["symbol"]) for refused in reply["data"]["refused"]] == [
@@ -248,4 +251,4 @@ def test_every_text_gets_exactly_one_answer(text: bytes) -> None:
     session = make_session()
     outcome = session.receive(text, START)
     assert orjson.loads(outcome.reply)["type"] in {"subscribe", "unsubscribe", "pong", "error"}
-    assert set(session.rooms.values()) == set(outcome.joins)
+    assert set(session.subscriptions.rooms.values()) == set(outcome.joins)

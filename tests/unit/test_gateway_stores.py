@@ -16,7 +16,7 @@ from market.candle import CandleEventKind
 from market.errors import SubscriptionError
 from market.instrument import resolve
 from tests.builders import INSTRUMENT, MINUTE, START
-from tests.gateway_parts import make_candle
+from tests.gateway_parts import HandTurnedLoop, Listener, make_candle, make_hub
 
 SOURCE = Source("md.candles", 0, 0)
 
@@ -111,6 +111,44 @@ def outcome_of(find: Any) -> Any:
 @given(st.sets(ids, max_size=8), aliases)
 def test_index_of_instruments_finds_what_the_domain_finds(known: set[str], alias: str) -> None:
     assert outcome_of(lambda: Instruments(known).resolve(alias)) == outcome_of(lambda: resolve(alias, known))
+
+
+@given(st.lists(ids, max_size=8))
+def test_instruments_of_a_venue_come_in_order_and_once(known: list[str]) -> None:
+    instruments = Instruments(known)
+    assert instruments.of_venue("x") == sorted({one for one in known if one.startswith("x:")})
+    assert instruments.of_venue("z") == []
+
+
+class Watched(str):
+    """A text that counts how often it is looked at."""
+
+    __slots__ = ()
+    looks = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Watched.looks += 1
+        return str.__eq__(self, other)
+
+    def startswith(self, *args: Any) -> bool:
+        Watched.looks += 1
+        return str.startswith(self, *args)
+
+
+def test_whole_venues_cost_no_comparison_with_every_instrument() -> None:
+    many = 100
+    hub = make_hub(HandTurnedLoop(), known=[Watched(f"binance:A{number}-USDT") for number in range(many)])
+    listener = Listener(hub)
+    Watched.looks = 0
+    listener.say(action="subscribe", symbols=[f"madeup{number}:*" for number in range(50)], data_type="TRADE")
+    assert Watched.looks == 0
+    listener.say(action="unsubscribe", symbols=[f"madeup{number}:*" for number in range(50)])
+    listener.say(action="subscribe", symbol="binance:*", data_type="TRADE")
+    Watched.looks = 0
+    listener.say(action="unsubscribe", symbol="binance:*")
+    assert Watched.looks < 5 * many
+    assert hub.traffic.subscriptions == 0
 
 
 def test_look_back_is_cut_at_the_first_record_there_is() -> None:

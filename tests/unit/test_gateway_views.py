@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.filters import MOST_NODES, Filter, check_filter, compile_filter, describe_filter
+from gateway.filters import MOST_NODES, Filter, check_filter, compile_filter, read_filter, write_filter
 from gateway.messages import Message, Room, Source
+from gateway.outcome import SessionLimits
 from gateway.pacing import Pace
 from gateway.refusals import Refusal
-from gateway.session import SessionLimits
 from market.book_top import BookTop
+from market.candle import CandleEventKind
 from market.decimals import ONE
 from tapeline.topic_docs.examples import example
 from tests.builders import INSTRUMENT, make_trade
@@ -122,8 +123,8 @@ class TestFilters:
     def test_compiled_filter_means_what_it_says(self, condition: dict[str, Any], data: dict[str, Any]) -> None:
         parsed = filter_of(condition)
         assert compile_filter(parsed)(data) is meaning(condition, data)
-        assert filter_of(describe_filter(parsed)) == parsed
-        assert hash(filter_of(condition)) == hash(parsed)
+        assert read_filter(write_filter(parsed)) == parsed
+        assert write_filter(filter_of(condition)) == write_filter(parsed)
 
 
 def meaning(condition: dict[str, Any], data: dict[str, Any]) -> bool:
@@ -184,6 +185,8 @@ class TestSubscribing:
             ({"data_type": "TRADE", "filter": {"op": "eq", "field": "x", "value": 1}}, "INVALID_FILTER"),
             ({"data_type": "TRADE", "filter": {"op": "gt", "field": "price", "value": 1.5}}, "INVALID_MESSAGE"),
             ({"data_type": "TRADE", "filter": {"op": "like", "field": "price", "value": "1"}}, "INVALID_MESSAGE"),
+            ({"data_type": "TRADE", "filter": {"op": "eq", "field": "price", "value": 2**53 + 1}}, "INVALID_MESSAGE"),
+            ({"data_type": "TRADE", "filter": {"op": "gt", "field": "price", "value": -(2**53) - 1}}, "INVALID_MESSAGE"),
             ({"data_type": "DEPTH", "levels": 0}, "INVALID_MESSAGE"),
             ({"data_type": "QUOTE", "max_rate": 0}, "INVALID_MESSAGE"),
         ],
@@ -191,7 +194,7 @@ class TestSubscribing:
     def test_settings_that_cannot_be_granted_are_refused(self, wanted: dict[str, Any], name: str) -> None:
         listener, answer = self.subscribed(**wanted)
         assert answer["name"] == name
-        assert listener.client.session.rooms == {}
+        assert listener.client.session.subscriptions.rooms == {}
 
     def test_filter_and_fields_hold_for_snapshot_and_live_and_for_nobody_else(self) -> None:
         self.feed("md.trades", make_trade(1, price=3))
@@ -205,6 +208,15 @@ class TestSubscribing:
         assert told == [{"instrument": INSTRUMENT, "price": "6"}, {"instrument": INSTRUMENT, "price": "9"}]
         assert [message["data"]["price"] for message in whole.of_type("trade_data")] == ["3", "6", "4", "9"]
         assert picky.of_type("trade_data")[0]["metadata"]["offset"] == 1
+
+    def test_filters_for_one_and_for_true_are_two(self) -> None:
+        conditions: list[dict[str, Any]] = [{"op": "eq", "field": "is_closed", "value": value} for value in (1, True)]
+        conditions += [{"op": "in", "field": "is_closed", "values": [value]} for value in (1, True)]
+        subscribed = [self.subscribed(data_type="KLINE", filter=condition, history=0) for condition in conditions]
+        assert [repr(granted["filter"]) for _, granted in subscribed] == [repr(condition) for condition in conditions]
+        self.feed("md.candles", make_candle(kind=CandleEventKind.CLOSE, revision=1))
+        self.loop.settle()
+        assert [len(listener.of_type("kline_data")) for listener, _ in subscribed] == [0, 1, 0, 1]
 
     def test_levels_are_cut(self) -> None:
         top: Any = example(BookTop)
@@ -249,8 +261,8 @@ class TestSubscribing:
         self.feed("md.trades", make_trade(2))
         self.loop.settle()
         assert len(listener.of_type("trade_data")) == 1
-        assert len(self.hub._rooms) == 0
-        assert self.hub._rooms.showings(Room("TRADE", INSTRUMENT)) == []
+        assert len(self.hub.publisher.rooms) == 0
+        assert self.hub.publisher.rooms.showings(Room("TRADE", INSTRUMENT)) == []
 
     def test_client_that_leaves_is_told_nothing_that_was_held_back(self) -> None:
         listener, _ = self.subscribed(data_type="QUOTE", max_rate=1)
@@ -321,10 +333,10 @@ class TestVenues:
     def test_message_with_too_many_symbols_changes_no_watch(self, action: str) -> None:
         self.say(action="subscribe", symbol="okx:*", data_type="TRADE")
         session = self.listener.client.session
-        before = dict(session.watches)
+        before = dict(session.subscriptions.watches)
         symbols = ["okx:*", "kraken:*", *(f"binance:C{number}-USDT" for number in range(500))]
         assert self.say(action=action, symbols=symbols, data_type="TRADE")["name"] == "TOO_MANY_SYMBOLS"
-        assert session.watches == before
+        assert session.subscriptions.watches == before
 
     @pytest.mark.parametrize("symbol", ["*:*", "::*", ":*", "BINANCE:*", "bin ance:*", "x" * 33 + ":*", "binance:BTC:*"])
     def test_venue_that_there_cannot_be_is_refused(self, symbol: str) -> None:
@@ -334,7 +346,7 @@ class TestVenues:
         answer = self.say(action="subscribe", symbols=[symbol, "okx:*"], data_type="TRADE")
         assert [refusal["symbol"] for refusal in answer["refused"]] == [symbol]
         assert [room["instrument"] for room in answer["watching"]] == ["okx:*"]
-        assert len(self.listener.client.session.watches) == 1
+        assert len(self.listener.client.session.subscriptions.watches) == 1
 
     def test_instruments_beyond_the_limit_are_refused_once(self) -> None:
         hub = make_hub(self.loop, known=[f"binance:C{n}-USDT" for n in range(30)], session=SessionLimits(subscriptions=5))

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.decimals import ONE
-from processors.holdings import compiled_weigh, plain
+from processors.holdings import compiled_arithmetic, plain
 from processors.holdings.layout import Holdings, Row, Sum
-from processors.holdings.protocol import NEVER, Weigh
+from processors.holdings.protocol import NEVER, Arithmetic
 from tests.builders import START
 
 COLUMNS = 5
-WEIGHERS = {"plain": plain.weigh} | ({"compiled": weigh} if (weigh := compiled_weigh()) else {})
+ARITHMETICS: dict[str, Arithmetic] = {"plain": plain} | ({"compiled": found} if (found := compiled_arithmetic()) else {})
 
 
 class Model:
@@ -39,7 +40,7 @@ units = st.one_of(
     st.integers(-(10**50), 10**50),
 )
 prices = st.none() | st.integers(1, 2**63) | st.integers(1, 10**38 - 1)
-rows = st.lists(st.tuples(st.integers(1, COLUMNS), units), max_size=9)
+rows = st.lists(st.tuples(st.integers(1, COLUMNS), units), max_size=19)
 steps = st.one_of(
     st.tuples(st.just("hold"), st.integers(0, 3), rows),
     st.tuples(st.just("price"), st.integers(1, COLUMNS), st.tuples(prices, st.integers(START, START + 9), st.booleans())),
@@ -47,18 +48,18 @@ steps = st.one_of(
 )
 
 
-def with_columns(weigh: Weigh) -> Holdings:
-    found = Holdings(weigh)
+def with_columns(arithmetic: Arithmetic) -> Holdings:
+    found = Holdings(arithmetic)
     for number in range(COLUMNS):
         assert found.add_column() == number + 1
     return found
 
 
-@pytest.mark.parametrize("name", WEIGHERS)
+@pytest.mark.parametrize("name", ARITHMETICS)
 @settings(max_examples=300)
 @given(st.lists(steps, max_size=30))
 def test_sums_are_those_of_plain_integers_whatever_was_held_and_priced_before(name: str, found: list[tuple]) -> None:  # type: ignore[type-arg]
-    holdings, model = with_columns(WEIGHERS[name]), Model()
+    holdings, model = with_columns(ARITHMETICS[name]), Model()
     for group in range(4):
         assert holdings.add_group() == group
     for step, number, argument in [*found, ("check", 0, ())]:
@@ -75,11 +76,14 @@ def test_sums_are_those_of_plain_integers_whatever_was_held_and_priced_before(na
         else:
             holdings.revalue()
             assert [holdings.sum_of(group) for group in range(4)] == [model.sum_of(group) for group in range(4)]
+            for column in range(1, COLUMNS + 1):
+                holding = [group for group in range(4) if any(one == column for one, _ in model.rows.get(group, ()))]
+                assert np.flatnonzero(holdings.groups_with([column])).tolist() == holding
 
 
-@pytest.mark.parametrize("name", WEIGHERS)
+@pytest.mark.parametrize("name", ARITHMETICS)
 def test_groups_that_grow_and_shrink_for_long_take_no_more_room_than_they_need(name: str) -> None:
-    holdings, model = with_columns(WEIGHERS[name]), Model()
+    holdings, model = with_columns(ARITHMETICS[name]), Model()
     holdings.set_price(1, ONE, START)
     model.prices[1] = (ONE, START, False)
     for _ in range(20):
@@ -92,9 +96,9 @@ def test_groups_that_grow_and_shrink_for_long_take_no_more_room_than_they_need(n
     assert holdings.nbytes < 20 * 90 * 12 * 8
 
 
-@pytest.mark.parametrize("name", WEIGHERS)
+@pytest.mark.parametrize("name", ARITHMETICS)
 def test_sum_that_does_not_fit_is_exact_nevertheless(name: str) -> None:
-    holdings = with_columns(WEIGHERS[name])
+    holdings = with_columns(ARITHMETICS[name])
     group, price, units = holdings.add_group(), 10**38 - 1, (2**62 - 1) * ONE
     holdings.set_price(1, price, START)
     holdings.hold(group, [(1, units)] * 3)
@@ -103,11 +107,11 @@ def test_sum_that_does_not_fit_is_exact_nevertheless(name: str) -> None:
 
 
 def test_group_of_too_many_rows_is_refused() -> None:
-    holdings = with_columns(plain.weigh)
+    holdings = with_columns(plain)
     with pytest.raises(ValueError, match="2097152 rows"):
         holdings.hold(holdings.add_group(), [(1, ONE)] * 2**21)
 
 
 def test_nothing_is_told_before_it_was_weighed() -> None:
     with pytest.raises(ValueError, match="weighed"):
-        Holdings(plain.weigh).sum_of(0)
+        Holdings(plain).sum_of(0)

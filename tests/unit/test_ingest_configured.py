@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ingest.configured import configured_feeds
+from ingest.configured import configured_composites, configured_feeds
 from ingest.feed import Feed
 from ingest.live import LiveFeed
 from ingest.recorded import RecordingError
@@ -18,6 +18,7 @@ from runtime.settings import IngestSettings
 
 SPOT = {"feed": "binance", "symbols": ["binance:BTC-USDT", "binance:ETH-USDT"], "channels": ["trade", "bookTicker"]}
 OTHER_SPOT = SPOT | {"symbols": ["binance:SOL-USDT"]}
+BACKED = SPOT | {"failover": {"backup": "b"}}
 SIMULATED = {"feed": "simulated", "symbols": ["sim:S001-USD"], "channels": ["trade"]}
 
 
@@ -51,6 +52,27 @@ def test_channels_are_the_feeds_own_where_none_are_named() -> None:
     assert asyncio.run(first_channels()) == {"trade", "quote"}
 
 
+def test_composites_are_made_of_what_the_feeds_have() -> None:
+    made = {"feeds": {"a": SPOT}, "composites": {"btc_usdt": {"sources": ["binance:BTC-USDT", "binance:ETH-USDT"]}}}
+    (composite,) = configured_composites(IngestSettings.model_validate(made))
+    assert composite.instrument == "composite:BTC-USDT"
+    made["composites"]["btc_usdt"]["sources"].append("okx:BTC-USDT")  # type: ignore[index]  # a list of texts
+    with pytest.raises(ConfigurationError, match=r"ingest\.composites\.btc_usdt\.sources: no feed has okx:BTC-USDT"):
+        configured_composites(IngestSettings.model_validate(made))
+
+
+def test_a_feed_that_stands_in_shares_the_session_of_one_of_its_venue_alone() -> None:
+    same, spare = configured({"b": SPOT | {"websocket_url": "wss://127.0.0.1:1"}, "a": BACKED})
+    assert isinstance(same, LiveFeed)
+    assert isinstance(spare, LiveFeed)
+    assert same.session is spare.session
+    other = {"feed": "okx", "symbols": ["okx:BTC-USDT"], "channels": ["trades"]}
+    first, second = configured({"a": BACKED, "b": other})
+    assert isinstance(first, LiveFeed)
+    assert isinstance(second, LiveFeed)
+    assert first.session is not second.session
+
+
 @pytest.mark.parametrize(
     ("feeds", "message"),
     [
@@ -62,6 +84,13 @@ def test_channels_are_the_feeds_own_where_none_are_named() -> None:
         ({"a": SIMULATED | {"proxy": "http://x"}}, r"ingest\.feeds\.a\.proxy: simulated makes its frames up"),
         ({"a": SIMULATED | {"capture_file": "c"}}, r"ingest\.feeds\.a\.capture_file: simulated makes its frames up"),
         ({}, r"ingest\.feeds: no feed is configured"),
+        ({"a": BACKED}, r"ingest\.feeds\.a\.failover\.backup: .*there is no such feed; there are: a"),
+        ({"a": BACKED, "b": BACKED | {"failover": {"backup": "a"}}}, r"failover\.backup: .*it has a backup itself"),
+        ({"a": BACKED, "b": SIMULATED}, r"failover\.backup: .*only a feed with a venue to connect to"),
+        (
+            {"a": BACKED, "c": OTHER_SPOT | {"failover": {"backup": "b"}}, "b": SPOT},
+            r"ingest\.feeds\.c\.failover\.backup: .*it stands in for feed a already",
+        ),
         (
             {"a": SPOT | {"feed": "binanse"}},
             r"ingest\.feeds\.a\.feed: 'binanse' is no venue; there are: binance, bitget, bybit, gateio, kraken, okx, simulated",

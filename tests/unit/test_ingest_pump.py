@@ -11,12 +11,14 @@ from ingest import publisher, pump
 from ingest.feed import ConnectionStatus, Counts
 from ingest.publisher import CHECK, Undelivered
 from ingest.pump import run_feeds
+from market.composite import CHANNEL, Composite
 from market.errors import DataPublishError, WebSocketError
+from market.quote import Quote
 from market.trade import Trade
 from runtime import metrics
 from schemas.records import Record
-from tests.builders import make_trade
-from tests.ingest_parts import Bench, FakeHealth
+from tests.builders import INSTRUMENT, make_trade
+from tests.ingest_parts import NOW, Bench, FakeHealth
 
 
 class ListFeed:
@@ -62,6 +64,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is done once in a while is done at each turn of the loop, so that no test waits for the time to pass."""
     monkeypatch.setattr(pump, "_POLL_SECONDS", 0)
     monkeypatch.setattr(pump, "_REPORT_SECONDS", 0)
+    monkeypatch.setattr(pump, "_CUT_SECONDS", 0)
     monkeypatch.setattr(publisher, "_WAIT_SECONDS", 0)
 
 
@@ -186,3 +189,29 @@ def test_counts_become_metrics() -> None:
     run([ListFeed([make_trade(1)])], Bench())
     assert value(metrics.MESSAGES_RECEIVED, "binance", "trade") == before + 3
     assert value(metrics.DEAD_LETTERS, "binance", "malformed_json") == letters + 2
+
+
+def test_composite_is_cut_when_no_feed_tells_anything_any_more() -> None:
+    bench, stop = Bench(), asyncio.Event()
+    told = Quote(INSTRUMENT, "bookTicker", None, 5, 1, 6, 1, *(None,) * 9, None, NOW)
+    composite = Composite("composite:BTC-USDT", [INSTRUMENT], 5_000_000)
+
+    def composites() -> list[tuple[int | None, int]]:
+        sent = [record for record in bench.sent() if isinstance(record, Quote) and record.channel == CHANNEL]
+        return [(quote.bid, quote.received_at) for quote in sent]
+
+    async def main() -> None:
+        feed: Any = ListFeed([told], lasts=True)
+        running = asyncio.create_task(
+            run_feeds([feed], bench.publisher, stop, bench.health, composites=[composite], clock=bench.clock)
+        )
+        async with asyncio.timeout(5):
+            while composites() != [(5, NOW)]:
+                await asyncio.sleep(0)
+            bench.clock.time += 5_000_000
+            while composites() != [(5, NOW), (None, NOW + 5_000_000)]:
+                await asyncio.sleep(0)
+        stop.set()
+        await running
+
+    asyncio.run(main())

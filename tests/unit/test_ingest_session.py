@@ -8,15 +8,17 @@ from market.dead_letter import DeadLetter
 from market.decimals import ONE
 from market.depth import BookState, Depth, DepthKind, Level
 from market.feed_status import FeedState, FeedStatus
+from market.quote import Kline
 from market.trade import GapMark, TimeMark, Trade
 from schemas.records import Record
-from tests.builders import INSTRUMENT
+from tests.builders import INSTRUMENT, make_trade
 from tests.ingest_parts import NOW, combined, parser, trade_frame
 
 LINE = "line"
 TRADES = Subscription(INSTRUMENT, "trade")
 QUOTES = Subscription(INSTRUMENT, "bookTicker")
 QUOTE = combined("btcusdt@bookTicker", {"u": 1, "s": "BTCUSDT", "b": "1", "B": "1", "a": "2", "A": "1"})
+KLINES = Subscription(INSTRUMENT, "kline_1m")
 SECOND = 1_000_000
 
 
@@ -201,6 +203,39 @@ def test_everything_is_counted(session: Session) -> None:
     assert counts.records[Trade] == 2
 
 
+# polling
+
+
+def kline(minute: int, *, is_closed: bool) -> Kline:
+    prices, nothing = (2 * ONE, 3 * ONE, ONE, 2 * ONE), (None,) * 6
+    return Kline(INSTRUMENT, "1m", NOW + minute * 60 * SECOND, *prices, *nothing, is_closed, None, NOW)
+
+
+def test_polled_kline_that_was_told_closed_is_left_out(session: Session) -> None:
+    session.add_line("rest", parser("spot"), "rest")
+
+    def poll(*klines: Kline) -> list[Record]:
+        return without_states(session.polled("rest", KLINES, Parsed("kline_1m", klines), NOW))
+
+    open_, closed, following = kline(0, is_closed=False), kline(0, is_closed=True), kline(1, is_closed=False)
+    assert poll(open_) == [open_]
+    assert poll(closed, following) == [closed, following]
+    assert poll(closed, following) == [following]
+    assert poll(open_) == []
+    assert session.counts.ignored == {"kline_1m, told before": 2}
+
+
+def test_polled_kline_does_not_replace_the_one_the_stream_told_closed(session: Session) -> None:
+    session.add_line("rest", parser("spot"), "rest")
+    prices = {"o": "2", "h": "3", "l": "1", "c": "2", "v": "1", "q": "2", "V": "1", "n": 2, "f": 1, "L": 2}
+    message = {"t": NOW // 1000, "T": NOW // 1000 + 59_999, "s": "BTCUSDT", "i": "1m", "x": True, **prices}
+    frame = combined("btcusdt@kline_1m", {"e": "kline", "E": NOW // 1000 + 60_000, "s": "BTCUSDT", "k": message})
+    told = without_states(session.received(LINE, frame, NOW + 60 * SECOND))
+    assert [type(record) for record in told] == [Kline]
+    answer = Parsed("kline_1m", [kline(0, is_closed=True), kline(1, is_closed=False)])
+    assert without_states(session.polled("rest", KLINES, answer, NOW + 61 * SECOND)) == [kline(1, is_closed=False)]
+
+
 # losing and restoring
 
 
@@ -283,6 +318,42 @@ def test_line_without_trades_of_an_instrument_does_not_stop_its_marks(session: S
     assert session.tick(NOW + SECOND) == [TimeMark(INSTRUMENT, NOW + SECOND)]
 
 
+def missed(number: int) -> Parsed:
+    """The venue's answer about a trade that is missing."""
+    return Parsed("trade", (make_trade(number),))
+
+
+def test_missed_trade_heals_its_gap(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.received(LINE, trade_frame(3), NOW)
+    assert session.missing() == [("trade", (INSTRUMENT, 2, 2))]
+    assert [type(record) for record in session.answered(missed(2), NOW)] == [GapMark, Trade]
+    assert session.missing() == []
+
+
+def test_missed_trade_that_is_told_after_the_line_was_lost_does_not_bring_it_back(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.received(LINE, trade_frame(3), NOW)
+    session.lost(LINE, NOW + 1, "cable cut")
+    assert session.answered(missed(2), NOW + 2) == []
+    assert session.tick(NOW + SECOND) == []
+    session.restored(LINE, NOW + SECOND)
+    assert session.missing() == []  # asked for once the stream is live
+    session.received(LINE, trade_frame(4), NOW + SECOND)
+    assert session.missing() == [("trade", (INSTRUMENT, 2, 2))]
+    assert [type(record) for record in session.answered(missed(2), NOW + SECOND)] == [GapMark, Trade]
+
+
+def test_missed_trade_comes_by_the_line_that_is_live(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.received(LINE, trade_frame(3), NOW)
+    session.add_line("other", parser("spot"))
+    session.received("other", trade_frame(4), NOW)
+    session.lost(LINE, NOW + 1, "cable cut")
+    assert states(session.answered(missed(2), NOW + 2)) == []
+    assert states(session.lost("other", NOW + 3, "cable cut")) == [("trade", FeedState.DOWN)]
+
+
 # silence
 
 
@@ -312,6 +383,15 @@ def test_unsubscribed_stream_is_told_to_be_down_and_left_out(session: Session) -
     assert session.received(LINE, trade_frame(2), NOW + 1) == []  # it was on the way
     assert session.counts.ignored == {"trade": 1}
     assert session.instruments() == frozenset()
+
+
+def test_unsubscribed_stream_that_was_stale_is_told_to_be_down(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.lost(LINE, NOW, "cable cut")
+    session.switched([TRADES], FeedState.STALE, "switched", "rest", NOW)
+    (status,) = session.unsubscribed(LINE, [TRADES], NOW, "not wanted")
+    assert isinstance(status, FeedStatus)
+    assert (status.state, status.reason) == (FeedState.DOWN, "not wanted")
 
 
 def test_instrument_whose_trades_are_unsubscribed_gets_no_time_marks(session: Session) -> None:

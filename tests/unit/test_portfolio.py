@@ -26,6 +26,7 @@ from market.portfolio_commands import (
     OverridePrice,
     RegisterPosition,
     RemovePosition,
+    Revalue,
     SetPolicy,
     UpdatePosition,
     Withdraw,
@@ -109,7 +110,7 @@ def test_cash_and_quantities_equal_the_books_and_every_amount_is_accounted_for(f
             books.take(one, reply.position_id, before)
             for currency, amount in realised_on_margin(before, portfolio).items():
                 margined[currency] = margined.get(currency, Fraction(0)) + amount
-        assert portfolio.version == (before.version if before else 0) + 1, number
+        assert portfolio.version == (before.version if before else 0) + (not isinstance(one, Revalue)), number
         check_portfolio(portfolio)
     assert portfolio is not None
     cash = {currency: Fraction(balance.cash, AMOUNT) for currency, balance in portfolio.balances.items()}
@@ -357,6 +358,18 @@ def test_portfolio_is_created_once() -> None:
     nothing, (stale,) = run(command(CreatePortfolio, version=4))
     assert (nothing, stale.reason, stale.version) == (None, Reason.STALE_VERSION, None)
     assert run(command(CreatePortfolio, base_currency="usdt"))[1][0].field == "base_currency"
+
+
+def test_what_was_paid_for_a_position_fits_a_record_as_its_cost_does() -> None:
+    dear = (10**26 - 1) * ONE
+    before = [
+        command(Deposit, 2, amount=dear * 10**12),
+        command(ApplyFill, 3, price=dear),
+        command(ApplyFill, 4, quantity=-ONE, price=ONE),
+    ]
+    held = done(*before, portfolio=done(command(CreatePortfolio, 1)))
+    reply = refusal(held, command(ApplyFill, 5, price=dear))  # cost fits, and so does the loss: what was paid is both
+    assert (reply.reason, reply.field) == (Reason.INVALID_FIELD, "cost")
 
 
 def test_portfolio_that_outgrows_its_record_is_refused_until_it_shrinks() -> None:

@@ -10,13 +10,24 @@ from hypothesis import strategies as st
 
 from market.portfolio import Portfolio
 from market.portfolio_answers import MEMORY, Account, Memory, Remembered, answer, digest_of
-from market.portfolio_commands import ApplyFill, Command, CreatePortfolio, Deposit, SetPolicy, Withdraw
+from market.portfolio_commands import (
+    ApplyFill,
+    Command,
+    CreatePortfolio,
+    Deposit,
+    RegisterPosition,
+    Revalue,
+    SetPolicy,
+    Withdraw,
+)
 from market.portfolio_reply import PortfolioReply, Reason
 from processors.agents import portfolios, prices
 from processors.app import loop_settings
 from processors.batch import RawRecord
 from processors.computation import Effects
+from processors.states.form import encode, head
 from processors.states.portfolios import (
+    ACCOUNT_2,
     Slot,
     decode_account,
     decode_answers,
@@ -26,6 +37,7 @@ from processors.states.portfolios import (
     encode_slot,
 )
 from runtime.settings import ProcessorSettings, Settings
+from schemas.portfolio_values import plain_balances, plain_policy, plain_positions
 from schemas.topics import COMMANDS, POSITIONS, REPLIES
 from tests.builders import START
 from tests.folding import CODEC, Runner, batch_of, raw_of, told
@@ -62,6 +74,21 @@ def test_each_command_is_answered_and_the_portfolio_told_after_each_change() -> 
     assert {message.key for message in effects.outputs} == {PORTFOLIO.encode()}
     counted = {labels: number for (_, labels), number in effects.tallies.items()}
     assert counted["withdraw", "stale_version"] == counted["withdraw", "accepted"] == 1
+
+
+def test_request_to_revalue_is_answered_and_changes_nothing() -> None:
+    fold = runner()
+    found = [command(CreatePortfolio), command(Revalue, 1, version=1), command(Revalue, 2, version=7), command(Revalue, 1)]
+    effects = fold.batch([*found, command(Revalue, 3, portfolio="nobody")], TOPIC)
+    assert [(reply.accepted, reply.version, reply.reason) for reply in replies(effects)] == [
+        *[(True, 1, None)] * 2,
+        (False, 1, Reason.STALE_VERSION),
+        (True, 1, None),
+        (False, None, Reason.UNKNOWN_PORTFOLIO),
+    ]
+    assert [record.version for record in told(effects) if isinstance(record, Portfolio)] == [1]
+    fold.open()
+    assert replies(fold.batch([command(Deposit, 1)], TOPIC))[0].version == 2
 
 
 def test_of_two_commands_that_have_seen_one_version_one_wins() -> None:
@@ -222,6 +249,21 @@ def test_portfolio_and_answers_survive_being_stored(found: list[Command], offset
     kept = [Remembered(number, digest_of(found[0]), reply) for reply in given_replies]
     assert decode_answers(encode_answers(kept)) == kept
     assert decode_slot(encode_slot(Slot(offset, "a", ""))) == Slot(offset, "a", "")
+
+
+def test_portfolio_stored_before_there_were_limits_and_beginnings_is_read() -> None:
+    portfolio, _ = run(command(CreatePortfolio), command(RegisterPosition))
+    assert portfolio is not None
+    position = portfolio.positions["p1"]._replace(beginnings=(), known_since=None)
+    portfolio = portfolio._replace(positions={"p1": position})
+    values = portfolio._asdict() | {
+        "answers": 3,
+        "policy": plain_policy(portfolio.policy),
+        "balances": plain_balances(portfolio.balances),
+        "positions": plain_positions(portfolio.positions),
+        "overrides": [],
+    }
+    assert decode_account(head(5) + encode(ACCOUNT_2, values)) == Account(5, 3, portfolio)
 
 
 def test_what_was_never_stored_is_empty() -> None:

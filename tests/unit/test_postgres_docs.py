@@ -8,7 +8,7 @@ from pathlib import Path
 from sinks.stores._postgres_tables import TABLES
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "postgres.md").read_text(encoding="utf-8")
-ROW = re.compile(r"^\| `(\w+)` \| `md\.[\w-]+` \| (.+?) \| (.+?) \| (.*?) ?\|$", re.MULTILINE)
+ROW = re.compile(r"^\| `(\w+)` \| `(?:md|pf)\.[\w-]+` \| (.+?) \| (.+?) \| (.*?) ?\|$", re.MULTILINE)
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from market.decimals import ONE
-from market.interval import DAY, HOUR, MINUTE
+from market.interval import DAY, HOUR, MINUTE, QUARTER_HOUR
 from market.portfolio import PriceChoice, PriceOverride
 from market.price import PricePoint, PriceRecord
 from market.price_choice import OVERRIDE, ChosenPrice, Freshness, choose_price, reference_price
@@ -136,7 +136,7 @@ def test_day_of_a_market_that_never_closes_is_that_of_utc() -> None:
 def test_day_is_measured_from_24_hours_ago_where_there_is_no_close() -> None:
     found = reference_price(make_price()._replace(previous_close=None), START)
     assert found is not None
-    assert (found.price, found.kind, found.began_at) == (90 * ONE, "open_24h", START - DAY - MINUTE)
+    assert (found.price, found.kind, found.began_at) == (90 * ONE, "open_24h", START - DAY - QUARTER_HOUR)
 
 
 @pytest.mark.parametrize("told", ["2024-08-08 15:00", "2024-08-09 09:14"])

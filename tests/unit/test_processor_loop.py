@@ -26,7 +26,7 @@ from processors.states.candles import encode_series
 from processors.states.form import reflected_offset
 from processors.surroundings import LoopHooks, LoopSettings, Ways
 from runtime.settings import ProcessorSettings
-from schemas.codec import Codec
+from schemas.codec import Codec, SchemaNotLearnt
 from schemas.records import schema_text
 from tests.builders import INSTRUMENT, START, make_trade
 from tests.folding import CODEC, MAX_SKEW, batch_of, raw_of
@@ -374,6 +374,21 @@ def test_schemas_are_asked_for_once_and_the_batch_is_counted_once() -> None:
     world = World(codec)
     assert run(world, [shared]) == [3]
     assert (asked, world.counted, world.failures) == ([9], [shared], [])
+
+
+def test_schema_of_what_was_kept_is_asked_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state may hold a record as it was read, under a schema that no record of the batch has."""
+    codec, fold = Codec(CODEC._ids, lambda schema_id: schema_text(TimeMark)), candles.CandlesFold.fold
+
+    def kept(self: candles.CandlesFold, batch: Batch) -> None:
+        fold(self, batch)
+        if codec.not_learnt([9]):
+            raise SchemaNotLearnt(9)
+
+    monkeypatch.setattr(candles.CandlesFold, "fold", kept)
+    world = World(codec)
+    assert run(world, [batch_of([raw_of(make_trade(1), 0)], 0)]) == [0]
+    assert world.failures == []
 
 
 @pytest.mark.parametrize(("known", "is_lost"), [(19, False), (20, True)])

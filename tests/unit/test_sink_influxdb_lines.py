@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from hypothesis import given, settings
@@ -18,9 +18,11 @@ from market.quality_event import QualityEvent, QualityRule, Severity
 from market.quality_score import QualityScore
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
+from market.valuation_record import Valuation
 from schemas.records import Record
-from sinks.stores._influxdb_lines import TICKS, VERSIONS, row_of, series, text
-from tests.influx_points import point_of
+from sinks.stores._influxdb_lines import TICKS, VERSIONS, fields_of, row_of, series, text
+from tapeline.topic_docs.examples import example
+from tests.influx_points import TOTALS, point_of
 
 NAMES = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), min_size=1).filter(
     lambda name: name.isprintable() and not name.endswith("\\")
@@ -93,7 +95,8 @@ def scalar(word: str) -> Any:
 def parsed(record: Record) -> Point:
     row = row_of(record)
     assert row is not None
-    return parse(f"{row.series} {row.fields} {row.time * 1000}")
+    [fields] = fields_of([row])
+    return parse(f"{row.series} {fields} {row.time * 1000}")
 
 
 trades = st.builds(
@@ -130,7 +133,18 @@ scores = st.builds(
     *(st.integers(0, 60), FIGURES, TIMES, NAMES, st.integers(0, 9), LONGS),
 )
 statuses = st.builds(FeedStatus, NAMES, NAMES, NAMES, st.sampled_from(FeedState), TEXTS, TIMES)
-records = st.one_of(trades, quotes, klines, candles, changes, events, scores, statuses)
+
+
+def valuation(portfolio: str, currency: str, total: int | None, count: int, time: int) -> Valuation:
+    known: dict[str, Any] = {"portfolio_id": portfolio, "base_currency": currency, "sequence": count, "valued_at": time}
+    return cast("Valuation", example(Valuation))._replace(**dict.fromkeys(TOTALS, total), **known)
+
+
+valuations = st.builds(
+    valuation,
+    *(NAMES, NAMES, st.none() | AMOUNTS, LONGS, TIMES),
+)
+records = st.one_of(valuations, trades, quotes, klines, candles, changes, events, scores, statuses)
 
 
 @settings(max_examples=200)
@@ -186,5 +200,14 @@ def test_line_of_a_trade() -> None:
     row = row_of(trade)
     assert row is not None
     assert row.series == "trades,instrument=binance:BTC-USDT,side=buy"
-    assert row.fields.startswith(f"price=61685.99,size=0.5,amount=30842.995,trade_id={text(trade.trade_id)},sequence=7i")
+    fields = (
+        f"price=61685.99,size=0.5,amount=30842.995,trade_id={text(trade.trade_id)},sequence=7i,trade_count=1i,received_at=6i"
+    )
+    assert fields_of([row]) == [fields]
     assert row.time == 5
+
+
+@given(st.lists(records, max_size=8))
+def test_fields_of_many_rows_are_those_of_each(some: list[Any]) -> None:
+    rows = [row for record in some if (row := row_of(record)) is not None]
+    assert fields_of(rows) == [fields for row in rows for fields in fields_of([row])]

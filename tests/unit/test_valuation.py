@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from market.beginnings import Beginning
 from market.decimals import ONE
 from market.fx import FxGraph, FxQuote
 from market.portfolio import Balance, Portfolio
 from market.portfolio_totals import Rates, Totals, sum_lines, sum_parts
-from market.position import Position, Settlement
+from market.position import Settlement
 from market.price_choice import Reference
 from market.valuation import EXACT_SCALE, Line, LineState, Mark, value_lines
 from tests.builders import START
@@ -92,9 +93,16 @@ class Oracle:
         )
 
     @staticmethod
-    def was_traded(position: Position, began_at: int) -> bool:
-        is_known_whole = position.opened_at >= began_at and position.quantity != 0 and position.realised_pnl == 0
-        return position.updated_at >= began_at and not is_known_whole
+    def began(line: Line) -> tuple[Fraction, Fraction] | None:
+        """What was held when the day began, and paid for it."""
+        position, reference = line.position, line.mark.reference
+        if reference is None:
+            return None
+        paid = Fraction(position.cost - position.realised_pnl, AMOUNT)
+        if position.updated_at < reference.began_at:
+            return Fraction(position.quantity, ONE), paid
+        later = [one for one in position.beginnings if one.at >= reference.began_at]
+        return (Fraction(later[0].quantity, ONE), Fraction(later[0].paid, AMOUNT)) if later else None
 
     @property
     def day(self) -> tuple[Fraction | None, Fraction | None]:
@@ -102,26 +110,26 @@ class Oracle:
         if self.open != self.valued:
             return None, None
         whole = by_rates = Fraction(0)
-        if any(
-            line.mark.reference is None or self.was_traded(line.position, line.mark.reference.began_at) for line in self.lines
-        ):
-            return None, None
-        for line in self.open:
-            reference, now = line.mark.reference, self.now(line.position.currency)
-            if reference is None:
+        for line in self.lines:
+            began, position, reference = self.began(line), line.position, line.mark.reference
+            if began is None or reference is None:
                 return None, None
-            if line.position.opened_at >= reference.began_at:
-                whole += self.unrealised(line) * now
+            held = Fraction(reference.price, ONE) * began[0] * Fraction(position.multiplier, ONE)
+            paid = Fraction(position.cost - position.realised_pnl, AMOUNT) - began[1]
+            value = self.value(line) if position.quantity else Fraction(0)
+            if not value and not held and not paid:
                 continue
-            began = Fraction(reference.price, ONE) * self.size(line)
-            if line.position.settlement is Settlement.MARGIN:
-                whole += (self.value(line) - began) * now
-                continue
-            then = self.rates.then.rate(line.position.currency, self.base)
-            if then is None or line.rate is None or then.sources != line.rate.sources:
+            rate = self.rates.now.rate(position.currency, self.base)
+            if rate is None:
                 return None, None
-            whole += self.value(line) * now - began * then.rate
-            by_rates += began * (now - then.rate)
+            if position.settlement is Settlement.MARGIN or not held:
+                whole += (value - held - paid) * rate.rate
+                continue
+            then = self.rates.then.rate(position.currency, self.base)
+            if then is None or then.sources != rate.sources:
+                return None, None
+            whole += (value - paid) * rate.rate - held * then.rate
+            by_rates += held * (rate.rate - then.rate)
         return whole, by_rates
 
 
@@ -259,32 +267,51 @@ def test_days_profit_is_split_into_price_and_rate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("quantity", "opened", "updated", "realised", "effect"),
+    ("quantity", "cost", "before", "effect"),
     [
-        (10, -2, -1, 5, 100),
-        (10, -2, 0, 0, None),  # nine of them were bought today
-        (10, -2, 3, 5, None),
-        (10, 0, 3, 0, 50),  # opened today, and added to
-        (10, 0, 3, 5, None),  # opened today, and maybe reduced or turned around
-        (0, -2, -1, 5, 0),
-        (0, -2, 0, 5, None),
-        (0, 0, 3, 0, None),
+        (10, 900, (10, 900), 100),  # held
+        (10, 1030, (9, 900), 10 * 110 - 9 * 100 - 130),  # one bought today, at 130
+        (10, 1050, (0, 0), 50),  # opened today
+        (0, -40, (1, 70), 110 - 100),  # closed today, at 110
+        (-2, -200, (3, 250), 450 - 220 - 300),  # turned around today: five sold at 90
+        (0, -5, (0, 0), 5),  # opened and closed today
     ],
 )
-def test_day_of_a_position_traded_since_it_began_is_not_known(
-    quantity: int, opened: int, updated: int, realised: int, effect: int | None
+def test_days_profit_is_known_whatever_was_traded_since_it_began(
+    quantity: int, cost: int, before: tuple[int, int], effect: int
 ) -> None:
+    began = Beginning(DAY_BEGAN + 1, before[0] * ONE, before[1] * AMOUNT)
+    realised = -cost if not quantity else 0
     position = make_position(
         quantity=quantity * ONE,
-        cost=105 * quantity * AMOUNT,
-        opened_at=DAY_BEGAN + opened,
-        updated_at=DAY_BEGAN + updated,
+        cost=cost * AMOUNT if quantity else 0,
+        opened_at=DAY_BEGAN - 2,
+        updated_at=DAY_BEGAN + 3,
         realised_pnl=realised * AMOUNT,
-    )._replace(updated_at=DAY_BEGAN + updated)
+        before=began,
+    )
+    found = Mark(make_price(110 * ONE) if quantity else None, Reference(100 * ONE, DAY_BEGAN, "previous_close"))
+    totals = totals_of(make_portfolio(position), found)
+    assert totals.rounded(totals.price_effect) == effect * AMOUNT
+    assert totals.rounded(totals.fx_effect) == 0
+
+
+@pytest.mark.parametrize("quantity", [10, 0])
+def test_day_of_a_position_is_not_known_where_it_is_not_remembered(quantity: int) -> None:
+    position = make_position(quantity=quantity * ONE, opened_at=DAY_BEGAN - 2, updated_at=DAY_BEGAN)
     found = Mark(make_price(110 * ONE), Reference(100 * ONE, DAY_BEGAN, "previous_close"))
     totals = totals_of(make_portfolio(position), found)
-    assert totals.rounded(totals.price_effect) == (None if effect is None else effect * AMOUNT)
-    assert totals.rounded(totals.fx_effect) == (None if effect is None else 0)
+    assert (totals.price_effect, totals.fx_effect) == (None, None)
+
+
+def test_what_a_flat_position_brought_in_the_day_needs_a_rate() -> None:
+    began = Beginning(DAY_BEGAN, ONE, 0)
+    position = make_position(quantity=0, currency="CNY", opened_at=DAY_BEGAN, before=began)
+    found = Mark(None, Reference(100 * ONE, DAY_BEGAN, "previous_close"))
+    assert totals_of(make_portfolio(position), found).price_effect is None
+    rates = rates_of({"CNY": Fraction(1, 5)})
+    totals = totals_of(make_portfolio(position), found, rates=rates)
+    assert totals.rounded(totals.price_effect) == -20 * AMOUNT
 
 
 def test_day_of_a_flat_position_without_a_reference_is_not_known() -> None:
@@ -301,12 +328,6 @@ def test_rates_of_different_sources_are_no_move_of_a_rate() -> None:
     assert (totals.price_effect, totals.fx_effect) == (None, None)
     margined = make_portfolio(position._replace(settlement=Settlement.MARGIN))  # which has no FX effect
     assert totals_of(margined, found, rates=rates._replace(then=other)).fx_effect == 0
-
-
-def test_position_opened_since_the_day_began_counts_from_its_cost() -> None:
-    position = make_position(quantity=ONE, cost=105 * AMOUNT, opened_at=DAY_BEGAN)
-    totals = totals_of(make_portfolio(position), Mark(make_price(106 * ONE), Reference(100 * ONE, DAY_BEGAN, "previous_close")))
-    assert (totals.rounded(totals.price_effect), totals.fx_effect) == (AMOUNT, 0)
 
 
 def test_short_margined_position_adds_its_profit_to_equity_and_its_value_to_exposure() -> None:

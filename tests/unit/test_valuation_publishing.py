@@ -6,9 +6,10 @@ from market.price import PricePoint
 from market.valuation import LineState
 from market.valuation_record import Stamp, Valuation, ValuationLine
 from processors.outputs import Message
-from processors.valuing.publishing import Pace, Publishing
+from processors.valuing.publishing import Asked, Pace, Publishing, Read
 from processors.valuing.rates import RateSources
 from processors.valuing.valuer import Valuer
+from schemas.partitioning import partition_of
 from schemas.topics import VALUATION_LINES, VALUATIONS
 from tests.builders import START
 from tests.folding import CODEC
@@ -18,6 +19,7 @@ from tests.valuing import AMOUNT, make_portfolio, make_position
 SECOND = 1_000_000
 INSTRUMENT = "x:A-USD"
 PERIOD = 100_000
+PARTITION = partition_of("ours", 4)
 
 
 class World:
@@ -27,6 +29,7 @@ class World:
         self.valuer = Valuer(RateSources({}, (), SECOND), lambda _: None)
         self.publishing = Publishing(self.valuer, CODEC, 4, Pace(SECOND, 60 * SECOND))
         self.now, self.version = START, 0
+        self.done: list[Asked] = []
         self.put(self.portfolio())
 
     def portfolio(self, *names: str) -> Portfolio:
@@ -49,11 +52,13 @@ class World:
     def turn(self, seconds: float = 0.1, *, arrives: bool = True) -> list[Message]:
         """What is sent after so much time."""
         self.now += round(seconds * SECOND)
-        self.publishing.touch(self.valuer.revalue(self.now))
+        self.valuer.revalue(self.now)
+        self.publishing.touch(self.valuer.take_touched())
         stamp = Stamp(1, self.now, self.now)
-        messages = [*self.publishing.totals(stamp, (7,)), *self.publishing.lines(stamp, 10)]
+        self.publishing.touch_asked()
+        messages = [*self.publishing.totals(stamp, Read((7,), {PARTITION: 9})), *self.publishing.lines(stamp, 10)]
         if arrives:
-            self.publishing.sent()
+            self.done += self.publishing.sent()
         else:
             self.publishing.lost()
         return messages
@@ -134,3 +139,42 @@ def test_figure_that_no_field_holds_is_not_told_and_stops_nothing_else() -> None
     world.put(make_portfolio(huge)._replace(portfolio_id="theirs"))
     world.price(10**20)
     assert {message.key for message in world.turn() if message.topic == VALUATIONS.name} == {b"ours"}
+
+
+def test_portfolio_that_somebody_asks_for_is_told_whole_at_once_whatever_its_period() -> None:
+    world = World()
+    world.turn()
+    world.turn(2)
+    asked = Asked(1, world.now)
+    world.publishing.ask("ours", asked)
+    total, *lines = world.told(0.001)
+    assert isinstance(total, Valuation)
+    assert (total.replies_offset, len(lines), world.done) == (9, 2, [asked])
+    assert world.turn(2) == []
+    world.publishing.ask("ours", asked)
+    assert len(world.turn(0.001, arrives=False)) == len(world.turn(0.001)) == 3
+    assert world.done == [asked] * 2
+
+
+def test_request_waits_for_the_version_it_was_accepted_at() -> None:
+    world = World()
+    world.turn()
+    world.publishing.ask("ours", Asked(2, world.now))
+    world.publishing.ask("theirs", Asked(1, world.now))
+    assert world.turn(0.001) == []
+    world.put(world.portfolio()._replace(version=2))
+    total, *lines = world.told(0.001)
+    assert isinstance(total, Valuation)
+    assert (total.position_version, len(lines), world.done) == (2, 2, [Asked(2, START + 100_000)])
+
+
+def test_request_for_a_portfolio_that_became_somebody_elses_is_theirs_to_serve() -> None:
+    world = World()
+    world.turn()
+    world.publishing.ask("ours", Asked(1, world.now))
+    world.valuer.drop_portfolio("ours")
+    world.publishing.forget("ours")
+    assert world.turn() == []
+    world.put(world.portfolio())
+    assert len(world.turn()) == 3
+    assert world.done == []

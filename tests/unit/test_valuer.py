@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from market.beginnings import Beginning
 from market.decimals import ONE
 from market.fx import FxQuote
 from market.portfolio import Balance, Portfolio, PriceChoice, PriceOverride
@@ -22,7 +23,7 @@ from tests.price_parts import SOURCE, make_price
 from tests.valuing import AMOUNT, make_portfolio, make_position
 
 STALE_AFTER = 60_000_000
-MINUTE, DAY = 60_000_000, 86_400_000_000
+MINUTE, QUARTER_HOUR, DAY = 60_000_000, 900_000_000, 86_400_000_000
 PAIRS = {"x:USDT-USD": ("USDT", "USD"), "x:USD-JPY": ("USD", "JPY")}
 STATED = [FxQuote("USD", "CNY", Fraction(71, 10), START, "config")]
 INSTRUMENTS = ("x:A-USD", "x:B-USDT", "x:C-JPY", "x:USDT-USD")
@@ -91,6 +92,7 @@ def positions(draw: st.DrawFn, number: int) -> Position:
         opened_at=draw(moments),
         updated_at=draw(moments),
         realised_pnl=draw(st.sampled_from((0, 0, AMOUNT))),
+        before=draw(st.none() | st.builds(Beginning, moments, st.sampled_from((0, ONE, -3)), st.sampled_from((0, AMOUNT)))),
     )
 
 
@@ -107,6 +109,11 @@ def portfolios(draw: st.DrawFn) -> Portfolio:
     return portfolio._replace(
         portfolio_id=draw(st.sampled_from(("ours", "theirs", "yours"))), policy=policy, overrides=overrides
     )
+
+
+def touched_by(valuer: Valuer, now: int) -> set[str]:
+    valuer.revalue(now)
+    return valuer.take_touched()
 
 
 figures = st.none() | st.integers(1, 9).map(lambda price: price * ONE) | st.integers(1, 10**30)
@@ -131,7 +138,7 @@ def test_totals_are_always_those_of_the_lines_and_what_changed_is_told(found: li
             told.pop(step, None)
         elif isinstance(step, int):
             now += step
-            touched = valuer.revalue(now)
+            touched = touched_by(valuer, now)
             told |= {portfolio_id: valuer.totals(portfolio_id) for portfolio_id in touched}
             assert told == {one: valuer.totals(one) for one in valuer.portfolios}
             if now == valuer.refreshed_at:
@@ -150,11 +157,11 @@ def test_price_reaches_those_who_hold_it_and_nobody_else(compiled: bool) -> None
     valuer = new_valuer(compiled=compiled)
     valuer.put_portfolio(simple())
     valuer.put_portfolio(simple(instrument="x:B-USDT")._replace(portfolio_id="theirs"))
-    assert valuer.revalue(START) == {"ours", "theirs"}
+    assert touched_by(valuer, START) == {"ours", "theirs"}
     valuer.put_price(record("x:A-USD", 1, at=START, last=7 * ONE))
-    assert valuer.revalue(START + 1) == {"ours"}
+    assert touched_by(valuer, START + 1) == {"ours"}
     assert valuer.totals("ours").rounded(valuer.totals("ours").net) == 7 * AMOUNT
-    assert valuer.revalue(START + 2) == set()
+    assert touched_by(valuer, START + 2) == set()
 
 
 def test_rate_reaches_those_who_need_it() -> None:
@@ -162,11 +169,11 @@ def test_rate_reaches_those_who_need_it() -> None:
     valuer.put_price(record("x:B-USDT", 1, at=START, last=7 * ONE))
     valuer.put_portfolio(simple(instrument="x:B-USDT", currency="USDT"))
     valuer.put_portfolio(simple()._replace(portfolio_id="theirs"))
-    valuer.revalue(START)
+    assert "ours" in touched_by(valuer, START)
     assert valuer.totals("ours").left_out == ("one",)
     valuer.put_price(record("x:USDT-USD", 1, at=START, last=2 * ONE))
-    assert valuer.revalue(START + 1) == {"ours"}
-    assert valuer.revalue(START + 2 + REFRESH) == set()
+    assert touched_by(valuer, START + 1) == {"ours"}
+    assert touched_by(valuer, START + 2 + REFRESH) == set()
     assert valuer.totals("ours").rounded(valuer.totals("ours").net) == 14 * AMOUNT
 
 
@@ -183,8 +190,8 @@ def test_price_that_nobody_told_again_grows_stale() -> None:
     valuer = new_valuer()
     valuer.put_portfolio(simple())
     valuer.put_price(record("x:A-USD", 1, at=START, last=7 * ONE))
-    valuer.revalue(START)
-    assert valuer.revalue(START + STALE_AFTER + 1) == {"ours"}
+    assert "ours" in touched_by(valuer, START)
+    assert touched_by(valuer, START + STALE_AFTER + 1) == {"ours"}
     assert valuer.totals("ours").stale == 1
 
 
@@ -200,13 +207,16 @@ def test_choice_of_a_position_has_its_direction_and_the_policy_of_its_portfolio(
 @pytest.mark.parametrize("first", [3 * ONE, None])
 def test_position_counts_from_its_cost_until_a_day_has_passed(first: int | None, compiled: bool) -> None:
     valuer = new_valuer(compiled=compiled)
-    opened = make_position(quantity=ONE, cost=5 * AMOUNT, instrument="x:A-USD", opened_at=START - DAY + 1)
+    opened_at = START - START % QUARTER_HOUR - DAY + QUARTER_HOUR - 1
+    opened = make_position(
+        quantity=ONE, cost=5 * AMOUNT, instrument="x:A-USD", opened_at=opened_at, before=Beginning(opened_at, 0, 0)
+    )
     before = make_position("before", quantity=ONE, instrument="x:A-USD", opened_at=START - 2 * DAY)
     effects = []
     valuer.put_price(record("x:A-USD", 1, at=START, last=7 * ONE, day=first))
     valuer.put_portfolio(make_portfolio(opened, before))
     for number in range(3):
-        at = START + number * MINUTE
+        at = START + number * QUARTER_HOUR
         valuer.put_price(record("x:A-USD", 2 + number, at=at, last=7 * ONE, day=3 * ONE))
         valuer.revalue(at)
         totals = valuer.totals("ours")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
+from confluent_kafka import OFFSET_END, KafkaError
 
 from processors.valuing import tail
 from processors.valuing.tail import Arrival, Tail
@@ -66,3 +67,17 @@ def test_deletion_under_a_key_that_is_no_text_is_counted_and_passed_over(monkeyp
     found = Tail({}, CODEC, 0).read(frozenset({PLACE}), 0)
     assert found == [Arrival(*PLACE, "ours|a", None), Arrival(*PLACE, "ours|c", None)]
     assert refused._value.get() == before + 1
+
+
+def test_topic_read_from_its_end_begins_there_and_its_offset_is_known_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = Broker(b"ours|a")
+    assigned: list[int] = []
+    monkeypatch.setattr(broker, "incremental_assign", lambda places: assigned.extend(place.offset for place in places))
+    monkeypatch.setattr(Deletion, "error", lambda _: KafkaError(KafkaError._PARTITION_EOF))
+    monkeypatch.setattr(tail, "Consumer", broker)
+    broker.messages = [Deletion(b"", 41)]
+    found = Tail({}, CODEC, 0, from_end={PLACE[0]})
+    assert found.read(frozenset({PLACE}), 0) == []
+    assert (found.is_caught_up, found.offsets(PLACE[0]), assigned) == (True, {0: 41}, [OFFSET_END])

@@ -1,0 +1,82 @@
+"""What the load counts in a stream of bytes, however it was cut."""
+
+import itertools
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.messages import encode
+from gateway.websocket import text_frame
+from tapeline.load.counting import STEP, Reader, Tally, percentile_ms
+from tapeline.load.plan import LoadPlan, split
+
+NOW = 1_790_000_000_000_000
+
+
+def trade(late: int) -> bytes:
+    """A trade that the platform received `late` microseconds before NOW, in a message made half as long before."""
+    data = {"instrument": "sim:A-USD", "received_at": NOW - late}
+    return text_frame(encode("trade_data", NOW - late // 2, data))
+
+
+@given(st.lists(st.booleans(), max_size=30), st.lists(st.integers(0, 3000), max_size=20))
+def test_messages_are_counted_once_wherever_the_stream_is_cut(kinds: list[bool], cuts: list[int]) -> None:
+    stream = b"".join(trade(5000) if is_trade else text_frame(encode("status", NOW, {})) for is_trade in kinds)
+    bounds = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    reader, tally = Reader("trade_data"), Tally()
+    for begin, end in itertools.pairwise(bounds):
+        reader.take(stream[begin:end], NOW, tally)
+    assert (tally.messages, tally.received_bytes) == (sum(kinds), len(stream))
+    assert set(tally.since_received) <= {5000 // STEP}
+    assert set(tally.since_sent) <= {2500 // STEP}
+    assert tally.since_received.total() <= tally.messages
+
+
+def test_one_sample_stands_for_all_messages_of_a_chunk() -> None:
+    reader, tally = Reader("trade_data"), Tally()
+    reader.take(trade(1000) * 7, NOW, tally)
+    reader.take(trade(9000), NOW, tally)
+    assert tally.since_received == {1000 // STEP: 7, 9000 // STEP: 1}
+    assert percentile_ms(tally.since_received, 0.5) == 1.02
+    assert percentile_ms(tally.since_received, 0.99) == 9.02
+    assert percentile_ms({}, 0.5) is None
+
+
+def test_message_without_a_receive_time_is_timed_by_the_gateways() -> None:
+    reader, tally = Reader("market_data"), Tally()
+    reader.take(text_frame(encode("market_data", NOW - 100, {"instrument": "a"})), NOW, tally)
+    assert (tally.since_sent, tally.since_received) == ({100 // STEP: 1}, {})
+
+
+def test_close_code_is_that_of_the_last_frame() -> None:
+    reader = Reader("trade_data")
+    for chunk in (trade(1), b"\x88\x0e" + struct.pack(">H", 4008)):
+        reader.take(chunk, NOW, Tally())
+    assert reader.close_code is None
+    reader.take(b"slow consume"[:12], NOW, Tally())
+    assert reader.close_code == 4008
+    reader.take(trade(1), NOW, Tally())
+    assert reader.close_code is None
+
+
+@given(st.integers(1, 300), st.integers(1, 7), st.integers(0, 300))
+def test_processes_share_the_clients_and_the_slow_ones(clients: int, processes: int, slow: int) -> None:
+    slow = min(slow, clients)
+    parts = split(LoadPlan("h", 1, ["a"], clients, slow=slow), processes)
+    assert [part.first for part in parts] == [sum(before.clients for before in parts[:each]) for each in range(len(parts))]
+    assert sum(part.clients for part in parts) == clients
+    assert sum(part.slow for part in parts) == slow
+    assert all(part.slow <= part.clients for part in parts)
+
+
+def test_symbols_are_dealt_out_in_turn() -> None:
+    plan = LoadPlan("h", 1, ["a", "b", "c"], 2, per_client=2)
+    assert [plan.symbols_of(number) for number in range(3)] == [["a", "b"], ["c", "a"], ["b", "c"]]
+    assert LoadPlan("h", 1, ["a"], 1, per_client=5).symbols_of(3) == ["a"]
+
+
+def test_tokens_are_used_in_turn_and_not_shown() -> None:
+    plan = LoadPlan("h", 1, ["a"], 2, tokens=("one", "two"))
+    assert b"Bearer two" in plan.request_of(3)
+    assert "one" not in repr(plan)
