@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Tests of real servers mostly wait: files run side by side, in two processes with servers of their own.
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 DEMO_SECONDS ?=
 
 .PHONY: help setup influxd demo test unit integration e2e faults lint format docs dashboards lock bench clean
@@ -13,7 +15,7 @@ help: ## list the targets
 
 setup: $(READY) ## install everything into .venv
 
-$(READY): requirements.lock pyproject.toml $(wildcard processors/*.p[xy][dx] processors/*/*.p[xy][dx])
+$(READY): requirements.lock pyproject.toml $(wildcard schemas/*.pxd processors/*.pxd processors/*/*.p[xy][dx] sinks/stores/*.pyx)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else \
 		f"Python {v[0]}.{v[1]} is too old or too new: 3.11 to 3.14 is needed. Name another with: make PYTHON=python3.11")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -30,20 +32,19 @@ demo: $(READY) ## run the main job on the embedded stack, live in the terminal (
 	$(BIN)/tapeline demo $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS))
 
 test: lint ## lint, types and all tests
-	$(BIN)/pytest
+	$(PYTEST) --no-loadscope-reorder
 
 unit: $(READY) ## pure tests: milliseconds, no network
-	$(BIN)/pytest tests/unit
+	$(PYTEST) tests/unit
 
 integration: $(READY) ## one stage at a time against real servers
-	$(BIN)/pytest tests/integration
+	$(PYTEST) --no-loadscope-reorder tests/integration
 
 e2e: $(READY) ## the whole way of a tick
-	$(BIN)/pytest tests/e2e
+	$(PYTEST) tests/e2e
 
-# Faults are mostly waited for, so two files run side by side, each with servers of its own; large files first.
 faults: $(READY) ## every fault the processors must survive, three seeds each: a quarter of an hour
-	ls -S tests/faults/test_*.py | TAPELINE_FAULT_SEEDS=3 xargs -P 2 -n 1 $(BIN)/pytest -q
+	TAPELINE_FAULT_SEEDS=3 $(PYTEST) tests/faults
 
 lint: $(READY) ## ruff and mypy, over the code and the tests
 	$(BIN)/ruff check .
@@ -74,4 +75,4 @@ lock: ## renew requirements.lock (needs uv)
 
 clean: ## remove .venv, caches and built extensions of the checkout
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
-	rm -f processors/*/*.so processors/*/*.c
+	rm -f processors/*/*.so processors/*/*.c sinks/stores/*.so sinks/stores/*.c

@@ -5,7 +5,8 @@ Each server comes from, in this order: an environment variable with its address 
 embedded stack. Without any of these the tests fail and say why; nothing is skipped. Tests may empty what they are given.
 
 The embedded InfluxDB is built from source once, which takes minutes: the build is begun beside the first tests, at the lowest
-priority, and tests that want InfluxDB come last.
+priority, and files with tests that want InfluxDB come last. Where tests run in several processes (`make test`) each has servers
+of its own, but one build is waited for by all.
 """
 
 from __future__ import annotations
@@ -50,9 +51,11 @@ def servers() -> Iterator[Addresses]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that want InfluxDB last; the first of them may have to wait for its build."""
-    items.sort(key=_wants_influxdb)
-    for item in filter(_wants_influxdb, items):
+    """Put the files with tests that want InfluxDB last; the first of them may have to wait for its build."""
+    wanting = list(filter(_wants_influxdb, items))
+    files = {item.path for item in wanting}
+    items.sort(key=lambda item: item.path in files)
+    for item in wanting:
         item.add_marker(pytest.mark.timeout(_BUILD_TIMEOUT))
 
 
@@ -64,11 +67,10 @@ def influxdb_build(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[
         return
     command = ["nice", "-n", "19", sys.executable, "-m", "tapeline.embedded._influxd_build"]
     build = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield build
-    finally:
+    yield build
+    if request.session.exitstatus == pytest.ExitCode.INTERRUPTED:
         build.terminate()
-        build.wait()
+    build.wait()  # another process of these tests may wait for it
 
 
 @pytest.fixture(scope="session")

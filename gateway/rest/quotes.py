@@ -77,7 +77,7 @@ def split_symbols(given: list[str]) -> list[str]:
 
 
 def each_of(given: list[str], describe: Callable[[str], Any]) -> tuple[list[Any], list[dict[str, Any]]]:
-    """What is described of each symbol, and the bodies of the refusals of those where it cannot be. Raises as `split_symbols`."""
+    """What is described of each symbol, and the bodies of refusals where it cannot be. Raises as `split_symbols`."""
     found, errors = [], []
     for symbol in split_symbols(given):
         try:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -47,8 +48,12 @@ class Demo:
 
     def left_behind(self) -> list[str]:
         """Processes it started that still run."""
-        running = [child for child in self.seen.values() if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
-        return [" ".join(child.cmdline()) for child in running]
+        found: list[str] = []
+        for child in self.seen.values():
+            with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+                if child.is_running() and child.status() != psutil.STATUS_ZOMBIE:
+                    found.append(" ".join(child.cmdline()))
+        return found
 
 
 @pytest.fixture

@@ -132,19 +132,6 @@ def test_a_killed_database_comes_back_with_its_rows(stack: EmbeddedStack) -> Non
     assert query(stack, "select n from kept") == [(42,)]
 
 
-def test_a_killed_influxdb_comes_back_with_its_token_and_listens_on_loopback_only(influxdb_program: None) -> None:
-    with throwaway_stack(["influxdb"]) as stack:
-        before = stack.addresses.influxdb
-        secrets = [stack.folder.home("influxdb") / name for name in ("password", "token")]
-        assert {stat.S_IMODE(secret.stat().st_mode) for secret in secrets} == {0o600}
-        [process] = living(stack.folder.path)
-        listening = [found for found in process.net_connections("inet") if found.status == psutil.CONN_LISTEN]
-        assert {str(found.laddr[0]) for found in listening} == {"127.0.0.1"}
-        stack.kill("influxdb")
-        stack.start("influxdb")  # it waits until a request with the token works
-        assert stack.addresses.influxdb == before
-
-
 def test_a_frozen_database_answers_nothing_until_it_goes_on(stack: EmbeddedStack) -> None:
     stack.pause("postgres")
     try:
