@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from market.errors import DataValidationError
@@ -30,6 +30,13 @@ from tapeline.embedded import EmbeddedStack
 from tests.servers import Addresses, throwaway_stack
 
 ROOT = Path(__file__).parent.parent
+
+_NO_COORDINATOR = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+"""Of a broker that has just come back."""
 
 
 class Stored(NamedTuple):
@@ -142,7 +149,12 @@ class Cluster:
 
     def all_committed(self, group: str, topic: str) -> bool:
         """Whether the group has committed everything in a topic."""
-        return self.committed(group, topic) == self.ends(topic)
+        try:
+            return self.committed(group, topic) == self.ends(topic)
+        except KafkaException as error:
+            if error.args[0].code() in _NO_COORDINATOR:
+                return False
+            raise
 
     def _numbers(self, topic: str) -> list[int]:
         return sorted(self.admin.list_topics(topic, timeout=10).topics[topic].partitions)
