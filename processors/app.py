@@ -48,8 +48,12 @@ BUFFERED_BATCHES = 4
 LONGEST_POLL_INTERVAL = 2_000_000
 """Seconds without a fetch after which the client leaves its group and does not come back; the watchdog sees to that instead."""
 
-STEADY, SWIFT = Pace(10, 100_000), Pace(3, 100_000)
-"""How the fetch is paced where results are published at an interval, and where they are at once."""
+STEADY, SWIFT = Pace(10, 100_000), Pace(5, 100_000)
+"""How the fetch is paced where results are published at an interval, and where they are at once.
+
+A shorter wait for the latter is of no use: requests then take the time of the broker's and the worker's threads that the
+records need, and the slowest hundredth of them comes later.
+"""
 
 
 @dataclass(frozen=True, slots=True)
