@@ -13,7 +13,7 @@ the same id and is done once. See `gateway.client` for tokens, reconnection and 
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -100,6 +100,22 @@ class PortfolioClient:
         """
         fields = {"instrument": instrument, "price": price, **more}
         return await self._command("update_price", version, command_id, portfolio_id, fields)
+
+    async def update_price_batch(
+        self,
+        prices: Mapping[str, str | None],
+        *,
+        version: int | None,
+        portfolio_id: str | None = None,
+        command_id: str | None = None,
+        **more: Any,
+    ) -> Message:
+        """Value several instruments as `update_price` does one: all of them or, where one cannot be, none.
+
+        Raises as `register_position` does; the `field` of the error is `prices.3.price` where it is the fourth one's.
+        """
+        fields = {"prices": [{"instrument": name, "price": price} for name, price in prices.items()], **more}
+        return await self._command("update_price_batch", version, command_id, portfolio_id, fields)
 
     async def _command(
         self, action: str, version: int | None, command_id: str | None, portfolio_id: str | None, fields: Message

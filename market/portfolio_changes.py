@@ -6,8 +6,7 @@ Versions, record times and command ids are seen to by `market.portfolio_answers`
 from __future__ import annotations
 
 from market.errors import DataValidationError
-from market.instrument import check_instrument
-from market.portfolio import Portfolio, PriceOverride
+from market.portfolio import Portfolio
 from market.portfolio_checks import LARGEST, check_amount, check_currency, check_policy, size_of
 from market.portfolio_commands import (
     ApplyDividend,
@@ -20,16 +19,17 @@ from market.portfolio_commands import (
     CreatePortfolio,
     Deposit,
     OverridePrice,
+    OverridePrices,
     RegisterPosition,
     RemovePosition,
     SetPolicy,
     UpdatePosition,
     Withdraw,
 )
+from market.portfolio_overrides import override, override_all
 from market.portfolio_reply import CommandRefused, Reason
 from market.position import account_by
 from market.position_changes import charge, close, distribute, fill, fund, moved, register, remove, split_all, update
-from market.quality import check_id, check_positive, check_time
 
 Source = tuple[str, int, int]
 """Topic, partition and offset of a command."""
@@ -102,7 +102,9 @@ def _changed(portfolio: Portfolio, command: Change, at: int) -> Portfolio:
         case ApplySplit():
             return split_all(portfolio, command, at)
         case OverridePrice():
-            return _override(portfolio, command, at)
+            return override(portfolio, command, at)
+        case OverridePrices():
+            return override_all(portfolio, command, at)
         case SetPolicy():
             return _set_policy(portfolio, command)
 
@@ -126,21 +128,6 @@ def _above_zero(command: Deposit | Withdraw) -> int:
     if command.amount < 0:
         raise DataValidationError("not_positive", "amount: is below zero", field="amount")
     return check_amount(command.amount, field="amount")
-
-
-def _override(portfolio: Portfolio, command: OverridePrice, at: int) -> Portfolio:
-    instrument = check_instrument(command.instrument)
-    if command.price is None:
-        if instrument not in portfolio.overrides:
-            raise DataValidationError("missing", f"instrument: no price of {instrument} is overridden", field="instrument")
-        return portfolio._replace(overrides={key: one for key, one in portfolio.overrides.items() if key != instrument})
-    for name in ("actor", "role", "reason"):
-        check_id(getattr(command, name), field=name)
-    if command.expires_at is None or check_time(command.expires_at, field="expires_at") <= at:
-        raise DataValidationError("bad_time", "expires_at: must be a time to come", field="expires_at")
-    price = check_positive(command.price, field="price")
-    override = PriceOverride(instrument, price, command.actor, command.role, command.reason, at, command.expires_at)
-    return portfolio._replace(overrides={**portfolio.overrides, instrument: override})
 
 
 def _set_policy(portfolio: Portfolio, command: SetPolicy) -> Portfolio:

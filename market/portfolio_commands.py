@@ -203,6 +203,27 @@ class OverridePrice(NamedTuple):
     expires_at: int | None
 
 
+class NewPrice(NamedTuple):
+    """A price for an instrument; None: the market's again."""
+
+    instrument: str
+    price: int | None
+
+
+class OverridePrices(NamedTuple):
+    """Value several instruments as `OverridePrice` does one, all of them or, where one cannot be, none; each once."""
+
+    portfolio_id: str
+    command_id: str
+    expected_version: int | None
+    actor: str
+    issued_at: int
+    prices: tuple[NewPrice, ...]
+    role: str
+    reason: str
+    expires_at: int | None
+
+
 class SetPolicy(NamedTuple):
     """Keep and value the portfolio by another policy from now on."""
 
@@ -238,6 +259,7 @@ Change = (
     | ApplyDividend
     | ApplySplit
     | OverridePrice
+    | OverridePrices
     | SetPolicy
 )
 """A command that makes a portfolio's next version."""

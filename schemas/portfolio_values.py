@@ -8,7 +8,7 @@ from typing import Any
 from market.beginnings import Beginning
 from market.limits import Limit, LimitKind
 from market.portfolio import Balance, Policy, Portfolio, PriceChoice, PriceOverride
-from market.portfolio_commands import ApplyFill, CreatePortfolio, RegisterPosition, SetPolicy
+from market.portfolio_commands import ApplyFill, CreatePortfolio, NewPrice, OverridePrices, RegisterPosition, SetPolicy
 from market.portfolio_reply import PortfolioReply, Reason
 from market.position import Accounting, Lot, Position, Settlement
 
@@ -78,6 +78,14 @@ def plain_overrides(overrides: Mapping[str, PriceOverride]) -> list[dict[str, An
     return [one._asdict() for one in overrides.values()]
 
 
+def _read_prices(values: Iterable[Values]) -> tuple[NewPrice, ...]:
+    return tuple(NewPrice(**one) for one in values)
+
+
+def _plain_prices(prices: Iterable[NewPrice]) -> list[dict[str, Any]]:
+    return [one._asdict() for one in prices]
+
+
 def _maybe_settlement(value: str | None) -> Settlement | None:
     return None if value is None else Settlement(value)
 
@@ -91,6 +99,7 @@ READ: Mapping[type[Any], Mapping[str, Callable[[Any], Any]]] = {
     SetPolicy: {"policy": read_policy},
     RegisterPosition: {"settlement": Settlement},
     ApplyFill: {"settlement": _maybe_settlement},
+    OverridePrices: {"prices": _read_prices},
     PortfolioReply: {"reason": _maybe_reason, "candidates": tuple},
     Portfolio: {
         "policy": read_policy,
@@ -104,6 +113,7 @@ READ: Mapping[type[Any], Mapping[str, Callable[[Any], Any]]] = {
 WRITTEN: Mapping[type[Any], Mapping[str, Callable[[Any], Any]]] = {
     CreatePortfolio: {"policy": plain_policy},
     SetPolicy: {"policy": plain_policy},
+    OverridePrices: {"prices": _plain_prices},
     Portfolio: {
         "policy": plain_policy,
         "balances": plain_balances,

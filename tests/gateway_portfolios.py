@@ -23,7 +23,7 @@ from schemas.topics import COMMANDS, POSITIONS, REPLIES
 from tapeline.topic_docs.examples import example
 from tests.builders import INSTRUMENT, START
 from tests.gateway_parts import ALL_CHANNELS, HandTurnedLoop, Listener, arrivals, make_hub
-from tests.portfolio_parts import BTC, PORTFOLIO, command
+from tests.portfolio_parts import BTC, PERP, PORTFOLIO, command
 
 Feed = Callable[[str, Record], None]
 """Delivers a record of a topic to the gateway."""
@@ -35,6 +35,14 @@ PRICE = {
     "expected_version": 1,
     "instrument": BTC,
     "price": "90",
+    "reason": "feed is down",
+    "expires_at": START + 10**9,
+}
+
+PRICES = {
+    "action": "update_price_batch",
+    "expected_version": 1,
+    "prices": [{"instrument": BTC, "price": "90"}, {"instrument": PERP, "price": "91.5"}],
     "reason": "feed is down",
     "expires_at": START + 10**9,
 }

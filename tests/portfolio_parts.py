@@ -20,7 +20,9 @@ from market.portfolio_commands import (
     Command,
     CreatePortfolio,
     Deposit,
+    NewPrice,
     OverridePrice,
+    OverridePrices,
     RegisterPosition,
     RemovePosition,
     Revalue,
@@ -74,6 +76,12 @@ _DEFAULTS: dict[type[Any], dict[str, Any]] = {
     OverridePrice: {
         "instrument": BTC,
         "price": 90 * ONE,
+        "role": "risk",
+        "reason": "feed is down",
+        "expires_at": START + 10**9,
+    },
+    OverridePrices: {
+        "prices": (NewPrice(BTC, 90 * ONE), NewPrice(PERP, 91 * ONE)),
         "role": "risk",
         "reason": "feed is down",
         "expires_at": START + 10**9,
@@ -135,6 +143,9 @@ _VARIED: dict[str, st.SearchStrategy[Any]] = {
     "quantity": st.one_of(st.integers(-9, 9).map(lambda n: n * ONE), st.integers(-(10**15), 10**15)),
     "cost": _AMOUNTS,
     "price": st.integers(1, 10**17),
+    "prices": st.lists(
+        st.builds(NewPrice, st.sampled_from(sorted(CURRENCIES)), st.none() | st.integers(1, 10**17)), min_size=1, max_size=3
+    ).map(tuple),
     "fee": st.one_of(st.just(0), _AMOUNTS),
     "fee_currency": st.sampled_from([None, "BNB", "USDT"]),
     "new": st.integers(1, 5),

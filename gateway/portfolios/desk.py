@@ -14,7 +14,7 @@ from gateway.portfolios.stats import CommandStats
 from gateway.portfolios.waiter import Answered, ReplyWaiter
 from gateway.refusals import ErrorCode, Refusal, unknown_portfolio, unknown_position
 from market.errors import DataValidationError
-from market.portfolio_commands import Command, OverridePrice, check_command
+from market.portfolio_commands import Command, OverridePrice, OverridePrices, check_command
 from market.portfolio_reply import PortfolioReply, Reason
 
 
@@ -28,7 +28,7 @@ class Sender(Protocol):
 
 def check_may_command(principal: Principal, command: type[Any], portfolio_id: str) -> str:
     """The role in which a principal may give such a command to a portfolio. Raises Refusal."""
-    role = PRICING if command is OverridePrice else TRADER
+    role = PRICING if command in (OverridePrice, OverridePrices) else TRADER
     principal.check_role(role)
     principal.check_portfolio(portfolio_id)
     return role
@@ -93,8 +93,18 @@ def outcome_of(command: Command, answer: PortfolioReply | Refusal) -> dict[str, 
         raise Refusal(answer.code, answer.message, **answer.details, command_id=command.command_id)
     if answer.accepted:
         fields = ("portfolio_id", "command_id", "command", "version", "position_id", "decided_at")
-        return {name: getattr(answer, name) for name in fields}
+        return {name: getattr(answer, name) for name in fields} | {"instruments": _priced(command)}
     raise _refused(answer)
+
+
+def _priced(command: Command) -> list[str]:
+    """The instruments whose prices a command has set or given back."""
+    match command:
+        case OverridePrice():
+            return [command.instrument]
+        case OverridePrices():
+            return [each.instrument for each in command.prices]
+    return []
 
 
 def _refused(reply: PortfolioReply) -> Refusal:

@@ -26,7 +26,9 @@ from market.portfolio_commands import (
     Command,
     CreatePortfolio,
     Deposit,
+    NewPrice,
     OverridePrice,
+    OverridePrices,
     RegisterPosition,
     RemovePosition,
     Revalue,
@@ -34,6 +36,7 @@ from market.portfolio_commands import (
     UpdatePosition,
     Withdraw,
 )
+from market.portfolio_overrides import MOST_PRICES
 from market.position import Accounting, Settlement
 
 _Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -238,6 +241,25 @@ class OverrideForm(_Form):
     expires_at: _Micros | None = None
 
 
+class PriceForm(BaseModel):
+    """A price for an instrument; null: the market's again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    instrument: _Text
+    price: _Decimal | None
+
+
+class OverridesForm(_Form):
+    """Value several instruments by prices of one's own until a time: all of them or, where one cannot be, none."""
+
+    makes = OverridePrices
+    command: Literal["override_prices"]
+    prices: Annotated[tuple[PriceForm, ...], Field(min_length=1, max_length=MOST_PRICES, description="Each instrument once.")]
+    reason: Annotated[str, Field(max_length=200, description="Needed where there is a price.")] = ""
+    expires_at: _Micros | None = None
+
+
 class PolicyChangeForm(_Form):
     """Keep and value the portfolio by another policy from now on."""
 
@@ -266,6 +288,7 @@ Form = Annotated[
     | DividendForm
     | SplitForm
     | OverrideForm
+    | OverridesForm
     | PolicyChangeForm
     | RevalueForm,
     Field(discriminator="command"),
@@ -290,10 +313,17 @@ def read_form(values: Mapping[str, Any]) -> _Form:
 def _exact(name: str, value: Any) -> Any:
     if isinstance(value, PolicyForm):
         return value.policy()
+    if name == "prices":
+        return tuple(
+            NewPrice(each.instrument, None if each.price is None else _figure(f"prices.{number}.price", each.price))
+            for number, each in enumerate(value)
+        )
     if value is None or name not in _AMOUNTS | _FIGURES:
         return value
-    if name in _AMOUNTS:
-        return _amount(name, value)
+    return _amount(name, value) if name in _AMOUNTS else _figure(name, value)
+
+
+def _figure(name: str, value: str) -> int:
     try:
         return parse_decimal(value, field=name)
     except DataValidationError as error:

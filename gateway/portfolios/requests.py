@@ -13,7 +13,11 @@ ANY_VERSION = "*"
 """In place of a version: whichever the portfolio has."""
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-_COMMANDS = {"register_position": "register_position", "update_price": "override_price"}
+_COMMANDS = {
+    "register_position": "register_position",
+    "update_price": "override_price",
+    "update_price_batch": "override_prices",
+}
 
 
 class PortfolioRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -37,6 +41,7 @@ class PortfolioRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     multiplier: str | msgspec.UnsetType = msgspec.UNSET
     settlement: str | msgspec.UnsetType = msgspec.UNSET
     price: str | msgspec.UnsetType | None = msgspec.UNSET
+    prices: list[dict[str, Any]] | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType = msgspec.UNSET
     expires_at: int | msgspec.UnsetType = msgspec.UNSET
 

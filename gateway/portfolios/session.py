@@ -50,6 +50,7 @@ class PortfolioSession(Session):
             "get_snapshot": self._snapshot,
             "register_position": self._command,
             "update_price": self._command,
+            "update_price_batch": self._command,
             "ping": self._ping,
             "authenticate": self._authenticate,
         }

@@ -60,6 +60,8 @@ WebSocket {portfolio_path}?portfolio_id=ID&client_id=NAME
     "currency": "USDT", "quantity": "2", "cost": "120000", "command_id": "a UUID"}}
   {{"action": "update_price", "expected_version": "*", "instrument": "binance:BTC-USDT", "price": "61000",
     "reason": "feed is down", "expires_at": 1800000000000000}}
+  {{"action": "update_price_batch", "expected_version": "*", "prices": [{{"instrument": "binance:BTC-USDT", "price": "61000"}},
+    {{"instrument": "binance:ETH-USDT", "price": null}}], "reason": "feed is down", "expires_at": 1800000000000000}}
   {{"action": "get_snapshot"}}, {{"action": "unsubscribe"}}, {{"action": "ping"}}
 A message may name another `portfolio_id`. A command is answered when it is known what came of it: of several that were made \
 for one version of a portfolio one is accepted, the others get VERSION_CONFLICT with the current version. Sent again with the \

@@ -83,7 +83,7 @@ def router(context: Context, desk: Desk) -> APIRouter:
         if_match: IfMatch = None,
         idempotency_key: IdempotencyKey = None,
     ) -> object:
-        """The role `trader` is needed, for `override_price` the role `pricing`. 409 has the current version."""
+        """The role `trader` is needed, for `override_price` and `override_prices` `pricing`. 409 has the current version."""
         return await done(body, portfolio_id, principal, seen_version(if_match), idempotency_key, response)
 
     @routes.delete(

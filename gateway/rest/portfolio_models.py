@@ -179,6 +179,7 @@ class CommandBody(BaseModel):
     version: int
     position_id: str | None
     decided_at: Micros
+    instruments: list[str] = Field(description="Those whose price it has set or given back.")
 
 
 class Percentiles(BaseModel):

@@ -154,9 +154,13 @@ def test_portfolio_is_valued_told_and_known_again_after_a_restart(cluster: Clust
                 assert (priced["line"]["value"], priced["line"]["unrealised_pnl"]) == ("220", "20")
                 price: dict[str, Any] = {"reason": "test", "expires_at": time.time_ns() // 1000 + 10**9}
                 assert (await client.update_price(BTC, "120", version=2, **price))["version"] == 3
+                taken_back = await client.update_price_batch({BTC: None}, version=3)
+                assert (taken_back["version"], taken_back["instruments"]) == (4, [BTC])
+                batch = await client.update_price_batch({BTC: "120"}, version=4, **price)
+                assert batch["version"] == 5
                 await until(client, lambda data: (data.get("line") or {}).get("price") == "120")
             status, answer = await ask(address, "POST", f"/api/mtm/portfolio/{FUND}/revalue")
-            assert (status, answer["data"]["net_exposure"], answer["data"]["position_version"]) == (200, "240", 3)
+            assert (status, answer["data"]["net_exposure"], answer["data"]["position_version"]) == (200, "240", 5)
             assert await asyncio.to_thread(worker.terminate) == 0
             status, answer = await ask(address, "DELETE", f"/api/mtm/portfolio/{FUND}/position/p1", If_Match="*")
             assert (status, answer["error"]["name"]) == (504, "NO_ANSWER")
@@ -165,7 +169,7 @@ def test_portfolio_is_valued_told_and_known_again_after_a_restart(cluster: Clust
                 while (await ask(address, "GET", "/readyz"))[0] != 200:
                     await asyncio.sleep(0.05)
             status, answer = await ask(address, "GET", f"/api/mtm/portfolio/{FUND}")
-            assert (status, answer["data"]["version"], answer["data"]["totals"]["coverage_percent"]) == (200, 3, "100")
+            assert (status, answer["data"]["version"], answer["data"]["totals"]["coverage_percent"]) == (200, 5, "100")
             (line,) = answer["data"]["lines"]
             assert (line["price"], line["price_choice"], line["value"]) == ("120", "OVERRIDE", "240")
 

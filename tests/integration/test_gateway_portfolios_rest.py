@@ -16,9 +16,9 @@ from gateway.identity import Grants
 from gateway.service import GatewayOptions
 from market.portfolio_commands import CreatePortfolio, Deposit
 from schemas.topics import VALUATION_LINES, VALUATIONS
-from tests.gateway_portfolios import POSITION, Processor, make_line, make_valuation
+from tests.gateway_portfolios import POSITION, PRICES, Processor, make_line, make_valuation
 from tests.gateway_running import HandFedIntake, Running, eventually, in_loop, running
-from tests.portfolio_parts import AMOUNT, PORTFOLIO, command
+from tests.portfolio_parts import AMOUNT, BTC, PERP, PORTFOLIO, command
 
 THEIRS = "their-fund"
 PATH = f"/api/mtm/portfolio/{PORTFOLIO}"
@@ -248,6 +248,11 @@ async def test_roles_are_needed_and_pages_of_others_kept_out() -> None:
         }
         status, _, answer = await desk.ask("POST", f"{PATH}/commands", price, ALICES[0], If_Match="*")
         assert (status, answer["error"]["name"]) == (403, "NOT_ENTITLED")
+        prices = {name: value for name, value in PRICES.items() if name not in ("action", "expected_version")}
+        batch = prices | {"command": "override_prices", "expires_at": time.time_ns() // 1000 + 10**9}
+        assert (await desk.ask("POST", f"{PATH}/commands", batch, ALICES[0], If_Match="*"))[0] == 403
+        status, _, answer = await desk.ask("POST", f"{PATH}/commands", batch, OWNERS[0], If_Match='"2"')
+        assert (status, answer["data"]["version"], answer["data"]["instruments"]) == (200, 3, [BTC, PERP])
         assert (await desk.ask("POST", f"{PATH}/commands", REGISTER, If_Match="*"))[0] == 401
         status, _, answer = await desk.ask("GET", "/api/v1/realtime/status", None, ALICES[0])
         assert not [one for one in answer["data"]["partitions"] if one["topic"].startswith("pf.")]

@@ -8,15 +8,15 @@ import orjson
 import pytest
 
 from gateway.connections import Connections
-from gateway.portfolios.orders import OverrideForm, RegisterForm, read_form
+from gateway.portfolios.orders import OverrideForm, OverridesForm, RegisterForm, read_form
 from gateway.portfolios.requests import parse_portfolio_request
 from gateway.refusals import Refusal
 from gateway.rest.portfolio_models import CommandBody, PortfolioBody
 from schemas.topics import VALUATION_LINES, VALUATIONS
 from tests.access_parts import make_token
 from tests.gateway_docs import document, faults, sent_kinds, validator
-from tests.gateway_portfolios import POSITION, PRICE, REGISTER, Floor, make_line, make_valuation
-from tests.portfolio_parts import PORTFOLIO
+from tests.gateway_portfolios import POSITION, PRICE, PRICES, REGISTER, Floor, make_line, make_valuation
+from tests.portfolio_parts import BTC, PORTFOLIO
 
 
 def bare(schema: Any) -> Any:
@@ -41,7 +41,13 @@ def test_everything_that_is_sent_is_as_described() -> None:
     floor = Floor()
     floor.create(PORTFOLIO)
     client = floor.listener()
-    for message in ({"action": "subscribe"}, REGISTER, REGISTER, PRICE | {"expected_version": 2}):
+    for message in (
+        {"action": "subscribe"},
+        REGISTER,
+        REGISTER,
+        PRICE | {"expected_version": 2},
+        PRICES | {"expected_version": 3},
+    ):
         floor.answer(client, **message)
     floor.feed(VALUATIONS.name, make_valuation(equity=None))
     floor.feed(VALUATION_LINES.name, make_line())
@@ -78,15 +84,22 @@ def test_everything_that_is_sent_is_as_described() -> None:
         ("updatePriceRequest", PRICE | {"price": None}, True),
         ("updatePriceRequest", PRICE | {"price": 90.5}, False),
         ("updatePriceRequest", PRICE | {"command_id": ""}, False),
+        ("updatePriceBatchRequest", PRICES, True),
+        ("updatePriceBatchRequest", PRICES | {"prices": [{"instrument": BTC, "price": None}]}, True),
+        ("updatePriceBatchRequest", PRICES | {"prices": []}, False),
+        ("updatePriceBatchRequest", PRICES | {"prices": [{"instrument": BTC, "price": "1"}] * 501}, False),
+        ("updatePriceBatchRequest", PRICES | {"prices": [{"instrument": BTC, "price": 90.5}]}, False),
+        ("updatePriceBatchRequest", PRICES | {"prices": [{"instrument": BTC}]}, False),
+        ("updatePriceBatchRequest", PRICES | {"prices": [{"instrument": BTC, "price": "1", "reason": "x"}]}, False),
     ],
 )
 def test_requests_are_taken_as_described(name: str, request_: dict[str, Any], good: bool) -> None:
     assert validator(name).is_valid(request_) is good
     try:
         request = parse_portfolio_request(orjson.dumps(request_))
-        if name in ("registerPositionRequest", "updatePriceRequest"):
+        if name in ("registerPositionRequest", "updatePriceRequest", "updatePriceBatchRequest"):
             request.version()
-            assert isinstance(read_form(request.command_fields()), RegisterForm | OverrideForm)
+            assert isinstance(read_form(request.command_fields()), RegisterForm | OverrideForm | OverridesForm)
     except Refusal:
         assert not good
     else:

@@ -9,10 +9,10 @@ import pytest
 from gateway.channels.portfolio import Channel as PortfolioChannel
 from gateway.identity import Grants
 from gateway.refusals import ErrorCode
-from market.portfolio_commands import OverridePrice
+from market.portfolio_commands import OverridePrice, OverridePrices
 from schemas.topics import VALUATION_LINES, VALUATIONS
-from tests.gateway_portfolios import PRICE, REGISTER, Floor, make_line, make_valuation
-from tests.portfolio_parts import PORTFOLIO
+from tests.gateway_portfolios import PRICE, PRICES, REGISTER, Floor, make_line, make_valuation
+from tests.portfolio_parts import BTC, PERP, PORTFOLIO
 
 THEIRS = "their-fund"
 
@@ -65,6 +65,7 @@ def test_commands_are_done_in_the_name_of_who_sent_them_and_once() -> None:
         "version": 2,
         "position_id": "p1",
         "decided_at": 0,
+        "instruments": [],
     }
     assert first["metadata"]["topic"] == "pf.commands"
     assert floor.answer(listener, **REGISTER, command_id="once")["data"] == first["data"]
@@ -74,6 +75,26 @@ def test_commands_are_done_in_the_name_of_who_sent_them_and_once() -> None:
     override = floor.processor.taken[-1]
     assert isinstance(override, OverridePrice)
     assert (override.role, override.expected_version) == ("pricing", None)
+
+
+def test_batch_of_prices_is_one_command_of_which_all_or_nothing_is_done() -> None:
+    floor = Floor()
+    floor.create(PORTFOLIO)
+    listener = floor.listener()
+    answer = floor.answer(listener, **PRICES, command_id="batch")
+    assert (answer["type"], answer["data"]["version"]) == ("update_price_batch", 2)
+    assert answer["data"]["instruments"] == [BTC, PERP]
+    assert floor.answer(listener, **PRICES, command_id="batch")["data"] == answer["data"]
+    taken = floor.processor.taken[-1]
+    assert isinstance(taken, OverridePrices)
+    assert (taken.role, len(floor.processor.portfolio().overrides)) == ("pricing", 2)
+    for number, (price, field) in enumerate(
+        [({"instrument": "BTC", "price": "1"}, "instrument"), ({"instrument": BTC, "price": "x"}, "price")]
+    ):
+        wrong = PRICES | {"expected_version": 2, "prices": [{"instrument": PERP, "price": None}, price]}
+        error = floor.answer(listener, **wrong, command_id=f"wrong-{number}")["data"]
+        assert (error["name"], error["field"]) == ("INVALID_COMMAND", f"prices.1.{field}")
+    assert floor.processor.portfolio().version == 2
 
 
 def test_stale_version_gets_the_current_one() -> None:
@@ -129,6 +150,7 @@ MESSAGES: list[dict[str, Any]] = [
     {"action": "get_snapshot"},
     REGISTER,
     PRICE,
+    PRICES,
 ]
 OF_SOMETHING = [message for message in MESSAGES if message["action"] != "unsubscribe"]
 
@@ -164,7 +186,7 @@ def test_roles_are_needed_and_say_nothing_of_the_portfolio() -> None:
     floor = Floor({"watcher": WATCHER})
     floor.create(PORTFOLIO)
     watcher = floor.listener("watcher")
-    for message in (REGISTER, PRICE):
+    for message in (REGISTER, PRICE, PRICES):
         assert floor.answer(watcher, **message)["data"]["name"] == "NOT_ENTITLED"
     assert floor.answer(watcher, action="subscribe")["type"] == "subscribe"
     assert len(floor.processor.taken) == 1

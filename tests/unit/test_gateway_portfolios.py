@@ -299,13 +299,19 @@ class TestStats:
 _FIGURES = {"amount": 24, "cost": 24, "fee": 24, "quantity": 12, "price": 12, "multiplier": 12}
 
 
+def _text_of(value: int, scale: int) -> str:
+    sign, digits = "-" if value < 0 else "", f"{abs(value):0{scale + 1}}"
+    return f"{sign}{digits[:-scale]}.{digits[-scale:]}"
+
+
 def form_of(one: Any) -> dict[str, Any]:
     """A command as a client writes it."""
-    found = {"command": kind_of(one)}
+    found: dict[str, Any] = {"command": kind_of(one)}
     for name, value in list(one._asdict().items())[5:]:
         if name in _FIGURES and value is not None:
-            sign, digits = "-" if value < 0 else "", f"{abs(value):0{_FIGURES[name] + 1}}"
-            found[name] = f"{sign}{digits[: -_FIGURES[name]]}.{digits[-_FIGURES[name] :]}"
+            found[name] = _text_of(value, _FIGURES[name])
+        elif name == "prices":
+            found[name] = [{"instrument": each.instrument, "price": _text_of(each.price, 12)} for each in value]
         elif name == "policy":
             found[name] = value._asdict() | {"prices": [str(price) for price in value.prices]}
         elif name != "role":
@@ -353,6 +359,7 @@ class TestOrders:
             ),
             ({"command": "set_policy", "policy": {"day_ends": 86_400_000_000}}, "policy.day_ends"),
             ({"command": "apply_split", "instrument": "x:A", "new": 0, "old": 1}, "new"),
+            ({"command": "override_prices", "prices": [{"instrument": "x:A", "price": "1e-30"}]}, "prices.0.price"),
             ({"command": "close_position", "position_id": "p1", "price": "1", "fee": "0.1.2"}, "fee"),
         ],
     )

@@ -23,7 +23,9 @@ from market.portfolio_commands import (
     Command,
     CreatePortfolio,
     Deposit,
+    NewPrice,
     OverridePrice,
+    OverridePrices,
     RegisterPosition,
     RemovePosition,
     Revalue,
@@ -323,6 +325,38 @@ def test_overridden_price_is_taken_back() -> None:
 )
 def test_price_is_overridden_by_somebody_for_a_reason_and_a_time(fields: dict[str, Any], field: str) -> None:
     assert refusal(HELD, command(OverridePrice, 3, **fields)).field == field
+
+
+def test_batch_of_prices_makes_one_version_or_changes_nothing() -> None:
+    after = done(command(OverridePrices, 3), portfolio=HELD)
+    assert (after.version, {name: one.price for name, one in after.overrides.items()}) == (4, {BTC: 90 * ONE, PERP: 91 * ONE})
+    assert after.overrides[PERP] == PriceOverride(PERP, 91 * ONE, "trader", "risk", "feed is down", START, START + 10**9)
+    taken_back = done(command(OverridePrices, 4, prices=(NewPrice(PERP, None),), expires_at=None), portfolio=after)
+    assert list(taken_back.overrides) == [BTC]
+    mixed = done(command(OverridePrices, 4, prices=(NewPrice(PERP, None), NewPrice(SHARE, 1))), portfolio=after)
+    assert list(mixed.overrides) == [BTC, SHARE]
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"role": ""}, "role"),
+        ({"expires_at": None}, "expires_at"),
+        ({"prices": ()}, "prices"),
+        ({"prices": (NewPrice(BTC, 1), NewPrice(BTC, 2))}, "prices"),
+        ({"prices": tuple(NewPrice(f"sim:S{number}", 1) for number in range(501))}, "prices"),
+        ({"prices": (NewPrice(BTC, 1), NewPrice("BTC", 1))}, "prices.1.instrument"),
+        ({"prices": (NewPrice(BTC, 1), NewPrice(PERP, 0))}, "prices.1.price"),
+        ({"prices": (NewPrice(BTC, 1), NewPrice(PERP, None))}, "prices.1.instrument"),
+    ],
+)
+def test_batch_of_prices_names_the_first_one_at_fault(fields: dict[str, Any], field: str) -> None:
+    assert refusal(HELD, command(OverridePrices, 3, **fields)).field == field
+
+
+def test_five_hundred_prices_fit_one_command() -> None:
+    prices = tuple(NewPrice(f"sim:S{number}", 1) for number in range(500))
+    assert len(done(command(OverridePrices, 3, prices=prices), portfolio=HELD).overrides) == 500
 
 
 def test_change_of_accounting_makes_lots_of_what_is_held() -> None:
