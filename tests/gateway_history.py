@@ -33,6 +33,18 @@ class ListedHistory:
         """A page."""
         return self._page("candles", f"{instrument}|{interval}", span)
 
+    async def valuations(self, portfolio_id: str, span: Span) -> Page[Any]:
+        """A page."""
+        return self._page("valuations", portfolio_id, span)
+
+    async def day_ends(self, portfolio_id: str, span: Span) -> Page[Any]:
+        """A page."""
+        return self._page("day_ends", portfolio_id, span)
+
+    async def alerts(self, portfolio_id: str, span: Span) -> Page[Any]:
+        """A page."""
+        return self._page("alerts", portfolio_id, span)
+
     def _page(self, question: str, about: str, span: Span) -> Page[Any]:
         self.asked.append((question, about, span))
         if self._failure is not None:

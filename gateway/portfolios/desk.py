@@ -10,7 +10,7 @@ from gateway.messages import Arrival
 from gateway.portfolios.book import PortfolioBook
 from gateway.portfolios.producer import Failed
 from gateway.portfolios.revaluations import Revaluations
-from gateway.portfolios.stats import CommandStats
+from gateway.portfolios.stats import CommandStats, RevaluationStats
 from gateway.portfolios.waiter import Answered, ReplyWaiter
 from gateway.refusals import ErrorCode, Refusal, unknown_portfolio, unknown_position
 from market.errors import DataValidationError
@@ -44,6 +44,7 @@ class Desk:
         self.clock = clock
         self.stats = CommandStats(clock())
         self.revaluations = Revaluations(book)
+        self.revaluation_stats = RevaluationStats()
 
     def take(self, arrivals: Iterable[Arrival]) -> None:
         """Answer whoever waits for replies that came, the hub having taken them before."""

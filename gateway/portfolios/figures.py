@@ -12,6 +12,7 @@ from gateway.portfolios.book import Held
 from market.decimals import AMOUNT_SCALE, SCALE, format_decimal
 from market.limits import Limit
 from market.portfolio import Balance, Portfolio
+from market.portfolio_alert import Alert
 from market.position import Position
 from market.valuation import LineState
 from market.valuation_record import UsedRate, Valuation, ValuationLine
@@ -30,6 +31,8 @@ _SCALES = {
 _REMEMBERED = frozenset({"beginnings", "known_since"})
 """What positions keep to tell a day's profit, and nobody else needs."""
 
+_NOT_STORED = frozenset({"board", "replies_offset", "limits"})
+
 
 def _figures(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values with every figure as text."""
@@ -45,6 +48,16 @@ def describe_totals(valuation: Valuation) -> dict[str, Any]:
         "rates": [_rate(rate) for rate in valuation.rates],
         "limits": describe_limits(valuation.limits),
     }
+
+
+def describe_past_totals(valuation: Valuation) -> dict[str, Any]:
+    """What a portfolio was worth, without what no store keeps of it."""
+    return {name: value for name, value in describe_totals(valuation).items() if name not in _NOT_STORED}
+
+
+def describe_alert(alert: Alert) -> dict[str, Any]:
+    """A limit that was breached, or is kept again."""
+    return _figures(alert._asdict()) | {"kind": alert.kind.value}
 
 
 def describe_limits(limits: Iterable[Limit]) -> list[dict[str, Any]]:

@@ -32,26 +32,30 @@ class Revaluations:
 
     def __init__(self, book: PortfolioBook) -> None:
         self._book = book
-        self._waiting: list[_Waiting] = []
+        self._waiting: dict[str, list[_Waiting]] = {}
 
     @contextmanager
     def expecting(self, command: Command, valued: Valued) -> Iterator[None]:
         """While entered: `valued` is told of the first totals that the request is in."""
         waiting = _Waiting(command, valued)
-        self._waiting.append(waiting)
+        waits = self._waiting.setdefault(command.portfolio_id, [])
+        waits.append(waiting)
         try:
             yield
         finally:
-            self._waiting.remove(waiting)
+            waits.remove(waiting)
+            if not waits:
+                self._waiting.pop(command.portfolio_id, None)
 
     def take(self, arrival: Arrival) -> None:
         """Take note of an answer, or of totals, which the book has taken in before."""
         record = arrival.record
-        for waiting in self._waiting if isinstance(record, PortfolioReply | Valuation) else ():
-            if record.portfolio_id == waiting.command.portfolio_id:
-                if isinstance(record, PortfolioReply) and record.command_id == waiting.command.command_id:
-                    waiting.offset, waiting.version = arrival.source.offset, record.version or 0
-                self._tell(waiting)
+        if not isinstance(record, PortfolioReply | Valuation):
+            return
+        for waiting in self._waiting.get(record.portfolio_id, ()):
+            if isinstance(record, PortfolioReply) and record.command_id == waiting.command.command_id:
+                waiting.offset, waiting.version = arrival.source.offset, record.version or 0
+            self._tell(waiting)
 
     def _tell(self, waiting: _Waiting) -> None:
         held = self._book.find(waiting.command.portfolio_id)

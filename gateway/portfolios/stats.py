@@ -59,6 +59,34 @@ class CommandStats:
         }
 
 
+class RevaluationStats:
+    """Counts of what was asked for here."""
+
+    def __init__(self) -> None:
+        self._failed = Counter[str]()
+        self._valued = Counter[str]()
+        self._latest: deque[tuple[str, int]] = deque(maxlen=LATEST)
+
+    def valued(self, portfolio_id: str, micros: int) -> None:
+        """Count one that was there after this time."""
+        self._valued[portfolio_id] += 1
+        self._latest.append((portfolio_id, max(0, micros)))
+
+    def failed(self, portfolio_id: str) -> None:
+        """Count one that was refused, or not there in time."""
+        self._failed[portfolio_id] += 1
+
+    def describe(self, holds: Callable[[str], bool]) -> dict[str, Any]:
+        """What is to be told to whom these portfolios are shown."""
+        times = sorted(micros for portfolio_id, micros in self._latest if holds(portfolio_id))
+        return {
+            "valued": sum(count for portfolio_id, count in self._valued.items() if holds(portfolio_id)),
+            "failed": sum(count for portfolio_id, count in self._failed.items() if holds(portfolio_id)),
+            "latency_micros": {f"p{percent}": _percentile(times, percent) for percent in PERCENTILES},
+            "measured": len(times),
+        }
+
+
 def _percentile(ordered: list[int], percent: int) -> int | None:
     """The nearest-rank percentile; None of nothing."""
     return ordered[-(-percent * len(ordered) // 100) - 1] if ordered else None

@@ -14,7 +14,17 @@ from starlette.exceptions import HTTPException
 from gateway.channels.quote import Channel as QuoteChannel
 from gateway.door import PATHS
 from gateway.refusals import ErrorCode, Refusal
-from gateway.rest import admin, docs_page, history, latest, portfolio_commands, portfolios, quotes, status
+from gateway.rest import (
+    admin,
+    docs_page,
+    history,
+    latest,
+    portfolio_commands,
+    portfolio_history,
+    portfolios,
+    quotes,
+    status,
+)
 from gateway.rest.context import Context
 from gateway.rest.guard import Guard, refused
 from gateway.rest.guide import guide
@@ -42,6 +52,7 @@ def make_app(context: Context, version: str) -> FastAPI:
     if context.hub.portfolios is not None and context.hub.desk is not None:
         app.include_router(portfolios.router(context, context.hub.portfolios, context.hub.desk))
         app.include_router(portfolio_commands.router(context, context.hub.desk))
+        app.include_router(portfolio_history.router(context, context.hub.portfolios))
     app.include_router(status.router(context, quote_channel))
     app.include_router(latest.router(context))
     app.include_router(history.router(context))

@@ -65,7 +65,7 @@ def router(context: Context) -> APIRouter:
     ) -> Response:
         principal.check_data_type(data_type)
         instrument = context.hub.instruments.resolve(symbol, principal)
-        found = await _ask(context, instrument, ask)
+        found = await ask_history(context, lambda history: ask(history, instrument))
         more = {"instrument": instrument, "cursor": found.cursor}
         return answer(request, context, [describe(record) for record in found.records], more, is_latest=False)
 
@@ -117,12 +117,12 @@ def router(context: Context) -> APIRouter:
     return routes
 
 
-async def _ask(context: Context, instrument: str, ask: Callable[[History, str], Awaitable[Page[RecordT]]]) -> Page[RecordT]:
+async def ask_history(context: Context, ask: Callable[[History], Awaitable[Page[RecordT]]]) -> Page[RecordT]:
     """A page of the history. Raises Refusal, whose text names no address; the log has it."""
     if context.history is None:
         raise Refusal(ErrorCode.HISTORY_UNAVAILABLE, "this gateway serves no history")
     try:
-        return await ask(context.history, instrument)
+        return await ask(context.history)
     except DataValidationError as error:
         raise Refusal(ErrorCode.INVALID_PARAMETER, str(error)) from error
     except HistoryTooSlow as error:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Depends, Response
 
-from gateway.identity import Principal
+from gateway.identity import TRADER, Principal
 from gateway.portfolios.desk import Desk, check_may_command, outcome_of
 from gateway.portfolios.figures import describe_totals
 from gateway.portfolios.orders import CreateForm, Form, Head, RemoveForm, RevalueForm
@@ -20,7 +20,7 @@ from gateway.refusals import ErrorCode, Refusal, unknown_portfolio
 from gateway.rest.context import Context
 from gateway.rest.guard import principal_of
 from gateway.rest.models import Answer, Stamp, error_responses
-from gateway.rest.portfolio_models import CommandBody, CreateBody, TotalsBody
+from gateway.rest.portfolio_models import CommandBody, CreateBody, RevalueBody, RevaluedMetadata, TotalsBody
 from gateway.rest.preconditions import IdempotencyKey, IfMatch, etag, new_command_id, seen_version
 from market.portfolio_commands import Command
 from market.portfolio_reply import PortfolioReply
@@ -112,15 +112,59 @@ def router(context: Context, desk: Desk) -> APIRouter:
     )
     async def revalue(portfolio_id: str, principal: Asking, idempotency_key: IdempotencyKey = None) -> object:
         """Answered by the totals, once they are there; the lines are told at the same time. The role `trader` is needed."""
-        command = ordered(RevalueForm(command="revalue"), portfolio_id, principal, None, idempotency_key)
+        context.require_ready()
+        return {"data": await revalued(portfolio_id, principal, idempotency_key), "metadata": context.stamp()}
+
+    @routes.post(
+        "/revalue",
+        summary="Have several portfolios valued anew",
+        response_model=Answer[list[TotalsBody], RevaluedMetadata],
+        responses=error_responses(422, 503),
+    )
+    async def revalue_many(body: RevalueBody, principal: Asking, idempotency_key: IdempotencyKey = None) -> object:
+        """At once, each by its own command. What is wrong with one stands in `metadata.errors` and does not spoil the others.
+
+        The role `trader` is needed.
+        """
+        context.require_ready()
+        principal.check_role(TRADER)
+        began, named = context.clock(), list(dict.fromkeys(body.portfolio_ids))
+        key = idempotency_key or new_command_id()
+        found = await asyncio.gather(*(valued_or_refused(portfolio_id, principal, key) for portfolio_id in named))
+        totals = [each for each in found if not isinstance(each, Refusal)]
+        refusals = [(name, each) for name, each in zip(named, found, strict=True) if isinstance(each, Refusal)]
+        more = {
+            "errors": [each.body() | {"portfolio_id": name} for name, each in refusals],
+            "valued": len(totals),
+            "conflicts": sum(each.code is ErrorCode.VERSION_CONFLICT for _, each in refusals),
+            "elapsed_micros": context.clock() - began,
+        }
+        return {"data": totals, "metadata": context.stamp() | more}
+
+    async def valued_or_refused(portfolio_id: str, principal: Principal, key: str) -> dict[str, Any] | Refusal:
+        try:
+            return await revalued(portfolio_id, principal, key)
+        except Refusal as refusal:
+            return refusal
+
+    async def revalued(portfolio_id: str, principal: Principal, key: str | None) -> dict[str, Any]:
+        """Totals that were made after the request. Raises Refusal."""
+        command = ordered(RevalueForm(command="revalue"), portfolio_id, principal, None, key)
+        began, stats = context.clock(), desk.revaluation_stats
         valued: asyncio.Future[Valuation] = asyncio.get_running_loop().create_future()
-        with desk.revaluations.expecting(command, _into(valued)):
-            await sent(command, principal)
-            try:
+        try:
+            with desk.revaluations.expecting(command, _into(valued)):
+                await sent(command, principal)
                 valuation = await asyncio.wait_for(valued, desk.seconds)
-            except TimeoutError as error:
-                raise Refusal(ErrorCode.NO_ANSWER, "it was not valued in time", command_id=command.command_id) from error
-        return {"data": describe_totals(valuation), "metadata": context.stamp()}
+        except TimeoutError as error:
+            stats.failed(portfolio_id)
+            raise Refusal(ErrorCode.NO_ANSWER, "it was not valued in time", command_id=command.command_id) from error
+        except Refusal as refusal:
+            if refusal.code is not ErrorCode.UNKNOWN_PORTFOLIO:  # of which there may be as many as there are names
+                stats.failed(portfolio_id)
+            raise
+        stats.valued(portfolio_id, context.clock() - began)
+        return describe_totals(valuation)
 
     return routes
 

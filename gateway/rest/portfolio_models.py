@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.portfolios.orders import CreateForm, LimitForm, PolicyForm
-from gateway.rest.models import Micros, Stamp
+from gateway.rest.models import ErrorDetail, Micros, Stamp
+from market.limits import LimitKind
+
+MOST_REVALUED = 500
+
+
+class RevalueBody(BaseModel):
+    """Portfolios to be valued anew."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    portfolio_ids: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(min_length=1, max_length=MOST_REVALUED)
 
 
 class CreateBody(CreateForm):
@@ -83,8 +96,8 @@ class LineBody(BaseModel):
     is_outdated: bool = Field(description="The position was changed since, and not valued anew yet.")
 
 
-class TotalsBody(BaseModel):
-    """What a portfolio is worth in its base currency: of the lines that have a value, which `coverage_percent` tells."""
+class PastTotalsBody(BaseModel):
+    """What a portfolio was worth in its base currency: of the lines that had a value, which `coverage_percent` tells."""
 
     portfolio_id: str
     base_currency: str
@@ -107,14 +120,54 @@ class TotalsBody(BaseModel):
     left_out: list[str] = Field(description="Positions without a value.")
     without_rate: list[str] = Field(description="Currencies of balances that have no rate.")
     rates: list[RateBody]
-    board: list[int] = Field(description="Next offset of each partition of the prices it reflects.")
     generation: int
     sequence: int
     valued_at: Micros
-    replies_offset: int | None = Field(description="Next offset of the answers to commands it reflects, of its partition.")
     as_of: Micros | None = Field(description="Time of the latest record that was known.")
     day_end_at: Micros | None = Field(description="When the portfolio's day ends that this lies in.")
+
+
+class TotalsBody(PastTotalsBody):
+    """What a portfolio is worth in its base currency: of the lines that have a value, which `coverage_percent` tells."""
+
+    board: list[int] = Field(description="Next offset of each partition of the prices it reflects.")
+    replies_offset: int | None = Field(description="Next offset of the answers to commands it reflects, of its partition.")
     limits: list[LimitForm] = Field(description="What the figures are held against.")
+
+
+class AlertBody(BaseModel):
+    """A limit was breached, or is kept again: amounts in the base currency, of PRICE_AGE seconds."""
+
+    portfolio_id: str
+    kind: LimitKind
+    is_breached: bool
+    value: str | None = Field(description="Null where the limit was taken away while it was breached.")
+    threshold: str
+    clears_at: str
+    base_currency: str
+    position_version: int
+    oldest_price_at: Micros | None
+    as_of: Micros | None
+    valued_at: Micros
+    source_topic: str
+    source_partition: int
+    source_offset: int
+
+
+class PortfolioPageMetadata(Stamp):
+    """With whose past it is, and where the next page begins."""
+
+    portfolio_id: str
+    cursor: str | None = Field(description="Ask with it for the next page; null where nothing follows now.")
+
+
+class RevaluedMetadata(Stamp):
+    """With how it went: one error for each portfolio that was not valued, which names it."""
+
+    errors: list[ErrorDetail]
+    valued: int
+    conflicts: int = Field(description="Of the errors those for a stale version.")
+    elapsed_micros: int
 
 
 class BalanceBody(BaseModel):
@@ -190,6 +243,15 @@ class Percentiles(BaseModel):
     p99: int | None
 
 
+class RevaluationStatsBody(BaseModel):
+    """How revaluations that were asked for here went since this gateway began, of the portfolios that may be seen."""
+
+    valued: int
+    failed: int = Field(description="Refused, or not answered or valued in time.")
+    latency_micros: Percentiles = Field(description="From the request to the totals that it is in, being read here.")
+    measured: int
+
+
 class CommandStatsBody(BaseModel):
     """How commands went since this gateway began, of the portfolios that may be seen."""
 
@@ -213,7 +275,8 @@ class ValuationStatsBody(BaseModel):
 
 
 class StatsBody(BaseModel):
-    """Commands and valuations."""
+    """Commands, revaluations and valuations."""
 
     commands: CommandStatsBody
+    revaluations: RevaluationStatsBody
     valuations: ValuationStatsBody

@@ -84,6 +84,7 @@ def router(context: Context, channel: PortfolioChannel, desk: Desk) -> APIRouter
         context.require_ready()
         data = {
             "commands": desk.stats.describe(principal.holds),
+            "revaluations": desk.revaluation_stats.describe(principal.holds),
             "valuations": _valuations(channel, principal, context.clock()),
         }
         return {"data": data, "metadata": context.stamp()}

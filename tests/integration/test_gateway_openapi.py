@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 from history.reader import Page, Span
 from market.book_top import BookTop
 from market.feed_status import FeedState, FeedStatus
+from market.portfolio_alert import Alert
 from market.price import PriceRecord
 from market.price_change import PriceChangedEvent
 from schemas.topics import VALUATION_LINES, VALUATIONS
@@ -47,6 +48,7 @@ class OneOfEach(ListedHistory):
     def _page(self, question: str, about: str, span: Span) -> Page[Any]:
         change: Any = example(PriceChangedEvent)
         kinds = {"trades": make_trade(1), "price_changes": change, "candles": make_candle(0)}
+        kinds |= {"valuations": make_valuation(), "day_ends": make_valuation(), "alerts": example(Alert)}
         self._records = (kinds[question],)
         return super()._page(question, about, span)
 
@@ -111,14 +113,26 @@ def test_answers_with_data_are_as_described(path: str) -> None:
     case.validate_response(response, checks=CHECKS)
 
 
-@pytest.mark.parametrize("path", ["/api/mtm/portfolio/{portfolio_id}", "/api/mtm/position/{position_id}", "/api/mtm/stats"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/mtm/portfolio/{portfolio_id}",
+        "/api/mtm/portfolio/{portfolio_id}/valuations",
+        "/api/mtm/portfolio/{portfolio_id}/day-ends",
+        "/api/mtm/portfolio/{portfolio_id}/alerts",
+        "/api/mtm/position/{position_id}",
+        "/api/mtm/stats",
+    ],
+)
 def test_answers_about_portfolios_are_as_described(path: str) -> None:
     floor = Floor()
     floor.create(PORTFOLIO)
     floor.answer(floor.listener(), **REGISTER)
     floor.feed(VALUATIONS.name, make_valuation())
     floor.feed(VALUATION_LINES.name, make_line())
-    [operation] = [operation for operation in operations(App(hub=floor.hub)) if operation.path == path]
+    [operation] = [
+        operation for operation in operations(App(hub=floor.hub, history=OneOfEach().as_history())) if operation.path == path
+    ]
     named = {"portfolio_id": PORTFOLIO, "position_id": str(REGISTER["position_id"])}
     case = operation.Case(path_parameters={name: value for name, value in named.items() if f"{{{name}}}" in path})
     response = case.call()

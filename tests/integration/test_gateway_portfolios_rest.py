@@ -295,3 +295,32 @@ async def test_every_answer_is_described() -> None:
         assert described[("post", "/api/mtm/portfolio")] == (commands - {"200", "428"}) | {"201"}
         assert {"200", "404", "503"} <= described[("get", "/api/mtm/portfolio/{portfolio_id}")]
         assert {"200", "404", "409"} <= described[("get", "/api/mtm/position/{position_id}")]
+
+
+@in_loop
+async def test_many_portfolios_are_revalued_by_one_request() -> None:
+    async with desk_of(keys=True, command_seconds=1.0) as desk:
+        desk.create(PORTFOLIO, "not-yet", THEIRS)
+        before = len(desk.processor.taken)
+        body = {"portfolio_ids": [PORTFOLIO, THEIRS, "nobodys", "not-yet", PORTFOLIO]}
+        asked = asyncio.create_task(desk.ask("POST", "/api/mtm/revalue", body, ALICES[0], Idempotency_Key="all"))
+        await eventually(lambda: len(desk.processor.taken) == before + 2)
+        totals = make_valuation(1, portfolio_id=PORTFOLIO, position_version=2, replies_offset=1 << 40)
+        desk.gateway.intake.feed(VALUATIONS.name, totals)
+        status, _, answer = await asked
+        assert (status, [each["portfolio_id"] for each in answer["data"]]) == (200, [PORTFOLIO])
+        errors = {each.pop("portfolio_id"): each for each in answer["metadata"]["errors"]}
+        assert {name: each["name"] for name, each in errors.items()} == {
+            THEIRS: "UNKNOWN_PORTFOLIO",
+            "nobodys": "UNKNOWN_PORTFOLIO",
+            "not-yet": "NO_ANSWER",
+        }
+        assert errors[THEIRS] == errors["nobodys"]
+        assert (answer["metadata"]["valued"], answer["metadata"]["conflicts"]) == (1, 0)
+        _, _, answer = await desk.ask("GET", "/api/mtm/stats", None, ALICES[0])
+        revaluations = answer["data"]["revaluations"]
+        assert (revaluations["valued"], revaluations["failed"], revaluations["measured"]) == (1, 1, 1)
+        assert revaluations["latency_micros"]["p50"] > 0
+        wrongs: list[dict[str, Any]] = [{"portfolio_ids": []}, {"portfolio_ids": ["a"] * 501}, {}]
+        for wrong in wrongs:
+            assert (await desk.ask("POST", "/api/mtm/revalue", wrong, ALICES[0]))[0] == 422
