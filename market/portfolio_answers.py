@@ -13,10 +13,10 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from market.errors import ConcurrencyError, DataValidationError
-from market.portfolio import Portfolio
+from market.portfolio import Policy, Portfolio
 from market.portfolio_changes import Source, change, create
-from market.portfolio_commands import ApplyFill, Command, CreatePortfolio, Revalue, kind_of
-from market.portfolio_reply import CommandRefused, PortfolioReply, Reason
+from market.portfolio_commands import ApplyFill, Command, CreatePortfolio, Revalue, SetPolicy, kind_of
+from market.portfolio_reply import DIGEST_BYTES, CommandRefused, PortfolioReply, Reason
 from market.position_changes import filled_position
 from market.quality import check_id, check_time
 
@@ -32,10 +32,9 @@ MEMORY = Memory()
 
 
 class Remembered(NamedTuple):
-    """An answer that was given: `number` counts the portfolio's answers from 0, `digest` tells the command from others."""
+    """An answer that was given: `number` counts the portfolio's answers from 0."""
 
     number: int
-    digest: bytes
     reply: PortfolioReply
 
 
@@ -61,17 +60,18 @@ def answer(account: Account, command: Command, at: int, source: Source, before: 
     What is kept counts only if it was answered before in the order of the topic: after a crash there may be answers of
     commands that are yet to be taken in again.
     """
-    offset, digest = source[2], digest_of(command)
+    offset = source[2]
     earlier = next((one for one in before if one.reply.source_offset < offset), None)
     if earlier is not None and _is_remembered(earlier, account, at, memory):
-        reply = earlier.reply if earlier.digest == digest else _reused(account, command, at, source)
+        is_same = earlier.reply.digest == digest_of(command)
+        reply = earlier.reply if is_same else _reused(account, command, at, source)
         return Answer(account._replace(applied_offset=offset), reply, None)
     portfolio, reply = apply(account.portfolio, command, at, source)
     if portfolio is None:
         return Answer(account, reply, None)
     if isinstance(command, Revalue):
         return Answer(account._replace(applied_offset=offset), reply, None)
-    return Answer(Account(offset, account.answers + 1, portfolio), reply, Remembered(account.answers, digest, reply))
+    return Answer(Account(offset, account.answers + 1, portfolio), reply, Remembered(account.answers, reply))
 
 
 def _is_remembered(earlier: Remembered, account: Account, at: int, memory: Memory) -> bool:
@@ -84,8 +84,24 @@ def _reused(account: Account, command: Command, at: int, source: Source) -> Port
 
 
 def digest_of(command: Command) -> bytes:
-    """What tells a command from others of the same id: all it says, but for when it was issued."""
-    return blake2b(repr(command._replace(issued_at=0)).encode(), digest_size=8).digest()
+    """What tells a command from others of the same id: all it says, but for when it was issued.
+
+    Of a policy what is not as it is by default counts, so that one more setting makes no other command of those sent before.
+    """
+    text = repr(command._replace(issued_at=0))
+    if isinstance(command, CreatePortfolio | SetPolicy):
+        defaults = Policy._field_defaults
+        policy = {name: value for name, value in command.policy._asdict().items() if value != defaults[name]}
+        text = repr((kind_of(command), command._asdict() | {"issued_at": 0, "policy": policy}))
+    return blake2b(text.encode(), digest_size=DIGEST_BYTES).digest()
+
+
+def is_answer(reply: PortfolioReply, command: Command) -> bool:
+    """Whether a reply is to this command, and not to another one that was sent under its id before."""
+    named = reply.portfolio_id, reply.command_id, reply.command
+    if named != (command.portfolio_id, command.command_id, kind_of(command)):
+        return False
+    return not reply.digest or reply.digest == digest_of(command)
 
 
 def apply(portfolio: Portfolio | None, command: Command, at: int, source: Source) -> tuple[Portfolio | None, PortfolioReply]:
@@ -156,6 +172,7 @@ def _reply(
         source_topic=source[0],
         source_partition=source[1],
         source_offset=source[2],
+        digest=digest_of(command),
     )
 
 

@@ -9,6 +9,8 @@ from market.errors import DataValidationError, MarketDataError
 from market.portfolio_commands import check_name
 from market.quality import check_id, check_time, check_whole
 
+DIGEST_BYTES = 8
+
 
 class Reason(StrEnum):
     """Why a command was refused.
@@ -47,7 +49,8 @@ class PortfolioReply(NamedTuple):
 
     `version` is the portfolio's after the command, or its current one where it was refused; None where there is no portfolio.
     `position_id` is the position that a command was about. `decided_at` is the command's record time (microseconds), and the
-    source is the command.
+    source is the command. `digest` tells which command this answers from others of the same id
+    (`market.portfolio_answers.digest_of`); it is empty in answers of the time before it was told.
     """
 
     portfolio_id: str
@@ -64,6 +67,7 @@ class PortfolioReply(NamedTuple):
     source_topic: str
     source_partition: int
     source_offset: int
+    digest: bytes = b""
 
 
 def check_reply(reply: PortfolioReply) -> PortfolioReply:
@@ -75,4 +79,6 @@ def check_reply(reply: PortfolioReply) -> PortfolioReply:
         raise DataValidationError("inconsistent", "reason: a refused command has one and no other", field="reason")
     if reply.version is not None:
         check_whole(reply.version, field="version")
+    if len(reply.digest) not in (0, DIGEST_BYTES):
+        raise DataValidationError("inconsistent", f"digest: has {len(reply.digest)} bytes, not {DIGEST_BYTES}", field="digest")
     return reply

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from gateway.messages import Arrival
 from gateway.portfolios.book import PortfolioBook
+from market.portfolio_answers import is_answer
 from market.portfolio_commands import Command
 from market.portfolio_reply import PortfolioReply
 from market.valuation_record import Valuation
@@ -53,7 +54,7 @@ class Revaluations:
         if not isinstance(record, PortfolioReply | Valuation):
             return
         for waiting in self._waiting.get(record.portfolio_id, ()):
-            if isinstance(record, PortfolioReply) and record.command_id == waiting.command.command_id:
+            if isinstance(record, PortfolioReply) and is_answer(record, waiting.command):
                 waiting.offset, waiting.version = arrival.source.offset, record.version or 0
             self._tell(waiting)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from gateway.flusher import Scheduler
 from gateway.refusals import ErrorCode, Refusal
-from market.portfolio_answers import digest_of
-from market.portfolio_commands import Command, kind_of
+from market.portfolio_answers import digest_of, is_answer
+from market.portfolio_commands import Command
 from market.portfolio_reply import PortfolioReply
 
 Answered = Callable[[PortfolioReply | Refusal], None]
@@ -18,10 +18,9 @@ Answered = Callable[[PortfolioReply | Refusal], None]
 
 @dataclass(slots=True)
 class _Waiting:
-    """A command on its way; `kind` and `digest` tell it from others under the same id."""
+    """A command on its way."""
 
-    kind: str
-    digest: bytes
+    command: Command
     timer: Any
     answered: list[Answered] = field(default_factory=list)
 
@@ -40,15 +39,15 @@ class ReplyWaiter:
 
     def expect(self, command: Command, answered: Answered) -> bool:
         """Wait for the answer; whether the command is to be sent, since it is not on its way already. Raises Refusal."""
-        key, digest = _key(command), digest_of(command)
+        key = _key(command)
         waiting = self._waiting.get(key)
         if waiting is None:
             if len(self._waiting) >= self._most:
                 raise Refusal(ErrorCode.NOT_READY, f"{self._most} commands wait for their answers, no more are accepted")
             timer = self._scheduler.call_later(self.seconds, lambda: self._give_up(key))
-            self._waiting[key] = _Waiting(kind_of(command), digest, timer, [answered])
+            self._waiting[key] = _Waiting(command, timer, [answered])
             return True
-        if waiting.digest != digest:
+        if digest_of(waiting.command) != digest_of(command):
             raise Refusal(
                 ErrorCode.INVALID_COMMAND, "the id is that of another command, which is on its way", field="command_id"
             )
@@ -56,10 +55,13 @@ class ReplyWaiter:
         return False
 
     def take(self, reply: PortfolioReply) -> None:
-        """An answer has come; whoever waits for it is told."""
+        """An answer has come; whoever waits for it is told.
+
+        The late answer to another command, which was given up and whose id was used again, is not taken for it.
+        """
         key = reply.portfolio_id, reply.command_id
         waiting = self._waiting.get(key)
-        if waiting is not None and waiting.kind == reply.command:
+        if waiting is not None and is_answer(reply, waiting.command):
             self._end(key, reply)
 
     def fail(self, command: Command, refusal: Refusal) -> None:

@@ -169,7 +169,7 @@ def decode_account(data: bytes | None) -> Account:
 
 def encode_answers(found: Sequence[Remembered]) -> bytes:
     """Bytes of the answers under one command id, the latest first."""
-    values = [one.reply._asdict() | {"number": one.number, "digest": one.digest} for one in found]
+    values = [one.reply._asdict() | {"number": one.number} for one in found]
     return head(found[0].reply.source_offset) + encode(ANSWERS, {"answers": values})
 
 
@@ -179,11 +179,10 @@ def decode_answers(data: bytes | None) -> list[Remembered]:
 
 
 def _remembered(values: dict[str, Any]) -> Remembered:
-    number, digest = values.pop("number"), values.pop("digest")
-    reason = values.pop("reason")
+    number, reason = values.pop("number"), values.pop("reason")
     candidates = tuple(values.pop("candidates"))
     reply = PortfolioReply(**values, reason=None if reason is None else Reason(reason), candidates=candidates)
-    return Remembered(number, digest, reply)
+    return Remembered(number, reply)
 
 
 def encode_slot(slot: Slot) -> bytes:

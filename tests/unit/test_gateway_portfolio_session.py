@@ -141,6 +141,20 @@ def test_command_that_is_not_answered_is_told_so_with_its_id() -> None:
     assert floor.answer(listener, **REGISTER, command_id="again")["data"]["version"] == 2
 
 
+def test_id_of_a_command_that_got_no_answer_is_refused_for_another_one() -> None:
+    floor = Floor()
+    floor.create(PORTFOLIO)
+    listener = floor.listener()
+    floor.processor.is_silent = True
+    listener.say(**REGISTER, command_id="again", id=1)
+    floor.loop.settle()
+    assert listener.sent[-1]["data"]["name"] == "NO_ANSWER"
+    floor.processor.is_silent = False
+    error = floor.answer(listener, **(REGISTER | {"quantity": "3"}), command_id="again")["data"]
+    assert (error["name"], error["reason"], error["field"]) == ("INVALID_COMMAND", "COMMAND_ID_REUSED", "command_id")
+    assert floor.processor.portfolio().version == 2
+
+
 ALICE = Grants(roles=frozenset({"trader", "pricing"}), portfolios=frozenset({PORTFOLIO, "not-yet"}))
 ADMIN = Grants(roles=frozenset({"trader", "pricing"}), portfolios=frozenset({"*"}))
 WATCHER = Grants(portfolios=frozenset({PORTFOLIO}))

@@ -256,6 +256,26 @@ class TestWaiter:
         waiter.take(reply_to(one))
         assert len(answers) == 2
 
+    def test_late_answer_to_another_command_of_the_same_id_is_not_taken_for_it(self) -> None:
+        loop, answers = HandTurnedLoop(), Answers()
+        waiter = ReplyWaiter(loop, seconds=5)
+        first, second = command(Deposit, "x", amount=AMOUNT), command(Deposit, "x", amount=2 * AMOUNT)
+        waiter.expect(first, answers.append)
+        loop.settle()
+        assert waiter.expect(second, answers.append)
+        waiter.take(reply_to(first))
+        assert (len(answers), len(waiter)) == (1, 1)
+        waiter.take(reply_to(second))
+        assert answers[1:] == [reply_to(second)]
+
+    def test_answer_of_a_worker_that_tells_no_digest_is_known_by_its_kind(self) -> None:
+        waiter, answers = ReplyWaiter(HandTurnedLoop()), Answers()
+        one = command(Deposit, "x")
+        waiter.expect(one, answers.append)
+        waiter.take(reply_to(command(CreatePortfolio, "x"), digest=b""))
+        waiter.take(reply_to(one, digest=b""))
+        assert [answer.command for answer in answers if isinstance(answer, PortfolioReply)] == ["deposit"]
+
     def test_nobody_waits_for_ever(self) -> None:
         loop, answers = HandTurnedLoop(), Answers()
         waiter = ReplyWaiter(loop, seconds=5)
@@ -396,6 +416,8 @@ class TestRevaluations:
         assert self.told((due, 1), (answered, 7)) == [due]
         assert self.told((answered, 7), (early, 0)) == []
         assert self.told((due, 1), (answered._replace(command_id="other"), 7)) == []
+        of_another = reply_to(command(Revalue, "now", version=3))
+        assert self.told((due, 1), (of_another, 7)) == []
         assert self.told((make_valuation(3, portfolio_id="other", replies_offset=9), 0), (answered, 7)) == []
         assert self.told((answered, 7), (make_valuation(3, replies_offset=None), 0)) == []
 
