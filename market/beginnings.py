@@ -52,12 +52,31 @@ def remember(kept: Kept, found: Beginning) -> Kept:
     found = found._replace(at=max(found.at, before[-1].at)) if before else found
     if before and _quarter(before[-1].at) == _quarter(found.at):
         return kept
-    beginnings = (*before, found)
-    oldest = bisect_left(beginnings, found.at - KEPT, key=_time)
+    return _bounded(Kept(since, (*before, found)))
+
+
+def _bounded(kept: Kept) -> Kept:
+    """Without what is forgotten of it; it has a beginning."""
+    since, beginnings = kept
+    oldest = bisect_left(beginnings, beginnings[-1].at - KEPT, key=_time)
     dropped = max(oldest, len(beginnings) - MOST)
     if dropped:
         since = max(since, _quarter(beginnings[dropped - 1].at) + QUARTER_HOUR)
     return Kept(since, beginnings[dropped:])
+
+
+def added(*each: tuple[Kept, Beginning]) -> Kept:
+    """What is remembered of several together, each with what it is now; what was held and paid adds up."""
+    changed = dict[int, int]()
+    for kept, _ in each:
+        for one in kept.beginnings:
+            changed[_quarter(one.at)] = min(one.at, changed.get(_quarter(one.at), one.at))
+    beginnings = []
+    for quarter, at in sorted(changed.items()):
+        found = [next((one for one in kept.beginnings if one.at >= quarter), now) for kept, now in each]
+        beginnings.append(Beginning(at, sum(one.quantity for one in found), sum(one.paid for one in found)))
+    whole = Kept(max(kept.since for kept, _ in each), tuple(beginnings))
+    return _bounded(whole) if beginnings else whole
 
 
 def find(kept: Kept, time: int) -> Began | None:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from market.interval import DAY
 from market.limits import Limit
 from market.position import Accounting, Position
+from market.traces import Trace
 
 
 class PriceChoice(StrEnum):
@@ -87,7 +88,7 @@ class Portfolio(NamedTuple):
     """Everything there is of a portfolio at one version, which rises by one with every accepted command that changes it.
 
     `balances` are by currency, `positions` by their id, `overrides` by instrument. Times are the records' (microseconds). The
-    source is the command that made this version.
+    source is the command that made this version. `traces` are what removed positions leave behind.
     """
 
     portfolio_id: str
@@ -102,3 +103,4 @@ class Portfolio(NamedTuple):
     source_topic: str
     source_partition: int
     source_offset: int
+    traces: tuple[Trace, ...] = ()

@@ -30,6 +30,7 @@ from market.portfolio_overrides import override, override_all
 from market.portfolio_reply import CommandRefused, Reason
 from market.position import account_by
 from market.position_changes import charge, close, distribute, fill, fund, moved, register, remove, split_all, update
+from market.traces import lately
 
 Source = tuple[str, int, int]
 """Topic, partition and offset of a command."""
@@ -59,6 +60,7 @@ def change(portfolio: Portfolio, command: Change, at: int, source: Source) -> Po
     after = changed._replace(
         version=portfolio.version + 1,
         overrides=overrides,
+        traces=lately(changed.traces, at),
         updated_at=at,
         source_topic=topic,
         source_partition=partition,
@@ -92,7 +94,7 @@ def _changed(portfolio: Portfolio, command: Change, at: int) -> Portfolio:
         case ClosePosition():
             return close(portfolio, command, at)
         case RemovePosition():
-            return remove(portfolio, command)
+            return remove(portfolio, command, at)
         case ChargeFee():
             return charge(portfolio, command)
         case ApplyFunding():

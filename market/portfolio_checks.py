@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 from market.decimals import AMOUNT_PRECISION
 from market.errors import DataValidationError
@@ -13,9 +14,13 @@ from market.portfolio import Balance, Policy, Portfolio
 from market.portfolio_commands import check_name
 from market.position import Position, Settlement
 from market.quality import check_figure, check_not_negative, check_time, check_whole
+from market.traces import Trace
 
 LARGEST = 1_000_000
 """Bytes that a portfolio may have as one record; below what its topics take by more than the frame around it needs."""
+
+LARGEST_TRACES = LARGEST // 4
+"""Bytes of them that what removed positions leave behind may take."""
 
 _CURRENCY = re.compile(r"[A-Z0-9]{1,16}", re.ASCII)
 _AMOUNTS = ("cost", "realised_pnl", "fees", "funding", "dividends")
@@ -25,10 +30,11 @@ _AMOUNT, _PRICE, _LONG = 22, 17, 10
 _LOT = _PRICE + _AMOUNT + _LONG
 _BEGINNING = _PRICE + _AMOUNT + _LONG
 _POSITION = 2 * _PRICE + 5 * _AMOUNT + 4 * _LONG + 3 * _LONG
+_TRACE = _PRICE + _AMOUNT + 4 * _LONG
 _BALANCE = 7 * _AMOUNT
 _OVERRIDE = _PRICE + 2 * _LONG
 _LIMITS = len(LimitKind) * (2 * _AMOUNT + _LONG)
-_PORTFOLIO = 42 * _LONG + _LIMITS
+_PORTFOLIO = 43 * _LONG + _LIMITS
 
 
 def check_currency(text: str, *, field: str = "currency") -> str:
@@ -119,8 +125,14 @@ def size_of(portfolio: Portfolio) -> int:
     size += sum(_BALANCE + _text(currency) for currency in portfolio.balances)
     size += sum(_BEGINNING * len(one.beginnings) for one in positions)
     size += sum(_POSITION + _LOT * len(one.lots) + _text(one.position_id, one.instrument, one.currency) for one in positions)
+    size += size_of_traces(portfolio.traces)
     overrides = portfolio.overrides.values()
     return size + sum(_OVERRIDE + _text(one.instrument, one.actor, one.role, one.reason) for one in overrides)
+
+
+def size_of_traces(traces: Iterable[Trace]) -> int:
+    """Bytes that traces take in a record, at most."""
+    return sum(_TRACE + _BEGINNING * len(one.beginnings) + _text(one.instrument, one.currency) for one in traces)
 
 
 def _text(*texts: str) -> int:

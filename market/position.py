@@ -95,16 +95,17 @@ class Position(NamedTuple):
         """What was held at a time and had been paid for it; None where it is not known any more."""
         if self.updated_at < time:
             return Began(self.quantity, self.paid, None)
-        return find(self._kept, time)
+        return find(self.kept, time)
 
     @property
-    def _kept(self) -> Kept:
+    def kept(self) -> Kept:
+        """What is remembered of what it was before changes."""
         since = self.updated_at + 1 if self.known_since is None else self.known_since
         return Kept(since, self.beginnings)
 
     def changed_at(self, at: int) -> Position:
         """The position about to be changed at a time, with what it is now remembered."""
-        since, beginnings = remember(self._kept, Beginning(at, self.quantity, self.paid))
+        since, beginnings = remember(self.kept, Beginning(at, self.quantity, self.paid))
         return self._replace(beginnings=beginnings, known_since=since, updated_at=at)
 
     @property
@@ -222,6 +223,10 @@ def split(position: Position, new: int, old: int, at: int) -> Position:
         total = divide_half_even(before * new, old)
         lots.append(lot._replace(quantity=total - after))
         after = total
-    beginnings = tuple(one._replace(quantity=divide_half_even(one.quantity * new, old)) for one in position.beginnings)
     quantity = divide_half_even(position.quantity * new, old)
-    return position._replace(quantity=quantity, lots=tuple(lots), beginnings=beginnings)
+    return position._replace(quantity=quantity, lots=tuple(lots), beginnings=split_beginnings(position.beginnings, new, old))
+
+
+def split_beginnings(beginnings: tuple[Beginning, ...], new: int, old: int) -> tuple[Beginning, ...]:
+    """What was held before, also of what is flat now, in units after a split."""
+    return tuple(one._replace(quantity=divide_half_even(one.quantity * new, old)) for one in beginnings)

@@ -9,7 +9,7 @@ from market.decimals import AMOUNT_PRECISION, ONE
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.portfolio import Balance, Portfolio
-from market.portfolio_checks import check_amount, check_balance, check_currency, check_held
+from market.portfolio_checks import LARGEST_TRACES, check_amount, check_balance, check_currency, check_held, size_of_traces
 from market.portfolio_commands import (
     ApplyDividend,
     ApplyFill,
@@ -23,8 +23,9 @@ from market.portfolio_commands import (
     check_name,
 )
 from market.portfolio_reply import CommandRefused, Reason
-from market.position import Position, Settlement, hold, split, trade
+from market.position import Position, Settlement, hold, split, split_beginnings, trade
 from market.quality import check_count, check_figure, check_id, check_positive, check_time
+from market.traces import lately, left_behind
 
 MOST_CANDIDATES = 20
 """Positions named where several fit."""
@@ -89,13 +90,22 @@ def close(portfolio: Portfolio, command: ClosePosition, at: int) -> Portfolio:
     return _charged(closed, command.fee, command.fee_currency or position.currency, command.position_id)
 
 
-def remove(portfolio: Portfolio, command: RemovePosition) -> Portfolio:
-    """Let a flat position go."""
-    if _position(portfolio, command.position_id).quantity:
+def remove(portfolio: Portfolio, command: RemovePosition, at: int) -> Portfolio:
+    """Let a flat position go; what it brought of late is left behind, within bounds."""
+    position = _position(portfolio, command.position_id)
+    if position.quantity:
         message = f"{command.position_id} is open: close it, or correct it to nothing"
         raise CommandRefused(Reason.POSITION_OPEN, message, field="position_id")
     kept = {key: position for key, position in portfolio.positions.items() if key != command.position_id}
-    return portfolio._replace(positions=kept)
+    traces = lately(left_behind(portfolio.traces, position), at)
+    if size_of_traces(traces) > LARGEST_TRACES:
+        raise CommandRefused(
+            Reason.TOO_LARGE,
+            f"more of the positions removed of late than {len(portfolio.traces)} cannot be remembered for the day's profit: "
+            f"remove {command.position_id} later",
+            field="position_id",
+        )
+    return portfolio._replace(positions=kept, traces=traces)
 
 
 def charge(portfolio: Portfolio, command: ChargeFee) -> Portfolio:
@@ -134,8 +144,18 @@ def split_all(portfolio: Portfolio, command: ApplySplit, at: int) -> Portfolio:
             message = f"new: of {position.position_id} a split of {new} for {old} would leave nothing"
             raise DataValidationError("inconsistent", message, field="new")
         portfolio = _put(portfolio, after)
+    flat = {
+        key: one._replace(beginnings=split_beginnings(one.beginnings, new, old))
+        for key, one in portfolio.positions.items()
+        if one.instrument == command.instrument and not one.quantity
+    }
     return portfolio._replace(
-        overrides={key: override for key, override in portfolio.overrides.items() if key != command.instrument}
+        positions={**portfolio.positions, **flat},
+        overrides={key: override for key, override in portfolio.overrides.items() if key != command.instrument},
+        traces=tuple(
+            one._replace(beginnings=split_beginnings(one.beginnings, new, old)) if one.instrument == command.instrument else one
+            for one in portfolio.traces
+        ),
     )
 
 

@@ -15,8 +15,8 @@ realised profit:
 Both together are the day's profit in the portfolio's currency, before fees, funding and dividends. It is exact whatever was
 traded since, and whatever way of accounting there is, since A has no cost that was relieved in it. What a position was when
 the day began is remembered with it (`market.beginnings`). X and X0 must come of the same sources: the difference of two
-sources' rates is no move, and the day's profit not known. A position that was closed and removed in the day leaves no trace,
-and its part is missing. All other figures are converted at X. A portfolio has the sums of its lines, and
+sources' rates is no move, and the day's profit not known. A position that was closed and removed in the day counts by the
+trace that it left (`market.traces`). All other figures are converted at X. A portfolio has the sums of its lines, and
 
     equity = cash + value of the positions settled in cash + unrealised profit of the margined ones
 

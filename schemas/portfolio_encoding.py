@@ -11,6 +11,7 @@ from market.decimals import AMOUNT_PRECISION, PRECISION
 from market.limits import Limit, LimitKind
 from market.portfolio import Balance, Policy, Portfolio, PriceChoice, PriceOverride
 from market.position import Accounting, Lot, Position, Settlement
+from market.traces import Trace
 from schemas.primitives import LENGTHS, encode_array, encode_decimal, encode_long, encode_maybe_long, encode_text
 
 _ACCOUNTING = {one: LENGTHS[number] for number, one in enumerate(Accounting)}
@@ -36,6 +37,7 @@ def encode_portfolio(portfolio: Portfolio) -> bytes:
             encode_text(portfolio.source_topic),
             encode_long(portfolio.source_partition),
             encode_long(portfolio.source_offset),
+            encode_array([_trace(trace) for trace in portfolio.traces]),
         )
     )
 
@@ -88,6 +90,21 @@ def _position(position: Position) -> bytes:
 
 def _beginning(beginning: Beginning) -> bytes:
     return encode_long(beginning.at) + encode_decimal(beginning.quantity, _PRICE) + encode_decimal(beginning.paid, _AMOUNT)
+
+
+def _trace(trace: Trace) -> bytes:
+    return b"".join(
+        (
+            encode_text(trace.instrument),
+            encode_text(trace.currency),
+            encode_decimal(trace.multiplier, _PRICE),
+            _SETTLEMENTS[trace.settlement],
+            encode_decimal(trace.paid, _AMOUNT),
+            encode_long(trace.updated_at),
+            encode_array([_beginning(one) for one in trace.beginnings]),
+            encode_long(trace.known_since),
+        )
+    )
 
 
 def _lot(lot: Lot) -> bytes:

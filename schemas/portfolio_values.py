@@ -11,6 +11,7 @@ from market.portfolio import Balance, Policy, Portfolio, PriceChoice, PriceOverr
 from market.portfolio_commands import ApplyFill, CreatePortfolio, NewPrice, OverridePrices, RegisterPosition, SetPolicy
 from market.portfolio_reply import PortfolioReply, Reason
 from market.position import Accounting, Lot, Position, Settlement
+from market.traces import Trace
 
 Values = Mapping[str, Any]
 
@@ -68,6 +69,21 @@ def plain_positions(positions: Mapping[str, Position]) -> list[dict[str, Any]]:
     ]
 
 
+def read_traces(values: Iterable[Values]) -> tuple[Trace, ...]:
+    """Traces of their fields."""
+    return tuple(_read_trace(one) for one in values)
+
+
+def _read_trace(values: Values) -> Trace:
+    beginnings = tuple(Beginning(**one) for one in values["beginnings"])
+    return Trace(**{**values, "settlement": Settlement(values["settlement"]), "beginnings": beginnings})
+
+
+def plain_traces(traces: Iterable[Trace]) -> list[dict[str, Any]]:
+    """The fields of traces."""
+    return [one._asdict() | {"beginnings": [began._asdict() for began in one.beginnings]} for one in traces]
+
+
 def read_overrides(values: Iterable[Values]) -> dict[str, PriceOverride]:
     """Overridden prices by instrument."""
     return {one["instrument"]: PriceOverride(**one) for one in values}
@@ -106,6 +122,7 @@ READ: Mapping[type[Any], Mapping[str, Callable[[Any], Any]]] = {
         "balances": read_balances,
         "positions": read_positions,
         "overrides": read_overrides,
+        "traces": read_traces,
     },
 }
 """As `schemas.records.READ_AS`."""
@@ -119,6 +136,7 @@ WRITTEN: Mapping[type[Any], Mapping[str, Callable[[Any], Any]]] = {
         "balances": plain_balances,
         "positions": plain_positions,
         "overrides": plain_overrides,
+        "traces": plain_traces,
     },
 }
 """As `schemas.records.WRITTEN_AS`."""

@@ -21,8 +21,8 @@ from fastavro.types import Schema
 from schemas.records import parse
 
 VERSION = 2
-VERSIONS = (VERSION, 3)
-"""Of all tables; 3 is that of portfolios that remember the beginnings of positions."""
+VERSIONS = (VERSION, 3, 4)
+"""Of all tables; 3 is that of portfolios that remember the beginnings of positions, 4 of those with traces of removed ones."""
 
 HEAD = struct.Struct(">Bq")
 

@@ -2,7 +2,7 @@
 
 A portfolio is one value: the count of its answers, then its Avro body as `pf.positions` has it, written by the same function.
 A test holds that to the schema here; should `portfolio.avsc` change, what is stored needs a new version byte. Values of
-version 2, which had no limits and no beginnings of positions, are read.
+version 2, which had no limits and no beginnings of positions, and 3, which had no traces of removed ones, are read.
 
 Its answers are one value each, since they are many and never change. Beside them, found by command id, there is a ring of their
 ids, by which the oldest is found when a new one takes its place.
@@ -22,7 +22,7 @@ from market.portfolio_reply import PortfolioReply, Reason
 from market.position import Accounting, Settlement
 from processors.states.form import AMOUNT, MAYBE_LONG, MAYBE_TEXT, PRICE, array, define, encode, head, read, record
 from schemas.portfolio_encoding import encode_portfolio
-from schemas.portfolio_values import read_balances, read_overrides, read_policy, read_positions
+from schemas.portfolio_values import read_balances, read_overrides, read_policy, read_positions, read_traces
 from schemas.primitives import encode_long
 
 
@@ -81,7 +81,20 @@ _OVERRIDE = record(
 )
 
 
-def _account(policy: Any, position: Any) -> Schema:
+_TRACE = record(
+    "Trace",
+    instrument="string",
+    currency="string",
+    multiplier=PRICE,
+    settlement="Settlement",
+    paid=AMOUNT,
+    updated_at="long",
+    beginnings=array("Beginning"),
+    known_since="long",
+)
+
+
+def _account(policy: Any, position: Any, **later: Any) -> Schema:
     return define(
         "Account",
         answers="long",
@@ -97,11 +110,13 @@ def _account(policy: Any, position: Any) -> Schema:
         source_topic="string",
         source_partition="int",
         source_offset="long",
+        **later,
     )
 
 
-_VERSION = 3
-ACCOUNT = _account(_POLICY, _POSITION)
+_VERSION, _WITH_BEGINNINGS = 4, 3
+ACCOUNT = _account(_POLICY, _POSITION, traces=array(_TRACE))
+ACCOUNT_3 = _account(_POLICY, _POSITION)
 ACCOUNT_2 = _account(record("Policy", **_POLICY_2), record("Position", **_POSITION_2))
 ANSWERS = define(
     "Answers",
@@ -152,8 +167,12 @@ def decode_account(data: bytes | None) -> Account:
         return Account()
     if data[0] == _VERSION:
         offset, values = read(ACCOUNT, data, _VERSION)
+    elif data[0] == _WITH_BEGINNINGS:
+        offset, values = read(ACCOUNT_3, data, _WITH_BEGINNINGS)
+        values |= {"traces": []}
     else:
         offset, values = read(ACCOUNT_2, data)
+        values |= {"traces": []}
         values["policy"] |= {"limits": [], "day_ends": 0}
         for position in values["positions"]:
             position |= {"beginnings": [], "known_since": None}
@@ -163,6 +182,7 @@ def decode_account(data: bytes | None) -> Account:
         "balances": read_balances(values["balances"]),
         "positions": read_positions(values["positions"]),
         "overrides": read_overrides(values["overrides"]),
+        "traces": read_traces(values["traces"]),
     }
     return Account(offset, answers, Portfolio(**{**values, **parts}))
 

@@ -16,7 +16,8 @@ from market.portfolio_totals import Totals, sum_lines, sum_parts
 from market.position import Position, Settlement
 from market.price import PriceRecord
 from market.price_choice import OVERRIDE, ChosenPrice, Freshness, Reference, choose_price, reference_price
-from market.valuation import PER_AMOUNT, Line, Mark, Part, value_lines
+from market.traces import TRACES_KEPT, lately
+from market.valuation import PER_AMOUNT, Line, Mark, Part, value_line, value_lines
 from processors.holdings import open_holdings
 from processors.holdings.layout import Row
 from processors.holdings.protocol import NEVER
@@ -75,6 +76,7 @@ class Valuer:
         self._numbers = Groups(self._values, self._began)
         self._groups: dict[str, tuple[_Group, ...]] = {}
         self._foreign: set[str] = set()
+        self._trace_ends: dict[str, int] = {}  # by portfolio: when its oldest trace is of no day any more
         self._days: dict[str, dict[str, int]] = {}  # by instrument and portfolio: a day that begins later is another one for it
         self._traded: set[str] = set()  # portfolios of whose day something is not known
         self._moved: set[str] = set()
@@ -119,6 +121,7 @@ class Valuer:
         is_due = now - self.refreshed_at >= REFRESH
         if is_due:
             self.refreshed_at = now
+            self._forget_traces(now)
             self._prices.drop_unused()
             self._references.drop_unused()
         changes = self._prices.refresh(None if is_due else self._moved & self._prices.instruments(), now)
@@ -147,7 +150,7 @@ class Valuer:
             rate = self.rates.now.rate(group.currency, portfolio.base_currency)
             value = self._values.sum_of(group.number)
             if rate is None or value.priced < group.lines:
-                return sum_lines(portfolio, self.lines(portfolio_id), self.rates)
+                return sum_lines(portfolio, [*self.lines(portfolio_id), *self._traces(portfolio)], self.rates)
             began = self._began.sum_of(group.number)
             parts.append(
                 Part(
@@ -171,6 +174,23 @@ class Valuer:
         marks = [self._mark(portfolio, position) for position in portfolio.positions.values()]
         return value_lines(portfolio, marks, self.rates.now)
 
+    def _traces(self, portfolio: Portfolio) -> list[Line]:
+        """What is left of removed positions, which are lines of no portfolio but may be of its day."""
+        return [
+            value_line(
+                trace.flat,
+                self._mark(portfolio, trace.flat),
+                self.rates.now.rate(trace.currency, portfolio.base_currency),
+            )
+            for trace in portfolio.traces
+        ]
+
+    def _forget_traces(self, now: int) -> None:
+        """Let go of traces that are of no day any more: of an instrument without a reference, no day would be known."""
+        for portfolio_id in [name for name, ends_at in self._trace_ends.items() if ends_at <= now]:
+            portfolio = self.portfolios[portfolio_id]
+            self.put_portfolio(portfolio._replace(traces=lately(portfolio.traces, now)))
+
     def _mark(self, portfolio: Portfolio, position: Position) -> Mark:
         instrument = position.instrument
         reference = self._references.found(instrument, instrument)
@@ -184,7 +204,9 @@ class Valuer:
 
     def _hold(self, portfolio: Portfolio) -> None:
         rows: dict[tuple[str, Settlement, bool], list[_Held]] = {}
-        for position in portfolio.positions.values():
+        if portfolio.traces:
+            self._trace_ends[portfolio.portfolio_id] = min(one.updated_at for one in portfolio.traces) + TRACES_KEPT
+        for position in _with_traces(portfolio):
             held = self._held(portfolio, position)
             if position.quantity or held.began is not None or held.came:
                 key = position.currency, position.settlement, position.quantity >= 0
@@ -243,7 +265,8 @@ class Valuer:
         self._numbers.release([group.number for group in self._groups.pop(portfolio.portfolio_id)])
         self._foreign.discard(portfolio.portfolio_id)
         self._traded.discard(portfolio.portfolio_id)
-        for position in portfolio.positions.values():
+        self._trace_ends.pop(portfolio.portfolio_id, None)
+        for position in _with_traces(portfolio):
             self._days.get(position.instrument, {}).pop(portfolio.portfolio_id, None)
             self._references.release(position.instrument, position.instrument)
             if position.quantity:
@@ -293,6 +316,11 @@ class Valuer:
 
     def _put_reference(self, column: int, found: Reference | None) -> None:
         self._began.set_price(column, None if found is None else found.price, 0)
+
+
+def _with_traces(portfolio: Portfolio) -> list[Position]:
+    """The positions, and what is left of removed ones."""
+    return [*portfolio.positions.values(), *(trace.flat for trace in portfolio.traces)]
 
 
 def choice_of(portfolio: Portfolio, position: Position) -> Choice:

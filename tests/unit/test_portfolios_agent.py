@@ -28,6 +28,7 @@ from processors.computation import Effects
 from processors.states.form import encode, head
 from processors.states.portfolios import (
     ACCOUNT_2,
+    ACCOUNT_3,
     Slot,
     decode_account,
     decode_answers,
@@ -251,7 +252,7 @@ def test_portfolio_and_answers_survive_being_stored(found: list[Command], offset
     assert decode_slot(encode_slot(Slot(offset, "a", ""))) == Slot(offset, "a", "")
 
 
-def test_portfolio_stored_before_there_were_limits_and_beginnings_is_read() -> None:
+def test_portfolio_stored_before_there_were_limits_beginnings_or_traces_is_read() -> None:
     portfolio, _ = run(command(CreatePortfolio), command(RegisterPosition))
     assert portfolio is not None
     position = portfolio.positions["p1"]._replace(beginnings=(), known_since=None)
@@ -264,6 +265,10 @@ def test_portfolio_stored_before_there_were_limits_and_beginnings_is_read() -> N
         "overrides": [],
     }
     assert decode_account(head(5) + encode(ACCOUNT_2, values)) == Account(5, 3, portfolio)
+    with_beginnings, _ = run(command(CreatePortfolio), command(RegisterPosition))
+    assert with_beginnings is not None
+    values |= {"positions": plain_positions(with_beginnings.positions)}
+    assert decode_account(head(5, 3) + encode(ACCOUNT_3, values)) == Account(5, 3, with_beginnings)
 
 
 def test_what_was_never_stored_is_empty() -> None:

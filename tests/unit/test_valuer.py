@@ -15,6 +15,7 @@ from market.portfolio_totals import Totals, sum_lines
 from market.position import Position, Settlement
 from market.price import PricePoint, PriceRecord
 from market.price_choice import OVERRIDE, ChosenPrice, Freshness, choose_price, reference_price
+from market.traces import TRACES_KEPT, Trace, left_behind
 from market.valuation import Mark, value_line
 from processors.valuing.rates import RateSources
 from processors.valuing.valuer import REFRESH, Valuer, choice_of
@@ -62,7 +63,7 @@ def expected(portfolio: Portfolio, valuer: Valuer, now: int) -> Totals:
     rates = RateSources(PAIRS, STATED, STALE_AFTER).rates(valuer.board, now, lambda _: None)
     lines = [
         value_line(position, mark(portfolio, position, valuer.board, now), rates.now.rate(position.currency, "USD"))
-        for position in portfolio.positions.values()
+        for position in (*portfolio.positions.values(), *(trace.flat for trace in portfolio.traces))
     ]
     return sum_lines(portfolio, lines, rates)
 
@@ -106,8 +107,11 @@ def portfolios(draw: st.DrawFn) -> Portfolio:
         expires = START + draw(st.integers(0, 5 * REFRESH))
         overrides["x:A-USD"] = PriceOverride("x:A-USD", 5 * ONE, "ann", "risk", "why", START, expires)
     policy = portfolio.policy._replace(prices=choices, stale_after=draw(st.sampled_from((REFRESH, STALE_AFTER))))
+    traces: tuple[Trace, ...] = ()
+    for number in range(draw(st.integers(0, 2))):
+        traces = left_behind(traces, draw(positions(number))._replace(quantity=0, cost=0))
     return portfolio._replace(
-        portfolio_id=draw(st.sampled_from(("ours", "theirs", "yours"))), policy=policy, overrides=overrides
+        traces=traces, portfolio_id=draw(st.sampled_from(("ours", "theirs", "yours"))), policy=policy, overrides=overrides
     )
 
 
@@ -267,3 +271,33 @@ def test_rate_that_nobody_told_again_makes_its_lines_stale() -> None:
     valuer.revalue(now)
     assert valuer.totals("ours").stale == 1
     assert valuer.lines("ours")[0].reason == "rate is stale"
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_removed_position_counts_in_its_day_and_not_in_the_next(compiled: bool) -> None:
+    valuer = new_valuer(compiled=compiled)
+    at = START - START % QUARTER_HOUR
+    gone = make_position(
+        "gone", quantity=0, instrument="x:A-USD", opened_at=at - 1, realised_pnl=4 * AMOUNT, before=Beginning(at - 1, 0, 0)
+    )
+    valuer.put_portfolio(make_portfolio()._replace(traces=left_behind((), gone)))
+    valuer.put_price(record("x:A-USD", 1, at=at, last=7 * ONE, day=3 * ONE))
+    valuer.revalue(at)
+    totals = valuer.totals("ours")
+    assert (totals.rounded(totals.price_effect), totals.lines, valuer.lines("ours")) == (4 * AMOUNT, 0, [])
+    valuer.put_price(record("x:A-USD", 2, at=at + DAY, last=7 * ONE, day=3 * ONE))
+    valuer.revalue(at + DAY)
+    assert valuer.totals("ours").price_effect == 0
+    valuer.revalue(at + TRACES_KEPT)
+    assert valuer.portfolios["ours"].traces == ()
+    assert valuer.totals("ours").price_effect == 0
+
+
+def test_removed_position_without_a_reference_leaves_the_day_unknown_until_it_is_forgotten() -> None:
+    valuer = new_valuer()
+    gone = make_position("gone", quantity=0, instrument="x:A-USD", opened_at=START - 1, before=Beginning(START - 1, 0, 0))
+    valuer.put_portfolio(make_portfolio()._replace(traces=left_behind((), gone)))
+    valuer.revalue(START)
+    assert valuer.totals("ours").price_effect is None
+    assert "ours" in touched_by(valuer, START - 1 + TRACES_KEPT)
+    assert valuer.totals("ours").price_effect == 0
