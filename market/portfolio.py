@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from market.interval import DAY
+from market.day_end import UTC_ZONE, day_end_after
 from market.limits import Limit
 from market.position import Accounting, Position
 from market.traces import Trace
@@ -36,7 +36,8 @@ class Policy(NamedTuple):
     `prices` are tried in this order; a position that none of them prices is unpriced. A price older than `stale_after`
     (microseconds, counted while the instrument's market is open) is used and called stale. `valuation_period` is the least time
     between two valuations in microseconds, 0 for one at every change. `overdraft` lets cash be withdrawn that is not there.
-    `limits` are what its figures are held against; its day ends `day_ends` microseconds after midnight, UTC.
+    `limits` are what its figures are held against; its day ends `day_ends` microseconds after midnight by the clocks of the
+    time zone `day_zone`.
     """
 
     accounting: Accounting = Accounting.AVERAGE
@@ -46,10 +47,11 @@ class Policy(NamedTuple):
     overdraft: bool = False
     limits: tuple[Limit, ...] = ()
     day_ends: int = 0
+    day_zone: str = UTC_ZONE
 
     def day_end_after(self, time: int) -> int:
         """When the portfolio's day ends that `time` lies in: the first instant of the next one (microseconds)."""
-        return time - (time - self.day_ends) % DAY + DAY
+        return day_end_after(time, self.day_ends, self.day_zone)
 
 
 class PriceOverride(NamedTuple):

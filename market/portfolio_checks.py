@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from market.day_end import check_zone
 from market.decimals import AMOUNT_PRECISION
 from market.errors import DataValidationError
 from market.interval import DAY
@@ -53,6 +54,7 @@ def check_policy(policy: Policy) -> Policy:
         check_not_negative(value, field=f"policy.{name}")
     if check_not_negative(policy.day_ends, field="policy.day_ends") >= DAY:
         raise DataValidationError("too_large", "policy.day_ends: is not within a day", field="policy.day_ends")
+    check_zone(policy.day_zone, field="policy.day_zone")
     check_limits(policy.limits, field="policy.limits")
     return policy
 
@@ -121,7 +123,9 @@ def unaccounted(portfolio: Portfolio) -> Counter[str]:
 def size_of(portfolio: Portfolio) -> int:
     """Bytes that a portfolio takes as a record, at most."""
     positions = portfolio.positions.values()
-    size = _PORTFOLIO + _text(portfolio.portfolio_id, portfolio.base_currency, portfolio.source_topic)
+    size = _PORTFOLIO + _text(
+        portfolio.portfolio_id, portfolio.base_currency, portfolio.source_topic, portfolio.policy.day_zone
+    )
     size += sum(_BALANCE + _text(currency) for currency in portfolio.balances)
     size += sum(_BEGINNING * len(one.beginnings) for one in positions)
     size += sum(_POSITION + _LOT * len(one.lots) + _text(one.position_id, one.instrument, one.currency) for one in positions)

@@ -52,6 +52,7 @@ def _policy(policy: Policy) -> bytes:
             b"\x01" if policy.overdraft else b"\x00",
             encode_array([_limit(limit) for limit in policy.limits]),
             encode_long(policy.day_ends),
+            encode_text(policy.day_zone),
         )
     )
 

@@ -159,6 +159,7 @@ _VARIED: dict[str, st.SearchStrategy[Any]] = {
         overdraft=st.booleans(),
         limits=st.sampled_from([(), (Limit(LimitKind.DRAWDOWN, 5 * AMOUNT, AMOUNT), Limit(LimitKind.PRICE_AGE, 7, 0))]),
         day_ends=st.sampled_from([0, 25_200_000_000]),
+        day_zone=st.sampled_from(["UTC", "Europe/Berlin"]),
     ),
 }
 _KINDS = st.sampled_from([*KINDS[1:], *[ApplyFill] * 10, *[RegisterPosition] * 3])

@@ -82,7 +82,12 @@ class PolicyForm(BaseModel):
     valuation_period: Annotated[int, Field(ge=0, lt=2**53)] = Policy().valuation_period
     overdraft: bool = Policy().overdraft
     limits: Annotated[tuple[LimitForm, ...], Field(max_length=len(LimitKind), description="One of a kind at most.")] = ()
-    day_ends: Annotated[int, Field(ge=0, lt=DAY, description="When its day ends, after midnight UTC.")] = Policy().day_ends
+    day_ends: Annotated[int, Field(ge=0, lt=DAY, description="When its day ends, after midnight in `day_zone`.")] = (
+        Policy().day_ends
+    )
+    day_zone: Annotated[str, Field(max_length=64, description="Of the IANA database, such as Europe/Berlin.")] = (
+        Policy().day_zone
+    )
 
     def policy(self) -> Policy:
         """The policy. Raises Refusal naming the field that is at fault."""

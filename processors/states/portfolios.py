@@ -2,7 +2,8 @@
 
 A portfolio is one value: the count of its answers, then its Avro body as `pf.positions` has it, written by the same function.
 A test holds that to the schema here; should `portfolio.avsc` change, what is stored needs a new version byte. Values of
-version 2, which had no limits and no beginnings of positions, and 3, which had no traces of removed ones, are read.
+version 2, which had no limits and no beginnings of positions, and of 3, which had no traces of removed ones and no time zone,
+are read.
 
 Its answers are one value each, since they are many and never change. Beside them, found by command id, there is a ring of their
 ids, by which the oldest is found when a new one takes its place.
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 from fastavro.types import Schema
 
+from market.day_end import UTC_ZONE
 from market.limits import LimitKind
 from market.portfolio import Portfolio, PriceChoice
 from market.portfolio_answers import Account, Remembered
@@ -38,7 +40,8 @@ _POLICY_2: Mapping[str, Any] = {
     "overdraft": "boolean",
 }
 _LIMIT = record("Limit", kind=_enum("LimitKind", LimitKind), threshold=AMOUNT, clears_at=AMOUNT)
-_POLICY = record("Policy", **_POLICY_2, limits=array(_LIMIT), day_ends="long")
+_POLICY_3: Mapping[str, Any] = {**_POLICY_2, "limits": array(_LIMIT), "day_ends": "long"}
+_POLICY = record("Policy", **_POLICY_3, day_zone="string")
 _BALANCE = record(
     "Balance",
     currency="string",
@@ -116,7 +119,7 @@ def _account(policy: Any, position: Any, **later: Any) -> Schema:
 
 _VERSION, _WITH_BEGINNINGS = 4, 3
 ACCOUNT = _account(_POLICY, _POSITION, traces=array(_TRACE))
-ACCOUNT_3 = _account(_POLICY, _POSITION)
+ACCOUNT_3 = _account(record("Policy", **_POLICY_3), _POSITION)
 ACCOUNT_2 = _account(record("Policy", **_POLICY_2), record("Position", **_POSITION_2))
 ANSWERS = define(
     "Answers",
@@ -169,13 +172,14 @@ def decode_account(data: bytes | None) -> Account:
         offset, values = read(ACCOUNT, data, _VERSION)
     elif data[0] == _WITH_BEGINNINGS:
         offset, values = read(ACCOUNT_3, data, _WITH_BEGINNINGS)
-        values |= {"traces": []}
     else:
         offset, values = read(ACCOUNT_2, data)
-        values |= {"traces": []}
         values["policy"] |= {"limits": [], "day_ends": 0}
         for position in values["positions"]:
             position |= {"beginnings": [], "known_since": None}
+    if data[0] != _VERSION:
+        values |= {"traces": []}
+        values["policy"] |= {"day_zone": UTC_ZONE}
     answers = values.pop("answers")
     parts = {
         "policy": read_policy(values["policy"]),

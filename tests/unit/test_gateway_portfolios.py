@@ -350,7 +350,7 @@ class TestOrders:
 
     def test_policy_that_was_told_can_be_sent_back(self) -> None:
         limits = (Limit(LimitKind.DRAWDOWN, 10**24, 5 * 10**23), Limit(LimitKind.PRICE_AGE, 60 * 10**24, 0))
-        policy = Policy(Accounting.FIFO, limits=limits, day_ends=3_600_000_000)
+        policy = Policy(Accounting.FIFO, limits=limits, day_ends=3_600_000_000, day_zone="Asia/Shanghai")
         channel = Channel(ChannelOptions())
         told(channel, HELD._replace(policy=policy))
         described = snapshot(channel)["data"]["policy"]

@@ -268,6 +268,7 @@ def test_portfolio_stored_before_there_were_limits_beginnings_or_traces_is_read(
     with_beginnings, _ = run(command(CreatePortfolio), command(RegisterPosition))
     assert with_beginnings is not None
     values |= {"positions": plain_positions(with_beginnings.positions)}
+    assert with_beginnings.policy.day_zone == "UTC"
     assert decode_account(head(5, 3) + encode(ACCOUNT_3, values)) == Account(5, 3, with_beginnings)
 
 

@@ -148,7 +148,7 @@ def test_so_many_are_remembered_that_the_portfolio_can_still_be_traded() -> None
     portfolio, refusals = done(command(CreatePortfolio)), list[PortfolioReply]()
     for number in range(2_000):
         name = f"sim:S{number:04}"
-        where = {"position_id": "p1", "instrument": name}
+        where: dict[str, Any] = {"position_id": "p1", "instrument": name}
         for one in (
             command(ApplyFill, f"{number}-open", **where),
             command(ApplyFill, f"{number}-close", quantity=-ONE, **where),
