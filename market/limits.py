@@ -25,7 +25,8 @@ from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE
 from market.errors import DataValidationError
 from market.quality import check_not_negative
 
-_SECOND = int(10 ** (AMOUNT_SCALE - 6))
+_MICROSECOND = int(10 ** (AMOUNT_SCALE - 6))
+"""Of an age, which is seconds at the scale of amounts."""
 
 
 class LimitKind(StrEnum):
@@ -124,7 +125,15 @@ def _value(kind: LimitKind, watch: Watch, figures: Figures) -> int | None:
             return _below(watch.day_peak, figures.profit)
         case LimitKind.PRICE_AGE:
             at = figures.oldest_price_at
-            return None if at is None else max(figures.valued_at - at, 0) * _SECOND
+            return None if at is None else max(figures.valued_at - at, 0) * _MICROSECOND
+
+
+def too_old_at(limits: Iterable[Limit], oldest_price_at: int | None) -> int | None:
+    """When the oldest price breaches its limit if none is renewed (microseconds); None without such a limit or price."""
+    if oldest_price_at is None:
+        return None
+    thresholds = (limit.threshold for limit in limits if limit.kind is LimitKind.PRICE_AGE)
+    return next((oldest_price_at + threshold // _MICROSECOND + 1 for threshold in thresholds), None)
 
 
 def _below(peak: int | None, profit: int | None) -> int | None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from market.errors import DataValidationError
 from market.valuation_record import Stamp, Valuation, ValuationLine, line_of, valuation_of
 from processors.outputs import Message, message_of
+from processors.valuing.ages import PriceAges
 from processors.valuing.valuer import Valuer
 from runtime.logs import get_logger
 from schemas.codec import Codec
@@ -65,6 +66,8 @@ class Publishing:
         self._sent: list[Callable[[], None]] = []
         self._asked: dict[str, list[Asked]] = {}
         self._done: list[Asked] = []
+        self._ages = PriceAges()
+        self._aged: set[str] = set()
 
     def know_line(self, portfolio_id: str, position_id: str, *, is_there: bool) -> None:
         """A line stands in its topic, or was removed from it, whoever told it."""
@@ -80,6 +83,8 @@ class Publishing:
         self._totals_wait.discard(portfolio_id)
         self._lines_wait.discard(portfolio_id)
         self._asked.pop(portfolio_id, None)
+        self._aged.discard(portfolio_id)
+        self._ages.forget(portfolio_id)
 
     def ask(self, portfolio_id: str, asked: Asked) -> None:
         """Somebody wants all of a portfolio told, whenever and whatever was told before."""
@@ -99,6 +104,11 @@ class Publishing:
         found = set(portfolio_ids)
         self._totals_wait |= found
         self._lines_wait |= found
+
+    def touch_aged(self, now: int) -> None:
+        """The totals of those are to be told of which a price has become too old for a limit meanwhile."""
+        self._aged.update(self._ages.take_due(now))
+        self._totals_wait |= self._aged
 
     def touch_silent(self, now: int) -> None:
         """Those of which nothing was told for long are to be told whole."""
@@ -122,7 +132,8 @@ class Publishing:
             elif stamp.valued_at - told.at >= portfolio.policy.valuation_period:
                 totals = self._valuer.totals(portfolio_id)
                 record = self._dated(valuation_of(portfolio, totals, self._valuer.rates, read.board, stamp), read)
-                if told.valuation is None or _content(record) != _content(told.valuation):
+                is_new = told.valuation is None or _content(record) != _content(told.valuation)
+                if is_new or portfolio_id in self._aged:
                     yield from self._message(record)
                 self._sent.append(partial(self._tell, told, record))
 
@@ -171,6 +182,8 @@ class Publishing:
             told.whole_at = record.valued_at
         told.valuation, told.at = record, record.valued_at
         self._totals_wait.discard(record.portfolio_id)
+        self._aged.discard(record.portfolio_id)
+        self._ages.told(record)
         asked = self._asked.pop(record.portfolio_id, [])
         self._done += [one for one in asked if one.version <= record.position_version]
         if later := [one for one in asked if one.version > record.position_version]:

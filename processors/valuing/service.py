@@ -120,6 +120,7 @@ class Valuations:
             self._publishing.touch(self._valuer.take_touched())
             self._is_changed = False
         self._publishing.touch_asked()
+        self._publishing.touch_aged(now)
         self._sequence = max(self._sequence + 1, now)  # so that it rises when a worker is started again, too
         stamp = Stamp(owned.group_generation, self._sequence, now)
         messages = list[Message]()

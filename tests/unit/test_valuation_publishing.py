@@ -1,7 +1,9 @@
 """What is told of valuations: what changed, when it is due, until it has arrived, and nothing else."""
 
 from market.decimals import ONE
+from market.limits import Limit, LimitKind
 from market.portfolio import Portfolio
+from market.portfolio_alert import Watched, see
 from market.price import PricePoint
 from market.valuation import LineState
 from market.valuation_record import Stamp, Valuation, ValuationLine
@@ -44,7 +46,7 @@ class World:
 
     def price(self, price: int) -> None:
         self.version += 1
-        point = PricePoint(price * ONE, None, SOURCE._replace(received_at=self.now))
+        point = PricePoint(price * ONE, None, SOURCE._replace(exchange_time=None, received_at=self.now))
         self.valuer.put_price(
             make_price()._replace(instrument=INSTRUMENT, mark_price=point, quotes_offset=self.version, trades_offset=None)
         )
@@ -56,6 +58,7 @@ class World:
         self.publishing.touch(self.valuer.take_touched())
         stamp = Stamp(1, self.now, self.now)
         self.publishing.touch_asked()
+        self.publishing.touch_aged(self.now)
         messages = [*self.publishing.totals(stamp, Read((7,), {PARTITION: 9})), *self.publishing.lines(stamp, 10)]
         if arrives:
             self.done += self.publishing.sent()
@@ -178,3 +181,35 @@ def test_request_for_a_portfolio_that_became_somebody_elses_is_theirs_to_serve()
     world.put(world.portfolio())
     assert len(world.turn()) == 3
     assert world.done == []
+
+
+def test_totals_are_told_when_a_price_becomes_too_old_for_a_limit_and_only_then() -> None:
+    world = World()
+    limit = Limit(LimitKind.PRICE_AGE, 5 * AMOUNT, AMOUNT)
+    portfolio = world.portfolio()
+    world.put(portfolio._replace(version=2, policy=portfolio.policy._replace(limits=(limit,), stale_after=60 * SECOND)))
+    world.price(7)
+    first = world.told(2)[0]
+    assert isinstance(first, Valuation)
+    assert first.oldest_price_at is not None
+    assert world.turn((first.oldest_price_at + 5 * SECOND - world.now) / SECOND) == []
+    assert world.turn(1e-6, arrives=False) != []  # and did not arrive
+    (found,) = world.told()
+    assert isinstance(found, Valuation)
+    assert found.oldest_price_at == first.oldest_price_at
+    seen = see(Watched(), found, ("pf.valuations", 0, 0))
+    assert [(alert.kind, alert.is_breached) for alert in seen.alerts] == [(LimitKind.PRICE_AGE, True)]
+    assert world.turn(20) == []
+    world.price(7)
+    assert len(world.turn()) == 1 + 2  # totals by a new price, and lines
+    assert world.turn(5.5) != []
+
+
+def test_portfolio_without_such_a_limit_is_left_alone() -> None:
+    world = World()
+    portfolio = world.portfolio()
+    limit = Limit(LimitKind.GROSS_EXPOSURE, 5 * AMOUNT, AMOUNT)
+    world.put(portfolio._replace(version=2, policy=portfolio.policy._replace(limits=(limit,), stale_after=60 * SECOND)))
+    world.price(7)
+    world.turn(2)
+    assert world.turn(40) == []
