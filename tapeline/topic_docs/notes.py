@@ -105,6 +105,8 @@ NOTES: Mapping[str, tuple[str, ...]] = {
     REPLIES.name: (
         "Match an answer by (`portfolio_id`, `command_id`). It may come more than once, after a repetition of the command or a "
         "crash, with the same content.",
+        "An id is of one command: another one sent under it is refused (COMMAND_ID_REUSED). The answers to both differ in "
+        "`digest`, so that a late answer to the first is not taken for that to the second.",
         "`accepted` false means that nothing was changed; `version` is then the current one.",
     ),
     POSITIONS.name: (
