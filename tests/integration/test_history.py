@@ -14,9 +14,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from httpx2 import ASGITransport, AsyncClient
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL
 
+from gateway.portfolios.figures import describe_alert, describe_past_totals
 from history import questions
 from history.database import Database
 from history.errors import HistoryTooSlow, HistoryUnavailable, HistoryUnfit
@@ -37,7 +39,9 @@ from sinks.stores._postgres_session import Target
 from sinks.stores.postgres import PostgresStore
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
 from tests.databases import fresh_database
+from tests.gateway_app import App
 from tests.gateway_parts import make_candle
+from tests.gateway_portfolios import Floor
 from tests.kline_parts import kline
 from tests.servers import Addresses, throwaway_stack
 from tests.sink_running import INSTRUMENTS, OF_PORTFOLIOS, QUOTE_PERIOD, VALUATION_PERIOD, records
@@ -357,5 +361,35 @@ def test_many_share_few_connections(written: tuple[str, Written]) -> None:
             answers = await asyncio.gather(*(database.rows(SQL("SELECT 1").format(), []) for _ in range(5)))
             assert answers == [[(1,)]] * 5
             await slow
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("table", "describe"),
+    [("valuations", describe_past_totals), ("day_ends", describe_past_totals), ("alerts", describe_alert)],
+)
+def test_past_of_a_portfolio_over_rest_is_what_is_stored(
+    written: tuple[str, Written], table: str, describe: Callable[[Any], dict[str, Any]]
+) -> None:
+    dsn, made = written
+    floor, (name, other, *_) = Floor(), names_of(table)
+    floor.create(name)
+
+    async def check() -> None:
+        async with Database(dsn) as database:
+            app = App(hub=floor.hub, history=History(database))
+            async with AsyncClient(transport=ASGITransport(app.application), base_url="http://gateway") as client:
+                path, found, asked = f"/api/mtm/portfolio/{name}/{table.replace('_', '-')}", list[Any](), {"limit": "17"}
+                while True:
+                    answer = (await client.get(path, params=asked | {"newest_first": "false"})).json()
+                    found += answer["data"]
+                    if answer["metadata"]["cursor"] is None:
+                        break
+                    asked["cursor"] = answer["metadata"]["cursor"]
+                assert found == [describe(record) for record in made.held(table, name)]
+                assert len(found) > 17
+                unknown = await client.get(path.replace(name, other))
+                assert unknown.status_code == 404, "though there are rows of it"
 
     asyncio.run(check())
