@@ -284,7 +284,9 @@ class Connection:
     async def _ask(self, socket: ClientConnection, subscriptions: Sequence[Subscription], *, subscribe: bool = True) -> None:
         if not subscriptions:
             return
-        messages = self._venue.requests(subscriptions, self._request_id, self._clock.now(), subscribe=subscribe)
+        messages = None if subscribe else self._session.unsubscriptions(self.name, subscriptions)
+        if messages is None:
+            messages = self._venue.requests(subscriptions, self._request_id, self._clock.now(), subscribe=subscribe)
         self._request_id += len(messages)
         for message in messages:
             await self._send(socket, message)

@@ -137,6 +137,23 @@ class Parser(Protocol):
         """Channel of a frame that `parse` refused, as far as it can be read, else UNKNOWN_CHANNEL."""
 
 
+@runtime_checkable
+class SequencedParser(Parser, Protocol):
+    """A parser of a venue that numbers an instrument's trades apart from their ids."""
+
+    @property
+    def sequenced(self) -> Collection[str]:
+        """Trade channels whose sequences have no holes, so that a hole means lost trades; none of them is `contiguous`."""
+
+
+@runtime_checkable
+class UnsubscribingParser(Parser, Protocol):
+    """A parser of a venue that is told which streams to end by what it called them in a connection."""
+
+    def unsubscriptions(self, subscriptions: Iterable[Subscription]) -> list[str]:
+        """Frames to send on the connection that was read last; the venue's `requests` has none then."""
+
+
 class Recorder(Protocol):
     """Who keeps what came in; see `ingest.capture.Capture`."""
 

@@ -149,6 +149,12 @@ class Marks:
         return told and any(first <= number <= last for first, last in known.seen.holes)
 
 
+def numbered_by_sequence(trade: Trade) -> Trade:
+    """The trade with its sequence for an id, for `Marks.before`: where sequences have no holes, whatever the ids are."""
+    number = str(trade.sequence)
+    return trade._replace(trade_id=number, first_trade_id=number, last_trade_id=number)
+
+
 def _number(trade_id: str) -> int | None:
     return int(trade_id) if trade_id.isascii() and trade_id.isdecimal() and len(trade_id) <= _LONGEST_NUMBER else None
 

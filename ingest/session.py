@@ -11,8 +11,18 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from ingest.books import Books, Followed
-from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, BookParser, Counts, Parsed, Parser, Subscription
-from ingest.marks import Marks, Missing
+from ingest.feed import (
+    FETCHED_BOOK,
+    UNKNOWN_CHANNEL,
+    BookParser,
+    Counts,
+    Parsed,
+    Parser,
+    SequencedParser,
+    Subscription,
+    UnsubscribingParser,
+)
+from ingest.marks import Marks, Missing, numbered_by_sequence
 from market.arbitration import Arbiter
 from market.book_rules import BookRules
 from market.dead_letter import DeadLetter
@@ -40,6 +50,18 @@ class _Line:
     traded: set[str] = field(default_factory=set)
     last_data: int | None = None
     heard_at: int | None = None
+    sequenced: frozenset[str] = frozenset()  # trade channels that are numbered by sequences
+
+    def read_by(self, parser: Parser) -> None:
+        """Take another parser."""
+        self.parser = parser
+        self.sequenced = frozenset(parser.sequenced if isinstance(parser, SequencedParser) else ())
+
+    def gaps_before(self, marks: Marks, channel: str, trade: Trade) -> list[GapMark] | None:
+        """See `Marks.before`."""
+        if channel in self.sequenced:
+            return marks.before(numbered_by_sequence(trade), contiguous=True)
+        return marks.before(trade, contiguous=channel in self.parser.contiguous)
 
 
 class Session:
@@ -74,9 +96,8 @@ class Session:
         """
         known = self._lines.get(name)
         if known is None:
-            self._lines[name] = _Line(name, parser, source)
-        else:
-            known.parser = parser
+            known = self._lines[name] = _Line(name, parser, source)
+        known.read_by(parser)
 
     def has_line(self, name: str) -> bool:
         """Whether the line was added."""
@@ -86,6 +107,11 @@ class Session:
         """Instruments with a stream that is not muted."""
         streams = (stream for line in self._lines.values() for stream in line.states)
         return frozenset(stream.instrument for stream in streams if stream not in self._muted)
+
+    def unsubscriptions(self, name: str, subscriptions: Iterable[Subscription]) -> list[str] | None:
+        """Frames that end streams of this line by what the venue called them on it, None where it has no such names."""
+        parser = self._lines[name].parser
+        return parser.unsubscriptions(subscriptions) if isinstance(parser, UnsubscribingParser) else None
 
     def silence(self, name: str, at: int) -> int:
         """Microseconds since market data last came on this line (since it was restored, if none came yet)."""
@@ -295,7 +321,7 @@ class Session:
             records += self._tell(line, [stream], FeedState.LIVE, "data is coming in", at)
         if isinstance(record, Trade):
             line.traded.add(record.instrument)
-            gaps = self._marks.before(record, contiguous=channel in line.parser.contiguous)
+            gaps = line.gaps_before(self._marks, channel, record)
             if gaps is None and self._once:
                 self.counts.ignored[f"{channel}, told before"] += 1
                 return records
@@ -351,7 +377,7 @@ class Session:
         self._marks.doubt(
             instrument
             for instrument, channel in channels
-            if refused in (channel, UNKNOWN_CHANNEL) and channel not in line.parser.contiguous
+            if refused in (channel, UNKNOWN_CHANNEL) and channel not in {*line.parser.contiguous, *line.sequenced}
         )
 
     def _gap_told(self, line: _Line, stream: Subscription, gaps: Iterable[GapMark], at: int) -> list[Record]:

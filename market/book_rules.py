@@ -4,11 +4,11 @@ A rule says of a delta whether it is the next one, an old one, or whether one wa
 
 | rule | venues | the next delta |
 |---|---|---|
-| `unnumbered` | Kraken v1, Bitget v1 | any; a checksum tells whether the book is right |
-| `by_previous_if_named` | OKX | names the last one as the one before it (prevSeqId); any where it names none, as before 2023 |
-| `by_range` | Binance spot, Gate.io | covers the update after the last one: U ≤ last + 1 ≤ u |
+| `unnumbered` | Kraken v1, Bitget v1, Coinbase | any; a checksum tells whether the book is right, if there is one |
+| `by_previous_if_named` | OKX, Deribit, Bitfinex | names the last one as the one before it; any where it names none |
+| `by_range` | Binance spot, Gate.io, Bitstamp | covers the update after the last one: U ≤ last + 1 ≤ u |
 | `by_previous` | Binance futures | names the last one as the one before it (pu) |
-| `by_one` | Bybit v5 | has the next number |
+| `by_one` | Bybit v5, Kraken Futures | has the next number |
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def by_range(depth: Depth, last: int, _from_snapshot: bool) -> Step:
 
     Binance, "How to manage a local order book correctly" (spot): drop what ends at or before the snapshot's `lastUpdateId`; the
     first to apply has U ≤ lastUpdateId + 1 ≤ u; afterwards each U is the last u + 1. Gate.io's `spot.order_book_update` has the
-    same rule. Sizes are absolute, so a delta that begins before the end of the book and reaches beyond it is applied.
+    same rule; Bitstamp's diffs have times for numbers, and each covers all since the one before it. Sizes are absolute, so a
+    delta that begins before the end of the book and reaches beyond it is applied.
     """
     first, until = _given(depth.first_sequence, "first_sequence"), _given(depth.last_sequence, "last_sequence")
     if until <= last:
@@ -72,13 +73,14 @@ def by_previous_if_named(depth: Depth, last: int, _from_snapshot: bool) -> Step:
     """The delta names the number of the one before it, where it has numbers at all.
 
     OKX, "Order book channel", "Sequence ID": after maintenance the numbers begin anew, in a message that still names the last
-    one before it; a message without changes has the number of the one before it.
+    one before it; a message without changes has the number of the one before it. Deribit names it `prev_change_id`. Bitfinex
+    numbers all frames of a connection, so its feed names the last one of the book, or one that was missed since.
     """
     return Step.NEXT if depth.last_sequence is None or depth.previous_sequence == last else Step.MISSED
 
 
 def by_one(depth: Depth, last: int, _from_snapshot: bool) -> Step:
-    """Each message has a number, one more than the one before it (Bybit v5 `orderbook`, field `u`)."""
+    """Each message has a number, one more than the one before it (Bybit v5 `orderbook`: `u`; Kraken Futures `book`: `seq`)."""
     number = _given(depth.last_sequence, "last_sequence")
     if number <= last:
         return Step.OLD
