@@ -1,0 +1,97 @@
+"""Bitfinex, WebSocket API v2: spot pairs, such as `bitfinex:BTC-USD`, and perpetuals, such as `bitfinex:BTC-USDT-PERP`.
+
+What Bitfinex calls UST, DSH and so on is USDT and DASH. Amounts of sales are below zero: the side is the taker's (docs: "WS
+Public Trades"). After subscribing the latest trades are told, newest first. Trades are taken from `te`; a `tu` tells them
+again. Books have the hundred best levels of each side at full precision (prec P0, freq F0, len 100).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feed import Limits, Listings, Parser, Route, Subscription
+from ingest.feeds._bitfinex_frames import BOOK, CHANNELS, MARKET, PERPETUAL, THEIR_NAMES, BitfinexParser, instrument_of
+from ingest.feeds._instruments import by_symbol
+from ingest.feeds._subscriptions import Offer
+from market.instrument import code_of
+
+_ADDRESS = "wss://api-pub.bitfinex.com/ws/2"
+_HOSTS = ("api-pub.bitfinex.com", "api.bitfinex.com")
+# A connection carries 25 subscriptions to public channels (docs: "WS General", "Limits").
+_LIMITS = Limits(streams=25, message_seconds=0.1)
+_NUMBERED = {"event": "conf", "flags": 65536}  # SEQ_ALL
+_BOOK_OPTIONS = {"prec": "P0", "freq": "F0", "len": "100"}
+_PLAIN_LENGTH = 3
+_OFFER = Offer(
+    "bitfinex",
+    re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP)?", re.ASCII),
+    "bitfinex:BTC-USD or bitfinex:BTC-USDT-PERP",
+    CHANNELS,
+    lambda channel: channel in CHANNELS,
+)
+_LISTED = msgspec.json.Decoder(tuple[list[str]])
+
+
+class Bitfinex:
+    """The venue; see `ingest.feed.Venue`."""
+
+    name = "bitfinex"
+    markets = (MARKET,)
+    heartbeats = ("hb", "reply", "info")
+    default_channels = CHANNELS
+    limits = _LIMITS
+    heartbeat = None  # the venue itself sends one of each channel every 15 seconds
+
+    def check(self, subscriptions: Iterable[Subscription]) -> None:
+        """See `ingest.feed.Venue.check`."""
+        _OFFER.check(subscriptions)
+
+    def route(self, _subscription: Subscription, base_url: str | None) -> Route:
+        """See `ingest.feed.ListeningVenue.route`."""
+        return Route(MARKET, base_url or _ADDRESS)
+
+    def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+        """See `ingest.feed.ListeningVenue.requests`; a request is of one stream, after one for numbers of the frames.
+
+        Unsubscribing goes by the ids of the connection; see `BitfinexParser.unsubscriptions`.
+        """
+        if not subscribe:
+            return []
+        return [msgspec.json.encode(each).decode() for each in (_NUMBERED, *map(self._request, subscriptions))]
+
+    def symbol_of(self, instrument: str) -> str:
+        """See `ingest.feed.ListeningVenue.symbol_of`: tBTCUSD, tAVAX:USD, tBTCF0:USTF0."""
+        base, quote, *contract = code_of(instrument).split("-")
+        mark = PERPETUAL if contract else ""
+        base, quote = (f"{THEIR_NAMES.get(asset, asset)}{mark}" for asset in (base, quote))
+        is_plain = len(base) == len(quote) == _PLAIN_LENGTH
+        return f"t{base}{'' if is_plain else ':'}{quote}"
+
+    def market_of(self, url: str) -> str | None:
+        """See `ingest.feed.Venue.market_of`; REST and streams of version 2."""
+        parts = urlsplit(url)
+        return MARKET if (parts.hostname or "") in _HOSTS and parts.path.startswith(("/ws/2", "/v2/")) else None
+
+    def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
+        """See `ingest.feed.Venue.listed`; the pairs of `conf/pub:list:pair:exchange` and `…:future`."""
+        if self.market_of(url) is None or "/conf/pub:list:pair:" not in urlsplit(url).path:
+            return {}
+        (pairs,) = decode(_LISTED, answer)
+        return by_symbol((f"t{pair}" for pair in pairs), instrument_of)
+
+    def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
+        """See `ingest.feed.Venue.parser`."""
+        return BitfinexParser(listings, max_clock_skew)
+
+    def _request(self, subscription: Subscription) -> dict[str, str]:
+        options = _BOOK_OPTIONS if subscription.channel == BOOK else {}
+        symbol = self.symbol_of(subscription.instrument)
+        return {"event": "subscribe", "channel": subscription.channel, "symbol": symbol} | options
+
+
+VENUE = Bitfinex()
