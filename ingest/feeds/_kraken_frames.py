@@ -24,7 +24,11 @@ from schemas.records import Record
 SIDES: Mapping[str, Side] = {"b": "buy", "s": "sell"}
 CHECKED_LEVELS = 10
 
-_NAMES = {"XBT": "BTC", "XDG": "DOGE"}
+THEIR_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
+"""What Kraken calls assets that others call by these names."""
+
+OUR_NAMES = {theirs: ours for ours, theirs in THEIR_NAMES.items()}
+
 _NOT_CARRIED = ("spread", "ohlc")
 _FRACTION_DIGITS = 6
 _LONGEST_TIME = 24
@@ -136,7 +140,7 @@ def instrument_of(pair: str) -> str:
     base, _, quote = pair.partition("/")
     if not base or not quote:
         raise DataValidationError("unknown_symbol", f"{pair!r:.80} is no pair such as XBT/USD", field="symbol")
-    return check_instrument(f"kraken:{_NAMES.get(base, base)}-{_NAMES.get(quote, quote)}")
+    return check_instrument(f"kraken:{OUR_NAMES.get(base, base)}-{OUR_NAMES.get(quote, quote)}")
 
 
 def micros_of(seconds: str, field: str) -> int:

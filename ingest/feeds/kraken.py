@@ -15,7 +15,7 @@ import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import Limits, Listings, Parsed, Parser, Route, Subscription
-from ingest.feeds._kraken_frames import KrakenParser, instrument_of
+from ingest.feeds._kraken_frames import THEIR_NAMES, KrakenParser, instrument_of
 from ingest.feeds._kraken_rest import read_ohlc, read_trades
 from ingest.feeds._subscriptions import Offer, by_channel, in_parts
 from market.errors import DataValidationError
@@ -27,7 +27,6 @@ _ADDRESS = "wss://ws.kraken.com"
 _LIMITS = Limits(streams=200, message_seconds=0.5)
 _PAIRS_PER_MESSAGE = 100
 _BOOK = "book-"
-_THEIR_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
 _DEPTHS = (10, 25, 100, 500, 1000)
 _CHANNELS = ("trade", "ticker", "book-1000")
 _BOOKS = tuple(f"{_BOOK}{depth}" for depth in _DEPTHS)
@@ -83,7 +82,7 @@ class Kraken:
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`: the name that streams have for it."""
-        return "/".join(_THEIR_NAMES.get(asset, asset) for asset in code_of(instrument).split("-"))
+        return "/".join(THEIR_NAMES.get(asset, asset) for asset in code_of(instrument).split("-"))
 
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`: ws.kraken.com and api.kraken.com, not futures.kraken.com."""

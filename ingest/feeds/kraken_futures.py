@@ -1,0 +1,298 @@
+"""Kraken Futures (Derivatives), WebSocket API v1: perpetuals and dated contracts.
+
+Of one pair there are inverse contracts, `kraken_futures:BTC-USD-PERP` (PI_XBTUSD) and `kraken_futures:BTC-USD-260925`
+(FI_XBTUSD_260925), and linear ones with any collateral, `kraken_futures:BTC-USD-FLEX-PERP` (PF_XBTUSD) and
+`kraken_futures:BTC-USD-FLEX-260925` (FF_XBTUSD_260925). Sizes are the venue's: of inverse ones contracts of one dollar. What
+Kraken calls XBT and XDG is BTC and DOGE.
+
+`side` is the taker's (docs: "Websockets API v1", "Trade"); `seq` numbers the trades of a contract without holes, and the
+messages about its book. After subscribing the latest trades are told, newest first; trades of blocks and liquidations are
+among them. `ticker_lite` has no time, and a change with more digits than a record holds, which is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feed import UNKNOWN_CHANNEL, Limits, Listings, Parsed, Parser, Route, Subscription
+from ingest.feeds._instruments import Instruments, by_symbol
+from ingest.feeds._kraken_frames import OUR_NAMES, THEIR_NAMES
+from ingest.feeds._levels import levels_of
+from ingest.feeds._numbers import ABSENT, exact_or_none, number, number_or_none
+from ingest.feeds._records import Maker
+from ingest.feeds._sides import side_of
+from ingest.feeds._subscriptions import Offer, by_channel, in_parts
+from ingest.symbols import split_symbol
+from market.book_rules import BookRules, by_one
+from market.depth import DepthKind
+from market.errors import DataValidationError
+from market.instrument import check_instrument, code_of
+from schemas.records import Record
+
+_MARKET = "derivatives"
+_ADDRESS = "wss://futures.kraken.com/ws/v1"
+# How much a connection takes is told for private feeds alone; 100 requests a second (docs: "Websockets", "Limits").
+_LIMITS = Limits(streams=200, message_seconds=0.1)
+_PRODUCTS_PER_MESSAGE = 100
+_TRADES, _BOOK, _TICKER = "trade", "book", "ticker_lite"
+_CHANNELS = (_TRADES, _BOOK, _TICKER)
+_NOT_CARRIED = ("ticker", "heartbeat")
+_QUOTES = ("USD", "EUR", "GBP", "USDT", "USDC")
+_PRODUCT = re.compile(r"(PI|PF|FI|FF)_([A-Z0-9]+)(?:_(\d{6}))?", re.ASCII)
+_KINDS = {("", False): "FI", ("", True): "PI", ("FLEX", False): "FF", ("FLEX", True): "PF"}
+_PERPETUAL, _FLEXIBLE = "PERP", "FLEX"
+_BOOK_RULES = BookRules(by_one)
+_OFFER = Offer(
+    "kraken_futures",
+    re.compile(r"[A-Z0-9]+-(USD|EUR|GBP|USDT|USDC)(-FLEX)?-(PERP|\d{6})", re.ASCII),
+    "kraken_futures:BTC-USD-PERP, kraken_futures:BTC-USD-FLEX-PERP or kraken_futures:BTC-USD-260925",
+    _CHANNELS,
+    lambda channel: channel in _CHANNELS,
+)
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Head(msgspec.Struct):
+    """What tells any frame: of a feed and a product, or an answer to a request of ours (`event`)."""
+
+    event: str | None = None
+    feed: str = ""
+    product_id: str = ""
+    message: str = ""
+
+
+class _Trade(msgspec.Struct):
+    uid: str
+    side: str
+    seq: _Count
+    time: _Count
+    product_id: str = ""
+    qty: msgspec.Raw = ABSENT
+    price: msgspec.Raw = ABSENT
+
+
+class _Trades(msgspec.Struct):
+    trades: list[_Trade]
+
+
+class _Level(msgspec.Struct):
+    price: msgspec.Raw = ABSENT
+    qty: msgspec.Raw = ABSENT
+
+
+class _Book(msgspec.Struct):
+    timestamp: _Count
+    seq: _Count
+    bids: list[_Level]
+    asks: list[_Level]
+
+
+class _Change(msgspec.Struct):
+    timestamp: _Count
+    seq: _Count
+    side: str
+    price: msgspec.Raw = ABSENT
+    qty: msgspec.Raw = ABSENT
+
+
+class _Ticker(msgspec.Struct):
+    bid: msgspec.Raw = ABSENT
+    ask: msgspec.Raw = ABSENT
+    volume: msgspec.Raw = ABSENT
+
+
+class _Listing(msgspec.Struct):
+    symbol: str
+
+
+class _Listed(msgspec.Struct):
+    instruments: list[_Listing]
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+_TRADE = msgspec.json.Decoder(_Trade)
+_SNAPSHOT_OF_TRADES = msgspec.json.Decoder(_Trades)
+_SNAPSHOT = msgspec.json.Decoder(_Book)
+_CHANGE = msgspec.json.Decoder(_Change)
+_TICKERS = msgspec.json.Decoder(_Ticker)
+_LISTED = msgspec.json.Decoder(_Listed)
+
+Reader = Callable[[bytes, _Head, Maker], Sequence[Record]]
+
+
+class KrakenFuturesParser:
+    """Reads the frames of one connection; see `ingest.feed.BookParser` and `ingest.feed.SequencedParser`."""
+
+    contiguous: Collection[str] = ()
+    sequenced: Collection[str] = (_TRADES,)
+
+    def __init__(self, listings: Listings, max_clock_skew: int) -> None:
+        self._max_skew = max_clock_skew
+        self._instruments = Instruments(listings, _MARKET, _instrument_of)
+
+    def book_rules(self, _channel: str) -> BookRules:
+        """A snapshot comes in the stream, with the number of the last change in it; changes are numbered one by one."""
+        return _BOOK_RULES
+
+    def parse(self, frame: bytes, received_at: int) -> Parsed:
+        """See `ingest.feed.Parser.parse`."""
+        head = decode(_HEAD, frame)
+        if head.event is not None:
+            return _answer(head)
+        known = _READERS.get(head.feed)
+        if known is not None:
+            channel, reader = known
+            maker = Maker(self._instruments.of(head.product_id), received_at, self._max_skew)
+            return Parsed(channel, reader(frame, head, maker))
+        if head.feed in _NOT_CARRIED:
+            return Parsed(head.feed, ())
+        if not head.feed:
+            raise DataValidationError("missing_field", "feed: the frame does not have it", field="feed")
+        raise DataValidationError("unknown_stream", f"feed: {head.feed!r:.80} is not known", field="feed")
+
+    def channel_of(self, frame: bytes) -> str:
+        """See `ingest.feed.Parser.channel_of`."""
+        try:
+            feed = decode(_HEAD, frame).feed
+        except DataValidationError:
+            return UNKNOWN_CHANNEL
+        if feed in _READERS:
+            return _READERS[feed][0]
+        return feed if feed in _NOT_CARRIED else UNKNOWN_CHANNEL
+
+
+class KrakenFutures:
+    """The venue; see `ingest.feed.Venue`."""
+
+    name = "kraken_futures"
+    markets = (_MARKET,)
+    heartbeats = ("reply", "info", "heartbeat")
+    default_channels = _CHANNELS
+    limits = _LIMITS
+    heartbeat = None  # a WebSocket ping every minute is enough (docs: "Websockets", "Pings")
+
+    def check(self, subscriptions: Iterable[Subscription]) -> None:
+        """See `ingest.feed.Venue.check`."""
+        _OFFER.check(subscriptions)
+
+    def route(self, _subscription: Subscription, base_url: str | None) -> Route:
+        """See `ingest.feed.ListeningVenue.route`."""
+        return Route(_MARKET, base_url or _ADDRESS)
+
+    def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+        """See `ingest.feed.ListeningVenue.requests`; a request is of one feed and has no id."""
+        products = by_channel(subscriptions, self.symbol_of)
+        parts = [(channel, part) for channel, names in products.items() for part in in_parts(names, _PRODUCTS_PER_MESSAGE)]
+        event = "subscribe" if subscribe else "unsubscribe"
+        requests = ({"event": event, "feed": channel, "product_ids": part} for channel, part in parts)
+        return [msgspec.json.encode(request).decode() for request in requests]
+
+    def symbol_of(self, instrument: str) -> str:
+        """See `ingest.feed.ListeningVenue.symbol_of`: PI_XBTUSD, FI_XBTUSD_260925, PF_XBTUSD, FF_XBTUSD_260925."""
+        base, quote, *flexible, contract = code_of(instrument).split("-")
+        is_perpetual = contract == _PERPETUAL
+        kind = _KINDS["".join(flexible), is_perpetual]
+        return f"{kind}_{THEIR_NAMES.get(base, base)}{quote}{'' if is_perpetual else f'_{contract}'}"
+
+    def market_of(self, url: str) -> str | None:
+        """See `ingest.feed.Venue.market_of`: futures.kraken.com alone."""
+        return _MARKET if urlsplit(url).hostname == "futures.kraken.com" else None
+
+    def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
+        """See `ingest.feed.Venue.listed`; the answer of `instruments`, which has indices beside the contracts."""
+        if self.market_of(url) is None or not urlsplit(url).path.endswith("/instruments"):
+            return {}
+        return by_symbol((listing.symbol.upper() for listing in decode(_LISTED, answer).instruments), _instrument_of)
+
+    def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
+        """See `ingest.feed.Venue.parser`."""
+        return KrakenFuturesParser(listings, max_clock_skew)
+
+
+def _instrument_of(product: str) -> str:
+    match = _PRODUCT.fullmatch(product)
+    is_perpetual = match is not None and match[1].startswith("P")
+    if match is None or is_perpetual == (match[3] is not None):
+        raise DataValidationError("unknown_symbol", f"{product!r:.80} is no contract such as PI_XBTUSD", field="product_id")
+    base, quote = split_symbol(match[2], _QUOTES)
+    flexible = f"-{_FLEXIBLE}" if match[1].endswith("F") else ""
+    return check_instrument(f"kraken_futures:{OUR_NAMES.get(base, base)}-{quote}{flexible}-{match[3] or _PERPETUAL}")
+
+
+def _answer(head: _Head) -> Parsed:
+    if head.event in ("error", "alert", "subscribed_failed", "unsubscribed_failed"):
+        raise DataValidationError("venue_error", f"the venue refuses a request: {head.message!s:.200}")
+    if head.event in ("subscribed", "unsubscribed", "pong"):
+        return Parsed("reply", ())
+    if head.event == "info":
+        return Parsed("info", ())
+    raise DataValidationError("unknown_stream", f"event: {head.event!r:.80} is not known", field="event")
+
+
+def _trade(frame: bytes, _head: _Head, maker: Maker) -> Sequence[Record]:
+    return [_trade_of(decode(_TRADE, frame), maker)]
+
+
+def _trades(frame: bytes, head: _Head, maker: Maker) -> Sequence[Record]:
+    trades = decode(_SNAPSHOT_OF_TRADES, frame).trades
+    for trade in trades:
+        if trade.product_id != head.product_id:
+            raise DataValidationError(
+                "symbol_mismatch", f"product_id: {trade.product_id!r:.40} in those of {head.product_id:.40}", field="product_id"
+            )
+    return [_trade_of(trade, maker) for trade in reversed(trades)]
+
+
+def _trade_of(trade: _Trade, maker: Maker) -> Record:
+    return maker.trade(
+        trade_id=trade.uid,
+        sequence=trade.seq,
+        price=number(trade.price, "price"),
+        size=number(trade.qty, "size"),
+        side=side_of(trade.side),
+        exchange_time=trade.time * 1000,
+    )
+
+
+def _rows(levels: Iterable[_Level | _Change]) -> list[tuple[str, str]]:
+    return [(number(level.price, "price"), number(level.qty, "qty")) for level in levels]
+
+
+def _snapshot(frame: bytes, _head: _Head, maker: Maker) -> Sequence[Record]:
+    book = decode(_SNAPSHOT, frame)
+    bids, asks = levels_of(_rows(book.bids), "bids"), levels_of(_rows(book.asks), "asks")
+    return [maker.depth(DepthKind.SNAPSHOT, bids, asks, book.timestamp * 1000, last=book.seq)]
+
+
+def _change(frame: bytes, _head: _Head, maker: Maker) -> Sequence[Record]:
+    change = decode(_CHANGE, frame)
+    is_bid = side_of(change.side) == "buy"
+    levels = levels_of(_rows([change]), "bids" if is_bid else "asks")
+    sides = (levels, ()) if is_bid else ((), levels)
+    return [maker.depth(DepthKind.DELTA, *sides, change.timestamp * 1000, last=change.seq)]
+
+
+def _ticker(frame: bytes, _head: _Head, maker: Maker) -> Sequence[Record]:
+    ticker = decode(_TICKERS, frame)
+    bid, ask, volume = (
+        number_or_none(raw, field) for raw, field in ((ticker.bid, "bid"), (ticker.ask, "ask"), (ticker.volume, "volume_24h"))
+    )
+    return [maker.quote(_TICKER, None, bid=bid, ask=ask, volume_24h=exact_or_none(volume, "volume_24h"))]
+
+
+_READERS: Mapping[str, tuple[str, Reader]] = {
+    "trade": (_TRADES, _trade),
+    "trade_snapshot": (_TRADES, _trades),
+    "book": (_BOOK, _change),
+    "book_snapshot": (_BOOK, _snapshot),
+    "ticker_lite": (_TICKER, _ticker),
+}
+
+VENUE = KrakenFutures()
