@@ -1,0 +1,323 @@
+"""Deribit, WebSocket API v2 (JSON-RPC): options, futures, perpetuals and spot.
+
+A perpetual is `deribit:BTC-USD-PERP` (BTC-PERPETUAL), a future `deribit:BTC-USD-210924` (BTC-24SEP21), an option
+`deribit:BTC-USD-210924-34000-P`; those in USDC are `deribit:SOL-USDC-PERP` (SOL_USDC-PERPETUAL) and so on, spot is
+`deribit:BTC-USDC`. Sizes are the venue's: dollars of inverse futures, else the base currency. `direction` is the taker's side
+(docs: "trades.{instrument_name}.{interval}"); `trade_seq` numbers the trades of an instrument without holes, their ids are of
+the whole venue. Without a key streams are told every 100 ms, with one also `raw`; what is recorded is `raw`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feed import UNKNOWN_CHANNEL, Heartbeat, Limits, Listings, Parsed, Parser, Route, Subscription
+from ingest.feeds._instruments import Instruments, by_symbol, day_of, delivery_of
+from ingest.feeds._levels import levels_of
+from ingest.feeds._numbers import ABSENT, exact_or_none, number, number_or_none
+from ingest.feeds._records import Maker
+from ingest.feeds._sides import side_of
+from ingest.feeds._subscriptions import Offer, in_parts
+from market.book_rules import BookRules, by_previous_if_named
+from market.depth import DepthKind
+from market.errors import DataValidationError
+from market.instrument import check_instrument, code_of
+from schemas.records import Record
+
+_MARKET = "v2"
+_ADDRESS = "wss://www.deribit.com/ws/api/v2"
+_LIMITS = Limits(streams=200, message_seconds=0.1)  # 500 channels a subscription (docs: "public/subscribe")
+_CHANNELS_PER_MESSAGE = 100
+_HEARTBEAT = Heartbeat('{"jsonrpc":"2.0","id":0,"method":"public/test","params":{}}', 30.0)
+_TRADES, _BOOK, _TICKER = "trades", "book", "ticker"
+_KINDS = (_TRADES, _BOOK, _TICKER)
+_INTERVALS = ("100ms", "agg2", "raw")
+_CHANNELS = tuple(f"{kind}.100ms" for kind in _KINDS)
+_ALL = frozenset(f"{kind}.{interval}" for kind in _KINDS for interval in _INTERVALS)
+_NOT_CARRIED = re.compile(
+    r"(quote|incremental_ticker|perpetual|estimated_expiration_price|markprice|deribit_)[\w.\-]*", re.ASCII
+)
+_PERPETUAL = "PERPETUAL"
+_DOLLARS = "USD"
+_BOOK_RULES = BookRules(by_previous_if_named)
+_OFFER = Offer(
+    "deribit",
+    re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP|-\d\d(0[1-9]|1[0-2])\d\d(-\d+(\.\d+)?-[CP])?)?", re.ASCII),
+    "deribit:BTC-USD-PERP, deribit:BTC-USD-260925 or deribit:BTC-USD-260925-34000-P",
+    _CHANNELS,
+    lambda channel: channel in _ALL,
+)
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Row = tuple[str, msgspec.Raw, msgspec.Raw]
+
+
+class _Params(msgspec.Struct, frozen=True):
+    channel: str = ""
+    data: msgspec.Raw = ABSENT
+
+
+class _Message(msgspec.Struct):
+    """Any frame: of a stream (`method` subscription), or an answer to a request of ours."""
+
+    method: str | None = None
+    params: _Params = _Params()
+    result: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+class _Trade(msgspec.Struct):
+    trade_seq: _Count
+    trade_id: str
+    timestamp: _Count
+    direction: str
+    instrument_name: str
+    price: msgspec.Raw = ABSENT
+    amount: msgspec.Raw = ABSENT
+
+
+class _Book(msgspec.Struct):
+    type: str
+    timestamp: _Count
+    instrument_name: str
+    change_id: _Count
+    bids: list[_Row]
+    asks: list[_Row]
+    prev_change_id: _Count | None = None
+
+
+class _Stats(msgspec.Struct, frozen=True):
+    volume: msgspec.Raw = ABSENT
+    price_change: msgspec.Raw = ABSENT
+    low: msgspec.Raw = ABSENT
+    high: msgspec.Raw = ABSENT
+
+
+class _Ticker(msgspec.Struct):
+    timestamp: _Count
+    instrument_name: str
+    stats: _Stats = _Stats()
+    last_price: msgspec.Raw = ABSENT
+    best_bid_price: msgspec.Raw = ABSENT
+    best_bid_amount: msgspec.Raw = ABSENT
+    best_ask_price: msgspec.Raw = ABSENT
+    best_ask_amount: msgspec.Raw = ABSENT
+
+
+class _Listing(msgspec.Struct):
+    instrument_name: str
+
+
+class _Listed(msgspec.Struct):
+    result: list[_Listing]
+
+
+_MESSAGE = msgspec.json.Decoder(_Message)
+_TRADE_LIST = msgspec.json.Decoder(list[_Trade])
+_BOOK_MESSAGE = msgspec.json.Decoder(_Book)
+_TICKERS = msgspec.json.Decoder(_Ticker)
+_LISTED = msgspec.json.Decoder(_Listed)
+
+Reader = Callable[[msgspec.Raw, str, str, Maker], Sequence[Record]]
+
+
+class DeribitParser:
+    """Reads the frames of one connection; see `ingest.feed.BookParser` and `ingest.feed.SequencedParser`."""
+
+    contiguous: Collection[str] = ()
+    sequenced: Collection[str] = tuple(f"{_TRADES}.{interval}" for interval in _INTERVALS)
+
+    def __init__(self, listings: Listings, max_clock_skew: int) -> None:
+        self._max_skew = max_clock_skew
+        self._instruments = Instruments(listings, _MARKET, _instrument_of)
+
+    def book_rules(self, _channel: str) -> BookRules:
+        """A snapshot comes in the stream; a change names the one before it (docs: "book.{instrument_name}.{interval}")."""
+        return _BOOK_RULES
+
+    def parse(self, frame: bytes, received_at: int) -> Parsed:
+        """See `ingest.feed.Parser.parse`."""
+        message = decode(_MESSAGE, frame)
+        if message.method is None:
+            return _answer(message)
+        if message.method == "heartbeat":
+            return Parsed("heartbeat", ())
+        name = message.params.channel
+        if message.method != "subscription" or not name:
+            raise DataValidationError("unknown_stream", f"method: {message.method!r:.80} is not known", field="method")
+        channel, symbol = _taken_apart(name)
+        if channel:
+            if not bytes(message.params.data):
+                raise DataValidationError("missing_field", "data: the frame does not have it", field="data")
+            maker = Maker(self._instruments.of(symbol), received_at, self._max_skew)
+            reader = _READERS[channel.partition(".")[0]]
+            return Parsed(channel, reader(message.params.data, symbol, channel, maker))
+        if _NOT_CARRIED.fullmatch(name):
+            return Parsed(name.partition(".")[0], ())
+        raise DataValidationError("unknown_stream", f"channel: {name!r:.80} is not known", field="channel")
+
+    def channel_of(self, frame: bytes) -> str:
+        """See `ingest.feed.Parser.channel_of`."""
+        try:
+            return _taken_apart(decode(_MESSAGE, frame).params.channel)[0] or UNKNOWN_CHANNEL
+        except DataValidationError:
+            return UNKNOWN_CHANNEL
+
+
+class Deribit:
+    """The venue; see `ingest.feed.Venue`."""
+
+    name = "deribit"
+    markets = (_MARKET,)
+    heartbeats = ("reply", "heartbeat")
+    default_channels = _CHANNELS
+    limits = _LIMITS
+    heartbeat = _HEARTBEAT
+
+    def check(self, subscriptions: Iterable[Subscription]) -> None:
+        """See `ingest.feed.Venue.check`."""
+        _OFFER.check(subscriptions)
+
+    def route(self, _subscription: Subscription, base_url: str | None) -> Route:
+        """See `ingest.feed.ListeningVenue.route`."""
+        return Route(_MARKET, base_url or _ADDRESS)
+
+    def requests(self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+        """See `ingest.feed.ListeningVenue.requests`."""
+        names = [self._stream(subscription) for subscription in subscriptions]
+        method = "public/subscribe" if subscribe else "public/unsubscribe"
+        parts = enumerate(in_parts(names, _CHANNELS_PER_MESSAGE), request_id)
+        requests = ({"jsonrpc": "2.0", "id": id_, "method": method, "params": {"channels": part}} for id_, part in parts)
+        return [msgspec.json.encode(request).decode() for request in requests]
+
+    def symbol_of(self, instrument: str) -> str:
+        """See `ingest.feed.ListeningVenue.symbol_of`: BTC-PERPETUAL, BTC-24SEP21, BTC-24SEP21-8000-P, SOL_USDC-PERPETUAL."""
+        base, quote, *contract = code_of(instrument).split("-")
+        if not contract:
+            return f"{base}_{quote}"
+        underlying = base if quote == _DOLLARS else f"{base}_{quote}"
+        if contract == ["PERP"]:
+            return f"{underlying}-{_PERPETUAL}"
+        return "-".join((underlying, delivery_of(contract[0]), *(part.replace(".", "d") for part in contract[1:])))
+
+    def market_of(self, url: str) -> str | None:
+        """See `ingest.feed.Venue.market_of`; www.deribit.com, not its test server."""
+        return _MARKET if urlsplit(url).hostname in ("www.deribit.com", "streams.deribit.com") else None
+
+    def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
+        """See `ingest.feed.Venue.listed`; the answer of `public/get_instruments`, whose names say all by their form."""
+        if self.market_of(url) is None or not urlsplit(url).path.endswith("/public/get_instruments"):
+            return {}
+        return by_symbol((listing.instrument_name for listing in decode(_LISTED, answer).result), _instrument_of)
+
+    def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
+        """See `ingest.feed.Venue.parser`."""
+        return DeribitParser(listings, max_clock_skew)
+
+    def _stream(self, subscription: Subscription) -> str:
+        kind, interval = subscription.channel.split(".")
+        return f"{kind}.{self.symbol_of(subscription.instrument)}.{interval}"
+
+
+def _taken_apart(name: str) -> tuple[str, str]:
+    """Channel and symbol of book.BTC-24SEP21-8000-P.raw; both empty where it is none that is carried."""
+    kind, _, rest = name.partition(".")
+    symbol, _, interval = rest.rpartition(".")
+    channel = f"{kind}.{interval}"
+    return (channel, symbol) if channel in _ALL and symbol else ("", "")
+
+
+def _instrument_of(symbol: str) -> str:
+    underlying, *contract = symbol.split("-")
+    base, _, quote = underlying.partition("_")
+    parts = len(contract)
+    if not base or parts not in (0, 1, 3) or (parts == 0 and not quote) or (parts == 3 and contract[2] not in ("C", "P")):
+        raise DataValidationError("unknown_symbol", f"{symbol!r:.80} is no instrument such as BTC-24SEP21", field="symbol")
+    named = [] if not contract else ["PERP" if contract[0] == _PERPETUAL and parts == 1 else day_of(contract[0])]
+    named += [part.replace("d", ".") for part in contract[1:]]
+    return check_instrument("-".join((f"deribit:{base}", quote or _DOLLARS, *named)))
+
+
+def _answer(message: _Message) -> Parsed:
+    if bytes(message.error):
+        raise DataValidationError("venue_error", f"the venue refuses a request: {bytes(message.error)[:200]!r}")
+    if not bytes(message.result):
+        raise DataValidationError("missing_field", "method: the frame does not have it", field="method")
+    return Parsed("reply", ())
+
+
+def _check_symbol(told: str, symbol: str) -> None:
+    if told != symbol:
+        raise DataValidationError(
+            "symbol_mismatch", f"instrument_name: {told!r:.40} in the stream of {symbol:.40}", field="instrument_name"
+        )
+
+
+def _trades(data: msgspec.Raw, symbol: str, _channel: str, maker: Maker) -> Sequence[Record]:
+    trades = decode(_TRADE_LIST, data)
+    for trade in trades:
+        _check_symbol(trade.instrument_name, symbol)
+    return [
+        maker.trade(
+            trade_id=trade.trade_id,
+            sequence=trade.trade_seq,
+            price=number(trade.price, "price"),
+            size=number(trade.amount, "size"),
+            side=side_of(trade.direction),
+            exchange_time=trade.timestamp * 1000,
+        )
+        for trade in trades
+    ]
+
+
+def _book(data: msgspec.Raw, symbol: str, _channel: str, maker: Maker) -> Sequence[Record]:
+    book = decode(_BOOK_MESSAGE, data)
+    _check_symbol(book.instrument_name, symbol)
+    if book.type not in ("snapshot", "change"):
+        raise DataValidationError("unknown_action", f"type: {book.type!r:.40} is no snapshot and no change", field="type")
+    kind = DepthKind.SNAPSHOT if book.type == "snapshot" else DepthKind.DELTA
+    sides = levels_of(map(_row, book.bids), "bids"), levels_of(map(_row, book.asks), "asks")
+    previous = None if kind is DepthKind.SNAPSHOT else book.prev_change_id
+    return [maker.depth(kind, *sides, book.timestamp * 1000, last=book.change_id, previous=previous)]
+
+
+def _row(row: _Row) -> tuple[str, str]:
+    """Price and size of what is done (new, change, delete), price and amount."""
+    action, price, amount = row
+    if action not in ("new", "change", "delete"):
+        raise DataValidationError("unknown_action", f"level: {action!r:.40} is not known", field="level")
+    size = number(amount, "amount")
+    return number(price, "price"), "0" if action == "delete" else size
+
+
+def _ticker(data: msgspec.Raw, symbol: str, channel: str, maker: Maker) -> Sequence[Record]:
+    """The volume is in the base currency."""
+    ticker = decode(_TICKERS, data)
+    _check_symbol(ticker.instrument_name, symbol)
+    stats = ticker.stats
+    return [
+        maker.quote(
+            channel,
+            ticker.timestamp * 1000,
+            bid=number_or_none(ticker.best_bid_price, "bid"),
+            bid_size=number_or_none(ticker.best_bid_amount, "bid_size"),
+            ask=number_or_none(ticker.best_ask_price, "ask"),
+            ask_size=number_or_none(ticker.best_ask_amount, "ask_size"),
+            last=number_or_none(ticker.last_price, "last"),
+            high_24h=number_or_none(stats.high, "high_24h"),
+            low_24h=number_or_none(stats.low, "low_24h"),
+            volume_24h=exact_or_none(number_or_none(stats.volume, "volume_24h"), "volume_24h"),
+            change_percent_24h=exact_or_none(number_or_none(stats.price_change, "change_percent_24h"), "change_percent_24h"),
+        )
+    ]
+
+
+_READERS: Mapping[str, Reader] = {_TRADES: _trades, _BOOK: _book, _TICKER: _ticker}
+
+VENUE = Deribit()

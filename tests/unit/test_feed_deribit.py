@@ -1,0 +1,199 @@
+"""Frames of Deribit: tickers and books as recorded on 2021-07-22, trades as documented, and what each becomes."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ingest import feeds
+from ingest.feed import BookParser, Parsed, Parser, SequencedParser
+from ingest.playback import Playback
+from ingest.recorded import Frame
+from ingest.recordings import read_recordings
+from market.book_rules import by_previous_if_named
+from market.decimals import ONE
+from market.depth import BookState, Depth, DepthKind
+from market.errors import DataValidationError
+from market.quote import Quote
+from market.trade import Trade
+from tests.ingest_parts import played
+from tests.venue_data import DERIBIT
+
+AT = 1_626_993_724_000_000
+TRADE = {
+    "trade_seq": 30289442,
+    "trade_id": "48079269",
+    "timestamp": 1590484512188,
+    "tick_direction": 2,
+    "price": 8950.0,
+    "mark_price": 8948.9,
+    "instrument_name": "BTC-PERPETUAL",
+    "index_price": 8955.88,
+    "direction": "sell",
+    "amount": 10.0,
+}
+TICKER = {
+    "timestamp": 1626993723632,
+    "stats": {"volume": 193.4, "price_change": -28.5714, "low": 0.002, "high": 0.0035},
+    "state": "open",
+    "open_interest": 572.5,
+    "mark_price": 0.00222014,
+    "last_price": 0.0025,
+    "instrument_name": "BTC-30JUL21-24000-P",
+    "best_bid_price": 0.002,
+    "best_bid_amount": 91.6,
+    "best_ask_price": 0.0025,
+    "best_ask_amount": 13.7,
+}
+BOOK = {
+    "type": "snapshot",
+    "timestamp": 1626993723632,
+    "instrument_name": "ETH-30JUL21-2800-C",
+    "change_id": 13169025645,
+    "bids": [["new", 0.0015, 4714.0], ["new", 0.001, 861.0]],
+    "asks": [["new", 0.0025, 873.0]],
+}
+CHANGE = BOOK | {
+    "type": "change",
+    "change_id": 13169025700,
+    "prev_change_id": 13169025645,
+    "bids": [["delete", 0.0015, 0.0], ["change", 0.001, 5.0]],
+    "asks": [],
+}
+
+
+def frame(channel: str, data: Any) -> bytes:
+    told = {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": channel, "data": data}}
+    return json.dumps(told).encode()
+
+
+def ticker(**changes: Any) -> bytes:
+    return frame("ticker.BTC-30JUL21-24000-P.raw", TICKER | changes)
+
+
+def book(message: dict[str, Any], **changes: Any) -> bytes:
+    return frame("book.ETH-30JUL21-2800-C.raw", message | changes)
+
+
+def trades(*rows: dict[str, Any]) -> bytes:
+    return frame("trades.BTC-PERPETUAL.100ms", list(rows))
+
+
+def parser() -> Parser:
+    return feeds.load("deribit").parser("v2", {}, 5_000_000)
+
+
+def parse(data: bytes) -> Parsed:
+    return parser().parse(data, AT)
+
+
+def only(data: bytes) -> Any:
+    (record,) = parse(data).records
+    return record
+
+
+def test_trade_has_the_takers_side_the_venues_id_and_the_number_of_its_instrument() -> None:
+    first, second = parse(trades(TRADE, TRADE | {"trade_seq": 30289443, "trade_id": "48079270", "direction": "buy"})).records
+    assert isinstance(first, Trade)
+    assert (first.instrument, first.trade_id, first.sequence) == ("deribit:BTC-USD-PERP", "48079269", 30289442)
+    assert (first.side, first.price, first.size) == ("sell", 8950 * ONE, 10 * ONE)
+    assert first.exchange_time == 1_590_484_512_188_000
+    assert isinstance(second, Trade)
+    assert (second.sequence, second.side) == (30289443, "buy")
+    assert parse(trades(TRADE)).name == "trades.100ms"
+    reader = parser()
+    assert isinstance(reader, SequencedParser)
+    assert set(reader.sequenced) == {"trades.100ms", "trades.raw", "trades.agg2"}
+
+
+def test_ticker_of_an_option_has_the_best_levels_and_the_last_day() -> None:
+    quote = only(ticker())
+    assert isinstance(quote, Quote)
+    assert (quote.instrument, quote.channel) == ("deribit:BTC-USD-210730-24000-P", "ticker.raw")
+    assert (quote.bid, quote.bid_size) == (2_000_000_000, 91_600_000_000_000)
+    assert (quote.ask, quote.ask_size, quote.last) == (2_500_000_000, 13_700_000_000_000, 2_500_000_000)
+    assert (quote.high_24h, quote.low_24h, quote.volume_24h) == (3_500_000_000, 2_000_000_000, 193_400_000_000_000)
+    assert (quote.change_percent_24h, quote.exchange_time) == (-28_571_400_000_000, 1_626_993_723_632_000)
+
+
+def test_side_without_orders_is_none() -> None:
+    nothing = {"best_bid_price": 0.0, "best_bid_amount": 0.0, "best_ask_price": None, "best_ask_amount": 0.0}
+    quote = only(ticker(**nothing, stats={"volume": None, "price_change": None, "low": None, "high": None}, last_price=None))
+    assert {quote.bid, quote.bid_size, quote.ask, quote.ask_size, quote.last, quote.volume_24h, quote.high_24h} == {None}
+
+
+def test_change_names_the_one_before_it() -> None:
+    snapshot, change = only(book(BOOK)), only(book(CHANGE))
+    assert isinstance(change, Depth)
+    assert (snapshot.kind, snapshot.last_sequence, snapshot.previous_sequence) == (DepthKind.SNAPSHOT, 13169025645, None)
+    assert (change.kind, change.last_sequence, change.previous_sequence) == (DepthKind.DELTA, 13169025700, 13169025645)
+    assert [level[:2] for level in change.bids] == [(1_500_000_000, 0), (1_000_000_000, 5 * ONE)]
+    reader = parser()
+    assert isinstance(reader, BookParser)
+    assert (reader.book_rules("book.raw").step, reader.book_rules("book.raw").fetched) == (by_previous_if_named, False)
+
+
+def test_recorded_change_that_is_left_out_ends_the_book() -> None:
+    items = list(read_recordings(DERIBIT))
+    told = [number for number, item in enumerate(items) if isinstance(item, Frame) and b"book.BTC-24SEP21-8000-P" in item.data]
+    assert len(told) == 32  # the answer to the subscription, a snapshot and 30 changes
+    without = told[12]
+    records = played(items[:without] + items[without + 1 :], playback=Playback(feeds.load("deribit")))
+    states = [record.state for record in records if isinstance(record, Depth) and "8000" in record.instrument]
+    assert states == [BookState.LIVE] * 11 + [BookState.GAP] * 19
+
+
+@pytest.mark.parametrize(
+    ("symbol", "instrument"),
+    [
+        *(("BTC-PERPETUAL", "BTC-USD-PERP"), ("SOL_USDC-PERPETUAL", "SOL-USDC-PERP"), ("BTC_USDC", "BTC-USDC")),
+        *(("BTC-24SEP21", "BTC-USD-210924"), ("BTC-5AUG22", "BTC-USD-220805"), ("ETH-23JUL21-2300-C", "ETH-USD-210723-2300-C")),
+        ("XRP_USDC-30JUN26-0d625-P", "XRP-USDC-260630-0.625-P"),
+    ],
+)
+def test_symbol_says_the_instrument_by_its_form(symbol: str, instrument: str) -> None:
+    quote = only(frame(f"ticker.{symbol}.100ms", TICKER | {"instrument_name": symbol}))
+    assert (quote.instrument, quote.channel) == (f"deribit:{instrument}", "ticker.100ms")
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b'{"jsonrpc":"2.0","id":0,"result":["book.ETH-30JUL21-2800-C.raw"],"usDiff":581,"testnet":false}', "reply"),
+        (b'{"jsonrpc":"2.0","id":0,"result":{"version":"1.2.26"}}', "reply"),
+        (b'{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"heartbeat"}}', "heartbeat"),
+        (frame("quote.BTC-PERPETUAL", {}), "quote"),
+        (frame("deribit_price_index.btc_usd", {}), "deribit_price_index"),
+    ],
+)
+def test_what_is_no_data_has_a_name(data: bytes, name: str) -> None:
+    assert parse(data) == Parsed(name, ())
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "field"),
+    [
+        (b'{"jsonrpc":"2.0","id":1,"error":{"code":13009,"message":"unauthorized"}}', "venue_error", None),
+        (b'{"jsonrpc":"2.0","method":"rumours"}', "unknown_stream", "method"),
+        (frame("rumours.BTC-PERPETUAL", {}), "unknown_stream", "channel"),
+        (frame("book.BTC-PERPETUAL.none.10.100ms", {}), "unknown_symbol", "symbol"),
+        (b'{"method":"subscription","params":{"channel":"trades.BTC-PERPETUAL.raw"}}', "missing_field", "data"),
+        (frame("ticker.BTC-30FOO21.raw", TICKER), "unknown_symbol", "symbol"),
+        (frame("ticker.BTC-31JUN21.raw", TICKER), "unknown_symbol", "symbol"),
+        (frame("ticker.BTC-FS-24SEP21_PERP.raw", TICKER), "unknown_symbol", "symbol"),
+        (frame("ticker.BTC-24SEP21-8000-X.raw", TICKER), "unknown_symbol", "symbol"),
+        (ticker(instrument_name="BTC-PERPETUAL"), "symbol_mismatch", "instrument_name"),
+        (ticker(best_bid_price="0.002"), "wrong_type", "bid"),
+        (trades(TRADE | {"instrument_name": "ETH-PERPETUAL"}), "symbol_mismatch", "instrument_name"),
+        (trades(TRADE | {"direction": "both"}), "unknown_side", "side"),
+        (trades(TRADE | {"amount": None}), "missing_field", "size"),
+        (book(BOOK, type="rumour"), "unknown_action", "type"),
+        (book(BOOK, bids=[["guess", 1, 1]]), "unknown_action", "level"),
+        (book(BOOK, bids=[["new", 1, None]]), "missing_field", "amount"),
+        (book(BOOK, change_id=None), "wrong_type", "change_id"),
+    ],
+)
+def test_bad_frame_is_refused_with_a_reason_and_the_field(data: bytes, reason: str, field: str | None) -> None:
+    with pytest.raises(DataValidationError) as caught:
+        parse(data)
+    assert (caught.value.reason, caught.value.field) == (reason, field)
