@@ -18,6 +18,11 @@ OKX = (CRYPTOFEED / "OKX-20220513" / "OKX.ws.1.0.gz",)
 GATEIO = tuple(CRYPTOFEED / "GATEIO-20210422" / f"GATEIO.{part}.gz" for part in ("0", "http.0.0", "ws.1.0"))
 KRAKEN = tuple(CRYPTOFEED / "KRAKEN-20210417" / f"KRAKEN.{part}.gz" for part in ("0", "ws.48.0", "ws.49.0", "ws.50.0.excerpt"))
 BITGET = tuple(CRYPTOFEED / "BITGET-20220407" / f"BITGET.{part}.gz" for part in ("0", "ws.1.0.excerpt", "ws.2.0.excerpt"))
+COINBASE = tuple(CRYPTOFEED / "COINBASE-20210417" / f"COINBASE.{part}.gz" for part in ("0", "ws.28.0"))
+BITSTAMP = tuple(CRYPTOFEED / "BITSTAMP-20220105" / f"BITSTAMP.{part}.gz" for part in ("0", "http.0.0", "ws.1.0"))
+BITFINEX = tuple(CRYPTOFEED / "BITFINEX-20210417" / f"BITFINEX.{part}.gz" for part in ("0", "ws.11.0"))
+KRAKEN_FUTURES = tuple(CRYPTOFEED / "KRAKEN_FUTURES-20210722" / f"KRAKEN_FUTURES.{part}.gz" for part in ("0", "ws.1.0"))
+DERIBIT = (CRYPTOFEED / "DERIBIT-20210722" / "DERIBIT.ws.1.0.gz",)
 
 _WHOLE = ALL_DATA / "cryptofeed"
 WHOLE_KRAKEN = tuple(_WHOLE / "KRAKEN-20210417" / f"KRAKEN.{part}.gz" for part in ("0", "ws.48.0", "ws.49.0", "ws.50.0"))

@@ -29,7 +29,21 @@ from tests.folding import Runner, told
 from tests.ingest_parts import FUTURES, FUTURES_LISTING, SAMPLE, SPOT, SPOT_LISTING
 from tests.run_streams import unhurried
 from tests.settled import settled
-from tests.venue_data import BITGET, GATEIO, KRAKEN, NO_WHOLE, OKX, WHOLE_BITGET, WHOLE_BYBIT, WHOLE_KRAKEN, recorded
+from tests.venue_data import (
+    BITFINEX,
+    BITGET,
+    BITSTAMP,
+    COINBASE,
+    GATEIO,
+    KRAKEN,
+    KRAKEN_FUTURES,
+    NO_WHOLE,
+    OKX,
+    WHOLE_BITGET,
+    WHOLE_BYBIT,
+    WHOLE_KRAKEN,
+    recorded,
+)
 
 SETTINGS = ProcessorSettings(intervals=("1m", "5m", "15m", "1h", "4h", "1d"))
 AGENTS: Mapping[str, Callable[[ProcessorSettings], Computation]] = {
@@ -45,6 +59,10 @@ RECORDED = (
     ("kraken", KRAKEN),
     ("bitget", BITGET),
     ("gateio", GATEIO),
+    ("coinbase", COINBASE),
+    ("bitstamp", BITSTAMP),
+    ("bitfinex", BITFINEX),
+    ("kraken_futures", KRAKEN_FUTURES),
 )
 WHOLE = (("kraken", WHOLE_KRAKEN), ("bitget", WHOLE_BITGET), ("bybit", WHOLE_BYBIT))
 MOST_RECORDS = 4_000

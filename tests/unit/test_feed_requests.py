@@ -12,7 +12,11 @@ from market.errors import DataValidationError
 from market.trade import Trade
 from tests.ingest_parts import NOW
 
-VENUES = ("binance", "bitget", "bybit", "gateio", "kraken", "okx")
+VENUES = (
+    *("binance", "bitget", "bitstamp", "bybit", "coinbase", "deribit", "gateio", "kraken", "kraken_futures", "okx"),
+    "bitfinex",
+)
+CODES = {"kraken_futures": "BTC-USDT-PERP"}
 
 
 def listening(venue: str) -> ListeningVenue:
@@ -36,6 +40,49 @@ def listening(venue: str) -> ListeningVenue:
                     ],
                 }
             ],
+        ),
+        (
+            "bitfinex",
+            [("bitfinex:TESTBTC-TESTUSD", "ticker"), ("bitfinex:MANA-BTC", "book"), ("bitfinex:IOTA-ETH", "trades")],
+            [
+                {"event": "conf", "flags": 65536},
+                {"event": "subscribe", "channel": "ticker", "symbol": "tTESTBTC:TESTUSD"},
+                {"event": "subscribe", "channel": "book", "symbol": "tMNABTC", "prec": "P0", "freq": "F0", "len": "100"},
+                {"event": "subscribe", "channel": "trades", "symbol": "tIOTETH"},
+            ],
+        ),
+        (
+            "bitstamp",
+            [("bitstamp:USDT-EUR", "diff_order_book"), ("bitstamp:SGB-EUR", "live_trades")],
+            [
+                {"event": "bts:subscribe", "data": {"channel": "diff_order_book_usdteur"}},
+                {"event": "bts:subscribe", "data": {"channel": "live_trades_sgbeur"}},
+            ],
+        ),
+        (
+            "coinbase",
+            [("coinbase:SKL-USD", "level2"), ("coinbase:BAND-GBP", "level2"), ("coinbase:SKL-USD", "matches")],
+            [
+                {"type": "subscribe", "product_ids": ["SKL-USD", "BAND-GBP"], "channels": ["level2"]},
+                {"type": "subscribe", "product_ids": ["SKL-USD"], "channels": ["matches"]},
+            ],
+        ),
+        (
+            "deribit",
+            [("deribit:BTC-USD-210924-8000-P", "book.raw"), ("deribit:ETH-USD-210723-2300-C", "trades.raw")],
+            [
+                {
+                    "jsonrpc": "2.0",
+                    "id": 7,
+                    "method": "public/subscribe",
+                    "params": {"channels": ["book.BTC-24SEP21-8000-P.raw", "trades.ETH-23JUL21-2300-C.raw"]},
+                }
+            ],
+        ),
+        (
+            "kraken_futures",
+            [("kraken_futures:ETH-USD-211231", "book"), ("kraken_futures:XRP-USD-PERP", "book")],
+            [{"event": "subscribe", "feed": "book", "product_ids": ["FI_ETHUSD_211231", "PI_XRPUSD"]}],
         ),
         (
             "bybit",
@@ -83,19 +130,28 @@ def test_subscribing_says_what_recorders_said(venue: str, streams: list[tuple[st
     assert [json.loads(message) for message in messages] == [common | request for request in asked]
 
 
-@pytest.mark.parametrize("venue", VENUES)
+@pytest.mark.parametrize("venue", [venue for venue in VENUES if venue != "bitfinex"])
 def test_unsubscribing_is_subscribing_by_another_word(venue: str) -> None:
     speaker = listening(venue)
-    instrument = f"{venue}:BTC-USDT"
+    instrument = f"{venue}:{CODES.get(venue, 'BTC-USDT')}"
     streams = [Subscription(instrument, channel) for channel in speaker.default_channels]
     on, off = (speaker.requests(streams, 1, NOW, subscribe=subscribe) for subscribe in (True, False))
-    assert off == [message.replace("SUBSCRIBE", "UNSUBSCRIBE").replace('"subscribe"', '"unsubscribe"') for message in on]
+    words = {
+        "SUBSCRIBE": "UNSUBSCRIBE",
+        '"subscribe"': '"unsubscribe"',
+        "/subscribe": "/unsubscribe",
+        ":subscribe": ":unsubscribe",
+    }
+    for word, opposite in words.items():
+        on = [message.replace(word, opposite) for message in on]
+    assert off == on
 
 
 @pytest.mark.parametrize("venue", VENUES)
 def test_full_connection_is_subscribed_within_a_minute_and_messages_are_in_parts(venue: str) -> None:
     speaker = listening(venue)
-    streams = [Subscription(f"{venue}:C{number}-USDT", speaker.default_channels[0]) for number in range(speaker.limits.streams)]
+    codes = (CODES.get(venue, "BTC-USDT").replace("BTC", f"C{number}") for number in range(speaker.limits.streams))
+    streams = [Subscription(f"{venue}:{code}", speaker.default_channels[0]) for code in codes]
     messages = speaker.requests(streams, 1, NOW, subscribe=True)
     assert len(messages) * speaker.limits.message_seconds < 60
     assert max(map(len, messages)) < 16_000
@@ -112,6 +168,11 @@ def test_full_connection_is_subscribed_within_a_minute_and_messages_are_in_parts
         (("bitget:BTC-USDT-PERP", "trade"), "wss://ws.bitget.com/mix/v1/stream"),
         (("gateio:BTC-USDT", "spot.trades"), "wss://api.gateio.ws/ws/v4/"),
         (("kraken:BTC-USD", "trade"), "wss://ws.kraken.com"),
+        (("bitfinex:BTC-USD", "trades"), "wss://api-pub.bitfinex.com/ws/2"),
+        (("bitstamp:BTC-USD", "live_trades"), "wss://ws.bitstamp.net"),
+        (("coinbase:BTC-USD", "matches"), "wss://ws-feed.exchange.coinbase.com"),
+        (("deribit:BTC-USD-PERP", "trades.100ms"), "wss://www.deribit.com/ws/api/v2"),
+        (("kraken_futures:BTC-USD-PERP", "trade"), "wss://futures.kraken.com/ws/v1"),
     ],
 )
 def test_address_is_that_of_recordings_and_of_their_market(stream: tuple[str, str], url: str) -> None:
@@ -134,6 +195,35 @@ def test_bybits_symbols(code: str, symbol: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("instrument", "symbol"),
+    [
+        *(("bitfinex:BTC-USDT", "tBTCUST"), ("bitfinex:AVAX-USD", "tAVAX:USD"), ("bitfinex:BTC-CNHT", "tBTC:CNHT")),
+        *(("bitfinex:BTC-USDT-PERP", "tBTCF0:USTF0"), ("bitfinex:DOT-BTC-PERP", "tDOTF0:BTCF0")),
+        *(("deribit:BTC-USD-PERP", "BTC-PERPETUAL"), ("deribit:SOL-USDC-PERP", "SOL_USDC-PERPETUAL")),
+        *(("deribit:BTC-USD-260905", "BTC-5SEP26"), ("deribit:BTC-USDC", "BTC_USDC")),
+        ("deribit:XRP-USDC-260630-0.625-C", "XRP_USDC-30JUN26-0d625-C"),
+        *(("kraken_futures:BTC-USD-PERP", "PI_XBTUSD"), ("kraken_futures:BTC-USD-260925", "FI_XBTUSD_260925")),
+        *(("kraken_futures:DOGE-USD-FLEX-PERP", "PF_XDGUSD"), ("kraken_futures:ETH-USD-FLEX-260925", "FF_ETHUSD_260925")),
+    ],
+)
+def test_symbol_is_the_venues_and_means_the_instrument(instrument: str, symbol: str) -> None:
+    speaker = listening(instrument.partition(":")[0])
+    assert speaker.symbol_of(instrument) == symbol
+    speaker.check([Subscription(instrument, speaker.default_channels[0])])
+    told = {
+        "bitfinex": ("https://api-pub.bitfinex.com/v2/conf/pub:list:pair:exchange", [[symbol.removeprefix("t")]]),
+        "deribit": ("https://www.deribit.com/api/v2/public/get_instruments", {"result": [{"instrument_name": symbol}]}),
+        "kraken_futures": (
+            "https://futures.kraken.com/derivatives/api/v3/instruments",
+            {"instruments": [{"symbol": symbol.lower()}, {"symbol": "in_xbtusd"}]},
+        ),
+    }
+    url, answer = told[speaker.name]
+    assert speaker.listed(url, json.dumps(answer).encode()) == {symbol: instrument}
+    assert speaker.listed(url.replace("conf", "tickers").replace("instruments", "tickers"), b"nothing") == {}
+
+
+@pytest.mark.parametrize(
     ("instrument", "url"),
     [
         ("binance:BTC-USDT", "https://api.binance.com/api/v3/depth?symbol=BTCUSDT&limit=1000"),
@@ -142,6 +232,7 @@ def test_bybits_symbols(code: str, symbol: str) -> None:
             "gateio:HAI-ETH",
             "https://api.gateio.ws/api/v4/spot/order_book?currency_pair=HAI_ETH&limit=1000&with_id=true",
         ),
+        ("bitstamp:USDT-EUR", "https://www.bitstamp.net/api/v2/order_book/usdteur"),
     ],
 )
 def test_book_is_asked_for_within_the_quota(instrument: str, url: str) -> None:

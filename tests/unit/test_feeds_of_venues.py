@@ -2,15 +2,16 @@
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import feeds
-from ingest.feed import Subscription
+from ingest.feed import Parser, Subscription
 from ingest.publisher import TOPIC_OF
 from ingest.recorded import Frame, Opened
 from ingest.recordings import read_recordings
@@ -24,34 +25,85 @@ from market.trade import Trade
 from schemas.checks import check_carried
 from schemas.codec import Codec
 from tests.ingest_parts import IDS, NOW
-from tests.venue_data import BITGET, GATEIO, KRAKEN, NO_WHOLE, OKX, WHOLE_BYBIT, recorded
+from tests.venue_data import (
+    BITFINEX,
+    BITGET,
+    BITSTAMP,
+    COINBASE,
+    DERIBIT,
+    GATEIO,
+    KRAKEN,
+    KRAKEN_FUTURES,
+    NO_WHOLE,
+    OKX,
+    WHOLE_BYBIT,
+    recorded,
+)
 
-RECORDED = {"bitget": BITGET, "gateio": GATEIO, "kraken": KRAKEN, "okx": OKX} | ({"bybit": WHOLE_BYBIT} if WHOLE_BYBIT else {})
+RECORDED = {
+    "bitfinex": BITFINEX,
+    "bitget": BITGET,
+    "bitstamp": BITSTAMP,
+    "coinbase": COINBASE,
+    "deribit": DERIBIT,
+    "gateio": GATEIO,
+    "kraken": KRAKEN,
+    "kraken_futures": KRAKEN_FUTURES,
+    "okx": OKX,
+} | ({"bybit": WHOLE_BYBIT} if WHOLE_BYBIT else {})
 VENUES = sorted({*RECORDED, "bybit"})
+TRADED = sorted(RECORDED.keys() - {"deribit"})  # of whose recording no trade is part
 CODEC = Codec(IDS, lambda _id: None)
 
 
+class Told(NamedTuple):
+    """A recorded frame, the market of its line, and the answers to subscriptions that came before it."""
+
+    market: str
+    answers: Sequence[Frame]
+    frame: Frame
+
+
 @cache
-def frames(venue: str) -> list[tuple[str, Frame]]:
-    """A handful of recorded frames of each channel, with the market of their line."""
+def frames(venue: str) -> list[Told]:
+    """A handful of recorded frames of each channel."""
     speaker = feeds.load(venue)
     markets: dict[str, str] = {}
-    found: dict[str, list[tuple[str, Frame]]] = {}
+    parsers: dict[str, Parser] = {}
+    answers: dict[str, list[Frame]] = {}
+    found: dict[str, list[Told]] = {}
     for item in read_recordings(RECORDED[venue]):
         if isinstance(item, Opened):
             markets[item.line] = speaker.market_of(item.url) or ""
+            parsers[item.line] = speaker.parser(markets[item.line], {}, 5_000_000)
         elif isinstance(item, Frame):
-            parser = speaker.parser(markets[item.line], {}, 5_000_000)
-            found.setdefault(parser.parse(item.data, item.at).name, []).append((markets[item.line], item))
-    return [one for some in found.values() for one in sorted(some, key=lambda one: len(one[1].data))[:3]]
+            name = parsers[item.line].parse(item.data, item.at).name
+            before = answers.setdefault(item.line, [])
+            found.setdefault(name, []).append(Told(markets[item.line], tuple(before), item))
+            if name == "reply":
+                before.append(item)
+    return [one for some in found.values() for one in sorted(some, key=lambda one: len(one.frame.data))[:3]]
+
+
+def parser_after(venue: str, told: Told) -> Parser:
+    """A parser that knows what was answered before a frame."""
+    parser = feeds.load(venue).parser(told.market, {}, 5_000_000)
+    for answer in told.answers:
+        parser.parse(answer.data, answer.at)
+    return parser
 
 
 @pytest.mark.parametrize(
     ("venue", "counts"),
     [
+        ("bitfinex", {Depth: 1_600, Quote: 21, Trade: 210}),
         ("bitget", {Depth: 112, Kline: 3_019, Quote: 140, Trade: 166}),
+        ("bitstamp", {Depth: 624, Trade: 10}),
+        ("coinbase", {Depth: 9_729, Quote: 107, Trade: 107}),
+        ("deribit", {Depth: 46, Quote: 89}),
         ("gateio", {Depth: 178, Kline: 14, Quote: 22, Trade: 9}),
         ("kraken", {Depth: 506, Quote: 18, Trade: 10}),
+        ("kraken_futures", {Depth: 7_024, Quote: 107, Trade: 1_003}),
         ("okx", {Depth: 290, Quote: 28, Trade: 74}),
         pytest.param(
             *("bybit", {Depth: 797, Kline: 49, Quote: 378, Trade: 221}),
@@ -64,7 +116,37 @@ def test_every_recorded_frame_is_accounted_for(venue: str, counts: dict[type, in
     assert not [record for record in records if isinstance(record, DeadLetter)]
     assert playback.session.counts.records == counts
     named = playback.session.counts.ignored.keys() - set(feeds.load(venue).heartbeats)
-    assert named <= {"spot.order_book_update, old"}
+    assert named <= {"spot.order_book_update, old", "diff_order_book, old"}
+
+
+@pytest.mark.parametrize(
+    ("venue", "received", "ignored"),
+    [
+        (
+            "bitfinex",
+            {"book": 1_600, "trades": 7, "ticker": 21, "hb": 42, "info": 1, "reply": 22},
+            {"hb": 42, "info": 1, "reply": 22},
+        ),
+        (
+            "bitstamp",
+            {"diff_order_book": 717, "live_trades": 10, "reply": 20},
+            {"diff_order_book, old": 102, "reply": 20},
+        ),
+        ("coinbase", {"level2": 9_729, "matches": 107, "ticker": 107, "reply": 3}, {"reply": 3}),
+        ("deribit", {"book.raw": 46, "ticker.raw": 89, "reply": 1}, {"reply": 1}),
+        (
+            "kraken_futures",
+            {"book": 7_024, "trade": 13, "ticker_lite": 107, "info": 1, "reply": 30},
+            {"info": 1, "reply": 30},
+        ),
+    ],
+)
+def test_frames_are_counted_by_name_and_what_gave_no_record_as_well(
+    venue: str, received: dict[str, int], ignored: dict[str, int]
+) -> None:
+    counts = recorded(venue, *RECORDED[venue])[1].session.counts
+    assert (counts.received, counts.ignored, counts.rejected) == (received, ignored, {})
+    assert counts.frames == sum(received.values())
 
 
 @pytest.mark.parametrize("venue", RECORDED)
@@ -77,7 +159,7 @@ def test_records_are_such_as_their_topics_carry_and_fit_the_wire(venue: str) -> 
             assert CODEC.decode(CODEC.encode(topic.name, record)) == record
 
 
-@pytest.mark.parametrize("venue", RECORDED)
+@pytest.mark.parametrize("venue", TRADED)
 def test_trades_of_one_time_have_an_order_and_ids_of_their_own(venue: str) -> None:
     trades = [record for record in recorded(venue, *RECORDED[venue])[0] if isinstance(record, Trade)]
     assert len({(trade.instrument, trade.trade_id) for trade in trades}) == len(trades)
@@ -103,9 +185,8 @@ def test_side_is_the_takers_who_pays_the_spread(venue: str) -> None:
 
 @pytest.mark.parametrize("venue", RECORDED)
 def test_a_parser_that_begins_again_gives_the_same_records(venue: str) -> None:
-    speaker = feeds.load(venue)
-    for market, frame in frames(venue):
-        once, again = (speaker.parser(market, {}, 5_000_000).parse(frame.data, frame.at) for _ in range(2))
+    for told in frames(venue):
+        once, again = (parser_after(venue, told).parse(told.frame.data, told.frame.at) for _ in range(2))
         assert once == again
 
 
@@ -140,8 +221,7 @@ def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return copy
 
 
-def parse_or_refuse(venue: str, market: str, frame: bytes, at: int) -> None:
-    reader = feeds.load(venue).parser(market, {}, 5_000_000)
+def parse_or_refuse(reader: Parser, frame: bytes, at: int) -> None:
     for _ in range(2):  # what a first frame leaves behind must not matter
         try:
             parsed = reader.parse(frame, at)
@@ -159,17 +239,18 @@ def parse_or_refuse(venue: str, market: str, frame: bytes, at: int) -> None:
 @pytest.mark.parametrize("venue", RECORDED)
 @given(data=st.data())
 def test_any_change_of_a_recorded_frame_is_parsed_or_refused(venue: str, data: st.DataObject) -> None:
-    market, frame = data.draw(st.sampled_from(frames(venue)))
-    message = json.loads(frame.data)
+    told = data.draw(st.sampled_from(frames(venue)))
+    message = json.loads(told.frame.data)
     path = data.draw(st.sampled_from(paths_in(message)))
     changed = replaced(message, path, data.draw(JSON))
-    parse_or_refuse(venue, market, json.dumps(changed).encode(), frame.at)
+    parse_or_refuse(parser_after(venue, told), json.dumps(changed).encode(), told.frame.at)
 
 
 @pytest.mark.parametrize("venue", VENUES)
 @given(frame=st.binary(max_size=100) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_are_parsed_or_refused(venue: str, frame: bytes) -> None:
-    parse_or_refuse(venue, feeds.load(venue).markets[0], frame, NOW)  # type: ignore[index]  # they are tuples
+    speaker = feeds.load(venue)
+    parse_or_refuse(speaker.parser(speaker.markets[0], {}, 5_000_000), frame, NOW)  # type: ignore[index]  # they are tuples
 
 
 @pytest.mark.parametrize("venue", VENUES)
@@ -198,10 +279,15 @@ def test_no_frame_of_any_venue_is_refused(venue: str, frame: bytes, reasons: set
 @pytest.mark.parametrize(
     ("venue", "instrument"),
     [
+        ("bitfinex", "bitfinex:BTC-USDT-PERP"),
         ("bitget", "bitget:BTC-USDT-PERP"),
+        ("bitstamp", "bitstamp:BTC-USD"),
         ("bybit", "bybit:BTC-USDT-PERP"),
+        ("coinbase", "coinbase:BTC-USD"),
+        ("deribit", "deribit:BTC-USD-260925-34000-P"),
         ("gateio", "gateio:BTC-USDT"),
         ("kraken", "kraken:BTC-USD"),
+        ("kraken_futures", "kraken_futures:BTC-USD-FLEX-260925"),
         ("okx", "okx:BTC-USDT-PERP"),
     ],
 )

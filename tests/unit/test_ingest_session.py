@@ -1,7 +1,10 @@
 """What a session makes of the events of its lines."""
 
+import json
+
 import pytest
 
+from ingest import feeds
 from ingest.feed import Parsed, Subscription
 from ingest.session import Session
 from market.dead_letter import DeadLetter
@@ -428,3 +431,50 @@ def test_second_trade_channel_of_an_instrument_is_ignored_by_name(session: Sessi
     session.received(LINE, trade_frame(1), NOW)
     assert session.received(LINE, combined("btcusdt@aggTrade", aggregate), NOW) == []
     assert session.counts.ignored == {"aggTrade beside trade": 1}
+
+
+# venues that number trades apart from their ids, and name streams by ids of a connection
+
+
+def sequenced(number: int, *, side: str = "buy") -> bytes:
+    trade = {"uid": f"u{number}", "side": side, "seq": number, "time": NOW // 1000 + number, "qty": 1, "price": 2}
+    return json.dumps({"feed": "trade", "product_id": "PI_XBTUSD"} | trade).encode()
+
+
+def numbering() -> Session:
+    session = Session("kraken_futures", (), once=True)
+    session.add_line(LINE, feeds.load("kraken_futures").parser("derivatives", {}, SECOND))
+    session.restored(LINE, NOW)
+    return session
+
+
+def test_hole_in_the_sequences_of_a_venue_is_a_gap_whatever_the_ids_are() -> None:
+    session = numbering()
+    session.received(LINE, sequenced(1), NOW)
+    assert [type(record) for record in session.received(LINE, sequenced(2), NOW)] == [Trade]
+    records = without_states(session.received(LINE, sequenced(5), NOW))
+    instrument, at = "kraken_futures:BTC-USD-PERP", NOW + 1000 * 2
+    assert records[:-1] == [GapMark(instrument, at, NOW + 1000 * 5)]
+    assert [record.trade_id for record in records if isinstance(record, Trade)] == ["u5"]
+    (healed, _) = without_states([*session.received(LINE, sequenced(3), NOW), *session.received(LINE, sequenced(4), NOW)][1:])
+    assert healed == GapMark(instrument, at, NOW + 1000 * 5, healed=True)
+
+
+def test_trade_that_was_told_before_the_line_was_lost_is_told_once_and_a_refused_one_shows_by_its_number() -> None:
+    session = numbering()
+    session.received(LINE, sequenced(1), NOW)
+    session.lost(LINE, NOW, "cut")
+    session.restored(LINE, NOW)
+    assert session.received(LINE, sequenced(1), NOW)[1:] == []
+    assert isinstance(session.received(LINE, sequenced(2, side="x"), NOW)[0], DeadLetter)
+    assert [type(record) for record in without_states(session.received(LINE, sequenced(3), NOW))] == [GapMark, Trade]
+
+
+def test_streams_are_ended_by_the_parser_only_where_the_venue_names_them_anew() -> None:
+    stream = Subscription("bitfinex:BTC-USD", "trades")
+    session = Session("bitfinex", ())
+    session.add_line(LINE, feeds.load("bitfinex").parser("v2", {}, SECOND))
+    session.restored(LINE, NOW)
+    session.received(LINE, b'{"event":"subscribed","channel":"trades","chanId":7,"symbol":"tBTCUSD"}', NOW)
+    assert session.unsubscriptions(LINE, [stream]) == ['{"event":"unsubscribe","chanId":7}']
+    assert numbering().unsubscriptions(LINE, [stream]) is None
