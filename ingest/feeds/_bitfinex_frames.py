@@ -49,7 +49,7 @@ _NOT_CARRIED = ("tu", "cs")
 """A `tu` tells the trade of a `te` once more; a checksum is sent to those who set the flag for it."""
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-_Parts = Sequence[msgspec.Raw]
+_Parts = list[msgspec.Raw]
 
 
 class _Event(msgspec.Struct, rename="camel"):
@@ -171,7 +171,8 @@ class BitfinexParser:
                 raise DataValidationError("unknown_stream", f"{stream.channel}: {word!r:.40} is not known", field="channel")
             return [_trade(decode(_ARRAY, parts[2]), maker)]
         if stream.channel == TRADES:
-            return [_trade(row, maker) for row in reversed(decode(_ROWS, parts[1]))]
+            rows = decode(_ROWS, parts[1])
+            return [_trade(row, maker) for row in reversed(rows)]
         if stream.channel == TICKER:
             return [_ticker(decode(_ARRAY, parts[1]), sequence, maker)]
         return [self._book(id_, parts[1], sequence, maker)]

@@ -164,7 +164,7 @@ class CoinbaseParser:
         channel = _CHANNEL_OF_TYPE[head.type]
         return self._books.get(head.product_id, _BOOK) if channel == _BOOK else channel
 
-    def _remember(self, replied: Iterable[_Channel]) -> None:
+    def _remember(self, replied: list[_Channel]) -> None:
         for channel in replied:
             if channel.name in _BOOKS:
                 self._books.update(dict.fromkeys(channel.product_ids, _BOOKS[channel.name]))

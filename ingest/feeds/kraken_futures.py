@@ -275,8 +275,8 @@ def _change(frame: bytes, _head: _Head, maker: Maker) -> Sequence[Record]:
     change = decode(_CHANGE, frame)
     is_bid = side_of(change.side) == "buy"
     levels = levels_of(_rows([change]), "bids" if is_bid else "asks")
-    sides = (levels, ()) if is_bid else ((), levels)
-    return [maker.depth(DepthKind.DELTA, *sides, change.timestamp * 1000, last=change.seq)]
+    bids, asks = (levels, ()) if is_bid else ((), levels)
+    return [maker.depth(DepthKind.DELTA, bids, asks, change.timestamp * 1000, last=change.seq)]
 
 
 def _ticker(frame: bytes, _head: _Head, maker: Maker) -> Sequence[Record]:
