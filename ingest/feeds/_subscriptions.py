@@ -27,6 +27,14 @@ def by_channel(subscriptions: Iterable[Subscription], symbol_of: Callable[[str],
     return symbols
 
 
+def by_channel_in_parts(
+    subscriptions: Iterable[Subscription], symbol_of: Callable[[str], str], size: int
+) -> list[tuple[str, Sequence[str]]]:
+    """What each message asks for: a channel, and at most `size` of the venue's symbols."""
+    symbols = by_channel(subscriptions, symbol_of)
+    return [(channel, part) for channel, names in symbols.items() for part in in_parts(names, size)]
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What a venue has. `channels` are shown to users; `has` tells of any channel whether it exists."""

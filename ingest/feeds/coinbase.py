@@ -22,7 +22,7 @@ from ingest.feeds._iso_times import micros_of_iso
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker
 from ingest.feeds._sides import side_of
-from ingest.feeds._subscriptions import Offer, by_channel, in_parts
+from ingest.feeds._subscriptions import Offer, by_channel_in_parts
 from market.book_rules import BookRules
 from market.depth import DepthKind
 from market.errors import DataValidationError, SubscriptionError
@@ -194,8 +194,7 @@ class Coinbase:
 
     def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
         """See `ingest.feed.ListeningVenue.requests`; a request is of one channel and has no id."""
-        products = by_channel(subscriptions, self.symbol_of)
-        parts = [(channel, part) for channel, names in products.items() for part in in_parts(names, _PRODUCTS_PER_MESSAGE)]
+        parts = by_channel_in_parts(subscriptions, self.symbol_of, _PRODUCTS_PER_MESSAGE)
         word = "subscribe" if subscribe else "unsubscribe"
         requests = ({"type": word, "product_ids": part, "channels": [channel]} for channel, part in parts)
         return [msgspec.json.encode(request).decode() for request in requests]

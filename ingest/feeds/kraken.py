@@ -17,7 +17,7 @@ from ingest.decoding import decode
 from ingest.feed import Limits, Listings, Parsed, Parser, Route, Subscription
 from ingest.feeds._kraken_frames import THEIR_NAMES, KrakenParser, instrument_of
 from ingest.feeds._kraken_rest import read_ohlc, read_trades
-from ingest.feeds._subscriptions import Offer, by_channel, in_parts
+from ingest.feeds._subscriptions import Offer, by_channel_in_parts
 from market.errors import DataValidationError
 from market.instrument import code_of
 
@@ -71,8 +71,7 @@ class Kraken:
 
     def requests(self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool) -> list[str]:
         """See `ingest.feed.ListeningVenue.requests`; a request is of one channel."""
-        pairs = by_channel(subscriptions, self.symbol_of)
-        parts = [(channel, part) for channel, names in pairs.items() for part in in_parts(names, _PAIRS_PER_MESSAGE)]
+        parts = by_channel_in_parts(subscriptions, self.symbol_of, _PAIRS_PER_MESSAGE)
         event = "subscribe" if subscribe else "unsubscribe"
         requests = (
             {"event": event, "reqid": id_, "pair": part, "subscription": _subscription(channel)}

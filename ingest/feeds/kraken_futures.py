@@ -27,7 +27,7 @@ from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import ABSENT, exact_or_none, number, number_or_none
 from ingest.feeds._records import Maker
 from ingest.feeds._sides import side_of
-from ingest.feeds._subscriptions import Offer, by_channel, in_parts
+from ingest.feeds._subscriptions import Offer, by_channel_in_parts
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules, by_one
 from market.depth import DepthKind
@@ -188,8 +188,7 @@ class KrakenFutures:
 
     def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
         """See `ingest.feed.ListeningVenue.requests`; a request is of one feed and has no id."""
-        products = by_channel(subscriptions, self.symbol_of)
-        parts = [(channel, part) for channel, names in products.items() for part in in_parts(names, _PRODUCTS_PER_MESSAGE)]
+        parts = by_channel_in_parts(subscriptions, self.symbol_of, _PRODUCTS_PER_MESSAGE)
         event = "subscribe" if subscribe else "unsubscribe"
         requests = ({"event": event, "feed": channel, "product_ids": part} for channel, part in parts)
         return [msgspec.json.encode(request).decode() for request in requests]
