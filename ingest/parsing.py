@@ -18,7 +18,9 @@ from market.dead_letter import DeadLetter
 from market.decimals import AMOUNT_SCALE, format_decimal
 from market.depth import Depth
 from market.feed_status import FeedStatus
+from market.funding import Funding
 from market.interval import Interval
+from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade, TradeStreamRecord
 from market.watermark import GRACE
@@ -28,6 +30,8 @@ KINDS: Mapping[str, type[Record]] = {
     "trade": Trade,
     "quote": Quote,
     "kline": Kline,
+    "funding": Funding,
+    "open_interest": OpenInterest,
     "depth": Depth,
     "time_mark": TimeMark,
     "gap_mark": GapMark,
@@ -36,15 +40,16 @@ KINDS: Mapping[str, type[Record]] = {
 }
 """Names of the kinds of records."""
 
-DEFAULT_KINDS = ("trade", "quote", "kline")
+DEFAULT_KINDS = ("trade", "quote", "kline", "funding", "open_interest")
 
 _PRICES = frozenset(
     (
         *("price", "size", "bid", "bid_size", "ask", "ask_size", "last", "last_size", "open", "high", "low", "close", "volume"),
         *("open_24h", "high_24h", "low_24h", "volume_24h", "change_24h", "change_percent_24h", "taker_buy_volume"),
+        *("rate", "mark_price", "index_price", "open_interest"),
     )
 )
-_AMOUNTS = frozenset(("amount", "amount_24h"))
+_AMOUNTS = frozenset(("amount", "amount_24h", "notional"))
 _SIDES = frozenset(("bids", "asks"))
 _SOURCE = ("md.trades", 0)
 

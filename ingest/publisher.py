@@ -21,6 +21,8 @@ from market.dead_letter import DeadLetter, fit
 from market.depth import Depth
 from market.errors import DataPublishError, DataValidationError
 from market.feed_status import FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
 from runtime import metrics
@@ -28,7 +30,7 @@ from runtime.logs import get_logger
 from schemas.codec import Codec
 from schemas.partitioning import partition_of
 from schemas.records import Record
-from schemas.topics import DEAD_LETTERS, DEPTH, KLINES, QUOTES, STATUS, TRADES, Topic
+from schemas.topics import DEAD_LETTERS, DEPTH, FUNDING, KLINES, OPEN_INTEREST, QUOTES, STATUS, TRADES, Topic
 
 log = get_logger(__name__)
 
@@ -38,6 +40,8 @@ TOPIC_OF: Mapping[type[Record], Topic] = {
     GapMark: TRADES,
     Quote: QUOTES,
     Kline: KLINES,
+    Funding: FUNDING,
+    OpenInterest: OPEN_INTEREST,
     Depth: DEPTH,
     FeedStatus: STATUS,
     DeadLetter: DEAD_LETTERS,

@@ -23,13 +23,13 @@ from ingest.feed import (
     UnsubscribingParser,
 )
 from ingest.marks import Marks, Missing, numbered_by_sequence
-from market.arbitration import Arbiter
+from market.arbitration import Arbiter, Statement
 from market.book_rules import BookRules
 from market.dead_letter import DeadLetter
 from market.depth import BookState, Depth
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
-from market.quote import Kline, Quote
+from market.quote import Kline
 from market.trade import GapMark, Trade
 from schemas.records import Record
 
@@ -74,7 +74,7 @@ class Session:
     def __init__(self, venue: str, heartbeats: Collection[str], *, once: bool = False, arbitrated: bool = False) -> None:
         """`once` leaves out trades that were told before: by a venue after connecting, or by a second line.
 
-        `arbitrated` does so with quotes and klines, where every stream has several lines.
+        `arbitrated` does so with what else venues state, where every stream has several lines.
         """
         self.venue = venue
         self._once = once
@@ -327,7 +327,7 @@ class Session:
                 return records
             records += self._gap_told(line, stream, gaps or (), at)
             records += gaps or ()
-        elif self._arbiter is not None and isinstance(record, Quote | Kline) and not self._arbiter.is_news(line.name, record):
+        elif self._arbiter is not None and isinstance(record, Statement) and not self._arbiter.is_news(line.name, record):
             self.counts.ignored[f"{channel}, told before"] += 1
             return records
         if isinstance(record, Kline) and record.is_closed:

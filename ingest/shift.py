@@ -13,6 +13,8 @@ from typing import NamedTuple
 from market.dead_letter import DeadLetter
 from market.depth import Depth
 from market.feed_status import FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
 from schemas.records import Record
@@ -60,6 +62,14 @@ class Shift(NamedTuple):
                 exchange_time=self._time(record.exchange_time),
                 received_at=now,
             )
+        if isinstance(record, Funding):
+            return record._replace(
+                next_funding_time=self._time(record.next_funding_time),
+                exchange_time=self._time(record.exchange_time),
+                received_at=now,
+            )
+        if isinstance(record, OpenInterest):
+            return record._replace(exchange_time=self._time(record.exchange_time), received_at=now)
         if isinstance(record, FeedStatus):
             return record._replace(changed_at=now)
         return record._replace(failed_at=now) if isinstance(record, DeadLetter) else record

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 
-Statement = Quote | Kline
+Statement = Quote | Kline | Funding | OpenInterest
 
 
 @dataclass(slots=True)
@@ -26,12 +28,12 @@ class Arbiter:
     """Of the lines of one stream."""
 
     def __init__(self) -> None:
-        self._streams: dict[tuple[str, str], _Told] = {}
+        self._streams: dict[tuple[type[Statement], str, str], _Told] = {}
 
     def is_news(self, line: str, statement: Statement) -> bool:
         """Whether to tell what a line stated; it counts as told then."""
-        kind = statement.channel if isinstance(statement, Quote) else statement.interval
-        told = self._streams.setdefault((statement.instrument, kind), _Told())
+        kind = statement.interval if isinstance(statement, Kline) else statement.channel
+        told = self._streams.setdefault((type(statement), statement.instrument, kind), _Told())
         order = _order_of(statement)
         if order is None:
             told.leader = told.leader or line
@@ -56,6 +58,6 @@ def _order_of(statement: Statement) -> tuple[int, ...] | None:
     """What puts statements of one stream in order, None where there is nothing."""
     if isinstance(statement, Kline):
         return statement.open_time, statement.is_closed, statement.exchange_time or 0
-    if statement.sequence is not None:
+    if isinstance(statement, Quote) and statement.sequence is not None:
         return (statement.sequence,)
     return None if statement.exchange_time is None else (statement.exchange_time,)

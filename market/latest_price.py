@@ -133,7 +133,7 @@ def latest_price(instrument: str, quotes: Statements, trades: Statements) -> Pri
         bid=bid,
         ask=ask,
         last=None if last is None else _point(last.quote.last, last.quote.last_size, last),
-        mark_price=None,  # this and the next three no record tells yet
+        mark_price=None,  # this and the next three no record of these topics tells
         index_price=None,
         close=None,
         previous_close=None,

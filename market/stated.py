@@ -1,4 +1,4 @@
-"""Checks of the quotes and klines that venues state, beside `market.trade.check_trade` for trades.
+"""Checks of the quotes, klines, funding and open interest that venues state, beside `market.trade.check_trade` for trades.
 
 A crossed book or a strange candle of a venue is true as a statement of that venue and left to quality rules; refused is
 only what cannot be a value of its field.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from market.decimals import AMOUNT_PRECISION, PRECISION
 from market.errors import DataValidationError
+from market.funding import Funding
 from market.instrument import check_instrument
+from market.open_interest import OpenInterest
 from market.quality import (
     INT,
     MAX_CLOCK_SKEW,
+    check_count,
     check_figure,
     check_id,
     check_not_negative,
@@ -20,6 +23,8 @@ from market.quality import (
     check_whole,
 )
 from market.quote import Kline, Quote
+
+Stated = Quote | Kline | Funding | OpenInterest
 
 _QUOTE_ABOVE_ZERO = ("bid", "bid_size", "ask", "ask_size", "last", "last_size", "open_24h", "high_24h", "low_24h")
 _KLINE_PRICES = ("open", "high", "low", "close")
@@ -69,6 +74,39 @@ def check_kline(kline: Kline, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int 
     return kline
 
 
+def check_funding(funding: Funding, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int | None = None) -> Funding:
+    """Return funding unchanged whose prices are above zero where given; `not_after` bounds its receive time.
+
+    Raises DataValidationError.
+    """
+    check_instrument(funding.instrument)
+    check_id(funding.channel, field="channel")
+    check_figure(funding.rate, field="rate")
+    if funding.next_funding_time is not None:
+        check_time(funding.next_funding_time, field="next_funding_time")
+    if funding.interval_seconds is not None:
+        check_count(funding.interval_seconds, field="interval_seconds")
+    for field in ("mark_price", "index_price"):
+        value = getattr(funding, field)
+        if value is not None:
+            check_positive(value, field=field)
+    _check_times(funding, max_skew, not_after)
+    return funding
+
+
+def check_open_interest(told: OpenInterest, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int | None = None) -> OpenInterest:
+    """Return open interest unchanged that is not below zero; `not_after` bounds its receive time.
+
+    Raises DataValidationError.
+    """
+    check_instrument(told.instrument)
+    check_id(told.channel, field="channel")
+    check_not_negative(told.open_interest, field="open_interest")
+    _not_negative_where_given(told, "notional", AMOUNT_PRECISION)
+    _check_times(told, max_skew, not_after)
+    return told
+
+
 def _check_trades_of(kline: Kline) -> None:
     _not_negative_where_given(kline, "trade_count")
     if kline.trade_count is not None:
@@ -79,7 +117,7 @@ def _check_trades_of(kline: Kline) -> None:
             check_id(trade_id, field=field)
 
 
-def _check_times(record: Quote | Kline, max_skew: int, not_after: int | None = None) -> None:
+def _check_times(record: Stated, max_skew: int, not_after: int | None = None) -> None:
     check_time(record.received_at, field="received_at", not_after=not_after)
     if record.exchange_time is not None:
         check_time(record.exchange_time, field="exchange_time", not_after=record.received_at + max_skew)
@@ -87,7 +125,7 @@ def _check_times(record: Quote | Kline, max_skew: int, not_after: int | None = N
         check_time(record.published_at, field="published_at")
 
 
-def _not_negative_where_given(record: Quote | Kline, field: str, precision: int = PRECISION) -> None:
+def _not_negative_where_given(record: Stated, field: str, precision: int = PRECISION) -> None:
     value = getattr(record, field)
     if value is not None:
         check_not_negative(value, field=field, precision=precision)

@@ -14,6 +14,8 @@ from market.depth import Depth, check_depth
 from market.derived import check_candle, check_price_change
 from market.errors import DataValidationError
 from market.feed_status import FeedStatus, check_status
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.portfolio import Portfolio
 from market.portfolio_alert import Alert, check_alert
 from market.portfolio_checks import check_portfolio
@@ -25,7 +27,7 @@ from market.quality import MAX_CLOCK_SKEW
 from market.quality_event import QualityEvent, check_quality_event
 from market.quality_score import QualityScore, check_quality_score
 from market.quote import Kline, Quote
-from market.stated import check_kline, check_quote
+from market.stated import check_funding, check_kline, check_open_interest, check_quote
 from market.trade import GapMark, TimeMark, Trade, check_mark, check_trade
 from market.valuation_record import Valuation, ValuationLine, check_valuation
 from schemas.records import Record
@@ -37,7 +39,7 @@ def check_carried(
 ) -> Record:
     """Return a record unchanged that a topic may hold under this key; `max_skew` as ingest grants exchanges' clocks.
 
-    With `appended_at`, the broker's time (microseconds), no mark and no receive time of a trade, quote or kline may be later
+    With `appended_at`, the broker's time (microseconds), no mark and no receive time of what a venue told may be later
     than `max_skew` after it; an exchange's time may be later than the receive time by `max_skew` in turn, and a candle's time
     than the broker's by both.
 
@@ -62,6 +64,10 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
             check_quote(record, max_skew=max_skew, not_after=not_after)
         case Kline():
             check_kline(record, max_skew=max_skew, not_after=not_after)
+        case Funding():
+            check_funding(record, max_skew=max_skew, not_after=not_after)
+        case OpenInterest():
+            check_open_interest(record, max_skew=max_skew, not_after=not_after)
         case Depth():
             check_depth(record, max_skew=max_skew)
         case BookTop():

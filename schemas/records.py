@@ -25,6 +25,8 @@ from market.decimals import fits
 from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.portfolio import Portfolio
 from market.portfolio_alert import Alert
 from market.portfolio_commands import (
@@ -62,6 +64,8 @@ Record = (
     | GapMark
     | Quote
     | Kline
+    | Funding
+    | OpenInterest
     | Depth
     | BookTop
     | CandleEvent
@@ -87,6 +91,8 @@ RECORD_FILES: Mapping[type[Record], str] = {
     GapMark: "gap_mark",
     Quote: "quote",
     Kline: "kline",
+    Funding: "funding",
+    OpenInterest: "open_interest",
     Depth: "depth",
     BookTop: "book_top",
     CandleEvent: "candle",

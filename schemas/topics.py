@@ -12,6 +12,8 @@ from market.control import ControlCommand
 from market.dead_letter import DeadLetter, LetterReplay
 from market.depth import Depth
 from market.feed_status import FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.portfolio import Portfolio
 from market.portfolio_alert import Alert
 from market.portfolio_commands import Command
@@ -116,6 +118,8 @@ TRADES = Topic(
 )
 QUOTES = Topic("md.quotes", (Quote,), _instrument, "What venues say about prices: book tops and tickers", 2 * _DAY, heals=True)
 KLINES = Topic("md.klines", (Kline,), _instrument, "Candles computed by the venues", 7 * _DAY)
+FUNDING = Topic("md.funding", (Funding,), _instrument, "Funding rates of perpetual contracts", 7 * _DAY)
+OPEN_INTEREST = Topic("md.open-interest", (OpenInterest,), _instrument, "How much of each derivative is held open", 7 * _DAY)
 DEPTH = Topic("md.depth", (Depth,), _instrument, "Order books as snapshots and deltas, with their state", 6 * _HOUR, heals=True)
 BOOKS = Topic("md.books", (BookTop,), _instrument, "Best levels of the order books, spread, imbalance, microprice", 6 * _HOUR)
 STATUS = Topic("md.status", (FeedStatus,), _status_key, "State of every stream", -1, by_instrument=False, compacted=True)
@@ -201,7 +205,7 @@ def changelog(application: str, table: str) -> Topic:
 TOPICS: Mapping[str, Topic] = {
     topic.name: topic
     for topic in (
-        *(TRADES, QUOTES, KLINES, DEPTH, STATUS),
+        *(TRADES, QUOTES, KLINES, FUNDING, OPEN_INTEREST, DEPTH, STATUS),
         *(CANDLES, PRICE_CHANGES, PRICES, BOOKS, QUALITY),
         *(COMMANDS, REPLIES, POSITIONS, VALUATIONS, VALUATION_LINES, DAY_ENDS, ALERTS),
         CONTROL,

@@ -25,6 +25,7 @@ from market.trade import Trade, check_trade
 
 SPOT, FUTURES = "spot", "usdm"
 
+FUNDING_CHANNEL = re.compile(r"markPrice(@1s)?", re.ASCII)
 KLINE_CHANNEL = re.compile(r"kline_(1s|[135]m|15m|30m|[12468]h|12h|[13]d|1w|1M)", re.ASCII)
 
 _QUOTE_ASSETS = (
@@ -33,9 +34,7 @@ _QUOTE_ASSETS = (
     *("EUR", "EURI", "GBP", "AUD", "TRY", "BRL", "RUB", "UAH", "NGN", "ZAR", "ARS", "PLN", "RON", "JPY", "CZK", "MXN", "COP"),
     *("BIDR", "IDRT", "BKRW", "BVND", "GYEN"),
 )
-_NOT_CARRIED = re.compile(
-    r"(depth\d|rpiDepth|markPrice|miniTicker|avgPrice|forceOrder|compositeIndex|ticker_(1h|4h|1d))[\w@]*", re.ASCII
-)
+_NOT_CARRIED = re.compile(r"(depth\d|rpiDepth|miniTicker|avgPrice|forceOrder|compositeIndex|ticker_(1h|4h|1d))[\w@]*", re.ASCII)
 _OFF_BOOK = ("INSURANCE_FUND", "ADL", "NA")
 _FIRST_NAME = len(b'{"stream":"')
 
@@ -97,6 +96,17 @@ class _TickerMessage(msgspec.Struct):
     B: str | None = None
     a: str | None = None
     A: str | None = None
+
+
+class _MarkPriceMessage(msgspec.Struct):
+    """`r` is empty and `T` zero for contracts that are delivered, which have no funding."""
+
+    E: int
+    s: str
+    p: str
+    r: str
+    T: int
+    i: str | None = None
 
 
 class _KlineFields(msgspec.Struct):
@@ -173,6 +183,7 @@ class BinanceParser:
             "aggTrade": (msgspec.json.Decoder(_Combined[_AggTradeMessage]), self._agg_trade),
             "bookTicker": (msgspec.json.Decoder(_Combined[_BookTickerMessage]), self._book_ticker),
             "ticker": (msgspec.json.Decoder(_Combined[_TickerMessage]), self._ticker),
+            "markPrice": (msgspec.json.Decoder(_Combined[_MarkPriceMessage]), self._mark_price),
             "depth": (msgspec.json.Decoder(_Combined[DepthMessage]), self._depth),
             "kline_": (msgspec.json.Decoder(_Combined[_KlineMessage]), self._kline),
         }
@@ -312,6 +323,19 @@ class BinanceParser:
         )
         return Parsed(stream.channel, (quote,))
 
+    def _mark_price(self, message: _MarkPriceMessage, stream: _Stream, received_at: int) -> Parsed:
+        if not message.r:
+            return Parsed(stream.channel, ())
+        funding = self._maker(stream, received_at).funding(
+            stream.channel,
+            message.E * 1000,
+            rate=message.r,
+            next_funding_time=message.T * 1000,
+            mark_price=message.p,
+            index_price=message.i,
+        )
+        return Parsed(stream.channel, (funding,))
+
     def _depth(self, message: DepthMessage, stream: _Stream, received_at: int) -> Parsed:
         self._booked.add(stream.instrument)
         return Parsed(stream.channel, (delta_of(message, stream.instrument, received_at, self._max_skew),))
@@ -364,6 +388,8 @@ def _market_shown_by(message: _Evidence) -> str | None:
         return SPOT
     if message.e in ("trade", "aggTrade"):
         return FUTURES
+    if message.e == "markPriceUpdate":
+        return FUTURES
     if message.e == "24hrTicker":
         return SPOT if "x" in has else FUTURES
     return None
@@ -373,6 +399,8 @@ def _reader_name(channel: str) -> str:
     """The kind of frames of a channel."""
     if KLINE_CHANNEL.fullmatch(channel):
         return "kline_"
+    if FUNDING_CHANNEL.fullmatch(channel):
+        return "markPrice"
     return "depth" if DEPTH_CHANNEL.fullmatch(channel) else channel
 
 

@@ -11,7 +11,7 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import UNKNOWN_CHANNEL, Listings, Parsed
 from ingest.feeds._levels import levels_of
-from ingest.feeds._records import Maker, amount_of, percent_of
+from ingest.feeds._records import Maker, amount_of, micros_of_millis, percent_of
 from ingest.feeds._sides import side_of
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules, by_one
@@ -37,6 +37,7 @@ _USDC_PERPETUAL = "PERP"
 _NOT_CARRIED = re.compile(r"(allLiquidation|liquidation|kline_lt|tickers_lt|lt|insurance|priceLimit|adlAlert)[\w.]*", re.ASCII)
 _SIDES: Mapping[str, Side] = {"Buy": "buy", "Sell": "sell"}
 _RESTARTED = 1
+_LONGEST_HOURS = 4  # digits
 _MOST_TRADES = 1024  # of one message, by the venue's word
 _BOOK_RULES = BookRules(by_one)
 
@@ -91,6 +92,13 @@ class _Ticker(msgspec.Struct, rename="camel"):
     volume24h: str | None = None
     turnover24h: str | None = None
     price24h_pcnt: str | None = None
+    mark_price: str | None = None
+    index_price: str | None = None
+    funding_rate: str | None = None
+    next_funding_time: str | None = None
+    funding_interval_hour: str | None = None
+    open_interest: str | None = None
+    open_interest_value: str | None = None
 
 
 class _Kline(msgspec.Struct):
@@ -105,6 +113,9 @@ class _Kline(msgspec.Struct):
     confirm: bool
     timestamp: _Count
 
+
+_FUNDING = frozenset(("funding_rate", "next_funding_time", "funding_interval_hour"))
+_OPEN_INTEREST = frozenset(("open_interest", "open_interest_value"))
 
 _MESSAGE = msgspec.json.Decoder(_Message)
 _TRADES = msgspec.json.Decoder(list[_Trade])
@@ -186,14 +197,21 @@ class BybitParser:
         return [_trade(trade, number, maker) for number, trade in enumerate(trades) if not trade.BT]
 
     def _read_ticker(self, message: _Message, topic: _Topic, maker: Maker) -> Sequence[Record]:
-        """What a delta leaves out is as it was, by the venue's word, so the record has it."""
+        """What a delta leaves out is as it was, by the venue's word, so the records have it.
+
+        Funding and open interest are told by the messages alone that say something of them: prices change far more often.
+        """
         ticker = decode(_TICKER, message.data)
         _check_symbol(ticker.symbol, topic)
         told = {name: text for name, text in msgspec.structs.asdict(ticker).items() if text is not None}
         known = told if message.type == "snapshot" else self._tickers.get(topic.symbol, {}) | told
-        record = _ticker(known, message.ts, topic.channel, maker)
+        records = [_ticker(known, message.ts, topic.channel, maker)]
+        if known.get("funding_rate") and told.keys() & _FUNDING:
+            records.append(_funding(known, message.ts, topic.channel, maker))
+        if known.get("open_interest") and told.keys() & _OPEN_INTEREST:
+            records.append(_open_interest(known, message.ts, topic.channel, maker))
         self._tickers[topic.symbol] = known
-        return [record]
+        return records
 
 
 def instrument_of(market: str, base: str, quote: str, delivery: str = "") -> str:
@@ -245,6 +263,30 @@ def _ticker(known: dict[str, str], millis: int, channel: str, maker: Maker) -> R
         volume_24h=known.get("volume24h"),
         amount_24h=known.get("turnover24h"),
         change_percent_24h=percent_of(known.get("price24h_pcnt"), "change_percent_24h"),
+    )
+
+
+def _funding(known: Mapping[str, str], millis: int, channel: str, maker: Maker) -> Record:
+    return maker.funding(
+        channel,
+        millis * 1000,
+        rate=known["funding_rate"],
+        next_funding_time=micros_of_millis(known.get("next_funding_time") or "0", "next_funding_time"),
+        interval_seconds=_seconds_of_hours(known.get("funding_interval_hour") or "0", "interval_seconds"),
+        mark_price=known.get("mark_price"),
+        index_price=known.get("index_price"),
+    )
+
+
+def _seconds_of_hours(text: str, field: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_HOURS):
+        raise DataValidationError("wrong_type", f"{field}: {text!r:.40} is no number of hours", field=field)
+    return int(text) * 3_600
+
+
+def _open_interest(known: Mapping[str, str], millis: int, channel: str, maker: Maker) -> Record:
+    return maker.open_interest(
+        channel, millis * 1000, open_interest=known["open_interest"], notional=known.get("open_interest_value")
     )
 
 

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE, format_decimal, parse_decimal, parse_positive
 from market.depth import Depth, DepthKind, Level, check_depth
 from market.errors import DataValidationError
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
-from market.stated import check_kline, check_quote
+from market.stated import check_funding, check_kline, check_open_interest, check_quote
 from market.trade import Side, Trade, check_trade
 
 _LONGEST_MILLIS = 20
@@ -122,6 +124,45 @@ class Maker(NamedTuple):
             received_at=self.received_at,
         )
         return check_kline(kline, max_skew=self.max_skew)
+
+    def funding(
+        self,
+        channel: str,
+        exchange_time: int | None,
+        *,
+        rate: str,
+        next_funding_time: int | None = None,
+        interval_seconds: int | None = None,
+        mark_price: str | None = None,
+        index_price: str | None = None,
+    ) -> Funding:
+        """Funding of the venue's texts. A rate of zero is one; a price or time of zero or of no text is not there."""
+        funding = Funding(
+            self.instrument,
+            channel,
+            parse_decimal(rate, field="rate"),
+            next_funding_time or None,
+            interval_seconds or None,
+            parse_decimal(mark_price, field="mark_price") or None if mark_price else None,
+            parse_decimal(index_price, field="index_price") or None if index_price else None,
+            exchange_time,
+            self.received_at,
+        )
+        return check_funding(funding, max_skew=self.max_skew)
+
+    def open_interest(
+        self, channel: str, exchange_time: int | None, *, open_interest: str, notional: str | None = None
+    ) -> OpenInterest:
+        """Open interest of the venue's texts, where zero says that nothing is held open."""
+        told = OpenInterest(
+            self.instrument,
+            channel,
+            parse_decimal(open_interest, field="open_interest"),
+            amount_of(notional, "notional") if notional else None,
+            exchange_time,
+            self.received_at,
+        )
+        return check_open_interest(told, max_skew=self.max_skew)
 
     def depth(
         self,

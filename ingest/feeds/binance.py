@@ -17,13 +17,21 @@ from ingest.decoding import decode
 from ingest.feed import FETCHED_BOOK, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
 from ingest.feeds import _binance_rest
 from ingest.feeds._binance_depth import DEPTH_CHANNEL, snapshot_of
-from ingest.feeds._binance_frames import FUTURES, KLINE_CHANNEL, SPOT, BinanceParser, instrument_of, instrument_of_symbol
+from ingest.feeds._binance_frames import (
+    FUNDING_CHANNEL,
+    FUTURES,
+    KLINE_CHANNEL,
+    SPOT,
+    BinanceParser,
+    instrument_of,
+    instrument_of_symbol,
+)
 from ingest.feeds._binance_trades import MOST, PATHS
 from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, in_parts
 from ingest.marks import Missing
 from ingest.quota import Quota
-from market.errors import DataValidationError
+from market.errors import DataValidationError, SubscriptionError
 from market.instrument import code_of
 
 _ADDRESSES = {SPOT: "wss://stream.binance.com:9443", FUTURES: "wss://fstream.binance.com"}
@@ -39,8 +47,8 @@ _BOOK_LEVELS = 1_000
 _BOOK_WEIGHTS = {SPOT: 50, FUTURES: 20}  # of 501 to 1000 levels
 _ANSWERS = ("depth", *PATHS, "bookTicker", "24hr", "klines")
 
-_CHANNELS = ("trade", "aggTrade", "bookTicker", "ticker", "kline_1m", "depth@100ms")
-_PATTERNS = (KLINE_CHANNEL, DEPTH_CHANNEL)
+_CHANNELS = ("trade", "aggTrade", "bookTicker", "ticker", "kline_1m", "depth@100ms", "markPrice@1s")
+_PATTERNS = (KLINE_CHANNEL, DEPTH_CHANNEL, FUNDING_CHANNEL)
 _OFFER = Offer(
     "binance",
     re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP|-\d{6})?", re.ASCII),
@@ -79,8 +87,12 @@ class Binance:
     default_channels = ("trade", "bookTicker", "ticker", "kline_1m")
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
-        """See `ingest.feed.Venue.check`."""
-        _OFFER.check(subscriptions)
+        """See `ingest.feed.Venue.check`; what else than perpetuals have no funding."""
+        wanted = list(subscriptions)
+        _OFFER.check(wanted)
+        for instrument, channel in wanted:
+            if FUNDING_CHANNEL.fullmatch(channel) and not instrument.endswith("-PERP"):
+                raise SubscriptionError(f"{channel} tells the funding of perpetuals, and {instrument} is none")
 
     def route(self, subscription: Subscription, base_url: str | None) -> Route:
         """See `ingest.feed.Venue.route`."""

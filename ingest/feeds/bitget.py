@@ -57,7 +57,7 @@ _CandleRow = tuple[str, str, str, str, str, str]
 
 
 class _Ticker(msgspec.Struct, rename="camel"):
-    """Spot says `ts` and `open24h`, contracts `systemTime` and `priceChangePercent` (a fraction)."""
+    """Spot says `ts` and `open24h`, contracts `systemTime`, `priceChangePercent` (a fraction) and all below it."""
 
     inst_id: str
     last: str
@@ -71,6 +71,11 @@ class _Ticker(msgspec.Struct, rename="camel"):
     price_change_percent: str | None = None
     ts: _Millis | None = None
     system_time: _Millis | None = None
+    mark_price: str | None = None
+    index_price: str | None = None
+    capital_rate: str | None = None
+    next_settle_time: _Millis | None = None
+    holding: str | None = None
 
 
 class _Listing(msgspec.Struct, rename="camel"):
@@ -202,15 +207,36 @@ def _books(message: Message, _arg: Arg, maker: Maker) -> Sequence[Record]:
 
 
 def _tickers(message: Message, arg: Arg, maker: Maker) -> Sequence[Record]:
-    return [_ticker(ticker, arg, maker) for ticker in rows(_TICKERS, message)]
+    return [record for ticker in rows(_TICKERS, message) for record in _read_ticker(ticker, arg, maker)]
 
 
-def _ticker(ticker: _Ticker, arg: Arg, maker: Maker) -> Record:
+def _read_ticker(ticker: _Ticker, arg: Arg, maker: Maker) -> Sequence[Record]:
     check_symbol(ticker.inst_id, arg)
     millis = ticker.ts if ticker.ts is not None else ticker.system_time
+    time = None if millis is None else millis * 1000
+    records = [_quote(ticker, arg.channel, time, maker)]
+    if ticker.capital_rate:
+        records.append(_funding(ticker, ticker.capital_rate, arg.channel, time, maker))
+    if ticker.holding:
+        records.append(maker.open_interest(arg.channel, time, open_interest=ticker.holding))
+    return records
+
+
+def _funding(ticker: _Ticker, rate: str, channel: str, time: int | None, maker: Maker) -> Record:
+    return maker.funding(
+        channel,
+        time,
+        rate=rate,
+        next_funding_time=None if ticker.next_settle_time is None else ticker.next_settle_time * 1000,
+        mark_price=ticker.mark_price,
+        index_price=ticker.index_price,
+    )
+
+
+def _quote(ticker: _Ticker, channel: str, time: int | None, maker: Maker) -> Record:
     return maker.quote(
-        arg.channel,
-        None if millis is None else millis * 1000,
+        channel,
+        time,
         bid=ticker.best_bid,
         ask=ticker.best_ask,
         last=ticker.last,

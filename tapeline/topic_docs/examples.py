@@ -1,4 +1,4 @@
-"""A real record of every kind: of recorded Binance traffic, or made of it by the code that makes such records.
+"""A real record of every kind: of recorded traffic, most of it Binance's, or made of it by the code that makes such records.
 
 Offsets in them count the records of the trade stream as they would lie in `md.trades`, from 0 on.
 """
@@ -25,10 +25,13 @@ from market.dead_letter import DeadLetter, LetterReplay
 from market.depth import Depth, DepthKind, Level
 from market.errors import MarketDataError
 from market.feed_status import FeedState, FeedStatus
+from market.funding import Funding
 from market.interval import parse_interval
 from market.latest_price import Statements, latest_price, statement_of
+from market.open_interest import OpenInterest
 from market.price import PriceRecord
 from market.price_change import PriceChangedEvent, PriceChanges, PriceState, Threshold, Throttle
+from market.quality import MAX_CLOCK_SKEW
 from market.quality_event import QualityEvent, QualityRule
 from market.quality_monitor import QualityLimits, QualityMonitor, QualityState
 from market.quality_score import QualityScore
@@ -99,6 +102,19 @@ def _kline() -> Kline:
     """The venue's own candle of that minute, as it would state it."""
     fields = _candle()._asdict()
     return Kline(**{name: fields[name] for name in Kline._fields if name in fields}, exchange_time=fields["close_time"])
+
+
+_TICKER = (
+    b'{"topic":"tickers.BTCUSDT","type":"snapshot","data":{"symbol":"BTCUSDT","lastPrice":"65114.30","markPrice":"65117.44",'
+    b'"indexPrice":"65137.76","openInterest":"59891.732","openInterestValue":"3899996265.01","fundingIntervalHour":"8",'
+    b'"nextFundingTime":"1786320000000","fundingRate":"0.0001"},"cs":753843900397,"ts":1786310817583}'
+)
+"""Of a perpetual, with the figures that Bybit told on 2026-08-09."""
+
+
+def _of_perpetual(kind: type[_Kind]) -> _Kind:
+    parsed = feeds.load("bybit").parser("linear", {}, MAX_CLOCK_SKEW).parse(_TICKER, 1_786_310_819_526_357)
+    return next(record for record in parsed.records if isinstance(record, kind))
 
 
 def _price_change() -> PriceChangedEvent:
@@ -183,6 +199,8 @@ _EXAMPLES: Mapping[type[Record], Callable[[], Record]] = {
     GapMark: lambda: _recorded(GapMark),
     Quote: lambda: _recorded(Quote),
     Kline: _kline,
+    Funding: lambda: _of_perpetual(Funding),
+    OpenInterest: lambda: _of_perpetual(OpenInterest),
     Depth: lambda: _book()[1],
     BookTop: _book_top,
     CandleEvent: _candle,

@@ -13,7 +13,9 @@ from schemas.topics import (
     DAY_ENDS,
     DEAD_LETTERS,
     DEPTH,
+    FUNDING,
     KLINES,
+    OPEN_INTEREST,
     POSITIONS,
     PRICE_CHANGES,
     PRICES,
@@ -44,6 +46,16 @@ NOTES: Mapping[str, tuple[str, ...]] = {
     ),
     QUOTES.name: ("Each record says what one message said and is no merged quote: a field the message lacks is null.",),
     KLINES.name: ("The venue's own candles, for comparison. Ours, which are computed from the trades, are in `md.candles`.",),
+    FUNDING.name: (
+        "Each record says what one message said of the payment that comes next, whose rate may move until then. What was paid "
+        "in the end is not told.",
+        "Where a venue sends changes only, `mark_price` and `index_price` are those known with the rate, and a change of theirs"
+        " alone makes no record.",
+    ),
+    OPEN_INTEREST.name: (
+        "`open_interest` counts in the unit of the instrument's trade sizes; `notional` is what the venue itself says it is "
+        "worth, and null where it does not. Where a venue sends changes only, what it did not send again is as it was.",
+    ),
     DEPTH.name: (
         "Begin at a LIVE snapshot, apply LIVE deltas after it in order (size 0 removes a price), and stop trusting the book at "
         "any other state, until the next LIVE snapshot. Every book is told whole once a minute.",

@@ -15,6 +15,8 @@ from market.book_top import BookTop
 from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.price_change import PriceChangedEvent
 from market.quality_event import QualityEvent, QualityRule, Severity
 from market.quality_score import QualityScore
@@ -53,6 +55,8 @@ EVENT = QualityEvent(
     ),
     *("md.klines", 2, 70),
 )
+FUNDING = Funding(INSTRUMENT, "tickers", 1, None, None, None, None, None, START)
+OPEN_INTEREST = OpenInterest(INSTRUMENT, "tickers", 0, None, None, START)
 SCORE = QualityScore(INSTRUMENT, START, 9, {"GAP": 1}, 45, 25 * 10**12, START, "md.trades", 2, 70)
 AHEAD = make_trade(at=START + 6_000_000, received_at=START)
 SOUND: list[tuple[str, Record]] = [
@@ -61,6 +65,8 @@ SOUND: list[tuple[str, Record]] = [
     ("md.trades", GapMark(INSTRUMENT, None, START)),
     ("md.quotes", make_quote(bid=1)),
     ("md.klines", KLINE),
+    ("md.funding", FUNDING),
+    ("md.open-interest", OPEN_INTEREST),
     ("md.depth", DEPTH),
     ("md.books", TOP),
     ("md.status", STATUS),
@@ -107,6 +113,8 @@ def test_no_topic_carries_what_belongs_to_another(topic: str, record: Record) ->
         ("md.trades", GapMark(INSTRUMENT, None, START, published_at=2**62), "published_at"),
         ("md.quotes", make_quote(bid=-1), "bid"),
         ("md.klines", KLINE._replace(high=8), "low"),
+        ("md.funding", FUNDING._replace(mark_price=0), "mark_price"),
+        ("md.open-interest", OPEN_INTEREST._replace(open_interest=-1), "open_interest"),
         ("md.depth", DEPTH._replace(bids=(Level(0, 1),)), "bids"),
         ("md.depth", DEPTH._replace(first_sequence=3), "first_sequence"),
         ("md.books", TOP._replace(asks=(Level(101, 0),)), "asks"),

@@ -16,6 +16,7 @@ from ingest.symbols import split_symbol
 from market.decimals import ONE
 from market.depth import Depth, DepthKind, Level
 from market.errors import DataValidationError, SubscriptionError
+from market.funding import Funding
 from market.quote import Kline, Quote
 from market.trade import Trade
 from tests.ingest_parts import FUTURES_LISTING, NOW, SPOT_LISTING, combined, parser, trade_frame
@@ -78,6 +79,19 @@ KLINE: dict[str, Any] = {
     "Q": "5500",
     "B": "0",
 }
+MARK_PRICE = {
+    "e": "markPriceUpdate",
+    "E": 1790526539000,
+    "s": "BTCUSDT",
+    "p": "84551.10762319",
+    "ap": "84551.10762319",
+    "P": "84559.09090930",
+    "i": "84590.87304348",
+    "r": "0.00000801",
+    "T": 1790553600000,
+    "st": 1,
+}
+"""As the venue told it on 2026-09-27."""
 DEPTH = {
     "e": "depthUpdate",
     "E": NOW // 1000,
@@ -185,9 +199,50 @@ def test_kline_of_a_minute_without_trades_has_no_trade_ids() -> None:
     assert (kline.first_trade_id, kline.last_trade_id, kline.volume) == (None, None, 0)
 
 
+@pytest.mark.parametrize("channel", ["markPrice", "markPrice@1s"])
+@pytest.mark.parametrize("market", ["usdm", None])
+def test_mark_price_of_a_perpetual_tells_its_funding(channel: str, market: str | None) -> None:
+    at = 1_790_526_539_000_000
+    parsed = parse(combined(f"btcusdt@{channel}", MARK_PRICE), market=market, at=at)
+    assert parsed.name == channel
+    assert only(parsed) == Funding(
+        instrument="binance:BTC-USDT-PERP",
+        channel=channel,
+        rate=8010000,
+        next_funding_time=1_790_553_600_000_000,
+        interval_seconds=None,
+        mark_price=84551_107623190000,
+        index_price=84590_873043480000,
+        exchange_time=at,
+        received_at=at,
+    )
+
+
+def test_contract_without_funding_tells_none() -> None:
+    message = MARK_PRICE | {"s": "BTCUSDT_261225", "r": "", "T": 0}
+    parsed = parse(combined("btcusdt_261225@markPrice@1s", message), market="usdm", at=NOW * 2)
+    assert parsed == Parsed("markPrice@1s", ())
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "field"),
+    [
+        ({"r": "much"}, "not_a_decimal", "rate"),
+        ({"r": "0.0000000000001"}, "too_precise", "rate"),
+        ({"T": 1}, "bad_time", "next_funding_time"),
+        ({"p": "-1"}, "not_positive", "mark_price"),
+        ({"s": "ETHUSDT"}, "symbol_mismatch", "s"),
+        ({"E": ENDLESS}, "bad_time", "exchange_time"),
+    ],
+)
+def test_bad_funding_is_refused_with_the_field(fields: dict[str, Any], reason: str, field: str) -> None:
+    error = refusal(combined("btcusdt@markPrice", MARK_PRICE | fields), market="usdm", at=1_790_526_539_000_000)
+    assert (error.reason, error.field) == (reason, field)
+
+
 @pytest.mark.parametrize(
     "channel",
-    ["depth20", "depth20@100ms", "rpiDepth@500ms", "markPrice@1s", "forceOrder", "miniTicker", "avgPrice", "ticker_1h"],
+    ["depth20", "depth20@100ms", "rpiDepth@500ms", "compositeIndex", "forceOrder", "miniTicker", "avgPrice", "ticker_1h"],
 )
 def test_known_stream_that_is_not_carried_is_ignored_by_name(channel: str) -> None:
     assert parse(combined(f"btcusdt@{channel}", {"e": "any", "s": "BTCUSDT"})) == Parsed(channel, ())
@@ -521,6 +576,9 @@ def test_many_subscriptions_are_asked_for_in_parts() -> None:
         ("binance:BTC-USDT", "trades", "'trades' is no channel of binance"),
         ("binance:BTC-USDT", "depth5", "'depth5' is no channel of binance"),
         ("binance:BTC-USDT", "kline_7m", "is no channel of binance"),
+        ("binance:BTC-USDT", "markPrice@1s", "tells the funding of perpetuals, and binance:BTC-USDT is none"),
+        ("binance:BTC-USDT-260925", "markPrice", "tells the funding of perpetuals"),
+        ("binance:BTC-USDT-PERP", "markPrice@3s", "is no channel of binance"),
     ],
 )
 def test_what_the_venue_does_not_have_cannot_be_subscribed(instrument: str, channel: str, message: str) -> None:

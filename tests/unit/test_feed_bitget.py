@@ -10,6 +10,8 @@ from ingest.feed import Parsed, Parser
 from market.decimals import ONE
 from market.depth import DepthKind
 from market.errors import DataValidationError
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import Trade
 
@@ -63,6 +65,13 @@ def only(data: bytes) -> Any:
     return record
 
 
+def told(kind: type[Any], **changed: Any) -> list[Any]:
+    """The records of a kind in a perpetual's ticker, whose fields are left out where they are None."""
+    fields = {name: value for name, value in (TICKER | changed).items() if value is not None}
+    records = parser().parse(frame("ticker", fields, inst="UNIUSDT", market="mc"), AT).records
+    return [record for record in records if isinstance(record, kind)]
+
+
 def test_trades_told_after_subscribing_come_oldest_first() -> None:
     trades = parser().parse(frame("trade", *TRADES, action="snapshot"), AT).records
     assert [(trade.exchange_time, trade.side, trade.sequence) for trade in trades if isinstance(trade, Trade)] == [
@@ -95,9 +104,27 @@ def test_ticker_of_spot() -> None:
 
 
 def test_ticker_of_contracts_has_its_change_in_per_cent() -> None:
-    quote = only(frame("ticker", TICKER, inst="UNIUSDT", market="mc"))
+    (quote,) = told(Quote)
     assert (quote.change_percent_24h, quote.open_24h) == (-4_040000000000, None)
     assert (quote.volume_24h, quote.amount_24h, quote.exchange_time) == (313070 * ONE, 3294315 * 10**24, 1_649_290_077_297_000)
+
+
+def test_ticker_of_contracts_tells_funding_and_open_interest() -> None:
+    at, symbol = 1_649_290_077_297_000, "bitget:UNI-USDT-PERP"
+    assert told(Funding) == [
+        Funding(symbol, "ticker", -100000000, 1_649_314_800_000_000, None, 9_962400000000, 9_971500000000, at, AT)
+    ]
+    assert told(OpenInterest) == [OpenInterest(symbol, "ticker", 369411 * ONE, None, at, AT)]
+
+
+def test_ticker_of_contracts_tells_no_more_than_it_says() -> None:
+    (funding,) = told(Funding, nextSettleTime=None, markPrice=None, indexPrice="")
+    assert (funding.next_funding_time, funding.mark_price, funding.index_price) == (None, None, None)
+    assert not told(Funding, capitalRate=None)
+    assert not told(Funding, capitalRate="")
+    assert not told(OpenInterest, holding=None)
+    assert [funding.rate for funding in told(Funding, capitalRate="0")] == [0]
+    assert [one.open_interest for one in told(OpenInterest, holding="0")] == [0]
 
 
 def test_book_message_keeps_the_texts_for_its_checksum() -> None:
@@ -140,6 +167,9 @@ def test_listing_names_what_the_form_of_a_symbol_does_not_tell() -> None:
         (frame("trade", TRADES[0][:3]), "wrong_type", "[0]"),
         (frame("trade", [*TRADES[0][:3], "none"]), "unknown_side", "side"),
         (frame("ticker", SPOT_TICKER), "symbol_mismatch", "instId"),
+        (frame("ticker", TICKER | {"capitalRate": "low"}, inst="UNIUSDT", market="mc"), "not_a_decimal", "rate"),
+        (frame("ticker", TICKER | {"holding": "-1"}, inst="UNIUSDT", market="mc"), "negative", "open_interest"),
+        (frame("ticker", TICKER | {"nextSettleTime": 7}, inst="UNIUSDT", market="mc"), "bad_time", "next_funding_time"),
         (frame("books", BOOK, action="replace"), "unknown_action", "action"),
         (frame("candle1m", ["1649290020000", "9", "8", "10", "9", "1"]), "inconsistent", "low"),
         (frame("rumours"), "unknown_stream", "channel"),

@@ -4,12 +4,16 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ingest import feeds
 from ingest.feed import BookParser, Parsed, Parser
 from market.book_rules import by_one
 from market.depth import DepthKind
 from market.errors import DataValidationError
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import Trade
 
@@ -43,6 +47,15 @@ TICKER = {
     "ask1Price": "77.310",
     "ask1Size": "211.6",
     "preOpenPrice": "",
+}
+OF_PERPETUAL = {
+    "markPrice": "77.310",
+    "indexPrice": "77.339",
+    "openInterest": "6738053.9",
+    "openInterestValue": "520918947.01",
+    "fundingIntervalHour": "8",
+    "nextFundingTime": "1786320000000",
+    "fundingRate": "0.00000876",
 }
 KLINE = {
     "start": MS - MS % 60_000,
@@ -147,6 +160,105 @@ def test_ticker_of_a_delta_alone_knows_no_more_than_it_says() -> None:
     assert (quote.bid, quote.ask, quote.last, quote.volume_24h) == (77_290000000000, None, None, None)
 
 
+FUNDING = Funding(
+    "bybit:SOL-USDT-PERP",
+    "tickers",
+    rate=8760000,
+    next_funding_time=1_786_320_000_000_000,
+    interval_seconds=28_800,
+    mark_price=77_310000000000,
+    index_price=77_339000000000,
+    exchange_time=MS * 1000,
+    received_at=AT,
+)
+OPEN_INTEREST = OpenInterest(
+    *("bybit:SOL-USDT-PERP", "tickers", 6738053_900000000000, 52091894701 * 10**22),
+    *(MS * 1000, AT),
+)
+
+
+def ticker(**fields: str) -> bytes:
+    return frame("tickers.SOLUSDT", {"symbol": "SOLUSDT", **fields}, kind="delta")
+
+
+def told(reader: Parser, data: bytes) -> list[Any]:
+    """What a frame says beside its quote."""
+    quote, *rest = reader.parse(data, AT).records
+    assert isinstance(quote, Quote)
+    return rest
+
+
+def test_ticker_of_a_perpetual_tells_funding_and_open_interest() -> None:
+    assert told(parser(), frame("tickers.SOLUSDT", TICKER | OF_PERPETUAL)) == [FUNDING, OPEN_INTEREST]
+
+
+def test_delta_tells_funding_and_open_interest_only_where_it_says_something_of_them() -> None:
+    reader = parser()
+    reader.parse(frame("tickers.SOLUSDT", TICKER | OF_PERPETUAL), AT)
+    assert told(reader, ticker(bid1Price="77.290", markPrice="77.320", indexPrice="77.340")) == []
+    moved = FUNDING._replace(mark_price=77_320000000000, index_price=77_340000000000)
+    assert told(reader, ticker(fundingRate="-0.00001")) == [moved._replace(rate=-10_000_000)]
+    assert told(reader, ticker(nextFundingTime="1786348800000")) == [
+        moved._replace(rate=-10_000_000, next_funding_time=1_786_348_800_000_000)
+    ]
+    assert told(reader, ticker(openInterestValue="520918947.02")) == [OPEN_INTEREST._replace(notional=52091894702 * 10**22)]
+    assert told(reader, ticker(openInterest="0")) == [OPEN_INTEREST._replace(open_interest=0, notional=52091894702 * 10**22)]
+
+
+def test_delta_before_any_snapshot_tells_what_it_says_and_invents_nothing() -> None:
+    assert told(parser(), ticker(nextFundingTime="1786320000000", openInterestValue="1")) == []
+    (funding,) = told(parser(), ticker(fundingRate="0"))
+    empty = FUNDING._replace(rate=0, next_funding_time=None, interval_seconds=None, mark_price=None, index_price=None)
+    assert funding == empty
+    assert told(parser(), ticker(openInterest="1")) == [OPEN_INTEREST._replace(open_interest=10**12, notional=None)]
+
+
+def test_contract_without_funding_has_none() -> None:
+    delivered = OF_PERPETUAL | {"fundingRate": "", "nextFundingTime": "0", "fundingIntervalHour": ""}
+    assert told(parser(), frame("tickers.SOLUSDT", TICKER | delivered)) == [OPEN_INTEREST]
+    odd = OF_PERPETUAL | {"nextFundingTime": "0", "fundingIntervalHour": ""}
+    funding, _ = told(parser(), frame("tickers.SOLUSDT", TICKER | odd))
+    assert (funding.next_funding_time, funding.interval_seconds) == (None, None)
+
+
+CHANGES = st.fixed_dictionaries(
+    {},
+    optional={
+        "fundingRate": st.sampled_from(["0", "0.0001", "-0.00025"]),
+        "nextFundingTime": st.sampled_from(["1786320000000", "1786348800000"]),
+        "fundingIntervalHour": st.sampled_from(["1", "8"]),
+        "markPrice": st.sampled_from(["77.31", "77.32"]),
+        "openInterest": st.sampled_from(["0", "6738053.9"]),
+        "openInterestValue": st.sampled_from(["520918947.01", "0"]),
+        "bid1Price": st.just("77.30"),
+    },
+)
+
+
+@given(st.lists(st.tuples(st.booleans(), CHANGES), max_size=12))
+def test_records_hold_what_was_told_last_since_the_snapshot(messages: list[tuple[bool, dict[str, str]]]) -> None:
+    reader, state = parser(), {}
+    for is_snapshot, fields in messages:
+        state = fields if is_snapshot else state | fields
+        data = frame("tickers.SOLUSDT", {"symbol": "SOLUSDT", **fields}, kind="snapshot" if is_snapshot else "delta")
+        found = {type(record): record for record in told(reader, data)}
+        funding, interest = found.pop(Funding, None), found.pop(OpenInterest, None)
+        assert not found
+        says_funding = any(name.startswith(("funding", "nextFunding")) for name in fields)
+        assert (funding is not None) == (says_funding and "fundingRate" in state)
+        if funding is not None:
+            assert funding.rate == round(float(state["fundingRate"]) * 10**12)
+            assert funding.next_funding_time == (int(state["nextFundingTime"]) * 1000 if "nextFundingTime" in state else None)
+            hours = state.get("fundingIntervalHour")
+            assert funding.interval_seconds == (None if hours is None else int(hours) * 3600)
+            assert (funding.mark_price is None) == ("markPrice" not in state)
+        says_interest = any(name.startswith("openInterest") for name in fields)
+        assert (interest is not None) == (says_interest and "openInterest" in state)
+        if interest is not None:
+            assert interest.open_interest == round(float(state["openInterest"]) * 10) * 10**11
+            assert (interest.notional is None) == ("openInterestValue" not in state)
+
+
 def test_kline_becomes_the_venues_candle() -> None:
     kline = only(frame("kline.1.SOLUSDT", [KLINE]))
     assert isinstance(kline, Kline)
@@ -173,6 +285,10 @@ def test_known_topic_that_is_not_carried_is_ignored_by_name() -> None:
         (frame("publicTrade.SOLNOTHING", [TRADE | {"s": "SOLNOTHING"}]), "unknown_symbol", "symbol"),
         (frame("orderbook.200.SOLUSDT", BOOK | {"a": [["1", "-1"]]}), "negative", "asks"),
         (frame("kline.1.SOLUSDT", [KLINE | {"interval": "5"}]), "wrong_interval", "interval"),
+        (frame("tickers.SOLUSDT", TICKER | {"fundingRate": "low"}), "not_a_decimal", "rate"),
+        (frame("tickers.SOLUSDT", TICKER | OF_PERPETUAL | {"fundingIntervalHour": "8.5"}), "wrong_type", "interval_seconds"),
+        (frame("tickers.SOLUSDT", TICKER | OF_PERPETUAL | {"nextFundingTime": "soon"}), "bad_time", "next_funding_time"),
+        (frame("tickers.SOLUSDT", TICKER | OF_PERPETUAL | {"openInterest": "-1"}), "negative", "open_interest"),
     ],
 )
 def test_bad_frame_is_refused_with_a_reason_and_the_field(data: bytes, reason: str, field: str | None) -> None:

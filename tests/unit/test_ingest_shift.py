@@ -9,6 +9,8 @@ from ingest.shift import Shift, lag_of_speed, lag_to_close_a_minute, shift_to
 from market.dead_letter import DeadLetter
 from market.depth import Depth, Level
 from market.feed_status import FeedState, FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
@@ -48,6 +50,15 @@ def test_marks_move_with_the_events_around_them() -> None:
     assert SHIFT.apply(TimeMark(INSTRUMENT, START), LATER) == TimeMark(INSTRUMENT, START + 1000)
     assert SHIFT.apply(GapMark(INSTRUMENT, None, START), LATER) == GapMark(INSTRUMENT, None, START + 1000)
     assert SHIFT.apply(GapMark(INSTRUMENT, START, START + 1), LATER) == GapMark(INSTRUMENT, START + 1000, START + 1001)
+
+
+def test_funding_and_open_interest_move_and_the_next_payment_with_them() -> None:
+    funding: Any = SHIFT.apply(empty(Funding, exchange_time=START, next_funding_time=START + 9, received_at=START), LATER)
+    assert (funding.exchange_time, funding.next_funding_time, funding.received_at) == (START + 1000, START + 1009, LATER)
+    told: Any = SHIFT.apply(empty(OpenInterest, exchange_time=START, received_at=START), LATER)
+    assert (told.exchange_time, told.received_at) == (START + 1000, LATER)
+    bare: Any = SHIFT.apply(empty(Funding, received_at=START), LATER)
+    assert (bare.exchange_time, bare.next_funding_time) == (None, None)
 
 
 def test_quotes_and_klines_move() -> None:

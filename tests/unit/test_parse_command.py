@@ -15,6 +15,7 @@ from ingest.recorded import RecordingError
 from runtime.errors import ConfigurationError
 from tapeline.commands.parse import register
 from tests.ingest_parts import FUTURES, NOW, ROOT, SPOT, SPOT_LISTING, combined, trade_frame
+from tests.venue_data import BITGET
 
 TRADE_FIELDS = {"instrument", "trade_id", "price", "size", "side", "exchange_time", "received_at"}
 CANDLE_FIELDS = [
@@ -91,6 +92,27 @@ def test_messages_about_books_are_printed_with_the_state_of_the_book(tmp_path: P
     message = {"E": NOW // 1000, "s": "BTCUSDT", "U": 5, "u": 6, "b": [["61.50", "1.5"]], "a": []}
     (line,) = lines(tapeline("binance", recording(tmp_path, combined("btcusdt@depth", message)), "--kind", "depth"))
     assert (line["kind"], line["message"], line["state"], line["bids"]) == ("depth", "DELTA", "SYNCING", [["61.5", "1.5"]])
+
+
+def test_funding_and_open_interest_are_printed_beside_the_quote_of_their_message() -> None:
+    printed = lines(tapeline("bitget", *BITGET, "--kind", "quote,funding,open_interest"))
+    funding = next(line for line in printed if line["kind"] == "funding")
+    assert funding == {
+        "kind": "funding",
+        "instrument": "bitget:DASH-USDT-PERP",
+        "channel": "ticker",
+        "rate": "-0.0001",
+        "next_funding_time": 1_649_314_800_000_000,
+        "interval_seconds": None,
+        "mark_price": "113.381",
+        "index_price": "113.427",
+        "exchange_time": 1_649_290_077_309_000,
+        "received_at": 1_649_290_077_583_327,
+    }
+    (told,) = (line for line in printed if line["kind"] == "open_interest" and line["received_at"] == funding["received_at"])
+    assert (told["open_interest"], told["notional"], told["exchange_time"]) == ("21957.17", None, funding["exchange_time"])
+    (quote,) = (line for line in printed if line["kind"] == "quote" and line["received_at"] == funding["received_at"])
+    assert quote["last"] == "113.37"
 
 
 def test_counts_go_to_standard_error(tmp_path: Path) -> None:
