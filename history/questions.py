@@ -18,7 +18,9 @@ from history.times import micros_of
 from market.candle import CandleEvent, CandleEventKind
 from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE, parse_decimal
 from market.feed_status import FeedState, FeedStatus
+from market.funding import Funding
 from market.limits import LimitKind
+from market.open_interest import OpenInterest
 from market.portfolio_alert import Alert
 from market.price_change import PriceChangedEvent
 from market.quality_event import QualityEvent, QualityRule, Severity
@@ -100,7 +102,7 @@ _SOURCE = (_text("source_topic"), _whole("source_partition"), _whole("source_off
 TRADES = Question(
     "trades",
     Trade,
-    tuple(name for name in Trade._fields if name != "origin"),  # which is not stored
+    Trade._fields,
     ("instrument",),
     (_time("event_time"), _whole("sequence"), _text("trade_id")),
 )
@@ -114,6 +116,10 @@ CANDLES = Question(
 )
 QUOTES = Question("quotes", Quote, Quote._fields, ("instrument",), (_time("period_time"), _text("channel")))
 KLINES = Question("klines", Kline, Kline._fields, ("instrument", "interval"), (_time("open_time"),))
+FUNDING = Question("funding", Funding, Funding._fields, ("instrument",), (_time("period_time"), _text("channel")))
+OPEN_INTEREST = Question(
+    "open_interest", OpenInterest, OpenInterest._fields, ("instrument",), (_time("period_time"), _text("channel"))
+)
 PRICE_CHANGES = Question(
     "price_changes", PriceChangedEvent, PriceChangedEvent._fields, ("instrument",), (_time("event_time"), *_SOURCE)
 )
@@ -128,7 +134,7 @@ GAPS = Question(
 FEED_STATUS = Question(
     "feed_status",
     FeedStatus,
-    tuple(name for name in FeedStatus._fields if name != "source"),  # which is not stored
+    FeedStatus._fields,
     ("instrument",),
     (_time("changed_at"), _whole("source_partition"), _whole("source_offset")),
     read_as={"state": FeedState},

@@ -13,7 +13,9 @@ from history.times import instant
 from market.candle import CandleEvent
 from market.errors import DataValidationError
 from market.feed_status import FeedStatus
+from market.funding import Funding
 from market.instrument import check_instrument
+from market.open_interest import OpenInterest
 from market.portfolio_alert import Alert
 from market.portfolio_commands import check_name
 from market.price_change import PriceChangedEvent
@@ -74,6 +76,14 @@ class History:
     async def klines(self, instrument: str, interval: str, span: Span = EVER) -> Page[Kline]:
         """The venue's own candles, by open time."""
         return await self._page(questions.KLINES, span, instrument, interval)
+
+    async def funding(self, instrument: str, span: Span = EVER) -> Page[Funding]:
+        """The last funding of each channel in each period (`postgres.quote_seconds`), by the period's begin."""
+        return await self._page(questions.FUNDING, span, instrument)
+
+    async def open_interest(self, instrument: str, span: Span = EVER) -> Page[OpenInterest]:
+        """The last open interest of each channel in each period (`postgres.quote_seconds`), by the period's begin."""
+        return await self._page(questions.OPEN_INTEREST, span, instrument)
 
     async def price_changes(self, instrument: str, span: Span = EVER) -> Page[PriceChangedEvent]:
         """Told changes of price, by event time."""

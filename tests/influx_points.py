@@ -12,6 +12,8 @@ from influxdb_client import InfluxDBClient
 
 from market.candle import CandleEvent
 from market.feed_status import FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.price_change import PriceChangedEvent
 from market.quality_event import QualityEvent
 from market.quality_score import QualityScore
@@ -24,16 +26,17 @@ TOTALS = (
     *("net_exposure", "gross_exposure", "unrealised_pnl", "realised_pnl", "income", "cash", "equity"),
     *("day_pnl", "day_price_effect", "day_fx_effect"),
 )
-AMOUNTS = {"amount", "amount_24h", "observed", "expected", *TOTALS}
+AMOUNTS = {"amount", "amount_24h", "observed", "expected", "notional", *TOTALS}
 PRICES = {
     *("price", "size", "bid", "bid_size", "ask", "ask_size", "last", "last_size", "open_24h", "high_24h", "low_24h"),
     *("volume_24h", "change_24h", "change_percent_24h", "open", "high", "low", "close", "volume", "taker_buy_volume", "vwap"),
     *("old_price", "new_price", "change", "change_percent", "score", "coverage_percent"),
+    *("rate", "mark_price", "index_price", "open_interest"),
 }
 WHOLE = {
     *("sequence", "trade_count", "received_at", "close_time", "revision", "source_offset", "source_partition", "changes"),
     *("occurrences", "open_time", "records", "faulty_seconds"),
-    *("lines", "valued", "stale", "position_version", "generation"),
+    *("lines", "valued", "stale", "position_version", "generation", "next_funding_time", "interval_seconds"),
 }
 
 
@@ -55,6 +58,8 @@ KINDS: Mapping[type[Any], Kind] = {
         ("price", "size", "amount", "trade_id", "sequence", "trade_count", "received_at"),
     ),
     Quote: Kind("quotes", ("channel", "instrument"), None, (*Quote._fields[2:16], "received_at")),
+    Funding: Kind("funding", ("channel", "instrument"), None, (*Funding._fields[2:7], "received_at")),
+    OpenInterest: Kind("open_interest", ("channel", "instrument"), None, ("open_interest", "notional", "received_at")),
     PriceChangedEvent: Kind(
         "price_changes",
         ("instrument",),

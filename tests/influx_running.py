@@ -108,7 +108,10 @@ class InfluxSink:
         return points_of(found.record for topic in TOPICS for found in self.cluster.read(topic))
 
 
-TOPICS = ("md.trades", "md.quotes", "md.klines", "md.candles", "md.price-changes", "md.quality", "md.status", "pf.valuations")
+TOPICS = (
+    *("md.trades", "md.quotes", "md.klines", "md.funding", "md.open-interest"),
+    *("md.candles", "md.price-changes", "md.quality", "md.status", "pf.valuations"),
+)
 
 
 def partitions_of(topic: str) -> int:
@@ -126,6 +129,9 @@ def records(seed: int, count: int) -> dict[str, list[Record]]:
         others["md.quotes"].append(quote(instrument, number, time, chance))
         if chance.random() < 0.3:
             others["md.klines"].append(kline(instrument, number // 50, time + number, chance))
+        if chance.random() < 0.3:
+            others["md.funding"].append(sink_running.funding(instrument, "tickers", time + number, chance))
+            others["md.open-interest"].append(sink_running.open_interest(instrument, time + number, chance))
         if chance.random() < 0.2:
             others["md.quality"].append(event(instrument, number, time))
         if chance.random() < 0.1:

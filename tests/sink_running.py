@@ -21,6 +21,8 @@ from psycopg.types.json import JsonbLoader
 from market.candle import CandleEvent, CandleEventKind
 from market.decimals import ONE
 from market.feed_status import FeedState, FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.price_change import PriceChangedEvent
 from market.quality_event import QualityEvent, QualityRule, Severity
 from market.quality_score import QualityScore, score_of
@@ -35,13 +37,19 @@ from sinks.stores.postgres import migrate
 from tests.builders import MINUTE, START, make_trade
 from tests.cluster import Cluster, Service, Stored
 
-TOPICS = ("md.trades", "md.quotes", "md.klines", "md.candles", "md.price-changes", "md.status", "md.quality")
+TOPICS = (
+    *("md.trades", "md.quotes", "md.klines", "md.funding", "md.open-interest"),
+    *("md.candles", "md.price-changes", "md.status", "md.quality"),
+)
 PARTITIONS = Settings().topics.partitions
 OF_PORTFOLIOS = {"portfolios", "valuations", "day_ends", "valuation_lines", "alerts"}
 """Tables that have a test of their own."""
 QUOTE_PERIOD = Settings().postgres.quote_period
 VALUATION_PERIOD = Settings().postgres.valuation_period
 INSTRUMENTS = ("binance:BTC-USDT", "binance:ETH-USDT", "binance:SOL-USDT", "okx:BTC-USDT", "sse:600519")
+
+FOLDED = {"md.trades", "md.candles", "md.price-changes"}
+"""Topics of trades and what is folded of them."""
 
 Start = Callable[..., Service]
 
@@ -125,12 +133,16 @@ def records(seed: int, count: int) -> dict[str, list[Record]]:
     trades: list[Record] = []
     candles: list[Record] = []
     changes: list[Record] = []
-    stated: dict[str, list[Record]] = {"md.quotes": [], "md.klines": [], "md.status": [], "md.quality": []}
+    stated: dict[str, list[Record]] = {topic: [] for topic in TOPICS if topic not in FOLDED}
     for number in range(count):
         instrument = chance.choice(INSTRUMENTS)
         time = START + number * 1_234_567 + chance.randrange(1000)
-        trade = make_trade(number, at=time, received_at=time + 321, instrument=instrument)._replace(
-            price=chance.randrange(1, 10**20), size=chance.randrange(1, 10**15), side=chance.choice(["buy", "sell", None])
+        trade = (
+            make_trade(number, at=time, received_at=time + 321, instrument=instrument)
+            ._replace(
+                price=chance.randrange(1, 10**20), size=chance.randrange(1, 10**15), side=chance.choice(["buy", "sell", None])
+            )
+            ._replace(origin=chance.choice([None, None, None, None, "backfill", "poll"]))
         )
         trades.append(trade)
         if chance.random() < 0.1:
@@ -155,9 +167,19 @@ def stated_and_judged(instrument: str, number: int, time: int, chance: random.Ra
         yield "md.quotes", quote(instrument, chance.choice(["bookTicker", "ticker"]), time, chance)
     if chance.random() < 0.2:
         yield "md.klines", kline(instrument, number // 50, time, chance)
+    if chance.random() < 0.3:
+        yield "md.funding", funding(instrument, chance.choice(["tickers", "markPrice@1s"]), time, chance)
+    if chance.random() < 0.3:
+        yield "md.open-interest", open_interest(instrument, time, chance)
     if chance.random() < 0.05:
         state, reason = chance.choice(list(FeedState)), chance.choice(["", "no data for 10 s", "a\tb\\N\nc" * 400])
-        yield "md.status", FeedStatus(instrument.partition(":")[0], "trade", instrument, state, reason, time)
+        yield (
+            "md.status",
+            FeedStatus(
+                *(instrument.partition(":")[0], "trade", instrument, state, reason, time),
+                source=chance.choice([None, "websocket", "rest", "ba\\ckup"]),
+            ),
+        )
     if chance.random() < 0.1:
         source = "md.trades", 0, number
         field = chance.choice([None, "price"])
@@ -179,6 +201,26 @@ def quote(instrument: str, channel: str, time: int, chance: random.Random) -> Qu
     day = figure(), chance.choice([None, 10**49 + 1]), chance.choice([None, -5]), chance.choice([None, -(10**13)])
     times = chance.choice([None, time]), time + 100, None
     return Quote._make((instrument, channel, chance.choice([None, time % 1000]), *prices, *day, *times))
+
+
+def funding(instrument: str, channel: str, time: int, chance: random.Random) -> Funding:
+    return Funding(
+        instrument,
+        channel,
+        rate=chance.choice([0, 10**8, -1, 10**38 - 1, 1 - 10**38]),
+        next_funding_time=chance.choice([None, time + MINUTE]),
+        interval_seconds=chance.choice([None, 28_800]),
+        mark_price=chance.choice([None, chance.randrange(1, 10**18)]),
+        index_price=chance.choice([None, 1]),
+        exchange_time=chance.choice([None, time]),
+        received_at=time + 100,
+        published_at=chance.choice([None, time + 200]),
+    )
+
+
+def open_interest(instrument: str, time: int, chance: random.Random) -> OpenInterest:
+    held = chance.choice([0, 1, 10**38 - 1]), chance.choice([None, 0, 10**50 - 1])
+    return OpenInterest(instrument, "tickers", *held, chance.choice([None, time]), time + 100)
 
 
 def kline(instrument: str, minute: int, time: int, chance: random.Random) -> Kline:
@@ -236,6 +278,8 @@ TABLE_OF: dict[type[Any], tuple[str, tuple[str, ...]]] = {
     GapMark: ("gaps", ("healed",)),
     Quote: ("quotes", ("received_at",)),
     Kline: ("klines", ("is_closed", "received_at")),
+    Funding: ("funding", ("received_at",)),
+    OpenInterest: ("open_interest", ("received_at",)),
     FeedStatus: ("feed_status", ()),
     QualityEvent: ("quality_events", ()),
     QualityScore: ("quality_scores", ("received_at", "source_offset")),
@@ -243,7 +287,8 @@ TABLE_OF: dict[type[Any], tuple[str, tuple[str, ...]]] = {
 PRICES = {"price", "size", "open", "high", "low", "close", "volume", "vwap", "taker_buy_volume"}
 PRICES |= {"old_price", "new_price", "change", "change_percent", "bid", "bid_size", "ask", "ask_size", "last", "last_size"}
 PRICES |= {"open_24h", "high_24h", "low_24h", "volume_24h", "change_24h", "change_percent_24h", "score"}
-AMOUNTS = {"amount", "amount_24h", "observed", "expected"}
+PRICES |= {"rate", "mark_price", "index_price", "open_interest"}
+AMOUNTS = {"amount", "amount_24h", "observed", "expected", "notional"}
 EXACT = Context(prec=60)
 
 

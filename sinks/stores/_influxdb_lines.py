@@ -18,6 +18,8 @@ from market.candle import CandleEvent
 from market.decimals import AMOUNT_SCALE, SCALE
 from market.errors import DataValidationError
 from market.feed_status import FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.price_change import PriceChangedEvent
 from market.quality_event import QualityEvent
 from market.quality_score import QualityScore
@@ -26,7 +28,7 @@ from market.trade import Trade
 from market.valuation_record import Valuation
 from schemas.records import Record
 
-TICKS = ("trades", "quotes", "price_changes", "valuations")
+TICKS = ("trades", "quotes", "funding", "open_interest", "price_changes", "valuations")
 """Measurements of which every record is a point; the others hold a state, or the latest version of something."""
 
 VERSIONS: Mapping[str, tuple[str, ...]] = {
@@ -159,6 +161,30 @@ def _quote(quote: Quote) -> Row:
     return Row("quotes", begin, time, _given(quote, _QUOTE), quote.sequence or 0, quote[2:-1])
 
 
+_FUNDING: Mapping[str, Callable[[Any], str]] = {
+    **dict.fromkeys(("rate", "mark_price", "index_price"), price),
+    **dict.fromkeys(("next_funding_time", "interval_seconds", "received_at"), whole),
+}
+
+
+def _funding(funding: Funding) -> Row:
+    return _stated("funding", funding, _FUNDING)
+
+
+_OPEN_INTEREST: Mapping[str, Callable[[Any], str]] = {"open_interest": price, "notional": amount, "received_at": whole}
+
+
+def _open_interest(told: OpenInterest) -> Row:
+    return _stated("open_interest", told, _OPEN_INTEREST)
+
+
+def _stated(measurement: str, record: Funding | OpenInterest, kinds: Mapping[str, Callable[[Any], str]]) -> Row:
+    """The row of what a channel states without a number of its own: the receive time gives the digits, read again the same."""
+    time = record.received_at if record.exchange_time is None else record.exchange_time
+    begin = series(measurement, ("channel", record.channel), ("instrument", record.instrument))
+    return Row(measurement, begin, time, _given(record, kinds), record.received_at, record[2:-1])
+
+
 def _price_change(change: PriceChangedEvent) -> Row:
     time = change.received_at if change.exchange_time is None else change.exchange_time
     fields = (
@@ -258,6 +284,8 @@ _BUILDERS: Mapping[type[Any], Callable[[Any], Row]] = {
     Trade: _trade,
     Quote: _quote,
     Kline: _kline,
+    Funding: _funding,
+    OpenInterest: _open_interest,
     CandleEvent: _candle,
     PriceChangedEvent: _price_change,
     QualityEvent: _quality,

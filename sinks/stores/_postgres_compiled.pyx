@@ -101,6 +101,7 @@ cdef object entry(source, str instrument, const Body* body):
     put_optional_time(&p, body.exchange_time)
     put_time(&p, body.received_at, &ignored)
     put_optional_time(&p, body.published_at)
+    put(&p, "\t\\N", 3)  # a trade with an origin is read the whole way
     put_text(&p, body.first_id, body.first_length)
     put_text(&p, body.last_id, body.last_length)
     put_number(&p, body.count)

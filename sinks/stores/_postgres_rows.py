@@ -13,6 +13,8 @@ from typing import Any
 from market.candle import CandleEvent
 from market.decimals import AMOUNT_SCALE, SCALE, format_decimal
 from market.feed_status import FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.portfolio import Portfolio
 from market.portfolio_alert import Alert
 from market.price_change import PriceChangedEvent
@@ -35,13 +37,14 @@ from sinks.stores._postgres_copy import (
 )
 from sinks.stores._postgres_judged_rows import quality_event_row, quality_score_row
 from sinks.stores._postgres_portfolio_rows import alert_row, portfolio_row, valuation_line_row, valuation_row
-from sinks.stores._postgres_stated_rows import feed_status_row, kline_row, quote_row
+from sinks.stores._postgres_stated_rows import feed_status_row, funding_row, kline_row, open_interest_row, quote_row
 
 
 class RowMaker:
     """Makes the row of a record; None for records that leave none, such as time marks.
 
-    `quote_period` is the time in microseconds of which one quote is kept for each channel of an instrument,
+    `quote_period` is the time in microseconds of which one quote is kept for each channel of an instrument, and as much of its
+    funding and open interest,
     `valuation_period` that of which one valuation and line is.
     """
 
@@ -53,6 +56,8 @@ class RowMaker:
             PriceChangedEvent: _price_change,
             Quote: partial(quote_row, period=quote_period),
             Kline: kline_row,
+            Funding: partial(funding_row, period=quote_period),
+            OpenInterest: partial(open_interest_row, period=quote_period),
             FeedStatus: feed_status_row,
             QualityEvent: quality_event_row,
             QualityScore: quality_score_row,
@@ -87,8 +92,8 @@ def _trade(trade: Trade, source: KafkaRecord) -> Row:
     line = (
         f"{trade.instrument}\t{trade_id}\t{happened}\t{trade.sequence}\t{trade.price}e-{SCALE}\t{trade.size}e-{SCALE}\t"
         f"{trade.side or NULL}\t{NULL if trade.exchange_time is None else happened}\t"
-        f"{time_text(trade.received_at)}\t{time_or_null(trade.published_at)}\t{escape(trade.first_trade_id)}\t"
-        f"{escape(trade.last_trade_id)}\t{trade.trade_count}\t{source.partition}\t{source.offset}\n"
+        f"{time_text(trade.received_at)}\t{time_or_null(trade.published_at)}\t{trade.origin or NULL}\t"
+        f"{escape(trade.first_trade_id)}\t{escape(trade.last_trade_id)}\t{trade.trade_count}\t{source.partition}\t{source.offset}\n"
     )
     return Row("trades", (trade.instrument, trade_id, event_time), (), month_of(event_time), line)
 

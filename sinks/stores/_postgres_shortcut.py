@@ -15,7 +15,7 @@ _FIELDS = (
 )
 _COLUMNS = (
     *("instrument", "trade_id", "event_time", "sequence", "price", "size", "side", "exchange_time", "received_at"),
-    *("published_at", "first_trade_id", "last_trade_id", "trade_count", "source_partition", "source_offset"),
+    *("published_at", "origin", "first_trade_id", "last_trade_id", "trade_count", "source_partition", "source_offset"),
 )
 
 

@@ -1,9 +1,11 @@
-"""Rows of what venues state of themselves: quotes, klines, the state of their streams. Pure."""
+"""Rows of what venues state: quotes, klines, funding, open interest, the state of their streams. Pure."""
 
 from __future__ import annotations
 
 from market.decimals import AMOUNT_SCALE, format_decimal
 from market.feed_status import FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from sinks.store import KafkaRecord
 from sinks.stores._postgres_copy import (
@@ -48,11 +50,36 @@ def kline_row(kline: Kline, source: KafkaRecord) -> Row:
     return Row("klines", key, (kline.is_closed, kline.received_at), month_of(kline.open_time), text)
 
 
+def funding_row(funding: Funding, source: KafkaRecord, *, period: int) -> Row:
+    """The row of funding; one for each channel and period, as with quotes."""
+    begin = funding.received_at - funding.received_at % period
+    text = line(
+        *(funding.instrument, escape(funding.channel), time_text(begin), format_decimal(funding.rate)),
+        *(time_or_null(funding.next_funding_time), whole_or_null(funding.interval_seconds)),
+        *map(figure_or_null, (funding.mark_price, funding.index_price)),
+        *(time_or_null(funding.exchange_time), time_text(funding.received_at), time_or_null(funding.published_at)),
+        *(str(source.partition), str(source.offset)),
+    )
+    return Row("funding", (funding.instrument, begin, funding.channel), (funding.received_at,), month_of(begin), text)
+
+
+def open_interest_row(told: OpenInterest, source: KafkaRecord, *, period: int) -> Row:
+    """The row of open interest; one for each channel and period, as with quotes."""
+    begin = told.received_at - told.received_at % period
+    text = line(
+        *(told.instrument, escape(told.channel), time_text(begin), format_decimal(told.open_interest)),
+        *(figure_or_null(told.notional, AMOUNT_SCALE), time_or_null(told.exchange_time), time_text(told.received_at)),
+        *(time_or_null(told.published_at), str(source.partition), str(source.offset)),
+    )
+    return Row("open_interest", (told.instrument, begin, told.channel), (told.received_at,), month_of(begin), text)
+
+
 def feed_status_row(status: FeedStatus, source: KafkaRecord) -> Row:
     """The row of a change of state; several at one time differ in state or reason."""
     text = line(
         *(escape(status.venue), escape(status.channel), status.instrument, status.state.value, escape(status.reason)),
-        *(time_text(status.changed_at), time_or_null(status.published_at), str(source.partition), str(source.offset)),
+        *(time_text(status.changed_at), time_or_null(status.published_at), text_or_null(status.source)),
+        *(str(source.partition), str(source.offset)),
     )
     key = status.instrument, status.changed_at, status.venue, status.channel, status.state.value, status.reason
     return Row("feed_status", key, (), month_of(status.changed_at), text)

@@ -33,7 +33,8 @@ TRADES = Table(
     "trades",
     (
         *("instrument", "trade_id", "event_time", "sequence", "price", "size", "side", "exchange_time", "received_at"),
-        *("published_at", "first_trade_id", "last_trade_id", "trade_count", "source_partition", "source_offset"),
+        *("published_at", "origin", "first_trade_id", "last_trade_id"),
+        *("trade_count", "source_partition", "source_offset"),
     ),
     key=("instrument", "trade_id", "event_time"),
 )
@@ -82,10 +83,28 @@ KLINES = Table(
     key=("instrument", "interval", "open_time"),
     newer=("is_closed", "received_at"),
 )
+FUNDING = Table(
+    "funding",
+    (
+        *("instrument", "channel", "period_time", "rate", "next_funding_time", "interval_seconds", "mark_price"),
+        *("index_price", "exchange_time", "received_at", "published_at", "source_partition", "source_offset"),
+    ),
+    key=("instrument", "period_time", "channel"),
+    newer=("received_at",),
+)
+OPEN_INTEREST = Table(
+    "open_interest",
+    (
+        *("instrument", "channel", "period_time", "open_interest", "notional", "exchange_time", "received_at"),
+        *("published_at", "source_partition", "source_offset"),
+    ),
+    key=("instrument", "period_time", "channel"),
+    newer=("received_at",),
+)
 FEED_STATUS = Table(
     "feed_status",
     (
-        *("venue", "channel", "instrument", "state", "reason", "changed_at", "published_at"),
+        *("venue", "channel", "instrument", "state", "reason", "changed_at", "published_at", "source"),
         *("source_partition", "source_offset"),
     ),
     key=("instrument", "changed_at", "venue", "channel", "state", "reason_digest"),
@@ -164,7 +183,7 @@ TABLES: Mapping[str, Table] = {
     table.name: table
     for table in (
         *(TRADES, CANDLES, PRICE_CHANGES, GAPS),
-        *(QUOTES, KLINES, FEED_STATUS, QUALITY_EVENTS, QUALITY_SCORES),
+        *(QUOTES, KLINES, FUNDING, OPEN_INTEREST, FEED_STATUS, QUALITY_EVENTS, QUALITY_SCORES),
         *(PORTFOLIOS, VALUATIONS, DAY_ENDS, VALUATION_LINES, ALERTS),
     )
 }

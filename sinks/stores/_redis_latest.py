@@ -8,15 +8,33 @@ from typing import Any, NamedTuple
 from market.book_top import BookTop
 from market.candle import CandleEvent
 from market.feed_status import FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.portfolio import Portfolio
 from market.price import PriceRecord
 from market.quote import Kline, Quote
 from market.trade import Trade
 from market.valuation_record import Valuation
 from schemas.records import Record
-from schemas.topics import BOOKS, CANDLES, KLINES, POSITIONS, PRICES, QUOTES, STATUS, TRADES, VALUATIONS, Topic
+from schemas.topics import (
+    BOOKS,
+    CANDLES,
+    FUNDING,
+    KLINES,
+    OPEN_INTEREST,
+    POSITIONS,
+    PRICES,
+    QUOTES,
+    STATUS,
+    TRADES,
+    VALUATIONS,
+    Topic,
+)
 
-TOPICS: tuple[Topic, ...] = (TRADES, QUOTES, KLINES, BOOKS, STATUS, CANDLES, PRICES, POSITIONS, VALUATIONS)
+TOPICS: tuple[Topic, ...] = (
+    *(TRADES, QUOTES, KLINES, FUNDING, OPEN_INTEREST, BOOKS, STATUS),
+    *(CANDLES, PRICES, POSITIONS, VALUATIONS),
+)
 
 _LOWEST = -(2**63)
 _DIGITS = 20  # of 2^64
@@ -50,6 +68,8 @@ _KINDS: Mapping[type[Any], Callable[[Any], tuple[str, tuple[int, ...]]]] = {
     Trade: lambda trade: (trade.instrument, (trade.event_time, trade.sequence)),
     Quote: lambda quote: (f"{quote.instrument}|{quote.channel}", (quote.received_at, quote.sequence or 0)),
     Kline: lambda kline: (f"{kline.instrument}|{kline.interval}", (kline.open_time, kline.received_at)),
+    Funding: lambda funding: (f"{funding.instrument}|{funding.channel}", (funding.received_at,)),
+    OpenInterest: lambda told: (f"{told.instrument}|{told.channel}", (told.received_at,)),
     CandleEvent: lambda candle: (f"{candle.instrument}|{candle.interval}", (candle.open_time, *candle.version)),
     BookTop: lambda book: (book.instrument, (book.source_offset,)),
     FeedStatus: lambda status: (f"{status.venue}|{status.channel}|{status.instrument}", (status.changed_at,)),

@@ -26,7 +26,19 @@ from runtime.logs import get_logger
 from runtime.metrics import REGISTRY
 from runtime.settings import InfluxSettings, Settings
 from schemas.records import Record
-from schemas.topics import CANDLES, KLINES, PRICE_CHANGES, QUALITY, QUOTES, STATUS, TRADES, VALUATIONS, Topic
+from schemas.topics import (
+    CANDLES,
+    FUNDING,
+    KLINES,
+    OPEN_INTEREST,
+    PRICE_CHANGES,
+    QUALITY,
+    QUOTES,
+    STATUS,
+    TRADES,
+    VALUATIONS,
+    Topic,
+)
 from sinks.store import Batch, Entry, KafkaRecord, Partition, RecordRefused, StoredOffset, StoreUnavailable, StoreUnfit, at_once
 from sinks.stores._influxdb_lines import TICKS, Row, fields_of, row_of, series, text
 from sinks.stores._influxdb_points import Full, Slots
@@ -71,7 +83,10 @@ class InfluxStore:
     """
 
     name = "influxdb"
-    topics: tuple[Topic, ...] = (TRADES, QUOTES, KLINES, CANDLES, PRICE_CHANGES, QUALITY, STATUS, VALUATIONS)
+    topics: tuple[Topic, ...] = (
+        *(TRADES, QUOTES, KLINES, FUNDING, OPEN_INTEREST),
+        *(CANDLES, PRICE_CHANGES, QUALITY, STATUS, VALUATIONS),
+    )
 
     def __init__(self, target: Target, settings: InfluxSettings, *, sink: str, writer: str, make_buckets: bool = False) -> None:
         self._target = target

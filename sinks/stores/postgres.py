@@ -1,4 +1,4 @@
-"""PostgreSQL: history of trades, quotes and klines, what is computed of them, how they came and were judged; and portfolios.
+"""PostgreSQL: history of what venues tell, what is computed of it, how it came and was judged; and portfolios.
 
 A batch is one transaction: the offsets first, then for each table COPY into a staging table and one merge by natural key.
 Not stored are the topics that hold a latest state (prices) or more than rows are good for (depth, books).
@@ -23,7 +23,9 @@ from schemas.topics import (
     ALERTS,
     CANDLES,
     DAY_ENDS,
+    FUNDING,
     KLINES,
+    OPEN_INTEREST,
     POSITIONS,
     PRICE_CHANGES,
     QUALITY,
@@ -90,12 +92,13 @@ class PostgresStore:
     """One database. `sink` names whose offsets these are, `writer` the process that moves them.
 
     `apply_migrations`: bring the database up to date at `open`, instead of refusing one that is not.
-    `quote_period`: of how many microseconds one quote of each channel is kept; `valuation_period` the same of valuations.
+    `quote_period`: of how many microseconds one quote of each channel is kept, and as much of its funding and open interest;
+    `valuation_period` the same of valuations.
     """
 
     name = "postgres"
     topics: tuple[Topic, ...] = (
-        *(TRADES, QUOTES, KLINES, CANDLES, PRICE_CHANGES, STATUS, QUALITY),
+        *(TRADES, QUOTES, KLINES, FUNDING, OPEN_INTEREST, CANDLES, PRICE_CHANGES, STATUS, QUALITY),
         *(POSITIONS, VALUATIONS, VALUATION_LINES, DAY_ENDS, ALERTS),
     )
 

@@ -25,7 +25,9 @@ from history.errors import HistoryTooSlow, HistoryUnavailable, HistoryUnfit
 from history.reader import History, Page, Span
 from history.times import instant
 from market.errors import DataValidationError
-from market.feed_status import FeedStatus
+from market.feed_status import FeedState, FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.portfolio_alert import Alert
 from market.quality import EARLIEST, LATEST
 from market.quality_event import QualityEvent
@@ -54,6 +56,8 @@ ASKS: dict[str, Ask] = {
     "quotes": lambda history, instrument, span: history.quotes(instrument, span),
     "candles": lambda history, instrument, span: history.candles(instrument, "1m", span),
     "klines": lambda history, instrument, span: history.klines(instrument, "1m", span),
+    "funding": lambda history, instrument, span: history.funding(instrument, span),
+    "open_interest": lambda history, instrument, span: history.open_interest(instrument, span),
     "price_changes": lambda history, instrument, span: history.price_changes(instrument, span),
     "gaps": lambda history, instrument, span: history.gaps(instrument, span),
     "feed_status": lambda history, instrument, span: history.feed_status(instrument, span),
@@ -80,7 +84,7 @@ def order_of(record: Any, table: str = "") -> tuple[Any, ...]:
             return record.end, record.begin or 0
         case QualityEvent():
             return record.event_time, *source, record.rule, record.field or ""
-        case Quote():
+        case Quote() | Funding() | OpenInterest():
             return record.received_at // QUOTE_PERIOD * QUOTE_PERIOD, record.channel
         case FeedStatus():
             return (record.changed_at,)
@@ -222,12 +226,19 @@ def test_figures_and_times_come_back_to_the_last_digit(database: str) -> None:
     trade = make_trade()._replace(price=10**38 - 1, size=1, received_at=START + 1, published_at=START + 100_000, side=None)
     candle = make_candle()._replace(amount=10**50 - 1, volume=0, vwap=10**37 + 1, taker_buy_volume=0)
     stated = kline(0)._replace(volume=None, amount=None, trade_count=None, published_at=START + 999_999)
-    made.write(trade, candle, stated)
+    paid = Funding(INSTRUMENT, "tickers", 1 - 10**38, START + 1, 28_800, 1, None, None, START, START + 999_999)
+    held = OpenInterest(INSTRUMENT, "tickers", 10**38 - 1, 10**50 - 1, START - 1, START)
+    asked = make_trade(2)._replace(origin="poll")
+    status = FeedStatus("binance", "trade", INSTRUMENT, FeedState.STALE, "switched", START, source="rest")
+    made.write(trade, candle, stated, paid, held, asked, status)
 
     async def check() -> None:
         async with Database(database) as connections:
             history = History(connections)
-            assert await history.trades(INSTRUMENT) == ([trade], None)
+            assert await history.trades(INSTRUMENT) == ([asked, trade], None)
+            assert await history.funding(INSTRUMENT) == ([paid], None)
+            assert await history.open_interest(INSTRUMENT) == ([held], None)
+            assert await history.feed_status(INSTRUMENT) == ([status], None)
             assert await history.candles(INSTRUMENT, "1m") == ([candle], None)
             assert await history.klines(INSTRUMENT, "1m") == ([stated], None)
             assert await history.candles(INSTRUMENT, "5m") == ([], None)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from ingest.feed import Subscription
 from ingest.session import Session
-from market.arbitration import Arbiter
+from market.arbitration import Arbiter, Statement
 from market.funding import Funding
 from market.open_interest import OpenInterest
 from market.quote import Quote
@@ -90,16 +90,16 @@ def test_what_has_no_order_is_told_by_one_line_until_it_is_lost() -> None:
 
 def test_statements_of_one_message_are_told_apart_by_what_they_state() -> None:
     arbiter = Arbiter()
-    stated = [
+    funding = Funding(INSTRUMENT, "tickers", 1, None, None, None, None, NOW, NOW)
+    stated: list[Statement] = [
         quote(1, exchange_time=NOW)._replace(channel="tickers"),
-        Funding(INSTRUMENT, "tickers", 1, None, None, None, None, NOW, NOW),
+        funding,
         OpenInterest(INSTRUMENT, "tickers", 1, None, NOW, NOW),
     ]
     assert [arbiter.is_news("a", one) for one in stated] == [True] * 3
     assert [arbiter.is_news("b", one) for one in stated] == [False] * 3
-    later = stated[1]._replace(exchange_time=NOW + 1)
-    assert arbiter.is_news("b", later)
-    assert not arbiter.is_news("a", stated[1])
+    assert arbiter.is_news("b", funding._replace(exchange_time=NOW + 1))
+    assert not arbiter.is_news("a", funding)
 
 
 def test_a_stream_is_down_only_when_both_lines_are() -> None:

@@ -237,7 +237,7 @@ CHANGES = st.fixed_dictionaries(
 
 @given(st.lists(st.tuples(st.booleans(), CHANGES), max_size=12))
 def test_records_hold_what_was_told_last_since_the_snapshot(messages: list[tuple[bool, dict[str, str]]]) -> None:
-    reader, state = parser(), {}
+    reader, state = parser(), dict[str, str]()
     for is_snapshot, fields in messages:
         state = fields if is_snapshot else state | fields
         data = frame("tickers.SOLUSDT", {"symbol": "SOLUSDT", **fields}, kind="snapshot" if is_snapshot else "delta")

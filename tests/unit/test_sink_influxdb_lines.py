@@ -13,6 +13,8 @@ from market.candle import CandleEvent, CandleEventKind
 from market.decimals import ONE
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.price_change import PriceChangedEvent
 from market.quality_event import QualityEvent, QualityRule, Severity
 from market.quality_score import QualityScore
@@ -140,11 +142,15 @@ def valuation(portfolio: str, currency: str, total: int | None, count: int, time
     return cast("Valuation", example(Valuation))._replace(**dict.fromkeys(TOTALS, total), **known)
 
 
+fundings = st.builds(
+    Funding, NAMES, NAMES, FIGURES, st.none() | TIMES, st.none() | LONGS, maybe, maybe, st.none() | TIMES, TIMES
+)
+interests = st.builds(OpenInterest, NAMES, NAMES, FIGURES, st.none() | AMOUNTS, st.none() | TIMES, TIMES)
 valuations = st.builds(
     valuation,
     *(NAMES, NAMES, st.none() | AMOUNTS, LONGS, TIMES),
 )
-records = st.one_of(valuations, trades, quotes, klines, candles, changes, events, scores, statuses)
+records = st.one_of(valuations, trades, quotes, klines, fundings, interests, candles, changes, events, scores, statuses)
 
 
 @settings(max_examples=200)

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from market.candle import CandleEvent, CandleEventKind
 from market.feed_status import FeedState, FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.price_change import PriceChangedEvent
 from market.quality_event import QualityEvent, QualityRule, Severity
 from market.quality_score import QualityScore
-from market.trade import GapMark, TimeMark
+from market.trade import GapMark, Origin, TimeMark
 from sinks.store import KafkaRecord
 from sinks.stores._postgres_copy import Row, escape, month_of, time_text
 from sinks.stores._postgres_rows import RowMaker, without_repetitions
@@ -114,6 +116,11 @@ def test_trade_row_is_keyed_by_id_and_event_time() -> None:
     assert (found["source_partition"], found["source_offset"]) == ("2", "70")
 
 
+@pytest.mark.parametrize(("origin", "text"), [(None, "\\N"), ("backfill", "backfill"), ("poll", "poll")])
+def test_trade_row_says_how_it_came(origin: Origin | None, text: str) -> None:
+    assert columns(made(make_trade()._replace(origin=origin)))["origin"] == text
+
+
 def test_trade_without_exchange_time_happened_when_it_was_received() -> None:
     row = made(make_trade(received_at=START + 1)._replace(exchange_time=None))
     assert columns(row)["event_time"] == time_text(START + 1)
@@ -174,10 +181,52 @@ def test_quote_row_has_nulls_where_the_venue_said_nothing() -> None:
     assert (found["bid"], found["ask"], found["volume_24h"], found["change_24h"]) == ("1", "\\N", "0", "-0.000000000001")
 
 
+FUNDING = Funding(INSTRUMENT, "tickers", -(10**8), START + 1, 28_800, 10**12, None, None, START + 2)
+OPEN_INTEREST = OpenInterest(INSTRUMENT, "tickers", 7 * 10**12, None, START, START + 2)
+
+
+@given(st.permutations(range(4)))
+@pytest.mark.parametrize("record", [FUNDING, OPEN_INTEREST], ids=["funding", "open_interest"])
+def test_of_what_a_channel_states_in_a_period_the_last_received_is_kept(
+    record: Funding | OpenInterest, order: list[int]
+) -> None:
+    told: list[Funding | OpenInterest] = [
+        record,
+        record._replace(received_at=START + SECOND - 1),
+        record._replace(received_at=START + SECOND),
+        record._replace(channel="markPrice"),
+    ]
+    rows = [made(told[number]) for number in order]
+    assert {row.line for row in without_repetitions(rows)} == {made(each).line for each in told[1:]}
+    assert {columns(row)["period_time"] for row in rows} == {time_text(START), time_text(START + SECOND)}
+
+
+def test_funding_row_has_its_figures_and_nulls() -> None:
+    row = made(FUNDING)
+    assert (row.table, row.key, row.version) == ("funding", (INSTRUMENT, START, "tickers"), (START + 2,))
+    found = columns(row)
+    assert (found["rate"], found["interval_seconds"], found["mark_price"]) == ("-0.0001", "28800", "1")
+    assert (found["index_price"], found["exchange_time"], found["published_at"]) == ("\\N",) * 3
+    assert found["next_funding_time"] == time_text(START + 1)
+
+
+def test_open_interest_row_has_its_figures_and_nulls() -> None:
+    row = made(OPEN_INTEREST._replace(notional=5 * 10**24 + 1))
+    assert (row.table, row.key, row.version) == ("open_interest", (INSTRUMENT, START, "tickers"), (START + 2,))
+    assert (columns(row)["open_interest"], columns(row)["notional"]) == ("7", "5.000000000000000000000001")
+    assert columns(made(OPEN_INTEREST))["notional"] == "\\N"
+
+
 @given(st.permutations([(False, 1), (False, 2), (True, 1), (True, 3), (False, 9)]))
 def test_closed_kline_wins_over_open_ones_and_then_the_last_received(told: list[tuple[bool, int]]) -> None:
     rows = [made(kline(0, is_closed=closed, received_at=START + wait)) for closed, wait in told]
     assert without_repetitions(rows) == [rows[told.index((True, 3))]]
+
+
+def test_status_row_says_which_way_serves_the_stream() -> None:
+    status = FeedStatus("binance", "trade", INSTRUMENT, FeedState.STALE, "", START)
+    assert columns(made(status))["source"] == "\\N"
+    assert columns(made(status._replace(source="a\tb")))["source"] == "a\\tb"
 
 
 def test_two_states_at_one_time_are_two_rows() -> None:
