@@ -29,6 +29,14 @@ class ListedHistory:
         """A page."""
         return self._page("price_changes", instrument, span)
 
+    async def funding(self, instrument: str, span: Span) -> Page[Any]:
+        """A page."""
+        return self._page("funding", instrument, span)
+
+    async def open_interest(self, instrument: str, span: Span) -> Page[Any]:
+        """A page."""
+        return self._page("open_interest", instrument, span)
+
     async def candles(self, instrument: str, interval: str, span: Span) -> Page[Any]:
         """A page."""
         return self._page("candles", f"{instrument}|{interval}", span)

@@ -1,4 +1,4 @@
-"""`/api/v1/realtime/klines/{symbol}`, `trades` and `price-changes`: what PostgreSQL keeps, page by page.
+"""`/api/v1/realtime/klines/{symbol}`, `trades`, `price-changes`, `funding`, `open-interest`: what PostgreSQL keeps, in pages.
 
 Rows are as old as the last commit of the sink that writes them, so nobody can go on from them without a gap.
 """
@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel
 
 from gateway.channels.kline import describe as describe_candle
 from gateway.channels.trade import describe as describe_trade
@@ -17,12 +18,14 @@ from gateway.refusals import ErrorCode, Refusal
 from gateway.rest.answers import answer, tagged_responses
 from gateway.rest.context import Context
 from gateway.rest.guard import principal_of
-from gateway.rest.history_models import CandleBody, PageMetadata, PriceChangeBody, TradeBody
+from gateway.rest.history_models import CandleBody, FundingBody, OpenInterestBody, PageMetadata, PriceChangeBody, TradeBody
 from gateway.rest.models import Answer
 from history.errors import HistoryTooSlow, HistoryUnavailable, HistoryUnfit
 from history.reader import MOST, History, Page, Span
-from market.decimals import format_decimal
+from market.decimals import AMOUNT_SCALE, SCALE, format_decimal
 from market.errors import DataValidationError
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.price_change import PriceChangedEvent
 from market.quality import EARLIEST, LATEST
 from runtime.logs import get_logger
@@ -114,6 +117,28 @@ def router(context: Context) -> APIRouter:
         ask: Callable[[History, str], Any] = lambda history, instrument: history.price_changes(instrument, span)  # noqa: E731
         return await page(request, symbol, principal, "PRICE", ask, describe_price_change)
 
+    @routes.get(
+        "/funding/{symbol:path}",
+        summary="Past funding rates of a perpetual",
+        response_model=Answer[list[FundingBody], PageMetadata],
+        responses=errors,
+    )
+    async def funding(request: Request, symbol: str, principal: Asking, span: Asked) -> Response:
+        """By receive time: the last that each channel of the venue told in a period (`postgres.quote_seconds`)."""
+        ask: Callable[[History, str], Any] = lambda history, instrument: history.funding(instrument, span)  # noqa: E731
+        return await page(request, symbol, principal, "PRICE", ask, describe_funding)
+
+    @routes.get(
+        "/open-interest/{symbol:path}",
+        summary="Past open interest of a derivative",
+        response_model=Answer[list[OpenInterestBody], PageMetadata],
+        responses=errors,
+    )
+    async def open_interest(request: Request, symbol: str, principal: Asking, span: Asked) -> Response:
+        """By receive time: the last that each channel of the venue told in a period (`postgres.quote_seconds`)."""
+        ask: Callable[[History, str], Any] = lambda history, instrument: history.open_interest(instrument, span)  # noqa: E731
+        return await page(request, symbol, principal, "PRICE", ask, describe_open_interest)
+
     return routes
 
 
@@ -133,6 +158,31 @@ async def ask_history(context: Context, ask: Callable[[History], Awaitable[Page[
     except (HistoryUnavailable, HistoryUnfit) as error:
         log.warning("history cannot be asked", error=str(error))
         raise Refusal(ErrorCode.HISTORY_UNAVAILABLE, "the history cannot be asked now") from error
+
+
+def describe_funding(told: Funding) -> dict[str, Any]:
+    """Funding as answers carry it."""
+    return _fields(FundingBody, told) | {
+        "rate": format_decimal(told.rate),
+        "mark_price": _text_or_none(told.mark_price),
+        "index_price": _text_or_none(told.index_price),
+    }
+
+
+def describe_open_interest(told: OpenInterest) -> dict[str, Any]:
+    """Open interest as answers carry it."""
+    return _fields(OpenInterestBody, told) | {
+        "open_interest": format_decimal(told.open_interest),
+        "notional": _text_or_none(told.notional, AMOUNT_SCALE),
+    }
+
+
+def _fields(body: type[BaseModel], told: Funding | OpenInterest) -> dict[str, Any]:
+    return {name: getattr(told, name) for name in body.model_fields}
+
+
+def _text_or_none(unscaled: int | None, scale: int = SCALE) -> str | None:
+    return None if unscaled is None else format_decimal(unscaled, scale)
 
 
 def describe_price_change(event: PriceChangedEvent) -> dict[str, Any]:

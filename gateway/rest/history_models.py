@@ -29,6 +29,32 @@ class TradeBody(BaseModel):
     first_trade_id: str
     last_trade_id: str
     trade_count: int
+    origin: Literal["backfill", "poll"] | None = Field(description="How it came where no stream told it.")
+
+
+class FundingBody(BaseModel):
+    """What a venue said of a perpetual's funding: the last of a channel in a period."""
+
+    instrument: str
+    channel: str
+    rate: str = Field(description="What long positions pay short ones, as a fraction of their value.")
+    next_funding_time: Micros | None = Field(description="When it is paid next; until then the rate may move.")
+    interval_seconds: int | None = Field(description="From one payment to the next.")
+    mark_price: str | None
+    index_price: str | None
+    exchange_time: Micros | None
+    received_at: Micros
+
+
+class OpenInterestBody(BaseModel):
+    """How much of a contract is held open: the last of a channel in a period."""
+
+    instrument: str
+    channel: str
+    open_interest: str = Field(description="In the unit of the instrument's trade sizes: base currency, or contracts.")
+    notional: str | None = Field(description="The same in money, where the venue says it.")
+    exchange_time: Micros | None
+    received_at: Micros
 
 
 class CandleBody(BaseModel):

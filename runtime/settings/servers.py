@@ -109,7 +109,10 @@ class PostgresSettings(Section):
     connect_timeout_seconds: Seconds = 5.0
     """How long a start waits for the database before it gives up."""
     quote_seconds: Annotated[float, Field(ge=0.000001)] = 1.0
-    """Of the quotes that a channel of an instrument gives in a period of this length, by receive time, the last one is kept."""
+    """Of the quotes that a channel of an instrument gives in a period of this length, by receive time, the last one is kept.
+
+    So it is with funding and open interest.
+    """
     valuation_seconds: Annotated[float, Field(ge=0.000001)] = 10.0
     """Of a portfolio's valuations, and of the lines of each position, the last one in a period of this length is kept."""
     keep_days: dict[Name, Count] = Field(default_factory=dict)
@@ -143,7 +146,7 @@ class InfluxSettings(Section):
     compress: bool = True
     """Send batches compressed (gzip); off saves processor time where no network lies between."""
     ticks_bucket: Text = "tapeline_ticks"
-    """Bucket of trades, quotes, price changes and valuations."""
+    """Bucket of trades, quotes, funding, open interest, price changes and valuations."""
     ticks_retention_seconds: Retention = 0
     """How long it keeps points; 0 for ever. Older records are not stored."""
     history_bucket: Text = "tapeline_history"

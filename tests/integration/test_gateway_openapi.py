@@ -20,6 +20,8 @@ from schemathesis.specs.openapi.checks import (
 from history.reader import Page, Span
 from market.book_top import BookTop
 from market.feed_status import FeedState, FeedStatus
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.portfolio_alert import Alert
 from market.price import PriceRecord
 from market.price_change import PriceChangedEvent
@@ -47,8 +49,16 @@ class OneOfEach(ListedHistory):
 
     def _page(self, question: str, about: str, span: Span) -> Page[Any]:
         change: Any = example(PriceChangedEvent)
-        kinds = {"trades": make_trade(1), "price_changes": change, "candles": make_candle(0)}
-        kinds |= {"valuations": make_valuation(), "day_ends": make_valuation(), "alerts": example(Alert)}
+        kinds = {
+            "trades": make_trade(1)._replace(origin="backfill"),
+            "price_changes": change,
+            "candles": make_candle(0),
+            "funding": example(Funding),
+            "open_interest": example(OpenInterest),
+            "valuations": make_valuation(),
+            "day_ends": make_valuation(),
+            "alerts": example(Alert),
+        }
         self._records = (kinds[question],)
         return super()._page(question, about, span)
 
@@ -102,6 +112,8 @@ def test_every_answer_is_one_that_the_document_describes() -> None:
         "/api/v1/realtime/klines/{symbol}",
         "/api/v1/realtime/trades/{symbol}",
         "/api/v1/realtime/price-changes/{symbol}",
+        "/api/v1/realtime/funding/{symbol}",
+        "/api/v1/realtime/open-interest/{symbol}",
     ],
 )
 def test_answers_with_data_are_as_described(path: str) -> None:

@@ -10,7 +10,9 @@ from history.errors import HistoryTooSlow, HistoryUnavailable, HistoryUnfit
 from market.book_top import BookTop
 from market.errors import StorageError
 from market.feed_status import FeedState, FeedStatus
+from market.funding import Funding
 from market.interval import DAY, HOUR
+from market.open_interest import OpenInterest
 from market.price import PriceRecord
 from market.session import Session, TradingCalendar, TradingDay
 from tapeline.topic_docs.examples import example
@@ -105,6 +107,47 @@ def test_trouble_with_the_database_is_told_without_its_address(failure: StorageE
     found, answer = app.get(f"{V1}/price-changes/BTC/USDT")
     assert found == status
     assert "10.1.2.3" not in answer["error"]["message"]
+
+
+def test_past_funding_and_open_interest_are_told_as_exact_text() -> None:
+    funding = Funding(INSTRUMENT, "tickers", -8_760_000, START + 9, 28_800, 10**12, None, None, START)
+    bare = Funding(INSTRUMENT, "tickers", 0, None, None, None, 10**11, START, START)
+    app = App((INSTRUMENT,), history=ListedHistory(funding, bare).as_history())
+    status, page = app.get(f"{V1}/funding/BTC/USDT")
+    assert status == 200
+    assert page["data"] == [
+        {
+            "instrument": INSTRUMENT,
+            "channel": "tickers",
+            "rate": "-0.00000876",
+            "next_funding_time": START + 9,
+            "interval_seconds": 28_800,
+            "mark_price": "1",
+            "index_price": None,
+            "exchange_time": None,
+            "received_at": START,
+        },
+        {
+            "instrument": INSTRUMENT,
+            "channel": "tickers",
+            "rate": "0",
+            "next_funding_time": None,
+            "interval_seconds": None,
+            "mark_price": None,
+            "index_price": "0.1",
+            "exchange_time": START,
+            "received_at": START,
+        },
+    ]
+    told = OpenInterest(INSTRUMENT, "tickers", 59_891_732 * 10**9, 389999626501 * 10**22, START, START)
+    app = App((INSTRUMENT,), history=ListedHistory(told, told._replace(notional=None)).as_history())
+    status, page = app.get(f"{V1}/open-interest/BTC/USDT")
+    assert status == 200
+    assert [(one["open_interest"], one["notional"]) for one in page["data"]] == [
+        ("59891.732", "3899996265.01"),
+        ("59891.732", None),
+    ]
+    assert set(page["data"][0]) == {"instrument", "channel", "open_interest", "notional", "exchange_time", "received_at"}
 
 
 def test_gateway_without_a_history_says_so() -> None:
