@@ -8,7 +8,7 @@ from pathlib import Path
 from ingest import feeds
 from ingest.capture import Capture
 from ingest.connection import ConnectionOptions
-from ingest.feed import AskedVenue, Feed, GeneratingVenue, ListeningVenue, Subscription, Venue
+from ingest.feed import AskedVenue, DefiningVenue, Feed, GeneratingVenue, ListeningVenue, Subscription, Venue
 from ingest.live import LiveFeed
 from ingest.playback import Playback
 from ingest.quota import Allowances
@@ -29,6 +29,7 @@ _OF_CONNECTIONS = (
     "stale_after_seconds",
     "failover",
     "lines",
+    "definition_seconds",
     "capture_file",
 )
 
@@ -106,6 +107,7 @@ async def _feed(
         session=replaced.session if isinstance(replaced, LiveFeed) and replaced.venue == venue.name else None,
         stands_in=replaced is not None,
         lines=settings.lines,
+        definition_seconds=settings.definition_seconds if replaced is None else None,
     )
     if isinstance(replaced, LiveFeed):
         replaced.be_replaced_by(feed)
@@ -190,7 +192,7 @@ def _check_address(name: str, settings: FeedSettings, venue: ListeningVenue, sub
         if getattr(settings, setting) is not None and len(markets) > 1:
             text = f"one address cannot serve the symbols of several markets ({', '.join(sorted(markets))}): make several feeds"
             raise _wrong(f"{name}.{setting}", text)
-    if settings.rest_url is not None and not isinstance(venue, AskedVenue):
+    if settings.rest_url is not None and not isinstance(venue, AskedVenue | DefiningVenue):
         raise _wrong(f"{name}.rest_url", f"{settings.feed} asks for nothing by REST")
 
 

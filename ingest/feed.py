@@ -17,6 +17,8 @@ from ingest.marks import Missing
 from ingest.quota import Quota
 from ingest.recorded import Item
 from market.book_rules import BookRules
+from market.errors import DataValidationError
+from market.instrument_definition import InstrumentDefinition
 from schemas.records import Record
 
 
@@ -312,6 +314,33 @@ class PollableVenue(AskedVenue, Protocol):
 
     def poll_request(self, subscription: Subscription) -> Request | None:
         """The request for the latest of a stream; None where REST does not tell it as the stream does."""
+
+
+class RefusedRow(NamedTuple):
+    """A row of a list that is not what it claims to be, and why."""
+
+    data: bytes
+    error: DataValidationError
+
+
+Defined = InstrumentDefinition | RefusedRow
+
+
+@runtime_checkable
+class DefiningVenue(Venue, Protocol):
+    """A venue whose lists of instruments say how each is traded."""
+
+    def quota(self, market: str) -> Quota:
+        """How much may be asked of a market's servers."""
+
+    def definition_requests(self, market: str) -> Sequence[Request]:
+        """The requests for the lists of a market."""
+
+    def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
+        """What such a list says of each instrument of ours; nothing for other answers.
+
+        Raises DataValidationError for an answer that is no list at all.
+        """
 
 
 class Place(NamedTuple):

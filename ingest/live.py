@@ -11,10 +11,12 @@ from ingest.breaker import Breaker
 from ingest.capture import Capture
 from ingest.clock import Clock, SystemClock
 from ingest.connection import Connection, ConnectionOptions
+from ingest.defining import Defining
 from ingest.feed import (
     AskedVenue,
     ConnectionStatus,
     Counts,
+    DefiningVenue,
     HealingVenue,
     ListeningVenue,
     PollableVenue,
@@ -65,6 +67,7 @@ class LiveFeed:
         session: Session | None = None,
         stands_in: bool = False,
         lines: int = 1,
+        definition_seconds: float | None = None,
     ) -> None:
         """`buffer_size`: records received and not yet iterated; when it is reached, nothing more is read from the venue.
 
@@ -72,7 +75,8 @@ class LiveFeed:
         With `failover`, streams are served otherwise while nothing comes: by REST, then by the feed given to `be_replaced_by`.
         A feed that `stands_in` connects only meanwhile. It shares the `session` of a feed of the same venue, which counts for
         it: then each trade is told once, whichever of them it comes by. Each stream is listened to on so many `lines`, and told
-        once as well.
+        once as well. With `definition_seconds` the venue is asked for its lists of instruments as often; not where `base_url`
+        alone stands in for it, since nothing says who would answer then.
         """
         self.name = name
         self._venue = venue
@@ -98,7 +102,9 @@ class LiveFeed:
         self._failover = failover
         self._substitute: LiveFeed | None = None
         self._stand_ins: dict[str, StandIn] = {}
-        self._fetcher = self._fetcher_of(venue, rest_url, allowances or Allowances())
+        allowances = allowances or Allowances()
+        self._fetcher = self._fetcher_of(venue, rest_url, allowances)
+        self._defining = self._defining_of(venue, rest_url, allowances, definition_seconds)
 
     @property
     def venue(self) -> str:
@@ -138,6 +144,8 @@ class LiveFeed:
             subscribe_again=self.subscribe_again,
         )
         self._start("resync", resync.run())
+        if self._defining is not None:
+            self._start("instruments", self._defining.run())
         if self._fetcher is not None and isinstance(self._venue, HealingVenue):
             healing = Healing(self._session, self._clock, self._venue, self._fetcher, put=self._outlet.put)
             self._start("healing", healing.run())
@@ -152,6 +160,8 @@ class LiveFeed:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._fetcher is not None:
             await self._fetcher.close()
+        if self._defining is not None:
+            await self._defining.close()
         for connection in self._connections:
             connection.status = ConnectionStatus.DISCONNECTED
         self._outlet.close()
@@ -366,17 +376,37 @@ class LiveFeed:
     def _fetcher_of(self, venue: ListeningVenue, rest_url: str | None, allowances: Allowances) -> Fetcher | None:
         if not isinstance(venue, AskedVenue):
             return None
-        proxy = self._options.proxy if isinstance(self._options.proxy, str) else None
-        rest = RestClient(venue, self._clock, allowances, base_url=rest_url, proxy=proxy)
         return Fetcher(
             venue,
-            rest,
+            self._rest_of(venue, rest_url, allowances),
             self._session,
             self._clock,
             listings=self._listings,
             max_clock_skew=self._max_clock_skew,
             recorder=self._capture,
         )
+
+    def _defining_of(
+        self, venue: ListeningVenue, rest_url: str | None, allowances: Allowances, seconds: float | None
+    ) -> Defining | None:
+        is_elsewhere = self._base_url is not None and rest_url is None
+        if seconds is None or is_elsewhere or not isinstance(venue, DefiningVenue):
+            return None
+        return Defining(
+            self._session,
+            self._clock,
+            venue,
+            self._rest_of(venue, rest_url, allowances),
+            markets=lambda: [connection.route.market for connection in self._connections],
+            put=self._outlet.put,
+            room=self._outlet.room,
+            recorder=self._capture,
+            seconds=seconds,
+        )
+
+    def _rest_of(self, venue: AskedVenue | DefiningVenue, rest_url: str | None, allowances: Allowances) -> RestClient:
+        proxy = self._options.proxy if isinstance(self._options.proxy, str) else None
+        return RestClient(venue, self._clock, allowances, base_url=rest_url, proxy=proxy)
 
     # tasks
 

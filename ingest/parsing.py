@@ -19,6 +19,7 @@ from market.decimals import AMOUNT_SCALE, format_decimal
 from market.depth import Depth
 from market.feed_status import FeedStatus
 from market.funding import Funding
+from market.instrument_definition import InstrumentDefinition
 from market.interval import Interval
 from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
@@ -32,6 +33,7 @@ KINDS: Mapping[str, type[Record]] = {
     "kline": Kline,
     "funding": Funding,
     "open_interest": OpenInterest,
+    "instrument_definition": InstrumentDefinition,
     "depth": Depth,
     "time_mark": TimeMark,
     "gap_mark": GapMark,
@@ -47,9 +49,10 @@ _PRICES = frozenset(
         *("price", "size", "bid", "bid_size", "ask", "ask_size", "last", "last_size", "open", "high", "low", "close", "volume"),
         *("open_24h", "high_24h", "low_24h", "volume_24h", "change_24h", "change_percent_24h", "taker_buy_volume"),
         *("rate", "mark_price", "index_price", "open_interest"),
+        *("tick_size", "lot_size", "min_size", "multiplier"),
     )
 )
-_AMOUNTS = frozenset(("amount", "amount_24h", "notional"))
+_AMOUNTS = frozenset(("amount", "amount_24h", "notional", "min_notional"))
 _SIDES = frozenset(("bids", "asks"))
 _SOURCE = ("md.trades", 0)
 

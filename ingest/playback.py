@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from ingest.feed import AnsweringVenue, Venue
+from ingest.feed import AnsweringVenue, DefiningVenue, Venue
 from ingest.recorded import Answer, Closed, Ended, Frame, Item, Opened, Skipped
 from ingest.session import Session
 from market.errors import DataValidationError
@@ -79,12 +79,18 @@ class Playback:
             return []
         try:
             self._listings.setdefault(market, {}).update(self._venue.listed(answer.url, answer.body))
+            told = self._defined(answer)
             if not isinstance(self._venue, AnsweringVenue):
-                return []
+                return told
             parsed = self._venue.answered(answer.url, answer.body, answer.at, self._listings, self._max_clock_skew)
-            return [] if parsed is None else self.session.answered(parsed, answer.at)
+            return told if parsed is None else told + self.session.answered(parsed, answer.at)
         except DataValidationError as error:
             return [self.session.refuse(_SOURCE, answer.body, error, answer.at)]
+
+    def _defined(self, answer: Answer) -> list[Record]:
+        if not isinstance(self._venue, DefiningVenue):
+            return []
+        return self.session.defined(self._venue.definitions(answer.url, answer.body, answer.at), answer.at)
 
     def _add_line(self, name: str, market: str | None) -> None:
         self.session.add_line(name, self._venue.parser(market, self._listings, self._max_clock_skew))

@@ -22,6 +22,7 @@ from market.depth import Depth
 from market.errors import DataPublishError, DataValidationError
 from market.feed_status import FeedStatus
 from market.funding import Funding
+from market.instrument_definition import InstrumentDefinition
 from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
@@ -30,7 +31,7 @@ from runtime.logs import get_logger
 from schemas.codec import Codec
 from schemas.partitioning import partition_of
 from schemas.records import Record
-from schemas.topics import DEAD_LETTERS, DEPTH, FUNDING, KLINES, OPEN_INTEREST, QUOTES, STATUS, TRADES, Topic
+from schemas.topics import DEAD_LETTERS, DEPTH, FUNDING, INSTRUMENTS, KLINES, OPEN_INTEREST, QUOTES, STATUS, TRADES, Topic
 
 log = get_logger(__name__)
 
@@ -42,6 +43,7 @@ TOPIC_OF: Mapping[type[Record], Topic] = {
     Kline: KLINES,
     Funding: FUNDING,
     OpenInterest: OPEN_INTEREST,
+    InstrumentDefinition: INSTRUMENTS,
     Depth: DEPTH,
     FeedStatus: STATUS,
     DeadLetter: DEAD_LETTERS,

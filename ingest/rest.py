@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from ingest.clock import Clock
-from ingest.feed import AskedVenue, Request
+from ingest.feed import AskedVenue, DefiningVenue, Request
 from ingest.quota import Allowances
 from ingest.seconds import seconds_of
 from market.errors import MarketDataError
@@ -29,7 +29,13 @@ class RestClient:
     """The REST servers of one venue. `base_url` stands in for its public address, `proxy` None takes the environment's."""
 
     def __init__(
-        self, venue: AskedVenue, clock: Clock, allowances: Allowances, *, base_url: str | None, proxy: str | None
+        self,
+        venue: AskedVenue | DefiningVenue,
+        clock: Clock,
+        allowances: Allowances,
+        *,
+        base_url: str | None,
+        proxy: str | None,
     ) -> None:
         self._venue = venue
         self._clock = clock

@@ -16,6 +16,7 @@ from ingest.feed import (
     UNKNOWN_CHANNEL,
     BookParser,
     Counts,
+    Defined,
     Parsed,
     Parser,
     SequencedParser,
@@ -29,11 +30,15 @@ from market.dead_letter import DeadLetter
 from market.depth import BookState, Depth
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
+from market.instrument_definition import InstrumentDefinition
 from market.quote import Kline
 from market.trade import GapMark, Trade
 from schemas.records import Record
 
 STAGE = "ingest"
+
+LISTS = "instruments"
+"""Channel of what the venue's lists say."""
 
 UNSUBSCRIBED = "unsubscribed"
 _BOOK_REASON = {BookState.SYNCING: "the book waits for its snapshot", BookState.LIVE: "the book is whole", BookState.GAP: ""}
@@ -86,6 +91,8 @@ class Session:
         self._marks = Marks()
         self._books = Books()
         self._muted: set[Subscription] = set()
+        self._defined: dict[str, InstrumentDefinition] = {}  # told last of each instrument
+        self._refused_rows: set[bytes] = set()
         self._closed: dict[Subscription, int] = {}  # open time of the last kline that was told closed
         self._trade_channels: dict[str, str] = {}  # one an instrument: a second one would count its trades twice
 
@@ -177,6 +184,21 @@ class Session:
                 if line is not None:
                     told += self._accepted(line, parsed.name, record._replace(origin="backfill"), at)
                     self.counts.backfilled += 1
+        return told
+
+    def defined(self, found: Iterable[Defined], at: int) -> list[Record]:
+        """A list of the venue's instruments came: what it says otherwise than the one before, and rows that are wrong."""
+        told: list[Record] = []
+        for one in found:
+            if isinstance(one, InstrumentDefinition):
+                key, content = one.instrument, one._replace(received_at=0)
+                if self._defined.get(key) != content:
+                    self._defined[key] = content
+                    self.counts.records[InstrumentDefinition] += 1
+                    told.append(one)
+            elif one.data not in self._refused_rows:
+                self._refused_rows.add(one.data)
+                told.append(self.refuse(LISTS, one.data, one.error, at))
         return told
 
     def polled(self, name: str, stream: Subscription, parsed: Parsed, at: int) -> list[Record]:

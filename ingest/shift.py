@@ -14,6 +14,7 @@ from market.dead_letter import DeadLetter
 from market.depth import Depth
 from market.feed_status import FeedStatus
 from market.funding import Funding
+from market.instrument_definition import InstrumentDefinition
 from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
@@ -70,6 +71,8 @@ class Shift(NamedTuple):
             )
         if isinstance(record, OpenInterest):
             return record._replace(exchange_time=self._time(record.exchange_time), received_at=now)
+        if isinstance(record, InstrumentDefinition):
+            return record._replace(expires_at=self._time(record.expires_at), received_at=now)
         if isinstance(record, FeedStatus):
             return record._replace(changed_at=now)
         return record._replace(failed_at=now) if isinstance(record, DeadLetter) else record

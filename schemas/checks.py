@@ -15,6 +15,7 @@ from market.derived import check_candle, check_price_change
 from market.errors import DataValidationError
 from market.feed_status import FeedStatus, check_status
 from market.funding import Funding
+from market.instrument_definition import InstrumentDefinition, check_definition
 from market.open_interest import OpenInterest
 from market.portfolio import Portfolio
 from market.portfolio_alert import Alert, check_alert
@@ -68,6 +69,8 @@ def _check_figures(record: Record, max_skew: int, not_after: int | None) -> None
             check_funding(record, max_skew=max_skew, not_after=not_after)
         case OpenInterest():
             check_open_interest(record, max_skew=max_skew, not_after=not_after)
+        case InstrumentDefinition():
+            check_definition(record)
         case Depth():
             check_depth(record, max_skew=max_skew)
         case BookTop():

@@ -26,6 +26,7 @@ from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
 from market.funding import Funding
+from market.instrument_definition import InstrumentDefinition, InstrumentType
 from market.open_interest import OpenInterest
 from market.portfolio import Portfolio
 from market.portfolio_alert import Alert
@@ -66,6 +67,7 @@ Record = (
     | Kline
     | Funding
     | OpenInterest
+    | InstrumentDefinition
     | Depth
     | BookTop
     | CandleEvent
@@ -93,6 +95,7 @@ RECORD_FILES: Mapping[type[Record], str] = {
     Kline: "kline",
     Funding: "funding",
     OpenInterest: "open_interest",
+    InstrumentDefinition: "instrument_definition",
     Depth: "depth",
     BookTop: "book_top",
     CandleEvent: "candle",
@@ -161,6 +164,7 @@ READ_AS: Mapping[type[Record], Mapping[str, Callable[[Any], Any]]] = {
     CandleEvent: {"kind": CandleEventKind},
     PriceRecord: {**dict.fromkeys(POINTS, _point), "source_24h": _source},
     QualityEvent: {"rule": QualityRule, "severity": Severity},
+    InstrumentDefinition: {"instrument_type": InstrumentType},
     FeedStatus: {"state": FeedState},
     ControlCommand: {"action": ControlAction, "instruments": tuple, "channels": tuple},
     **portfolio_values.READ,

@@ -13,6 +13,7 @@ from market.dead_letter import DeadLetter, LetterReplay
 from market.depth import Depth
 from market.feed_status import FeedStatus
 from market.funding import Funding
+from market.instrument_definition import InstrumentDefinition
 from market.open_interest import OpenInterest
 from market.portfolio import Portfolio
 from market.portfolio_alert import Alert
@@ -120,6 +121,14 @@ QUOTES = Topic("md.quotes", (Quote,), _instrument, "What venues say about prices
 KLINES = Topic("md.klines", (Kline,), _instrument, "Candles computed by the venues", 7 * _DAY)
 FUNDING = Topic("md.funding", (Funding,), _instrument, "Funding rates of perpetual contracts", 7 * _DAY)
 OPEN_INTEREST = Topic("md.open-interest", (OpenInterest,), _instrument, "How much of each derivative is held open", 7 * _DAY)
+INSTRUMENTS = Topic(
+    "md.instruments",
+    (InstrumentDefinition,),
+    _instrument,
+    "What venues list: steps of price and size, currencies, multiplier, status",
+    -1,
+    compacted=True,
+)
 DEPTH = Topic("md.depth", (Depth,), _instrument, "Order books as snapshots and deltas, with their state", 6 * _HOUR, heals=True)
 BOOKS = Topic("md.books", (BookTop,), _instrument, "Best levels of the order books, spread, imbalance, microprice", 6 * _HOUR)
 STATUS = Topic("md.status", (FeedStatus,), _status_key, "State of every stream", -1, by_instrument=False, compacted=True)
@@ -205,7 +214,7 @@ def changelog(application: str, table: str) -> Topic:
 TOPICS: Mapping[str, Topic] = {
     topic.name: topic
     for topic in (
-        *(TRADES, QUOTES, KLINES, FUNDING, OPEN_INTEREST, DEPTH, STATUS),
+        *(INSTRUMENTS, TRADES, QUOTES, KLINES, FUNDING, OPEN_INTEREST, DEPTH, STATUS),
         *(CANDLES, PRICE_CHANGES, PRICES, BOOKS, QUALITY),
         *(COMMANDS, REPLIES, POSITIONS, VALUATIONS, VALUATION_LINES, DAY_ENDS, ALERTS),
         CONTROL,

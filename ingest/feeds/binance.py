@@ -14,8 +14,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import FETCHED_BOOK, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
-from ingest.feeds import _binance_rest
+from ingest.feed import FETCHED_BOOK, Defined, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feeds import _binance_instruments, _binance_rest
 from ingest.feeds._binance_depth import DEPTH_CHANNEL, snapshot_of
 from ingest.feeds._binance_frames import (
     FUNDING_CHANNEL,
@@ -140,6 +140,17 @@ class Binance:
             except DataValidationError:
                 continue  # a symbol outside our alphabet: frames of it are refused by name
         return found
+
+    def definition_requests(self, market: str) -> Sequence[Request]:
+        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        return (_binance_instruments.request(market),)
+
+    def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
+        """See `ingest.feed.DefiningVenue.definitions`; the answer of `exchangeInfo`."""
+        market = self.market_of(url)
+        if market is None or not urlsplit(url).path.endswith("/exchangeInfo"):
+            return ()
+        return _binance_instruments.read(market, answer, received_at)
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
         """See `ingest.feed.AnsweringVenue.answered`; the order book of `depth`, and what `_binance_rest` knows."""

@@ -15,21 +15,31 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Heartbeat, Limits, Listings, Parser, Route, Subscription
+from ingest.feed import Defined, Heartbeat, Limits, Listings, Parser, Request, Route, Subscription
 from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, op_messages, read_books, rows
+from ingest.feeds._definitions import define, read_definitions, step_of_places, whole_of
 from ingest.feeds._interleaved import LEVELS, checksum, text_of
 from ingest.feeds._nameless import NamelessTrades
 from ingest.feeds._records import Maker, figure_or_none, micros_of_millis, percent_of
 from ingest.feeds._sides import side_of
 from ingest.feeds._subscriptions import Offer
+from ingest.quota import Quota
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules
 from market.errors import DataValidationError
 from market.instrument import check_instrument, code_of
+from market.instrument_definition import InstrumentDefinition
 from schemas.records import Record
 
 _SPOT, _CONTRACTS = "sp", "mc"
-_ADDRESS = "wss://ws.bitget.com"
+_ADDRESS, _REST = "wss://ws.bitget.com", "https://api.bitget.com/api"
+_LISTS = {
+    _SPOT: ("spot/v1/public/products",),
+    _CONTRACTS: ("mix/v1/market/contracts?productType=umcbl", "mix/v1/market/contracts?productType=dmcbl"),
+}
+# Half of the 20 lists that an address may ask for in a second (docs: "Get Symbols", "Get All Symbols").
+_QUOTA = Quota(10, 1.0)
+_LIST_PATHS = ("/public/products", "/market/contracts")
 _PATHS = {_SPOT: "spot/v1/stream", _CONTRACTS: "mix/v1/stream"}
 # Fewer than 50 channels a connection are advised, 10 messages a second and 240 subscriptions an hour taken (docs: "Connect").
 _LIMITS = Limits(streams=48, message_seconds=0.2)
@@ -91,7 +101,33 @@ class _Listed(msgspec.Struct):
 _TRADES = msgspec.json.Decoder(list[_TradeRow])
 _TICKERS = msgspec.json.Decoder(list[_Ticker])
 _CANDLES = msgspec.json.Decoder(list[_CandleRow])
+
+
+class _Pair(_Listing, rename="camel", kw_only=True):
+    price_scale: str
+    quantity_scale: str
+    min_trade_amount: str
+    status: str
+
+
+class _Contract(_Listing, rename="camel", kw_only=True):
+    """Its price moves in `priceEndStep` of the last place."""
+
+    price_place: str
+    price_end_step: str
+    volume_place: str
+    min_trade_num: str
+    support_margin_coins: list[str]
+
+
+class _List(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
 _LISTED = msgspec.json.Decoder(_Listed)
+_LIST = msgspec.json.Decoder(_List)
+_PAIR = msgspec.json.Decoder(_Pair)
+_CONTRACT = msgspec.json.Decoder(_Contract)
 
 
 class BitgetParser(ArgParser):
@@ -176,7 +212,7 @@ class Bitget:
     def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
         """See `ingest.feed.Venue.listed`; streams name BTCUSDT what is listed as BTCUSDT_SPBL or BTCUSDT_UMCBL."""
         market = self.market_of(url)
-        if market is None or not urlsplit(url).path.endswith(("/public/products", "/market/contracts")):
+        if market is None or not urlsplit(url).path.endswith(_LIST_PATHS):
             return {}
         found = {}
         for listing in decode(_LISTED, answer).data:
@@ -189,6 +225,24 @@ class Bitget:
                 continue  # a symbol outside our alphabet: frames of it are refused by name
         return found
 
+    def definition_requests(self, market: str) -> Sequence[Request]:
+        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        return [Request(market, f"{_REST}/{path}", 1) for path in _LISTS[market]]
+
+    def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
+        """See `ingest.feed.DefiningVenue.definitions`; contracts have no word for their state."""
+        market = self.market_of(url)
+        if market is None or not urlsplit(url).path.endswith(_LIST_PATHS):
+            return ()
+        rows = decode(_LIST, answer).data
+        if market == _SPOT:
+            return read_definitions(rows, _PAIR, lambda row: _define_pair(row, received_at))
+        return read_definitions(rows, _CONTRACT, lambda row: _define_contract(row, received_at))
+
+    def quota(self, _market: str) -> Quota:
+        """See `ingest.feed.DefiningVenue.quota`."""
+        return _QUOTA
+
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`; the frames name their market themselves."""
         return BitgetParser(listings, max_clock_skew)
@@ -200,6 +254,46 @@ def _market_of(instrument: str) -> str:
 
 def _instrument(market: str, base: str, quote: str) -> str:
     return check_instrument(f"bitget:{base}-{quote}{'-PERP' if market == _CONTRACTS else ''}")
+
+
+def _listed_as(market: str, row: _Listing) -> str | None:
+    """The instrument of a row; None for what no topic has anything of: dated contracts, symbols outside our alphabet."""
+    try:
+        return None if "_" in row.symbol.partition("_")[2] else _instrument(market, row.base, row.quote)
+    except DataValidationError:
+        return None
+
+
+def _define_pair(row: _Pair, received_at: int) -> InstrumentDefinition | None:
+    instrument = _listed_as(_SPOT, row)
+    if instrument is None:
+        return None
+    return define(
+        instrument,
+        row.symbol,
+        received_at,
+        tick=step_of_places(row.price_scale, "tick_size"),
+        lot=step_of_places(row.quantity_scale, "lot_size"),
+        min_size=row.min_trade_amount,
+        status=row.status,
+        is_trading=row.status == "online",
+    )
+
+
+def _define_contract(row: _Contract, received_at: int) -> InstrumentDefinition | None:
+    instrument = _listed_as(_CONTRACTS, row)
+    if instrument is None:
+        return None
+    coins = row.support_margin_coins
+    return define(
+        instrument,
+        row.symbol,
+        received_at,
+        settle=coins[0] if len(coins) == 1 else None,
+        tick=step_of_places(row.price_place, "tick_size", whole_of(row.price_end_step, "tick_size")),
+        lot=step_of_places(row.volume_place, "lot_size"),
+        min_size=row.min_trade_num,
+    )
 
 
 def _books(message: Message, _arg: Arg, maker: Maker) -> Sequence[Record]:

@@ -15,13 +15,18 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Heartbeat, Limits, Listings, Parser, Route, Subscription
+from ingest.feed import Defined, Heartbeat, Limits, Listings, Parser, Request, Route, Subscription
 from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SPOT, BybitParser, instrument_of
+from ingest.feeds._definitions import define, read_definitions, time_or_none
 from ingest.feeds._subscriptions import Offer, in_parts
+from ingest.quota import Quota
 from market.errors import DataValidationError
 from market.instrument import code_of
+from market.instrument_definition import InstrumentDefinition
 
-_ADDRESS = "wss://stream.bybit.com"
+_ADDRESS, _REST = "wss://stream.bybit.com", "https://api.bybit.com/v5"
+# Half of the 600 requests that an address has in five seconds (docs: "Rate Limit Rules").
+_QUOTA = Quota(300, 5.0)
 # The topics of a connection have at most 21,000 characters together, those of a request are ten at most (docs: "Connect").
 _LIMITS = Limits(streams=200, message_seconds=0.1)
 _STREAMS_PER_MESSAGE = 10
@@ -55,6 +60,37 @@ class _Listed(msgspec.Struct):
 
 
 _LISTED = msgspec.json.Decoder(_Listed)
+
+
+class _PriceFilter(msgspec.Struct, rename="camel"):
+    tick_size: str
+
+
+class _LotSizeFilter(msgspec.Struct, rename="camel"):
+    qty_step: str
+    min_order_qty: str
+    min_notional_value: str | None = None
+
+
+class _Row(_Listing, rename="camel", kw_only=True):
+    """Of a linear contract; `baseCoin` is what its sizes count."""
+
+    status: str
+    settle_coin: str
+    price_filter: _PriceFilter
+    lot_size_filter: _LotSizeFilter
+
+
+class _Rows(msgspec.Struct):
+    listings: list[msgspec.Raw] = msgspec.field(name="list")
+
+
+class _List(msgspec.Struct):
+    result: _Rows
+
+
+_LIST = msgspec.json.Decoder(_List)
+_ROW = msgspec.json.Decoder(_Row)
 
 
 class Bybit:
@@ -116,9 +152,46 @@ class Bybit:
                 continue  # a symbol outside our alphabet: frames of it are refused by name
         return found
 
+    def definition_requests(self, market: str) -> Sequence[Request]:
+        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        if market != LINEAR:
+            return ()  # how spot is listed was not recorded
+        return (Request(market, f"{_REST}/market/instruments-info?category={market}&limit=1000", 1),)
+
+    def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
+        """See `ingest.feed.DefiningVenue.definitions`; of linear contracts alone."""
+        if self.market_of(url) != LINEAR or not urlsplit(url).path.endswith("/instruments-info"):
+            return ()
+        return read_definitions(decode(_LIST, answer).result.listings, _ROW, lambda row: _define(row, received_at))
+
+    def quota(self, _market: str) -> Quota:
+        """See `ingest.feed.DefiningVenue.quota`."""
+        return _QUOTA
+
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""
         return BybitParser(market, listings, max_clock_skew)
+
+
+def _define(row: _Row, received_at: int) -> InstrumentDefinition | None:
+    is_dated = "Futures" in row.contract_type
+    try:
+        instrument = instrument_of(LINEAR, row.base_coin, row.quote_coin, _delivery(row.delivery_time) if is_dated else "")
+    except DataValidationError:
+        return None  # a symbol outside our alphabet: no topic has anything of it
+    return define(
+        instrument,
+        row.symbol,
+        received_at,
+        settle=row.settle_coin,
+        tick=row.price_filter.tick_size,
+        lot=row.lot_size_filter.qty_step,
+        min_size=row.lot_size_filter.min_order_qty,
+        min_notional=row.lot_size_filter.min_notional_value,
+        expires_at=time_or_none(row.delivery_time, "expires_at") if is_dated else None,
+        status=row.status,
+        is_trading=row.status == "Trading",
+    )
 
 
 def _delivery(millis: str) -> str:

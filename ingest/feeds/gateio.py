@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Limits, Listings, Parsed, Parser, Request, Route, Subscription
+from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Defined, Limits, Listings, Parsed, Parser, Request, Route, Subscription
+from ingest.feeds._definitions import define, read_definitions, step_of_places
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
 from ingest.feeds._sides import side_of
@@ -25,6 +26,7 @@ from market.book_rules import BookRules, by_range
 from market.depth import DepthKind
 from market.errors import DataValidationError
 from market.instrument import check_instrument, code_of
+from market.instrument_definition import InstrumentDefinition
 from schemas.records import Record
 
 _MARKET = "spot"
@@ -123,6 +125,13 @@ class _Listing(msgspec.Struct):
     id: str
 
 
+class _Pair(_Listing, kw_only=True):
+    precision: int
+    amount_precision: int
+    trade_status: str
+    min_quote_amount: str | None = None
+
+
 _MESSAGE = msgspec.json.Decoder(_Message)
 _TRADE = msgspec.json.Decoder(_Trade)
 _BOOK = msgspec.json.Decoder(_Book)
@@ -130,6 +139,8 @@ _TICKER = msgspec.json.Decoder(_Ticker)
 _CANDLE = msgspec.json.Decoder(_Candle)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
 _LISTED = msgspec.json.Decoder(list[_Listing])
+_LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
+_PAIR = msgspec.json.Decoder(_Pair)
 
 Reader = Callable[[_Message, "GateioParser", int], Record]
 
@@ -235,6 +246,17 @@ class Gateio:
                 continue  # a pair outside our alphabet: frames of it are refused by name
         return found
 
+    def definition_requests(self, market: str) -> Sequence[Request]:
+        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        return (Request(market, f"{_REST}/spot/currency_pairs", 1),)
+
+    def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
+        """See `ingest.feed.DefiningVenue.definitions`; the answer of `currency_pairs`."""
+        if self.market_of(url) is None or not urlsplit(url).path.endswith("/spot/currency_pairs"):
+            return ()
+        pairs = decode(_LIST, answer)
+        return read_definitions(pairs, _PAIR, lambda pair: _define(pair, received_at))
+
     def answered(self, url: str, answer: bytes, received_at: int, _listings: Listings, max_clock_skew: int) -> Parsed | None:
         """See `ingest.feed.AnsweringVenue.answered`; the order book of `order_book`, asked for `with_id`."""
         parts = urlsplit(url)
@@ -326,5 +348,23 @@ _READERS: Mapping[str, Reader] = {
     "spot.tickers": _ticker,
     _CANDLES: _candle,
 }
+
+
+def _define(pair: _Pair, received_at: int) -> InstrumentDefinition | None:
+    try:
+        instrument = _instrument_of(pair.id)
+    except DataValidationError:
+        return None  # a pair outside our alphabet: no topic has anything of it
+    return define(
+        instrument,
+        pair.id,
+        received_at,
+        tick=step_of_places(pair.precision, "tick_size"),
+        lot=step_of_places(pair.amount_precision, "lot_size"),
+        min_notional=pair.min_quote_amount,
+        status=pair.trade_status,
+        is_trading=pair.trade_status == "tradable",
+    )
+
 
 VENUE = Gateio()

@@ -14,15 +14,19 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Limits, Listings, Parsed, Parser, Route, Subscription
+from ingest.feed import Defined, Limits, Listings, Parsed, Parser, Request, Route, Subscription
+from ingest.feeds._definitions import define, read_definitions, step_of_places
 from ingest.feeds._kraken_frames import THEIR_NAMES, KrakenParser, instrument_of
 from ingest.feeds._kraken_rest import read_ohlc, read_trades
 from ingest.feeds._subscriptions import Offer, by_channel_in_parts
+from ingest.quota import Quota
 from market.errors import DataValidationError
 from market.instrument import code_of
+from market.instrument_definition import InstrumentDefinition
 
 _MARKET = "spot"
-_ADDRESS = "wss://ws.kraken.com"
+_ADDRESS, _REST = "wss://ws.kraken.com", "https://api.kraken.com/0/public"
+_QUOTA = Quota(1, 1.0)  # one request a second is always taken (docs: "API rate limits")
 # How many messages a connection takes is not told: it depends on the venue's load ("Exceeded msg rate").
 _LIMITS = Limits(streams=200, message_seconds=0.5)
 _PAIRS_PER_MESSAGE = 100
@@ -48,7 +52,19 @@ class _Listed(msgspec.Struct):
     result: dict[str, _Pair]
 
 
+class _Row(_Pair, kw_only=True):
+    pair_decimals: int
+    lot_decimals: int
+    ordermin: str | None = None
+
+
+class _List(msgspec.Struct):
+    result: dict[str, msgspec.Raw]
+
+
 _LISTED = msgspec.json.Decoder(_Listed)
+_LIST = msgspec.json.Decoder(_List)
+_ROW = msgspec.json.Decoder(_Row)
 
 
 class Kraken:
@@ -102,6 +118,20 @@ class Kraken:
             found.update(dict.fromkeys((name, pair.altname, pair.wsname), instrument))
         return found
 
+    def definition_requests(self, market: str) -> Sequence[Request]:
+        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        return (Request(market, f"{_REST}/AssetPairs", 1),)
+
+    def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
+        """See `ingest.feed.DefiningVenue.definitions`; the answer of `AssetPairs`, recorded without a word for the state."""
+        if self.market_of(url) is None or not urlsplit(url).path.endswith("/AssetPairs"):
+            return ()
+        return read_definitions(decode(_LIST, answer).result.values(), _ROW, lambda row: _define(row, received_at))
+
+    def quota(self, _market: str) -> Quota:
+        """See `ingest.feed.DefiningVenue.quota`."""
+        return _QUOTA
+
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
         """See `ingest.feed.AnsweringVenue.answered`; trades and klines, whose pair must be listed."""
         kind = urlsplit(url).path.rpartition("/")[2]
@@ -113,6 +143,21 @@ class Kraken:
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""
         return KrakenParser(max_clock_skew)
+
+
+def _define(row: _Row, received_at: int) -> InstrumentDefinition | None:
+    try:
+        instrument = instrument_of(row.wsname or "")
+    except DataValidationError:
+        return None  # a dark pool, or a pair outside our alphabet: no topic has anything of it
+    return define(
+        instrument,
+        row.altname,
+        received_at,
+        tick=step_of_places(row.pair_decimals, "tick_size"),
+        lot=step_of_places(row.lot_decimals, "lot_size"),
+        min_size=row.ordermin,
+    )
 
 
 def _subscription(channel: str) -> dict[str, object]:

@@ -15,19 +15,26 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Heartbeat, Limits, Listings, Parser, Route, Subscription
+from ingest.feed import Defined, Heartbeat, Limits, Listings, Parser, Request, Route, Subscription
 from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, op_messages, read_books, rows
+from ingest.feeds._definitions import define, read_definitions, time_or_none
 from ingest.feeds._interleaved import LEVELS, checksum, text_of
 from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
 from ingest.feeds._sides import side_of
 from ingest.feeds._subscriptions import Offer
+from ingest.quota import Quota
 from market.book_rules import BookRules, by_previous_if_named
+from market.decimals import ONE, parse_positive
 from market.errors import DataValidationError
 from market.instrument import check_instrument, code_of
+from market.instrument_definition import InstrumentDefinition
 from schemas.records import Record
 
 _MARKET = "v5"
-_ADDRESS = "wss://ws.okx.com:8443"
+_ADDRESS, _REST = "wss://ws.okx.com:8443", "https://www.okx.com/api/v5"
+# Half of the 20 lists of instruments that an address may ask for in two seconds (docs: "Get instruments").
+_QUOTA = Quota(10, 2.0)
+_TYPES = ("SPOT", "SWAP", "FUTURES")
 # A connection takes 480 requests an hour, each of at most 64 KB (docs: "WebSocket", "Connect", "Subscribe").
 _LIMITS = Limits(streams=200, message_seconds=0.4)
 _STREAMS_PER_MESSAGE = 100
@@ -92,7 +99,30 @@ class _Listed(msgspec.Struct):
 _TRADES = msgspec.json.Decoder(list[_Trade])
 _TICKERS = msgspec.json.Decoder(list[_Ticker])
 _CANDLES = msgspec.json.Decoder(list[list[str]])
+
+
+class _Row(msgspec.Struct, rename="camel"):
+    """Of a pair, a swap or a future; what is not of its type is empty text."""
+
+    inst_id: str
+    tick_sz: str
+    lot_sz: str
+    min_sz: str
+    settle_ccy: str
+    ct_val: str
+    ct_mult: str
+    ct_val_ccy: str
+    exp_time: str
+    state: str
+
+
+class _List(msgspec.Struct):
+    data: list[msgspec.Raw]
+
+
 _LISTED = msgspec.json.Decoder(_Listed)
+_LIST = msgspec.json.Decoder(_List)
+_ROW = msgspec.json.Decoder(_Row)
 
 
 class OkxParser(ArgParser):
@@ -152,6 +182,20 @@ class Okx:
                 continue  # an option: frames of it are refused by name
         return found
 
+    def definition_requests(self, market: str) -> Sequence[Request]:
+        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        return [Request(market, f"{_REST}/public/instruments?instType={kind}", 1) for kind in _TYPES]
+
+    def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
+        """See `ingest.feed.DefiningVenue.definitions`."""
+        if self.market_of(url) is None or not urlsplit(url).path.endswith("/public/instruments"):
+            return ()
+        return read_definitions(decode(_LIST, answer).data, _ROW, lambda row: _define(row, received_at))
+
+    def quota(self, _market: str) -> Quota:
+        """See `ingest.feed.DefiningVenue.quota`."""
+        return _QUOTA
+
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""
         return OkxParser(
@@ -162,6 +206,37 @@ class Okx:
             not_carried=_NOT_CARRIED,
             contiguous=("trades",),
         )
+
+
+def _define(row: _Row, received_at: int) -> InstrumentDefinition | None:
+    try:
+        instrument = _instrument_of_symbol(row.inst_id)
+    except DataValidationError:
+        return None  # an option
+    return define(
+        instrument,
+        row.inst_id,
+        received_at,
+        settle=row.settle_ccy,
+        tick=row.tick_sz,
+        lot=row.lot_sz,
+        min_size=row.min_sz,
+        multiplier=_multiplier(row) if row.ct_val else None,
+        multiplier_currency=row.ct_val_ccy,
+        expires_at=time_or_none(row.exp_time, "expires_at"),
+        status=row.state,
+        is_trading=row.state == "live",
+    )
+
+
+def _multiplier(row: _Row) -> int:
+    """What a contract stands for: its value times its multiplier."""
+    product, lost = divmod(parse_positive(row.ct_val, field="ctVal") * parse_positive(row.ct_mult, field="ctMult"), ONE)
+    if lost:
+        raise DataValidationError(
+            "too_precise", f"multiplier: {row.ct_val} × {row.ct_mult} has too many places", field="multiplier"
+        )
+    return int(product)
 
 
 def _instrument_of_symbol(symbol: str) -> str:

@@ -106,6 +106,8 @@ class FeedSettings(Section):
     lines: Annotated[int, Field(ge=1, le=2)] = 1
     """Connections that each stream is listened to on; of two, what either tells first is told, and what both tell once."""
     failover: FailoverSettings = Field(default_factory=FailoverSettings)
+    definition_seconds: Maybe[Seconds] = 3600.0
+    """How often the venue is asked for its list of instruments, for md.instruments; null: never."""
     capture_file: Maybe[UserPath] = None
     """File to which every frame is appended as received, for replay."""
     options: dict[str, object] = Field(default_factory=dict)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ingest import feeds
+from ingest.feed import DefiningVenue
 from ingest.playback import Playback
 from ingest.recorded import Frame
 from ingest.recordings import read_recordings
@@ -26,6 +27,7 @@ from market.depth import Depth, DepthKind, Level
 from market.errors import MarketDataError
 from market.feed_status import FeedState, FeedStatus
 from market.funding import Funding
+from market.instrument_definition import InstrumentDefinition
 from market.interval import parse_interval
 from market.latest_price import Statements, latest_price, statement_of
 from market.open_interest import OpenInterest
@@ -110,6 +112,18 @@ _TICKER = (
     b'"nextFundingTime":"1786320000000","fundingRate":"0.0001"},"cs":753843900397,"ts":1786310817583}'
 )
 """Of a perpetual, with the figures that Bybit told on 2026-08-09."""
+
+
+def _definition() -> InstrumentDefinition:
+    row = (
+        b'{"data":[{"ctMult":"1","ctType":"inverse","ctVal":"100","ctValCcy":"USD","expTime":"","instId":"BTC-USD-SWAP",'
+        b'"instType":"SWAP","lotSz":"1","minSz":"1","settleCcy":"BTC","state":"live","tickSz":"0.1"}]}'
+    )
+    venue = feeds.load("okx")
+    if not isinstance(venue, DefiningVenue):
+        raise NoExample("okx does not define its instruments")
+    found = venue.definitions("https://www.okx.com/api/v5/public/instruments?instType=SWAP", row, 1_652_458_996_525_855)
+    return next(one for one in found if isinstance(one, InstrumentDefinition))
 
 
 def _of_perpetual(kind: type[_Kind]) -> _Kind:
@@ -200,6 +214,7 @@ _EXAMPLES: Mapping[type[Record], Callable[[], Record]] = {
     Quote: lambda: _recorded(Quote),
     Kline: _kline,
     Funding: lambda: _of_perpetual(Funding),
+    InstrumentDefinition: _definition,
     OpenInterest: lambda: _of_perpetual(OpenInterest),
     Depth: lambda: _book()[1],
     BookTop: _book_top,

@@ -14,6 +14,7 @@ from schemas.topics import (
     DEAD_LETTERS,
     DEPTH,
     FUNDING,
+    INSTRUMENTS,
     KLINES,
     OPEN_INTEREST,
     POSITIONS,
@@ -46,6 +47,10 @@ NOTES: Mapping[str, tuple[str, ...]] = {
     ),
     QUOTES.name: ("Each record says what one message said and is no merged quote: a field the message lacks is null.",),
     KLINES.name: ("The venue's own candles, for comparison. Ours, which are computed from the trades, are in `md.candles`.",),
+    INSTRUMENTS.name: (
+        "The latest record of a key is what the venue listed last; earlier ones are compacted away. A record comes when a feed "
+        "begins and when something changed. An instrument that the venue no longer lists keeps its last record.",
+    ),
     FUNDING.name: (
         "Each record says what one message said of the payment that comes next, whose rate may move until then. What was paid "
         "in the end is not told.",

@@ -16,6 +16,7 @@ from market.depth import BookState, Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
 from market.funding import Funding
+from market.instrument_definition import InstrumentDefinition, InstrumentType
 from market.open_interest import OpenInterest
 from market.price_change import PriceChangedEvent
 from market.quality_event import QualityEvent, QualityRule, Severity
@@ -55,6 +56,9 @@ EVENT = QualityEvent(
     ),
     *("md.klines", 2, 70),
 )
+DEFINITION = InstrumentDefinition(
+    *(INSTRUMENT, "BTCUSDT", InstrumentType.SPOT, "BTC", "USDT", None, 1, 1, 1, 0, None, None, None, None, None, None, START)
+)
 FUNDING = Funding(INSTRUMENT, "tickers", 1, None, None, None, None, None, START)
 OPEN_INTEREST = OpenInterest(INSTRUMENT, "tickers", 0, None, None, START)
 SCORE = QualityScore(INSTRUMENT, START, 9, {"GAP": 1}, 45, 25 * 10**12, START, "md.trades", 2, 70)
@@ -66,6 +70,7 @@ SOUND: list[tuple[str, Record]] = [
     ("md.quotes", make_quote(bid=1)),
     ("md.klines", KLINE),
     ("md.funding", FUNDING),
+    ("md.instruments", DEFINITION),
     ("md.open-interest", OPEN_INTEREST),
     ("md.depth", DEPTH),
     ("md.books", TOP),
@@ -113,6 +118,7 @@ def test_no_topic_carries_what_belongs_to_another(topic: str, record: Record) ->
         ("md.trades", GapMark(INSTRUMENT, None, START, published_at=2**62), "published_at"),
         ("md.quotes", make_quote(bid=-1), "bid"),
         ("md.klines", KLINE._replace(high=8), "low"),
+        ("md.instruments", DEFINITION._replace(tick_size=0), "tick_size"),
         ("md.funding", FUNDING._replace(mark_price=0), "mark_price"),
         ("md.open-interest", OPEN_INTEREST._replace(open_interest=-1), "open_interest"),
         ("md.depth", DEPTH._replace(bids=(Level(0, 1),)), "bids"),

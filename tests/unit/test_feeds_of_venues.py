@@ -21,6 +21,7 @@ from market.dead_letter import DeadLetter
 from market.depth import BookState, Depth
 from market.errors import DataValidationError, SubscriptionError
 from market.funding import Funding
+from market.instrument_definition import InstrumentDefinition
 from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import Trade
@@ -99,16 +100,22 @@ def parser_after(venue: str, told: Told) -> Parser:
     ("venue", "counts"),
     [
         ("bitfinex", {Depth: 1_600, Quote: 21, Trade: 210}),
-        ("bitget", {Depth: 112, Funding: 108, Kline: 3_019, OpenInterest: 108, Quote: 140, Trade: 166}),
+        (
+            "bitget",
+            {Depth: 112, Funding: 108, InstrumentDefinition: 304, Kline: 3_019, OpenInterest: 108, Quote: 140, Trade: 166},
+        ),
         ("bitstamp", {Depth: 624, Trade: 10}),
         ("coinbase", {Depth: 9_729, Quote: 107, Trade: 107}),
         ("deribit", {Depth: 46, Quote: 89}),
-        ("gateio", {Depth: 178, Kline: 14, Quote: 22, Trade: 9}),
-        ("kraken", {Depth: 506, Quote: 18, Trade: 10}),
+        ("gateio", {Depth: 178, InstrumentDefinition: 1_458, Kline: 14, Quote: 22, Trade: 9}),
+        ("kraken", {Depth: 506, InstrumentDefinition: 293, Quote: 18, Trade: 10}),
         ("kraken_futures", {Depth: 7_024, Quote: 107, Trade: 1_003}),
         ("okx", {Depth: 290, Quote: 28, Trade: 74}),
         pytest.param(
-            *("bybit", {Depth: 797, Funding: 3, Kline: 49, OpenInterest: 80, Quote: 378, Trade: 221}),
+            *(
+                "bybit",
+                {Depth: 797, Funding: 3, InstrumentDefinition: 800, Kline: 49, OpenInterest: 80, Quote: 378, Trade: 221},
+            ),
             marks=pytest.mark.skipif(not WHOLE_BYBIT, reason=NO_WHOLE),
         ),
     ],

@@ -10,6 +10,7 @@ from market.dead_letter import DeadLetter
 from market.depth import Depth, Level
 from market.feed_status import FeedState, FeedStatus
 from market.funding import Funding
+from market.instrument_definition import InstrumentDefinition
 from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark
@@ -59,6 +60,11 @@ def test_funding_and_open_interest_move_and_the_next_payment_with_them() -> None
     assert (told.exchange_time, told.received_at) == (START + 1000, LATER)
     bare: Any = SHIFT.apply(empty(Funding, received_at=START), LATER)
     assert (bare.exchange_time, bare.next_funding_time) == (None, None)
+
+
+def test_definition_is_received_now_and_ends_as_much_later() -> None:
+    moved: Any = SHIFT.apply(empty(InstrumentDefinition, expires_at=START, received_at=START), LATER)
+    assert (moved.expires_at, moved.received_at) == (START + 1000, LATER)
 
 
 def test_quotes_and_klines_move() -> None:

@@ -1,0 +1,335 @@
+"""Recorded lists of instruments, against the rows read without any code of ours; and what becomes of wrong rows."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest import feeds
+from ingest.defining import Defining
+from ingest.feed import DefiningVenue, RefusedRow, Request
+from ingest.playback import Playback
+from ingest.recorded import Answer
+from ingest.recordings import read_recordings
+from ingest.rest import Unanswered
+from ingest.session import Session
+from market.dead_letter import DeadLetter
+from market.decimals import AMOUNT_SCALE, SCALE
+from market.errors import DataValidationError
+from market.instrument_definition import InstrumentDefinition, check_definition
+from schemas.records import Record
+from tests.ingest_parts import ALL_DATA, CRYPTOFEED, FUTURES_LISTING, NOW, SPOT_LISTING, FakeClock
+from tests.venue_data import NO_WHOLE, WHOLE_BYBIT
+
+Row = Mapping[str, Any]
+Figures = tuple[str | None, str | None, str | None, str | None, str | None, bool | None]
+
+WHOLE_OKX = ALL_DATA / "cryptofeed" / "OKX-20220513" / "OKX.0.gz"
+RECORDED: dict[str, tuple[str, Path]] = {
+    "binance spot": ("binance", SPOT_LISTING),
+    "binance futures": ("binance", FUTURES_LISTING),
+    "bitget": ("bitget", CRYPTOFEED / "BITGET-20220407" / "BITGET.0.gz"),
+    "gateio": ("gateio", CRYPTOFEED / "GATEIO-20210422" / "GATEIO.0.gz"),
+    "kraken": ("kraken", CRYPTOFEED / "KRAKEN-20210417" / "KRAKEN.0.gz"),
+    **({"okx": ("okx", WHOLE_OKX)} if WHOLE_OKX.exists() else {}),
+    **({"bybit": ("bybit", WHOLE_BYBIT[0])} if WHOLE_BYBIT else {}),
+}
+COUNTS = {
+    "binance spot": 1_695,
+    "binance futures": 122,
+    "bitget": 304,
+    "bybit": 800,
+    "gateio": 1_458,
+    "kraken": 293,  # of 304, eleven of them dark pools
+    "okx": 783,  # options are left out
+}
+
+
+def filter_of(row: Row, name: str) -> Row:
+    found: Row = next(one for one in row["filters"] if one["filterType"] == name)
+    return found
+
+
+def of_binance(row: Row) -> Figures:
+    lot, worth = filter_of(row, "LOT_SIZE"), filter_of(row, "MIN_NOTIONAL")
+    notional = worth.get("minNotional") or worth["notional"]
+    figures = filter_of(row, "PRICE_FILTER")["tickSize"], lot["stepSize"], lot["minQty"], notional
+    return *figures, row.get("marginAsset"), row["status"] == "TRADING"
+
+
+def of_bybit(row: Row) -> Figures:
+    lot = row["lotSizeFilter"]
+    figures = row["priceFilter"]["tickSize"], lot["qtyStep"], lot["minOrderQty"], lot.get("minNotionalValue")
+    return *figures, row["settleCoin"], row["status"] == "Trading"
+
+
+def of_okx(row: Row) -> Figures:
+    return row["tickSz"], row["lotSz"], row["minSz"], None, row["settleCcy"] or None, row["state"] == "live"
+
+
+def of_bitget(row: Row) -> Figures:
+    if "pricePlace" in row:
+        tick = str(Decimal(row["priceEndStep"]).scaleb(-int(row["pricePlace"])))
+        coins = row["supportMarginCoins"]
+        lot = str(Decimal(1).scaleb(-int(row["volumePlace"])))
+        return tick, lot, row["minTradeNum"], None, coins[0] if len(coins) == 1 else None, None
+    places = (str(Decimal(1).scaleb(-int(row[name]))) for name in ("priceScale", "quantityScale"))
+    return *places, row["minTradeAmount"], None, None, row["status"] == "online"  # type: ignore[return-value]  # two of them
+
+
+def of_gateio(row: Row) -> Figures:
+    tick, lot = (str(Decimal(1).scaleb(-row[name])) for name in ("precision", "amount_precision"))
+    return tick, lot, None, row.get("min_quote_amount"), None, row["trade_status"] == "tradable"
+
+
+def of_kraken(row: Row) -> Figures:
+    tick, lot = (str(Decimal(1).scaleb(-row[name])) for name in ("pair_decimals", "lot_decimals"))
+    return tick, lot, row.get("ordermin"), None, None, None
+
+
+READERS: dict[str, tuple[Callable[[Row], Figures], str]] = {
+    "binance": (of_binance, "symbol"),
+    "bybit": (of_bybit, "symbol"),
+    "okx": (of_okx, "instId"),
+    "bitget": (of_bitget, "symbol"),
+    "gateio": (of_gateio, "id"),
+    "kraken": (of_kraken, "altname"),
+}
+
+
+def answers(path: Path) -> list[Answer]:
+    return [item for item in read_recordings([path]) if isinstance(item, Answer)]
+
+
+def rows_of(answer: Answer) -> Iterator[Row]:
+    body = json.loads(answer.body)
+    found = body if isinstance(body, list) else body.get("symbols") or body.get("data") or body["result"]
+    if isinstance(found, dict):
+        found = found["list"] if "list" in found else found.values()
+    yield from found
+
+
+def defining(venue: str) -> DefiningVenue:
+    found = feeds.load(venue)
+    assert isinstance(found, DefiningVenue)
+    return found
+
+
+def unscaled(text: str | None, scale: int = SCALE) -> int | None:
+    """Zero and nothing are no step."""
+    return int(Decimal(text).scaleb(scale)) or None if text else None
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_every_listed_instrument_is_defined_as_its_row_says(name: str) -> None:
+    venue, path = RECORDED[name]
+    reader, symbol = READERS[venue]
+    rows = {row[symbol]: row for answer in answers(path) for row in rows_of(answer)}
+    found = {
+        one.instrument: one
+        for answer in answers(path)
+        for one in defining(venue).definitions(answer.url, answer.body, answer.at)
+        if isinstance(one, InstrumentDefinition)
+    }
+    assert len(found) == COUNTS[name]
+    for one in found.values():
+        tick, lot, min_size, min_notional, settle, is_trading = reader(rows[one.venue_symbol])
+        assert (one.tick_size, one.lot_size, one.min_size) == (unscaled(tick), unscaled(lot), unscaled(min_size)), one
+        assert one.min_notional == unscaled(min_notional, AMOUNT_SCALE), one
+        assert (one.settle_currency, one.is_trading, one.calendar) == (settle, is_trading, None), one
+        assert check_definition(one) is one
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_list_is_told_once_and_nothing_of_it_is_refused(name: str) -> None:
+    venue, path = RECORDED[name]
+    playback = Playback(feeds.load(venue))
+    told = [record for item in answers(path) for record in playback.take(item)]
+    assert not [record for record in told if isinstance(record, DeadLetter)]
+    assert playback.session.counts.records[InstrumentDefinition] == COUNTS[name]
+    again = [record for item in answers(path) for record in playback.take(item)]
+    assert not [record for record in again if isinstance(record, InstrumentDefinition)]
+
+
+@pytest.mark.skipif(not WHOLE_OKX.exists(), reason=NO_WHOLE)
+def test_contracts_of_okx_say_what_they_stand_for_and_when_they_end() -> None:
+    swap, future, linear = "okx:BTC-USD-PERP", "okx:BTC-USD-220520", "okx:BTC-USDT-PERP"
+    found = {
+        one.instrument: one
+        for answer in answers(WHOLE_OKX)
+        for one in defining("okx").definitions(answer.url, answer.body, answer.at)
+        if isinstance(one, InstrumentDefinition)
+    }
+    assert (found[swap].multiplier, found[swap].multiplier_currency) == (100 * 10**SCALE, "USD")
+    assert (found[linear].multiplier, found[linear].multiplier_currency) == (10**SCALE // 100, "BTC")
+    assert (found[swap].expires_at, found[future].expires_at) == (None, 1_653_033_600_000_000)
+    assert (found["okx:BTC-USDT"].multiplier, found["okx:BTC-USDT"].multiplier_currency) == (None, None)
+
+
+def test_dated_contracts_of_binance_end_and_perpetuals_do_not() -> None:
+    (answer,) = answers(FUTURES_LISTING)
+    found = {
+        one.instrument: one.expires_at
+        for one in defining("binance").definitions(answer.url, answer.body, answer.at)
+        if isinstance(one, InstrumentDefinition)
+    }
+    assert found["binance:BTC-USDT-PERP"] is None
+    assert found["binance:BTC-USDT-210924"] == 1_632_470_400_000_000
+
+
+BINANCE = "https://api.binance.com/api/v3/exchangeInfo"
+SPOT_ROW: dict[str, Any] = {
+    "symbol": "BTCUSDT",
+    "status": "TRADING",
+    "baseAsset": "BTC",
+    "quoteAsset": "USDT",
+    "filters": [
+        {"filterType": "PRICE_FILTER", "tickSize": "0.01000000"},
+        {"filterType": "LOT_SIZE", "stepSize": "0.00001000", "minQty": "0.00001000"},
+        {"filterType": "NOTIONAL", "minNotional": "5.00000000"},
+    ],
+}
+
+
+def listed(*rows: object) -> bytes:
+    return json.dumps({"symbols": rows}).encode()
+
+
+def test_row_that_is_wrong_spoils_no_other_and_is_refused_once() -> None:
+    wrong = SPOT_ROW | {"filters": [{"filterType": "PRICE_FILTER", "tickSize": "much"}], "baseAsset": "ETH"}
+    playback = Playback(feeds.load("binance"))
+    answer = Answer(NOW, BINANCE, listed(wrong, {"symbol": "AB", "baseAsset": "A", "quoteAsset": "B"}, SPOT_ROW))
+    letters, others = split(playback.take(answer))
+    assert [(letter.reason, letter.field, letter.source) for letter in letters] == [
+        ("not_a_decimal", "tick_size", "binance:instruments"),
+        ("missing_field", "status", "binance:instruments"),
+    ]
+    assert json.loads(letters[0].value or b"") == wrong
+    assert [one.min_notional for one in others] == [5 * 10**AMOUNT_SCALE]
+    assert split(playback.take(answer)) == ([], [])
+
+
+def split(records: list[Record]) -> tuple[list[DeadLetter], list[InstrumentDefinition]]:
+    letters = [record for record in records if isinstance(record, DeadLetter)]
+    return letters, [record for record in records if isinstance(record, InstrumentDefinition)]
+
+
+def test_what_changed_is_told_again_and_nothing_else() -> None:
+    session, venue = Session("binance", ()), defining("binance")
+    other = SPOT_ROW | {"symbol": "ETHUSDT", "baseAsset": "ETH"}
+    assert len(session.defined(venue.definitions(BINANCE, listed(SPOT_ROW, other), NOW), NOW)) == 2
+    halted = SPOT_ROW | {"status": "BREAK"}
+    (told,) = session.defined(venue.definitions(BINANCE, listed(halted, other), NOW + 5), NOW + 5)
+    assert isinstance(told, InstrumentDefinition)
+    assert (told.instrument, told.status, told.is_trading, told.received_at) == ("binance:BTC-USDT", "BREAK", False, NOW + 5)
+
+
+@pytest.mark.parametrize("venue", sorted(READERS))
+def test_other_answers_define_nothing(venue: str) -> None:
+    found = defining(venue)
+    for url in ("https://example.com/api/v3/exchangeInfo", "https://api.binance.com/api/v3/depth", "nonsense"):
+        assert list(found.definitions(url, b"{}", NOW)) == []
+
+
+@pytest.mark.parametrize("venue", sorted(READERS))
+def test_lists_are_asked_for_where_their_answers_are_read(venue: str) -> None:
+    found = defining(venue)
+    requests = [request for market in found.markets for request in found.definition_requests(market)]
+    assert requests
+    empty: dict[str, Any] = {"gateio": [], "kraken": {"result": {}}, "bybit": {"result": {"list": []}}}
+    body = json.dumps(empty.get(venue, {"symbols": [], "data": []})).encode()
+    for request in requests:
+        assert found.market_of(request.url) == request.market
+        assert list(found.definitions(request.url, body, NOW)) == []
+        with pytest.raises(DataValidationError):
+            list(found.definitions(request.url, b"nonsense", NOW))
+        assert found.quota(request.market)
+
+
+@given(st.sampled_from(sorted(set(RECORDED) - {"okx", "bybit"})), st.data())
+def test_any_change_of_a_row_is_defined_or_refused(name: str, data: st.DataObject) -> None:
+    venue, path = RECORDED[name]
+    row = dict(data.draw(st.sampled_from(some_rows(path))))
+    field = data.draw(st.sampled_from(sorted(row)))
+    row[field] = data.draw(st.none() | st.integers() | st.text(max_size=8) | st.just([]) | st.sampled_from(["0", "-1", "1e99"]))
+    url = answers(path)[0].url
+    body: Any = {"symbols": [row], "data": [row], "result": {"A": row}}
+    for one in defining(venue).definitions(url, json.dumps([row] if venue == "gateio" else body).encode(), NOW):
+        if isinstance(one, RefusedRow):
+            assert one.error.reason
+            assert json.loads(one.data) == row
+        else:
+            assert check_definition(one) is one
+
+
+ROWS: dict[Path, list[Row]] = {}
+
+
+def some_rows(path: Path) -> list[Row]:
+    if path not in ROWS:
+        ROWS[path] = [row for row, _ in zip(rows_of(answers(path)[0]), range(5), strict=False)]
+    return ROWS[path]
+
+
+class Rest:
+    """Gives its answers in turn, an error where one is."""
+
+    def __init__(self, *given: bytes | Exception) -> None:
+        self.given = list(given)
+        self.asked: list[Request] = []
+
+    async def get(self, request: Request) -> bytes:
+        self.asked.append(request)
+        answer = self.given.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Recorded:
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+
+    def answered(self, _at: int, _url: str, body: bytes) -> None:
+        self.answers.append(body)
+
+
+def test_lists_are_asked_for_until_they_come_and_then_once_in_a_while() -> None:
+    halted = listed(SPOT_ROW | {"status": "BREAK"})
+    rest = Rest(Unanswered("down"), listed(SPOT_ROW), listed(SPOT_ROW), b"nonsense", halted)
+    clock, recorder, told = FakeClock(), Recorded(), list[Record]()
+
+    async def room() -> bool:
+        return False
+
+    async def run() -> None:
+        work = Defining(
+            Session("binance", ()),
+            clock,
+            defining("binance"),
+            rest,  # type: ignore[arg-type]  # it does what is used
+            markets=lambda: ["spot", "spot"],
+            put=told.extend,
+            room=room,
+            recorder=recorder,  # type: ignore[arg-type]  # it does what is used
+            seconds=3600,
+        )
+        with pytest.raises(IndexError):  # when there are no more answers
+            await work.run()
+
+    asyncio.run(run())
+    first, letter, second = told
+    assert isinstance(first, InstrumentDefinition)
+    assert isinstance(letter, DeadLetter)
+    assert isinstance(second, InstrumentDefinition)
+    assert (first.status, letter.reason, second.status) == ("TRADING", "malformed_json", "BREAK")
+    assert {request.url for request in rest.asked} == {BINANCE}
+    assert clock.pauses[1:] == [3600] * 4
+    assert 0 < clock.pauses[0] < 10
+    assert recorder.answers == [listed(SPOT_ROW), b"nonsense", halted]
