@@ -9,6 +9,13 @@ from tests.exchange.books import LocalBook
 from tests.exchange.dialect import ClientRequest
 
 _DEPTH = "@depth@100ms"
+_LISTING = {
+    "symbol": "BTCUSDT",
+    "status": "TRADING",
+    "baseAsset": "BTC",
+    "quoteAsset": "USDT",
+    "filters": [{"filterType": "PRICE_FILTER", "tickSize": "0.01000000"}],
+}
 
 
 class BinanceSpot:
@@ -51,6 +58,8 @@ class BinanceSpot:
     def answer(
         self, path: str, query: Mapping[str, str], books: Mapping[str, LocalBook], happened: Sequence[bytes]
     ) -> bytes | None:
+        if path == "/api/v3/exchangeInfo":
+            return json.dumps({"symbols": [_LISTING]}).encode()
         symbol, limit = query["symbol"].lower(), int(query.get("limit", "1"))
         if path == "/api/v3/depth":
             book = books[f"{symbol}{_DEPTH}"]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from market.feed_status import FeedState, FeedStatus
+from market.instrument_definition import InstrumentDefinition
 from market.trade import GapMark, Trade
 from tests.cluster import Cluster, Service
 from tests.exchange import faults
@@ -88,6 +89,9 @@ async def test_each_trade_is_once_on_the_topic_after_every_fault_and_commands_ar
             done = start("feeds", *words, "--reason", "a test", "--actor", "ann", "-c", config)
             assert await asyncio.to_thread(done.process.wait, 30) == 0, done.text()
 
+        (listed,) = (stored.record for stored in cluster.read("md.instruments"))
+        assert isinstance(listed, InstrumentDefinition)
+        assert (listed.instrument, listed.tick_size, listed.is_trading) == (INSTRUMENT, 10**10, True)
         await command("stop", "binance")
         await there.until(lambda: not there.open)
         await until(lambda: states("stop by ann: a test") == [FeedState.DOWN])

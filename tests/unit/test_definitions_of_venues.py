@@ -80,7 +80,7 @@ def of_bitget(row: Row) -> Figures:
         lot = str(Decimal(1).scaleb(-int(row["volumePlace"])))
         return tick, lot, row["minTradeNum"], None, coins[0] if len(coins) == 1 else None, None
     places = (str(Decimal(1).scaleb(-int(row[name]))) for name in ("priceScale", "quantityScale"))
-    return *places, row["minTradeAmount"], None, None, row["status"] == "online"  # type: ignore[return-value]  # two of them
+    return *places, row["minTradeAmount"], None, None, row["status"] == "online"
 
 
 def of_gateio(row: Row) -> Figures:

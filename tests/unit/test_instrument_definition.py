@@ -38,7 +38,8 @@ OPTIONAL = (
 
 @given(st.sets(st.sampled_from(OPTIONAL)))
 def test_what_the_list_does_not_say_may_be_absent(absent: set[str]) -> None:
-    definition = DEFINITION._replace(**dict.fromkeys(absent))
+    nothing: dict[str, Any] = dict.fromkeys(absent)
+    definition = DEFINITION._replace(**nothing)
     assert check_definition(definition) is definition
 
 
