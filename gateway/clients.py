@@ -5,11 +5,16 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING
 
 from gateway.close_codes import CloseCode
 from gateway.connections import ConnectionStats
 from gateway.outbox import Outbox
 from gateway.session import Session
+
+if TYPE_CHECKING:
+    from gateway.publisher import Publisher
+    from gateway.replay.replay import Replay
 
 _ENDS_KEPT = 100
 
@@ -17,13 +22,25 @@ _ENDS_KEPT = 100
 class Client:
     """A connected client: its conversation, its outbox, and how to close it."""
 
-    __slots__ = ("close", "counted", "outbox", "session", "stats")
+    __slots__ = ("close", "counted", "is_connected", "outbox", "publisher", "replay", "session", "stats")
 
-    def __init__(self, session: Session, outbox: Outbox, close: Callable[[CloseCode], None], stats: ConnectionStats) -> None:
+    def __init__(
+        self,
+        session: Session,
+        outbox: Outbox,
+        close: Callable[[CloseCode], None],
+        stats: ConnectionStats,
+        publisher: Publisher,
+        replay: Replay | None = None,
+    ) -> None:
         self.session = session
         self.outbox = outbox
         self.close = close
         self.stats = stats
+        self.publisher = publisher
+        """Whose rooms it enters: the hub's, or that of its own replay."""
+        self.replay = replay
+        self.is_connected = True
         self.counted = 0
         """Subscriptions that were counted in the totals."""
 

@@ -12,6 +12,8 @@ from enum import IntEnum
 class CloseCode(IntEnum):
     """Close codes the gateway sends."""
 
+    NORMAL = 1000
+    """A replay has caught up with what is live. Connect without `replay` to go on."""
     PROTOCOL_ERROR = 1002
     """The bytes are no valid WebSocket frames. Coming back with the same client software will fail again."""
     INVALID_TEXT = 1007

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -15,11 +16,15 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from gateway.refusals import ErrorCode, Refusal
+from gateway.replay.wish import Wish, read_wish
 from runtime.errors import ConfigurationError, Problem
 
 MARKET_PATH = "/api/ws/market"
 PORTFOLIO_PATH = "/api/ws/portfolio"
-PATHS = {MARKET_PATH: ("client_id",), PORTFOLIO_PATH: ("portfolio_id", "client_id")}
+REALTIME_PATH = "/api/v1/realtime/ws"
+"""Another name of `MARKET_PATH`."""
+_OF_MARKET = ("client_id", "replay", "speed")
+PATHS = {MARKET_PATH: _OF_MARKET, REALTIME_PATH: _OF_MARKET, PORTFOLIO_PATH: ("portfolio_id", "client_id")}
 """The WebSockets there are, and the parameters each takes."""
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?", re.ASCII)
@@ -77,11 +82,15 @@ def check_origins(origins: Sequence[str]) -> frozenset[str]:
 
 
 class Entrance(NamedTuple):
-    """What somebody asks for who is let in: one of `PATHS`, and under which name. `portfolio_id` is the one meant there."""
+    """What somebody asks for who is let in: market or portfolios, and under which name.
+
+    `portfolio_id` is the portfolio meant where none is named, `replay` the past that is wanted instead of what is live.
+    """
 
     path: str
     client_id: str
     portfolio_id: str | None = None
+    replay: Wish | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,7 @@ class Door:
     `host` is the address listened on: on loopback, requests addressed to another name come from a web page whose name was
     made to point here. `origins` are web origins (https://app.example.com) allowed besides the gateway's own. Without
     `has_portfolios` there is market data only. `not_ready`
-    gives the reason why no client can be served yet, None when they can.
+    gives the reason why no client can be served yet, None when they can; `clock` gives microseconds since the epoch.
     """
 
     host: str = "127.0.0.1"
@@ -99,6 +108,7 @@ class Door:
     max_clients: int = 10_000
     has_portfolios: bool = True
     not_ready: Callable[[], str | None] = lambda: None
+    clock: Callable[[], int] = lambda: time.time_ns() // 1000
 
     def check_host(self, host: str | None) -> None:
         """Check a Host header. Raises Refusal."""
@@ -125,11 +135,13 @@ class Door:
         portfolio_ids = given.get("portfolio_id", [])
         if len(portfolio_ids) > 1:
             raise Refusal(ErrorCode.INVALID_PARAMETER, "portfolio_id is given more than once")
+        replay = read_wish(given.get("replay", []), given.get("speed", []), self.clock())
         if clients >= self.max_clients:
             raise Refusal(ErrorCode.TOO_MANY_CLIENTS, f"{clients} clients are connected, no more are accepted")
         if (reason := self.not_ready()) is not None:
             raise Refusal(ErrorCode.NOT_READY, f"the gateway is not ready: {reason}")
-        return Entrance(path, client_id, portfolio_ids[0] if portfolio_ids else None)
+        meant = MARKET_PATH if path == REALTIME_PATH else path
+        return Entrance(meant, client_id, portfolio_ids[0] if portfolio_ids else None, replay)
 
 
 def _host_name(host: str) -> str:

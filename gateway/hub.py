@@ -17,6 +17,7 @@ from gateway.channels.portfolio import Channel as PortfolioChannel
 from gateway.clients import Client, TokenEnds
 from gateway.close_codes import CloseCode
 from gateway.connections import ConnectionStats
+from gateway.deliveries import Deliveries
 from gateway.door import MARKET_PATH, Entrance
 from gateway.flusher import Flusher
 from gateway.identity import PORTFOLIO, Principal
@@ -24,9 +25,8 @@ from gateway.instruments import Instruments
 from gateway.intake import Origin
 from gateway.messages import Arrival, Message, encode
 from gateway.metrics import CLIENTS_BEHIND, Traffic
-from gateway.outbox import Gap, Outbox, OutboxLimits
+from gateway.outbox import Outbox, OutboxLimits
 from gateway.outcome import Outcome, SessionLimits
-from gateway.packing import pack
 from gateway.past import Past
 from gateway.portfolios.desk import Desk
 from gateway.portfolios.session import PortfolioSession
@@ -35,6 +35,9 @@ from gateway.publisher import Frames, Publisher
 from gateway.recent import Recent, RecentLimits
 from gateway.recoveries import Recoveries
 from gateway.refusals import Refusal
+from gateway.replay.replay import Replay
+from gateway.replay.replays import Replays
+from gateway.replay.session import ReplaySession
 from gateway.resume_tokens import ResumeTokens
 from gateway.resumption import Missed, Recovering, Resumption
 from gateway.session import Session
@@ -71,8 +74,10 @@ class Hub:
         outbox_limits: OutboxLimits,
         admission: Admission,
         resume: ResumeOptions = ResumeOptions(),  # immutable
+        replays: Replays | None = None,
     ) -> None:
         self.admission = admission
+        self.frames = frames
         offered = {channel.data_type: channel for channel in channels}
         self.portfolios = cast("PortfolioChannel | None", offered.pop(PORTFOLIO, None))
         """Served to sessions of their own, which `connect` opens where a desk takes commands."""
@@ -81,26 +86,29 @@ class Hub:
         self.instruments = instruments
         self.traffic = Traffic()
         self.problem: str | None = "starting"
-        positions, recent = Positions(resume.origin), Recent(resume.recent)
-        self.resumption = Resumption(ResumeTokens(resume.key), positions, recent)
+        self._positions, recent = Positions(resume.origin), Recent(resume.recent)
+        self.resumption = Resumption(ResumeTokens(resume.key), self._positions, recent)
         self.publisher = Publisher(
             channels,
             instruments,
             flusher,
             self.traffic,
-            positions,
+            self._positions,
             recent,
             frames=frames,
             extend=self._extend,
-            cut=self._cut,
+            cut=self.cut,
             expire=self.expire,
         )
         self.feeds = self.publisher.feeds
         self.channel_options = resume.channels
         self._recoveries = Recoveries(resume.past, self.resumption, self)
-        self._rooms = self.publisher.rooms
-        self._flusher = flusher
-        self._frames = frames
+        self._replays = replays or Replays()
+        self._deliveries = Deliveries(flusher, self.traffic, frames, clock)
+        self.fall_behind = self._deliveries.fall_behind
+        self.catch_up = self._deliveries.catch_up
+        self.tell = self._deliveries.send
+        self.wake = self._deliveries.wake
         self._clock = clock
         self._session_limits = session_limits
         self._outbox_limits = outbox_limits
@@ -122,13 +130,9 @@ class Hub:
         """The time, microseconds since the epoch."""
         return self._clock()
 
-    def tell(self, client: Client, kind: str, payload: bytes) -> None:
-        """Send a message to one client; whoever does so calls `wake` afterwards."""
-        self._send(client, kind, payload)
-
-    def wake(self) -> None:
-        """Have what is pending written."""
-        self._flusher.wake()
+    def partitions(self, topic: str) -> int:
+        """How many partitions a topic has, 0 when it is not read."""
+        return self._positions.partitions(topic)
 
     # records
 
@@ -140,11 +144,12 @@ class Hub:
         """An instrument is new: those who watch its venue are subscribed to it before anything of it is told."""
         for client in list(self._watchers):
             for outcome in client.session.extend(instrument, now):
-                self._carry_out(client, outcome)
-                if client not in self._clients:
+                self.follow(client, outcome)
+                if not client.is_connected:
                     break  # one that is closed must enter no further room: nobody would take it out again
 
-    def _cut(self, lost: Mapping[Outbox, CloseCode]) -> None:
+    def cut(self, lost: Mapping[Outbox, CloseCode]) -> None:
+        """Close those for whom too much waits."""
         for client in [client for client in self._clients if client.outbox in lost]:
             client.close(lost[client.outbox])
 
@@ -161,20 +166,27 @@ class Hub:
         packed: bool = False,
     ) -> Client:
         """A client has connected; once it is known who it is (a visitor has shown its token), it is greeted."""
-        session = self._session(client_id, visitor, entrance)
+        wish = None if entrance is None else entrance.replay
+        replay = None if wish is None else self._replays.open(wish, visitor.principal, self)
+        session = self._session(client_id, visitor, entrance, replay)
         stats = ConnectionStats(next(self._client_numbers), self._clock())
-        client = Client(session, Outbox(write, self._outbox_limits, visitor.queue), close, stats)
+        publisher = self.publisher if replay is None else replay.publisher
+        client = Client(session, Outbox(write, self._outbox_limits, visitor.queue), close, stats, publisher, replay)
         session.subscriptions.packed = packed
         session.counts = lambda: self.counts(client)
         self._clients.add(client)
         self.traffic.connected(len(self._clients))
         if visitor.principal is not None:
             self._welcome(client, visitor.principal)
-            self._flusher.wake()
+            self.wake()
+        if replay is not None:
+            replay.begin(client)
         return client
 
-    def _session(self, client_id: str, visitor: Visitor, entrance: Entrance | None) -> Session:
+    def _session(self, client_id: str, visitor: Visitor, entrance: Entrance | None, replay: Replay | None) -> Session:
         shared = self._session_limits, visitor, self.admission, self.resumption
+        if replay is not None:
+            return ReplaySession(client_id, replay, self.instruments, *shared)
         if entrance is None or entrance.path == MARKET_PATH or self.portfolios is None or self.desk is None:
             return Session(client_id, self.channels, self.instruments, *shared)
         return PortfolioSession(client_id, entrance.portfolio_id, self.portfolios, self.desk, *shared)
@@ -184,11 +196,20 @@ class Hub:
         self._ends.watch(client, self._clients)
         session = client.session
         greeting = {"client_id": session.client_id, "limits": self._session_limits.describe(), **principal.describe()}
-        self._send(client, "status", encode("status", self._clock(), self.status() | greeting))
+        if client.replay is not None:
+            greeting["replay"] = client.replay.wish.describe()
+        self.tell(client, "status", encode("status", self._clock(), self.status() | greeting))
 
-    def arrive(self, address: str, token: str | None) -> Visitor:
+    def arrive(self, address: str, token: str | None, entrance: Entrance | None = None) -> Visitor:
         """Someone asks to be let in. Raises Refusal."""
-        return self.admission.arrive(address, token, self._clock())
+        visitor = self.admission.arrive(address, token, self._clock())
+        if entrance is not None and entrance.replay is not None:
+            try:
+                self._replays.check(visitor.principal)
+            except Refusal:
+                self.admission.leave(visitor)
+                raise
+        return visitor
 
     def receive_bytes(self, client: Client, size: int) -> bool:
         """Count bytes that came from a client; False when there were too many."""
@@ -215,53 +236,35 @@ class Hub:
         if visitor.is_over(now):  # it may have shown a newer token just now, else it gets no answer any more
             client.close(CloseCode.TOKEN_EXPIRED)
             return
-        if subscriptions.watches:
+        if subscriptions.watches and client.replay is None:
             self._watchers.add(client)
         else:
             self._watchers.discard(client)
-        self._carry_out(client, outcome)
-        if visitor.principal is not principal and visitor.principal is not None and client in self._clients:
+        self.follow(client, outcome)
+        if visitor.principal is not principal and visitor.principal is not None and client.is_connected:
             self._ends.watch(client, self._clients) if principal is not None else self._welcome(client, visitor.principal)
-            self._flusher.wake()
+            self.wake()
 
     def refuse(self, client: Client, refusal: Refusal) -> None:
         """Answer something a client sent that is no text."""
         client.stats.errors += 1
-        self._carry_out(client, client.session.refuse(refusal, self._clock()))
-
-    def fall_behind(self, client: Client) -> None:
-        """The client's socket takes no more: from now on only what it will still need is kept."""
-        client.session.behind = True
-        self._rooms.set_behind(client.outbox, client.session.subscriptions.rooms.values(), behind=True)
-        CLIENTS_BEHIND.inc()
-
-    def catch_up(self, client: Client) -> None:
-        """The client's socket takes more: it gets what was kept, after notices of what was left out."""
-        outbox = client.outbox
-        client.session.behind = False
-        self._rooms.set_behind(outbox, client.session.subscriptions.rooms.values(), behind=False)
-        CLIENTS_BEHIND.dec()
-        backlog = outbox.catch_up()
-        self.traffic.held_back(backlog.conflated, sum(gap.dropped for gap in backlog.gaps))
-        notices = [self._framed(client, self._gap_notice(gap)) for gap in backlog.gaps]
-        for frame in notices + backlog.kept:
-            self.traffic.sent("late", 1, len(frame))
-        outbox.pending = backlog.pending + notices + backlog.kept
-        outbox.flush()
+        self.follow(client, client.session.refuse(refusal, self._clock()))
 
     def disconnect(self, client: Client) -> None:
         """The client is gone or going: nothing more is sent to it."""
-        if client not in self._clients:
+        if not client.is_connected:
             return
+        client.is_connected = False
         self._clients.discard(client)
         self._watchers.discard(client)
         self.traffic.disconnected(len(self._clients))
         if client.outbox.behind:
             CLIENTS_BEHIND.dec()
         self._recoveries.drop(client)
+        self._replays.close(client)
         subscriptions = client.session.subscriptions
         for room in subscriptions.rooms.values():
-            self._rooms.leave(room, client.outbox)
+            client.publisher.rooms.leave(room, client.outbox)
         client.session.visitor.subscribed(-subscriptions.count())
         subscriptions.rooms.clear()
         subscriptions.recovering.clear()
@@ -277,8 +280,8 @@ class Hub:
         payload = encode("status", self._clock(), self.status())
         for client in list(self._clients):
             if client.session.visitor.principal is not None:
-                self._send(client, "status", payload)
-        self._flusher.wake()
+                self.tell(client, "status", payload)
+        self.wake()
 
     # who may still listen: checked before every delivery, so that to be in a room is to be entitled to it
 
@@ -286,7 +289,7 @@ class Hub:
         """Close those whose token's time is over."""
         now = self._clock()
         for client in self._ends.due(now):
-            if client in self._clients and client.session.visitor.is_over(now):
+            if client.is_connected and client.session.visitor.is_over(now):
                 client.close(CloseCode.TOKEN_EXPIRED)
 
     def review(self) -> None:
@@ -303,14 +306,14 @@ class Hub:
                 self._ends.watch(client, self._clients)
                 self._narrow(client)
         self.expire()
-        self._flusher.wake()
+        self.wake()
 
     def _narrow(self, client: Client) -> None:
         """Take a client out of the rooms it may no longer be in."""
         lost = client.session.lose()
         data = {"unsubscribed": [room.describe() for room in lost], "refused": []}
         if lost:
-            self._carry_out(client, Outcome(encode("unsubscribe", self._clock(), data), lost=lost))
+            self.follow(client, Outcome(encode("unsubscribe", self._clock(), data), lost=lost))
 
     # what was missed, read by and by
 
@@ -318,8 +321,8 @@ class Hub:
         """Send a part of what was missed; False when it is wanted no more."""
         if client.session.subscriptions.recovering.get(recovering.grant.room) is not recovering:
             return False
-        self._send_snapshots(client, shown(messages, recovering.view))
-        return client in self._clients
+        self._deliveries.send_snapshots(client, shown(messages, recovering.view))
+        return client.is_connected
 
     def recover(self, client: Client, recovering: Recovering, missed: Missed) -> None:
         """All that was missed was told but these messages, which join the live ones without a gap."""
@@ -328,79 +331,54 @@ class Hub:
             return
         messages = shown(missed.messages, recovering.view)
         data = recovering.grant.room.describe() | missed.describe() | {"snapshot": len(messages)}
-        self._rooms.join(room, client.outbox)
-        self._send(client, "reply", encode("recovery", self._clock(), data, client.session.resume_metadata()))
-        self._send_snapshots(client, messages)
+        client.publisher.rooms.join(room, client.outbox)
+        self.tell(client, "reply", encode("recovery", self._clock(), data, client.session.resume_metadata()))
+        self._deliveries.send_snapshots(client, messages)
 
     # sending
 
-    def _carry_out(self, client: Client, outcome: Outcome) -> None:
+    def follow(self, client: Client, outcome: Outcome) -> None:
+        """Carry out what follows from a client's message."""
+        rooms = client.publisher.rooms
         for room in outcome.leaves:
-            self._rooms.leave(room, client.outbox)
+            rooms.leave(room, client.outbox)
         for room in outcome.lost:
-            self._rooms.leave(room, client.outbox)
+            rooms.leave(room, client.outbox)
         if outcome.lost and client.outbox.behind:  # what waits for it may be of those rooms
             client.close(CloseCode.GRANTS_CHANGED)
             return
         for room in outcome.joins:
-            self._rooms.join(room, client.outbox)
+            rooms.join(room, client.outbox)
         if outcome.start is not None:
             outcome.start(lambda payload: self._answer(client, payload))
         else:
-            self._send(client, "reply", outcome.reply)
+            self.tell(client, "reply", outcome.reply)
         self._count_subscriptions(client)
-        if client not in self._clients:
+        if not client.is_connected:
             return  # its answer was too much for it
-        self._send_snapshots(client, outcome.snapshots)
+        self._deliveries.send_snapshots(client, outcome.snapshots)
         for recovering in outcome.recovering:
             self._recoveries.start(client, recovering)
-        self._flusher.wake()
+        self.wake()
         if outcome.close is not None:
             client.outbox.flush()
             client.close(outcome.close)
 
     def _answer(self, client: Client, payload: bytes) -> None:
         """Send what was answered later."""
-        self._send(client, "reply", payload)
-        self._flusher.wake()
+        self.tell(client, "reply", payload)
+        self.wake()
 
     def counts(self, client: Client) -> list[dict[str, Any]]:
         """What became of the messages of each of a client's subscriptions."""
-        rooms = client.session.subscriptions.rooms
-        return [base.describe() | self._rooms.counts(room, client.outbox)._asdict() for base, room in rooms.items()]
+        rooms, counts = client.session.subscriptions.rooms, client.publisher.rooms.counts
+        return [base.describe() | counts(room, client.outbox)._asdict() for base, room in rooms.items()]
 
     def _count_subscriptions(self, client: Client) -> None:
         now = client.session.subscriptions.count()
         self.traffic.subscribed(now - client.counted)
         client.counted = now
 
-    def _send_snapshots(self, client: Client, messages: Iterable[Message]) -> None:
-        for message in messages:
-            self._put(client, "snapshot", self.publisher.frame(message))
-        client.outbox.flush()  # at once, so that a socket that is full is known before the next request is answered
-
-    def _framed(self, client: Client, text: bytes) -> bytes:
-        return self._frames.packed(pack(text)) if client.session.subscriptions.packed else self._frames.text(text)
-
-    def _send(self, client: Client, kind: str, text: bytes) -> None:
-        self._put(client, kind, self._framed(client, text))
-
-    def _put(self, client: Client, kind: str, frame: bytes) -> None:
-        if client not in self._clients:
-            return  # it was cut by an earlier part of the same answer
-        outbox = client.outbox
-        if not outbox.pending:
-            self._flusher.dirty.append(outbox)
-        code = outbox.answer(frame)
-        self.traffic.sent(kind, 1, len(frame))
-        if code is not None:
-            client.close(code)
-
     def status(self) -> dict[str, Any]:
         """Whether what the gateway knows is up to date, and why it is not."""
         return {"state": "LIVE" if self.problem is None else "STALE", "reason": self.problem}
-
-    def _gap_notice(self, gap: Gap) -> bytes:
-        metadata = {"topic": gap.first.topic, "partition": gap.first.partition}
-        offsets = {"first_offset": gap.first.offset, "last_offset": gap.last.offset}
-        return encode("gap", self._clock(), gap.room.describe() | {"dropped": gap.dropped}, metadata | offsets)

@@ -11,15 +11,17 @@ from gateway.views import View
 
 
 class Source(NamedTuple):
-    """Where a record stands in Kafka."""
+    """Where a record stands in Kafka; in a replay also when the broker stored it (microseconds)."""
 
     topic: str
     partition: int
     offset: int
+    replay_time: int | None = None
 
     def metadata(self) -> dict[str, Any]:
         """The provenance as messages carry it."""
-        return {"topic": self.topic, "partition": self.partition, "offset": self.offset}
+        place: dict[str, Any] = {"topic": self.topic, "partition": self.partition, "offset": self.offset}
+        return place if self.replay_time is None else place | {"replay_time": self.replay_time}
 
 
 class Arrival(NamedTuple):

@@ -13,6 +13,7 @@ from runtime.metrics import REGISTRY
 
 SUBSCRIPTIONS = Gauge("tapeline_gateway_subscriptions", "Subscriptions of all clients.", registry=REGISTRY)
 CLIENTS_BEHIND = Gauge("tapeline_gateway_clients_behind", "Clients whose socket takes no more for now.", registry=REGISTRY)
+REPLAYS = Gauge("tapeline_gateway_replays", "Replays that clients listen to.", registry=REGISTRY)
 CONFLATED = Counter(
     "tapeline_gateway_conflated", "Messages replaced by later ones for clients that were behind.", registry=REGISTRY
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from typing import Protocol
 
 from gateway.messages import Arrival
@@ -24,8 +24,8 @@ class PastFailed(Exception):
 class Past(Protocol):
     """Reads a stretch of a partition for one client."""
 
-    def read(self, partition: Partition, start: int, end: int, instrument: str) -> AsyncGenerator[list[Arrival]]:
-        """The records of an instrument from offset `start` up to, not including, `end`, in parts.
+    def read(self, partition: Partition, start: int, end: int, instruments: Collection[str]) -> AsyncGenerator[list[Arrival]]:
+        """The records of these instruments from offset `start` up to, not including, `end`, in parts.
 
         Raises PastGone, PastTooLong, PastFailed.
         """

@@ -45,6 +45,12 @@ class Frames(NamedTuple):
     text: Frame
     packed: Frame
 
+    def of(self, message: Message) -> bytes:
+        """A message of a room as it stands on the wire."""
+        view = message.room.view
+        packed = view is not None and view.packed
+        return (self.packed if packed else self.text)(message.payload)
+
 
 class Publisher:
     """All channels and rooms.
@@ -97,12 +103,6 @@ class Publisher:
                 log.exception("record could not be rendered", **arrival.source._asdict())
             self._positions.take(arrival.source)
         self._flusher.wake()
-
-    def frame(self, message: Message) -> bytes:
-        """A message of a room as it stands on the wire."""
-        view = message.room.view
-        packed = view is not None and view.packed
-        return (self._frames.packed if packed else self._frames.text)(message.payload)
 
     def _take(self, arrival: Arrival, now: int) -> None:
         record = arrival.record
@@ -166,7 +166,7 @@ class Publisher:
         self._flusher.wake()
 
     def _deliver(self, message: Message, members: Members, kind: str) -> None:
-        frame = self.frame(message)
+        frame = self._frames.of(message)
         dirty = self._flusher.dirty
         for outbox in members.current:
             if not outbox.pending:

@@ -57,7 +57,7 @@ class Recent:
         """The records of a room that stand in a partition at this offset or later."""
         found: deque[Arrival] = deque()
         for arrival in reversed(self._rooms.get(room, ())):
-            topic, number, at = arrival.source
+            topic, number, at, _ = arrival.source
             if (topic, number) == partition:
                 if at < offset:
                     break
@@ -66,7 +66,7 @@ class Recent:
 
     def _drop(self, room: Room) -> None:
         kept = self._rooms[room]
-        topic, number, offset = kept.popleft().source
+        topic, number, offset, _ = kept.popleft().source
         self._count -= 1
         self._floors[room, (topic, number)] = offset + 1
         if not kept:

@@ -146,9 +146,9 @@ class Recoveries:
 
     async def _read(self, past: Past, returning: _Returning, partition: Partition, start: int, end: int) -> bool:
         """Tell a stretch of a partition; False when it is wanted no more."""
-        client, instrument = returning.client, returning.recovering.grant.room.instrument
+        client, instruments = returning.client, (returning.recovering.grant.room.instrument,)
         while True:
-            async with self._turns, aclosing(past.read(partition, start, end, instrument)) as parts:
+            async with self._turns, aclosing(past.read(partition, start, end, instruments)) as parts:
                 async for arrivals in parts:
                     if arrivals and client.outbox.behind:
                         break  # its turn, and its reader, are for others now

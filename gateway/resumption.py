@@ -7,14 +7,14 @@ anew, and is said to (`reset`): a snapshot comes as for a new subscriber.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from gateway.channel import Channel, Grant
 from gateway.messages import Message, Room, Source
-from gateway.positions import Positions
+from gateway.positions import Place, Positions
 from gateway.progress import Partition
 from gateway.recent import Recent
 from gateway.requests import Seen
@@ -105,6 +105,10 @@ class Resumption:
     def token(self, subject: str) -> str:
         """The token of someone who has everything up to now."""
         return self._tokens.issue(subject, self._positions.place())
+
+    def token_at(self, subject: str, offsets: Mapping[Partition, int]) -> str:
+        """The token of someone who has what stands before these offsets, and nothing of other partitions."""
+        return self._tokens.issue(subject, Place(self._positions.place().topic_ids, offsets))
 
     def missed(
         self, channel: Channel, grant: Grant, view: View | None, token: str, seen: Iterable[Seen], subject: str, now: int

@@ -39,6 +39,9 @@ from gateway.portfolios.waiter import ReplyWaiter
 from gateway.publisher import Frames
 from gateway.quotas import ADDRESS, USER, Quota, Usages
 from gateway.recent import RecentLimits
+from gateway.replay.archive import Archive
+from gateway.replay.replays import ReplayLimits, Replays
+from gateway.replay.topics import TopicArchive
 from gateway.rest.app import make_app
 from gateway.rest.context import CalendarOf, Context, never_closes
 from gateway.tail import Tail
@@ -125,6 +128,7 @@ class GatewayOptions:
     tls: ssl.SSLContext | None = None
     resume_key: bytes | None = None
     recent: RecentLimits = field(default_factory=RecentLimits)
+    replays: ReplayLimits = field(default_factory=ReplayLimits)
 
 
 def options_of(settings: Settings) -> GatewayOptions:
@@ -143,7 +147,9 @@ def options_of(settings: Settings) -> GatewayOptions:
         channels=gateway.channels,
         channel_options=ChannelOptions(history_size=gateway.history_size, intervals=settings.processors.intervals),
         outbox_limits=OutboxLimits(gateway.outbox_messages, gateway.outbox_bytes),
-        socket_limits=SocketLimits(token_seconds=gateway.access.first_message_seconds),
+        socket_limits=SocketLimits(
+            token_seconds=gateway.access.first_message_seconds, slow_replay_seconds=gateway.replays.slow_seconds
+        ),
         ping_seconds=gateway.ping_seconds,
         command_seconds=gateway.command_seconds,
         authenticator=authenticator,
@@ -154,6 +160,7 @@ def options_of(settings: Settings) -> GatewayOptions:
         tls=tls,
         resume_key=None if (key := gateway.access.resume_key) is None else key.get_secret_value().encode(),
         recent=RecentLimits(gateway.resume_messages, gateway.resume_messages_in_all),
+        replays=ReplayLimits(gateway.replays.in_all, gateway.replays.of_user, gateway.replays.share),
     )
 
 
@@ -195,6 +202,8 @@ async def run(
     ids = partial(topic_ids, admin_options(settings.kafka, "gateway-admin"))
     tail = Tail(kafka, settings.kafka.bootstrap, look_backs, codec.decode, max_skew=max_skew, topic_ids=ids)
     past = TopicPast(tail_options(settings.kafka, "gateway-past", without_offset="error"), codec.decode, max_skew)
+    past_options = tail_options(settings.kafka, "gateway-replay", without_offset="error")
+    archive = TopicArchive(past_options, codec.decode, max_skew, options.replays.in_all)
     health = Health(CHECKS)
     async with contextlib.AsyncExitStack() as opened:
         opened.enter_context(serving(health, settings.observability))
@@ -209,7 +218,7 @@ async def run(
                 delivery_timeout_seconds=DELIVERY_SECONDS,
             )
             sender = opened.enter_context(CommandProducer(producer, codec, settings.topics.partitions))
-        await serve(options, tail, health, stop, listening, past, history, calendar_of, sender)
+        await serve(options, tail, health, stop, listening, past, history, calendar_of, sender, archive)
 
 
 @contextlib.asynccontextmanager
@@ -233,12 +242,13 @@ async def serve(
     history: History | None = None,
     calendar_of: CalendarOf = never_closes,
     sender: Sender | None = None,
+    archive: Archive | None = None,
 ) -> None:
     """Serve what the intake delivers until `stop` is set; raises the error of an intake that fails.
 
-    Without a `sender` of commands there are no portfolios.
+    Without a `sender` of commands there are no portfolios, without an `archive` no replays.
     """
-    hub = _hub(options, intake.origin, past)
+    hub = _hub(options, intake.origin, past, archive)
     if sender is not None and hub.portfolios is not None:
         waiter = ReplyWaiter(asyncio.get_running_loop(), options.command_seconds)
         hub.desk = Desk(sender, waiter, _now, hub.portfolios.book)
@@ -343,7 +353,7 @@ def _server(options: GatewayOptions, context: Context) -> _Server:
     return _Server(config)
 
 
-def _hub(options: GatewayOptions, origin: Callable[[], Origin], past: Past | None) -> Hub:
+def _hub(options: GatewayOptions, origin: Callable[[], Origin], past: Past | None, archive: Archive | None) -> Hub:
     return Hub(
         [channel(options.channel_options) for channel in find_channels(options.channels)],
         Instruments(options.instruments),
@@ -354,6 +364,7 @@ def _hub(options: GatewayOptions, origin: Callable[[], Origin], past: Past | Non
         outbox_limits=options.outbox_limits,
         admission=Admission(options.authenticator, Usages(options.user_quota, options.address_quota)),
         resume=ResumeOptions(options.resume_key, options.recent, origin, past, options.channel_options),
+        replays=Replays(archive, options.replays),
     )
 
 

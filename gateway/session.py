@@ -75,15 +75,23 @@ class Session:
 
     def receive(self, text: bytes, now: int) -> Outcome:
         """Answer a message of the client."""
-        outcome = Outcome()
-        try:
+
+        def do(outcome: Outcome) -> None:
             self.visitor.take_message(now)
             self._check_size(text)
             check_depth(text, self._limits.message_depth)
             self._do(text, now, outcome)
+
+        return self._try(do, now, lambda refusal: None if refusal.code in _UNREAD else id_of(text))
+
+    def _try(self, do: Callable[[Outcome], None], now: int, request_id: Callable[[Refusal], RequestId]) -> Outcome:
+        """What follows from doing something, or from its being refused."""
+        outcome = Outcome()
+        try:
+            do(outcome)
         except Refusal as refusal:
-            request_id = None if refusal.code in _UNREAD else id_of(text)
-            outcome.reply = self._error(refusal, now, request_id)
+            outcome.start = None
+            outcome.reply = self._error(refusal, now, request_id(refusal))
             outcome.refused = True
             outcome.close = self._count_error(now, refusal)
         return outcome
@@ -154,7 +162,7 @@ class Session:
         """Leave the rooms that the principal may no longer be in, and return them."""
         return self.subscriptions.lose(self.visitor.principal)
 
-    def resume_metadata(self) -> dict[str, str]:
+    def resume_metadata(self) -> dict[str, Any]:
         """The token to resume from what was sent up to now; empty where that is not known."""
         principal = self.visitor.principal
         return {} if principal is None else {"resume": self._resumption.token(principal.subject)}

@@ -7,7 +7,7 @@ missed, unless that must be read from the topic first: such a subscription is `r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -66,6 +66,19 @@ class Subscriptions:
         self._limits = limits
         self._visitor = visitor
         self._resumption = resumption
+        self.check: Callable[[Channel, str], None] = lambda channel, instrument: None
+        """Raises Refusal for what cannot be had of an instrument."""
+
+    def concerned(self, request: Request, principal: Principal) -> list[tuple[Channel, str]]:
+        """The channels and instruments that a request to subscribe is about, whatever becomes of it.
+
+        Raises Refusal for a request that cannot be meant.
+        """
+        ignored: list[Refusal] = []
+        channels = [each for each in wanted_channels(self._channels, request, ignored) if principal.hears(each.data_type)]
+        symbols = wanted_symbols(request, self._limits.symbols_per_message, ignored)
+        found = wanted_instruments(self._instruments, principal, symbols, ignored)
+        return [(channel, instrument) for _, instrument in found for channel in channels][: self._limits.subscriptions]
 
     def count(self) -> int:
         """How many there are, with those that are recovering."""
@@ -207,6 +220,7 @@ class Subscriptions:
     ) -> dict[str, Any]:
         """Enter a room, in place of one with another view. Raises Refusal when a limit is reached."""
         grant = channel.grant(instrument, request)
+        self.check(channel, instrument)
         view = wanted_view(request, delivery=channel.delivery, fields=channel.fields)
         if self.packed:
             view = (view or View())._replace(packed=True)

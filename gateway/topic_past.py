@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from gateway.kafka_records import Decode, arrival_of, offset_of
+from gateway.kafka_records import Decode, arrival_of, is_of, offset_of
 from gateway.messages import Arrival
 from gateway.past import PastFailed, PastGone, PastTooLong
 from gateway.progress import Partition
@@ -41,15 +41,20 @@ class TopicPast:
         decode: Decode,
         max_skew: int,
         limits: PastLimits = PastLimits(),  # immutable
+        *,
+        is_replayed: bool = False,
     ) -> None:
         self._options = {**options, **_OPTIONS}
         self._decode = decode
         self._max_skew = max_skew
         self._limits = limits
+        self._is_replayed = is_replayed
         self._threads = ThreadPoolExecutor(_THREADS, "past")
 
-    async def read(self, partition: Partition, start: int, end: int, instrument: str) -> AsyncGenerator[list[Arrival]]:
-        """The records of an instrument in a stretch of a partition, in parts.
+    async def read(
+        self, partition: Partition, start: int, end: int, instruments: Collection[str]
+    ) -> AsyncGenerator[list[Arrival]]:
+        """The records of these instruments in a stretch of a partition, in parts.
 
         Raises PastGone, PastTooLong, PastFailed.
         """
@@ -59,12 +64,12 @@ class TopicPast:
             raise PastTooLong
         loop = asyncio.get_running_loop()
         stretch = _Stretch(self._options, partition, start, self._limits)
-        wanted = instrument.encode()
+        wanted = {instrument.encode() for instrument in instruments}
         told = 0
         try:
             while stretch.position < end:
                 messages = await loop.run_in_executor(self._threads, stretch.consume)
-                mine = [message for message in messages if offset_of(message) < end and _is_of(message, wanted)]
+                mine = [message for message in messages if offset_of(message) < end and is_of(message, wanted)]
                 arrivals = await loop.run_in_executor(self._threads, self._arrivals, mine)
                 told += len(arrivals)
                 if told > self._limits.told:
@@ -78,7 +83,7 @@ class TopicPast:
         arrivals = []
         for message in messages:
             try:
-                arrival = arrival_of(message, self._decode, self._max_skew)
+                arrival = arrival_of(message, self._decode, self._max_skew, is_replayed=self._is_replayed)
             except DataValidationError:
                 continue
             except RegistryError as error:
@@ -131,8 +136,3 @@ class _Stretch:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             raise PastGone
         raise PastFailed(error.str())
-
-
-def _is_of(message: Message, instrument: bytes) -> bool:
-    """Whether a record's key names the instrument, alone or before finer parts."""
-    return (message.key() or b"").partition(b"|")[0] == instrument

@@ -64,13 +64,14 @@ class SocketLimits:
     """Limits of a connection, in bytes and seconds.
 
     A message above `message_bytes` ends the connection (the session answers those above its own, lower limit by an error).
-    A client is behind when `unsent_bytes` wait in its socket, and is cut after `slow_seconds` of it. One that came without a
-    token has `token_seconds` to show one.
+    A client is behind when `unsent_bytes` wait in its socket, and is cut after `slow_seconds` of it, or of a replay, which
+    waits for it, after `slow_replay_seconds`. One that came without a token has `token_seconds` to show one.
     """
 
     message_bytes: int = 1 << 18
     unsent_bytes: int = 1 << 18
     slow_seconds: float = 10.0
+    slow_replay_seconds: float = 300.0
     close_seconds: float = 5.0
     drain_seconds: float = 5.0
     token_seconds: float = 5.0
@@ -153,7 +154,8 @@ class MarketSocket(asyncio.Protocol):
         if self._client is not None:
             self.hub.fall_behind(self._client)
             self._transport.pause_reading()
-            self._slow = self._loop.call_later(self.limits.slow_seconds, self.close, CloseCode.SLOW_CONSUMER)
+            patience = self.limits.slow_seconds if self._client.replay is None else self.limits.slow_replay_seconds
+            self._slow = self._loop.call_later(patience, self.close, CloseCode.SLOW_CONSUMER)
 
     def resume_writing(self) -> None:
         """The client takes what we send again."""
@@ -193,7 +195,7 @@ class MarketSocket(asyncio.Protocol):
             entrance = self.door.admit(
                 request.path, host=_header(request, "Host"), origin=_header(request, "Origin"), clients=self.hub.clients
             )
-            visitor = self.hub.arrive(self._address, _token(request.headers))
+            visitor = self.hub.arrive(self._address, _token(request.headers), entrance)
         except Refusal as refusal:
             REFUSED.labels(refusal.code.name).inc()
             self._ws.send_response(self._rejection(refusal))

@@ -22,6 +22,7 @@ from gateway.outcome import SessionLimits
 from gateway.positions import Positions
 from gateway.publisher import Frames
 from gateway.recent import Recent
+from gateway.replay.replays import Replays
 from gateway.resume_tokens import ResumeTokens
 from gateway.resumption import Resumption
 from market.candle import CandleEvent, CandleEventKind
@@ -189,6 +190,7 @@ def make_hub(
     clock: Callable[[], int] = lambda: START,
     channels: Sequence[str] = ALL_CHANNELS,
     resume: ResumeOptions | None = None,
+    replays: Replays | None = None,
     frames: Frames = Frames(lambda payload: payload, lambda payload: payload),  # noqa: B008  # immutable
 ) -> Hub:
     """A hub with all channels, whose frames are the bare payloads and whose clock stands at START."""
@@ -202,4 +204,5 @@ def make_hub(
         outbox_limits=outbox,
         admission=admission or Admission(),
         resume=resume or ResumeOptions(origin=make_origin),
+        replays=replays,
     )

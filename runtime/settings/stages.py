@@ -293,6 +293,19 @@ class SinkSettings(Section):
     """Bring the database up to date at the start, instead of refusing one that `tapeline sink migrate` has not."""
 
 
+class ReplaysSettings(Section):
+    """Replays of the retained topics, which a client asks for by `?replay=TIME`."""
+
+    in_all: Annotated[int, Field(ge=0)] = 8
+    """Replays at a time; 0 for none, where other replicas serve them."""
+    of_user: Count = 2
+    """Replays of one user at a time."""
+    share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Share of the gateway's time that all replays together may take, so that live clients do not wait for them."""
+    slow_seconds: Seconds = 300.0
+    """How long a replay waits for a client that does not read."""
+
+
 class GatewaySettings(Section):
     """Topics to clients."""
 
@@ -304,6 +317,7 @@ class GatewaySettings(Section):
     """Listen on other than loopback addresses without TLS of its own, because a proxy before it has it."""
     access: AccessSettings = Field(default_factory=AccessSettings)
     quotas: QuotasSettings = Field(default_factory=QuotasSettings)
+    replays: ReplaysSettings = Field(default_factory=ReplaysSettings)
     tls: TlsSettings = Field(default_factory=TlsSettings)
     origins: Names = ()
     """Web origins, such as https://app.example.com, whose pages may connect besides the gateway's own."""
