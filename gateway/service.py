@@ -43,7 +43,7 @@ from gateway.replay.archive import Archive
 from gateway.replay.replays import ReplayLimits, Replays
 from gateway.replay.topics import TopicArchive
 from gateway.rest.app import make_app
-from gateway.rest.context import CalendarOf, Context, never_closes
+from gateway.rest.context import CalendarOf, Context, SendControl, never_closes
 from gateway.tail import Tail
 from gateway.topic_past import TopicPast
 from gateway.websocket import MarketSocket, SocketLimits, binary_frame, probe_clients, text_frame
@@ -56,10 +56,12 @@ from runtime.logs import get_logger
 from runtime.settings import Settings
 from runtime.settings.access import TlsSettings
 from schemas.contract import open_contract
+from schemas.control_writer import send
 from schemas.topics import (
     BOOKS,
     CANDLES,
     COMMANDS,
+    CONTROL,
     DEPTH,
     POSITIONS,
     PRICES,
@@ -194,7 +196,7 @@ async def run(
         admin_options(settings.kafka, "gateway-admin"),
         registry_options(settings.registry),
         settings.topics.partitions,
-        [*topics.values(), *([COMMANDS] if has_portfolios else [])],
+        [*topics.values(), CONTROL, *([COMMANDS] if has_portfolios else [])],
     )
     kafka = tail_options(settings.kafka, "gateway", without_offset="error")
     look_backs = {name: LOOK_BACKS.get(name, 0) for name in topics}
@@ -204,6 +206,8 @@ async def run(
     past = TopicPast(tail_options(settings.kafka, "gateway-past", without_offset="error"), codec.decode, max_skew)
     past_options = tail_options(settings.kafka, "gateway-replay", without_offset="error")
     archive = TopicArchive(past_options, codec.decode, max_skew, options.replays.in_all)
+    control_options = producer_options(settings.kafka, "gateway-control", delivery_timeout_seconds=DELIVERY_SECONDS)
+    send_control = partial(send, options=control_options, codec=codec, delivery_seconds=DELIVERY_SECONDS + 1)
     health = Health(CHECKS)
     async with contextlib.AsyncExitStack() as opened:
         opened.enter_context(serving(health, settings.observability))
@@ -218,7 +222,7 @@ async def run(
                 delivery_timeout_seconds=DELIVERY_SECONDS,
             )
             sender = opened.enter_context(CommandProducer(producer, codec, settings.topics.partitions))
-        await serve(options, tail, health, stop, listening, past, history, calendar_of, sender, archive)
+        await serve(options, tail, health, stop, listening, past, history, calendar_of, sender, archive, send_control)
 
 
 @contextlib.asynccontextmanager
@@ -243,10 +247,12 @@ async def serve(
     calendar_of: CalendarOf = never_closes,
     sender: Sender | None = None,
     archive: Archive | None = None,
+    send_control: SendControl | None = None,
 ) -> None:
     """Serve what the intake delivers until `stop` is set; raises the error of an intake that fails.
 
-    Without a `sender` of commands there are no portfolios, without an `archive` no replays.
+    Without a `sender` of commands there are no portfolios, without an `archive` no replays, without
+    `send_control` no commands to feeds.
     """
     hub = _hub(options, intake.origin, past, archive)
     if sender is not None and hub.portfolios is not None:
@@ -255,7 +261,7 @@ async def serve(
     source = _Source(hub, health)
     door = Door(options.host, options.origins, options.max_clients, hub.desk is not None, source.not_ready)
     listener = _listen(options.host, options.port)
-    server = _server(options, Context(hub, health, intake, door, _now, history, calendar_of))
+    server = _server(options, Context(hub, health, intake, door, _now, history, calendar_of, send_control))
     host, port = listener.getsockname()[:2]
     _announce(options, host, port)
     tasks = [

@@ -1,4 +1,4 @@
-"""Reads and writes the commands of `ops.control`."""
+"""Reads the commands of `ops.control`; `schemas.control_writer` writes them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from market.control import ControlCommand
-from market.errors import DataPublishError, DataValidationError
+from market.errors import DataValidationError
 from runtime.logs import get_logger
 from schemas.codec import Codec
 from schemas.registry import RegistryError
@@ -20,7 +20,6 @@ log = get_logger(__name__)
 
 _AT_ONCE = 100
 _WAIT_SECONDS = 0.2
-_DELIVERY_SECONDS = 10.0
 
 
 class Commands:
@@ -65,18 +64,3 @@ class Commands:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._consumer.close()
-
-
-def send(command: ControlCommand, options: Mapping[str, Any], codec: Codec) -> None:
-    """Hand a command to the broker and wait until it has it. Raises DataPublishError."""
-    key, _ = CONTROL.place(command)
-    producer, failures = Producer(dict(options)), list[str]()
-    producer.produce(
-        CONTROL.name,
-        codec.encode(CONTROL.name, command),
-        key,
-        0,
-        lambda error, _message: failures.append(error.str()) if error is not None else None,
-    )
-    if producer.flush(_DELIVERY_SECONDS) or failures:
-        raise DataPublishError(f"the command was not delivered: {', '.join(failures) or 'the broker does not answer'}")

@@ -19,6 +19,7 @@ from tests.builders import START
 from tests.gateway_parts import Listener
 
 SECOND = 1_000_000
+_BATCH = 10
 
 
 class ListedArchive:
@@ -36,11 +37,11 @@ class ListedArchive:
         """These records were stored at this time."""
         self.topics.setdefault(topic, []).extend((at, record) for record in records)
 
-    def stored(self, partition: Partition, start: int) -> list[Arrival]:
-        """What stands in a topic from an offset on."""
+    def stored(self, partition: Partition, start: int, most: int) -> list[Arrival]:
+        """What stands in a topic from an offset on, so much at most."""
         self.check(partition, start)
-        records = list(enumerate(self.topics.get(partition[0], ())))[start:]
-        return [Arrival(Source(*partition, offset, at), record) for offset, (at, record) in records]
+        records = self.topics.get(partition[0], [])[start : start + most]
+        return [Arrival(Source(*partition, offset, at), record) for offset, (at, record) in enumerate(records, start)]
 
     def check(self, partition: Partition, start: int) -> None:
         """Raise what reading raises."""
@@ -67,8 +68,8 @@ class ListedArchive:
     ) -> AsyncGenerator[list[Arrival]]:
         """A stretch, record by record."""
         self.read_of.append((partition, start, end))
-        for arrival in self.stored(partition, start):
-            if arrival.source.offset < end and arrival.record.instrument in instruments:
+        for arrival in self.stored(partition, start, end - start):
+            if arrival.record.instrument in instruments:
                 yield [arrival]
 
     def open(self) -> Reading:
@@ -92,13 +93,13 @@ class _ListedReading:
         for partition, start in self._starts.items():
             if is_full and partition not in lacking:
                 continue
-            arrivals = self._archive.stored(partition, start)[:10]
+            arrivals = self._archive.stored(partition, start, _BATCH)
             for arrival in arrivals:
                 is_wanted = arrival.record.instrument.encode() in self._wanted.get(partition[0], ())
                 at = arrival.source.replay_time or 0
                 found.append(Stored(partition, arrival.source.offset, at, 100, arrival if is_wanted else None))
             self._starts[partition] = start + len(arrivals)
-            if len(arrivals) < 10:
+            if len(arrivals) < _BATCH:
                 found.append(End(partition, start + len(arrivals)))
         return Polled(found, 0.0)
 

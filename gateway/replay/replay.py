@@ -30,7 +30,7 @@ from gateway.publisher import Publisher
 from gateway.recent import Recent, RecentLimits
 from gateway.refusals import ErrorCode, Refusal
 from gateway.replay.archive import Archive, Where
-from gateway.replay.clock import ReplayClock, ReplayScheduler
+from gateway.replay.clock import FOREVER, ReplayClock, ReplayScheduler
 from gateway.replay.lanes import LaneLimits, Lanes
 from gateway.replay.share import Share
 from gateway.replay.wish import Wish, write_time
@@ -172,7 +172,7 @@ class Replay:
         """Raise Refusal where as many requests wait as may."""
         if len(self._requests) >= _WAITING_REQUESTS:
             text = f"{_WAITING_REQUESTS} requests wait for their past to be read; name several symbols in one"
-            raise Refusal(ErrorCode.MESSAGE_RATE, text)
+            raise Refusal(ErrorCode.TOO_MANY_SUBSCRIPTIONS, text, limit=_WAITING_REQUESTS)
 
     def prepare(self, wanted: list[tuple[Channel, str]], answer: Callable[[int], Outcome]) -> None:
         """Read the past of what a request is about, and answer it then."""
@@ -209,16 +209,20 @@ class Replay:
 
     async def _play(self) -> EndReason:
         while True:
-            if self._client.outbox.behind:
-                self._clock.hold(time.monotonic())
-                await asyncio.sleep(_BEHIND_SECONDS)
-            elif self._requests:
+            await self._keep_pace()
+            if self._requests:
                 self._clock.hold(time.monotonic())
                 await self._answer(self._requests.popleft())
             elif not self.publisher.prepared:
                 await self._wait(None)
             elif await self._go_on():
                 return EndReason.CAUGHT_UP
+
+    async def _keep_pace(self) -> None:
+        """Wait while the client is behind."""
+        while self._client.outbox.behind:
+            self._clock.hold(time.monotonic())
+            await asyncio.sleep(_BEHIND_SECONDS)
 
     async def _wait(self, seconds: float | None) -> None:
         """Wait so long, or until there is a request."""
@@ -269,13 +273,21 @@ class Replay:
             return False
         async with self._share.piece():
             arrivals = await self._reading.decode(slice_)
-            now = self._hub.now()
-            for stored_at, arrival in arrivals:
-                self._scheduler.pass_to(stored_at)
-                self.publisher.take((arrival,), now)
-            self._clock.told(slice_[-1].stored_at)
-            self._flusher.flush()
-        return True
+        while True:
+            await self._keep_pace()
+            async with self._share.piece():
+                if self._client.outbox.behind:
+                    continue  # since it waited for its turn
+                self._publish(arrivals)
+                self._clock.told(slice_[-1].stored_at)
+                return True
+
+    def _publish(self, arrivals: Iterable[tuple[int, Arrival]]) -> None:
+        now = self._hub.now()
+        for stored_at, arrival in arrivals:
+            self._scheduler.pass_to(stored_at)
+            self.publisher.take((arrival,), now)
+        self._flusher.flush()
 
     def _end(self, reason: EndReason) -> None:
         now, client = self._hub.now(), self._client
@@ -284,7 +296,7 @@ class Replay:
         metadata = {}
         if reason is EndReason.CAUGHT_UP and principal is not None:
             metadata["resume"] = self._hub.resumption.token_at(principal.subject, self._lanes.starts())
-        self._scheduler.pass_to(now)
+        self._scheduler.pass_to(FOREVER)  # what `max_rate` held back
         self._flusher.flush()
         self._hub.tell(client, "replay_end", encode("replay_end", now, data, metadata))
         client.outbox.flush()

@@ -1,4 +1,4 @@
-"""`/api/v1/admin`: connections and statistics, for the role `admin` alone."""
+"""`/api/v1/admin`: connections, statistics and commands to feeds, for the role `admin` alone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from fastapi import APIRouter, Body, Depends, Path, Query, Request, Response
 
 from gateway.clients import Client
 from gateway.connections import Connections, describe
-from gateway.identity import ADMIN, PORTFOLIO, Principal
+from gateway.identity import PORTFOLIO, Principal
 from gateway.refusals import ErrorCode, Refusal
+from gateway.rest import feed_commands
 from gateway.rest.admin_models import (
     ConnectionBody,
     ConnectionsMetadata,
@@ -21,7 +22,7 @@ from gateway.rest.admin_models import (
 )
 from gateway.rest.answers import answer, tagged_responses
 from gateway.rest.context import Context
-from gateway.rest.guard import principal_of
+from gateway.rest.guard import Operator
 from gateway.rest.models import Answer, Metadata
 from runtime.logs import get_logger
 
@@ -29,15 +30,6 @@ log = get_logger(__name__)
 
 _LARGEST = (1 << 53) - 1
 _Number = Annotated[int, Path(ge=1, le=_LARGEST, description="The connection's number.")]
-
-
-def _admin(request: Request) -> Principal:
-    principal = principal_of(request)
-    principal.check_role(ADMIN)
-    return principal
-
-
-Asking = Annotated[Principal, Depends(_admin)]
 
 
 def router(context: Context) -> APIRouter:
@@ -63,7 +55,7 @@ def router(context: Context) -> APIRouter:
     )
     async def listed(
         request: Request,
-        principal: Asking,
+        principal: Operator,
         after: Annotated[int, Query(ge=0, le=_LARGEST, description="The `next` of the page before.")] = 0,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     ) -> Response:
@@ -77,7 +69,7 @@ def router(context: Context) -> APIRouter:
         response_model=Answer[InspectedBody, Metadata],
         responses=tagged_responses(404),
     )
-    async def inspected(request: Request, principal: Asking, number: _Number) -> Response:
+    async def inspected(request: Request, principal: Operator, number: _Number) -> Response:
         """What it is subscribed to, and how; of instruments and portfolios those that the operator may see."""
         client = find(number)
         rooms = [
@@ -93,7 +85,7 @@ def router(context: Context) -> APIRouter:
         response_model=Answer[ConnectionBody, Metadata],
         responses=tagged_responses(404),
     )
-    async def disconnected(request: Request, principal: Asking, number: _Number) -> Response:
+    async def disconnected(request: Request, principal: Operator, number: _Number) -> Response:
         """It is closed by 4014; its user may come back. Take the key away to keep someone out."""
         client = find(number)
         data = describe(client)
@@ -107,7 +99,7 @@ def router(context: Context) -> APIRouter:
         response_model=Answer[ToldBody, Metadata],
         responses=tagged_responses(),
     )
-    async def broadcast(request: Request, principal: Asking, notice: Annotated[NoticeBody, Body()]) -> Response:
+    async def broadcast(request: Request, principal: Operator, notice: Annotated[NoticeBody, Body()]) -> Response:
         """As a `notice` message to all connections, or to those of the subjects named."""
         wanted = set(notice.subjects)
         clients = [client for client in context.hub.everyone() if not wanted or _subject(client) in wanted]
@@ -121,10 +113,12 @@ def router(context: Context) -> APIRouter:
         response_model=Answer[StatisticsBody, Metadata],
         responses=tagged_responses(),
     )
-    async def statistics(request: Request, principal: Asking) -> Response:
+    async def statistics(request: Request, principal: Operator) -> Response:
         """In total, and how many messages were told of each instrument that the operator may see."""
         return answer(request, context, _statistics(context, principal))
 
+    if context.send_control is not None:
+        routes.include_router(feed_commands.router(context, context.send_control))
     return routes
 
 

@@ -12,10 +12,14 @@ from gateway.identity import Principal
 from gateway.intake import Intake
 from gateway.refusals import ErrorCode, Refusal
 from history.reader import History
+from market.control import ControlCommand
 from market.session import TradingCalendar
 from runtime.health import Health
 
 CalendarOf = Callable[[str], TradingCalendar | None]
+
+SendControl = Callable[[ControlCommand], None]
+"""Hands a command to feeds to the broker and waits until it has it; it blocks. Raises DataPublishError."""
 
 
 def never_closes(instrument: str) -> TradingCalendar | None:
@@ -38,6 +42,7 @@ class Context:
     clock: Callable[[], int]
     history: History | None = None
     calendar_of: CalendarOf = never_closes
+    send_control: SendControl | None = None
 
     def require_ready(self) -> None:
         """Raise Refusal while the recent records are not read yet: what would be answered is not the latest state."""

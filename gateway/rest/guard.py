@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.admission import Admission
 from gateway.authentication import bearer
 from gateway.door import Door
-from gateway.identity import Principal
+from gateway.identity import ADMIN, Principal
 from gateway.metrics import REFUSED
 from gateway.refusals import Refusal
 
@@ -65,3 +66,13 @@ def principal_of(request: Request) -> Principal:
     """Who asks."""
     principal: Principal = request.state.principal
     return principal
+
+
+def operator_of(request: Request) -> Principal:
+    """Who asks and is an operator. Raises Refusal for others."""
+    principal = principal_of(request)
+    principal.check_role(ADMIN)
+    return principal
+
+
+Operator = Annotated[Principal, Depends(operator_of)]

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ingest import control_topic, service, survey
+from ingest import service, survey
 from ingest.clock import SystemClock
 from ingest.configured import configured_feeds
 from ingest.feed import ConnectionStatus
@@ -21,6 +21,7 @@ from market.errors import DataValidationError
 from runtime import lifecycle, logs
 from runtime.kafka import producer_options
 from runtime.settings import Settings
+from schemas import control_writer
 from tapeline.commands.parse import wrong
 from tapeline.options import ConfigOption, SetOption, read_settings
 
@@ -152,5 +153,5 @@ def _command(
 
 def _send(settings: Settings, command: ControlCommand) -> None:
     codec = service.control_codec(settings)
-    control_topic.send(command, producer_options(settings.kafka, "feeds"), codec)
+    control_writer.send(command, producer_options(settings.kafka, "feeds"), codec)
     typer.echo(f"sent: {command.because} ({command.venue}); md.status tells what becomes of it")

@@ -64,7 +64,7 @@ class OneOfEach(ListedHistory):
 
 
 def make_app() -> App:
-    app = App((INSTRUMENT,), history=OneOfEach().as_history())
+    app = App((INSTRUMENT,), history=OneOfEach().as_history(), send_control=lambda command: None)
     price: Any = example(PriceRecord)
     book: Any = example(BookTop)
     app.feed("md.quotes", make_quote(bid=1))

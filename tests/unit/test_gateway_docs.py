@@ -13,6 +13,7 @@ from gateway.door import MARKET_PATH, PORTFOLIO_PATH
 from gateway.hub import Hub
 from gateway.outbox import OutboxLimits
 from gateway.refusals import ErrorCode, Refusal
+from gateway.replay.replays import Replays
 from gateway.requests import parse_request
 from gateway.resumption import ResetReason
 from market.book_top import BookTop
@@ -36,6 +37,7 @@ from tests.gateway_parts import (
     make_hub,
     make_quote,
 )
+from tests.replay_parts import ListedArchive, ReplayListener
 
 FILTER = {
     "op": "or",
@@ -109,12 +111,13 @@ def conversation() -> list[dict[str, Any]]:
 
 
 async def converse() -> list[dict[str, Any]]:
-    loop = HandTurnedLoop()
-    hub = make_hub(loop, known=[INSTRUMENT, "okx:BTC-USDT"], outbox=OutboxLimits(messages=2))
+    loop, archive = HandTurnedLoop(), ListedArchive()
+    hub = make_hub(loop, known=[INSTRUMENT, "okx:BTC-USDT"], outbox=OutboxLimits(messages=2), replays=Replays(archive))
     offsets = iter(range(1000))
 
     def feed(topic: str, *records: Any) -> None:
         for record in records:
+            archive.store(topic, START + len(archive.topics.get(topic, ())), record)
             hub.take(arrivals(topic, [record], next(offsets)))
 
     def feed_all() -> None:
@@ -151,10 +154,13 @@ async def converse() -> list[dict[str, Any]]:
     hub.fall_behind(everything.client)
     feed_all()
     hub.catch_up(everything.client)
+    replayed = ReplayListener(hub)
+    replayed.say(action="subscribe", symbol=INSTRUMENT, data_types=list(ALL_CHANNELS), id=1)
+    await replayed.heard("replay_end")
     Connections(hub).announce("the gateway stops", hub.everyone(), reconnect_ms=2000)
     hub.set_problem("Kafka is not reachable")
     loop.settle()
-    return everything.sent + picky.sent
+    return everything.sent + picky.sent + replayed.sent
 
 
 def test_everything_that_is_sent_is_as_described() -> None:

@@ -1,7 +1,7 @@
 """Going on where a client was: from memory, from the past, or anew."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from typing import Any
 
 import pytest
@@ -184,7 +184,9 @@ class Remembered:
         self._fault = fault
         self._between = between
 
-    async def read(self, partition: Partition, start: int, end: int, instrument: str) -> AsyncGenerator[list[Arrival]]:
+    async def read(
+        self, partition: Partition, start: int, end: int, instruments: Collection[str]
+    ) -> AsyncGenerator[list[Arrival]]:
         wanted = [arrival for arrival in self._kept if start <= arrival.source.offset < end]
         yield wanted[:2]
         await asyncio.sleep(0)
