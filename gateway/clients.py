@@ -22,7 +22,7 @@ _ENDS_KEPT = 100
 class Client:
     """A connected client: its conversation, its outbox, and how to close it."""
 
-    __slots__ = ("close", "counted", "is_connected", "outbox", "publisher", "replay", "session", "stats")
+    __slots__ = ("close", "counted", "followed", "is_connected", "outbox", "publisher", "replay", "session", "stats")
 
     def __init__(
         self,
@@ -41,6 +41,8 @@ class Client:
         """Whose rooms it enters: the hub's, or that of its own replay."""
         self.replay = replay
         self.is_connected = True
+        self.followed: set[str] = set()
+        """Symbols of portfolios whose changes it is to hear of."""
         self.counted = 0
         """Subscriptions that were counted in the totals."""
 

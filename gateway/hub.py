@@ -20,6 +20,7 @@ from gateway.connections import ConnectionStats
 from gateway.deliveries import Deliveries
 from gateway.door import MARKET_PATH, Entrance
 from gateway.flusher import Flusher
+from gateway.holdings import Holdings, symbol_of
 from gateway.identity import PORTFOLIO, Principal
 from gateway.instruments import Instruments
 from gateway.intake import Origin
@@ -99,6 +100,7 @@ class Hub:
             extend=self._extend,
             cut=self.cut,
             expire=self.expire,
+            hold=self._hold,
         )
         self.feeds = self.publisher.feeds
         self.channel_options = resume.channels
@@ -114,6 +116,8 @@ class Hub:
         self._outbox_limits = outbox_limits
         self._clients: set[Client] = set()
         self._watchers: set[Client] = set()
+        self._followers: dict[str, set[Client]] = {}
+        """By symbol of a portfolio, who follows what it holds."""
         self._ends = TokenEnds()
         self._client_numbers = itertools.count(1)
 
@@ -147,6 +151,15 @@ class Hub:
                 self.follow(client, outcome)
                 if not client.is_connected:
                     break  # one that is closed must enter no further room: nobody would take it out again
+
+    def _hold(self, portfolio_id: str, now: int) -> None:
+        """A portfolio has changed: those who follow what it holds hear of that from now on."""
+        symbol = symbol_of(portfolio_id)
+        for client in list(self._followers.get(symbol, ())):
+            for outcome in client.session.hold(symbol, now):
+                self.follow(client, outcome)
+                if not client.is_connected:
+                    break
 
     def cut(self, lost: Mapping[Outbox, CloseCode]) -> None:
         """Close those for whom too much waits."""
@@ -187,9 +200,11 @@ class Hub:
         shared = self._session_limits, visitor, self.admission, self.resumption
         if replay is not None:
             return ReplaySession(client_id, replay, self.instruments, *shared)
-        if entrance is None or entrance.path == MARKET_PATH or self.portfolios is None or self.desk is None:
-            return Session(client_id, self.channels, self.instruments, *shared)
-        return PortfolioSession(client_id, entrance.portfolio_id, self.portfolios, self.desk, *shared)
+        if entrance is not None and entrance.path != MARKET_PATH and self.portfolios is not None and self.desk is not None:
+            return PortfolioSession(client_id, entrance.portfolio_id, self.portfolios, self.desk, *shared)
+        session = Session(client_id, self.channels, self.instruments, *shared)
+        session.subscriptions.holdings = Holdings(None if self.portfolios is None else self.portfolios.book)
+        return session
 
     def _welcome(self, client: Client, principal: Principal) -> None:
         """Tell a client its id, its limits, what it may see, and the state of the gateway's own source."""
@@ -230,20 +245,31 @@ class Hub:
         now = self._clock()
         client.stats.heard(len(text), now)
         visitor = client.session.visitor
-        subscriptions, principal = client.session.subscriptions, visitor.principal
+        principal = visitor.principal
         outcome = client.session.receive(text, now)
         client.stats.errors += outcome.refused
         if visitor.is_over(now):  # it may have shown a newer token just now, else it gets no answer any more
             client.close(CloseCode.TOKEN_EXPIRED)
             return
-        if subscriptions.watches and client.replay is None:
-            self._watchers.add(client)
-        else:
-            self._watchers.discard(client)
+        self._note_watches(client)
         self.follow(client, outcome)
         if visitor.principal is not principal and visitor.principal is not None and client.is_connected:
             self._ends.watch(client, self._clients) if principal is not None else self._welcome(client, visitor.principal)
             self.wake()
+
+    def _note_watches(self, client: Client) -> None:
+        """Take note of who is to hear of new instruments, and of changes of which portfolios."""
+        subscriptions = client.session.subscriptions
+        is_watching = subscriptions.watches and client.replay is None
+        self._watchers.add(client) if is_watching else self._watchers.discard(client)
+        portfolios = subscriptions.portfolios
+        for symbol in portfolios - client.followed:
+            self._followers.setdefault(symbol, set()).add(client)
+        for symbol in client.followed - portfolios:
+            self._followers[symbol].discard(client)
+            if not self._followers[symbol]:
+                del self._followers[symbol]
+        client.followed = portfolios
 
     def refuse(self, client: Client, refusal: Refusal) -> None:
         """Answer something a client sent that is no text."""
@@ -256,7 +282,8 @@ class Hub:
             return
         client.is_connected = False
         self._clients.discard(client)
-        self._watchers.discard(client)
+        client.session.subscriptions.watches.clear()
+        self._note_watches(client)
         self.traffic.disconnected(len(self._clients))
         if client.outbox.behind:
             CLIENTS_BEHIND.dec()
@@ -311,6 +338,7 @@ class Hub:
     def _narrow(self, client: Client) -> None:
         """Take a client out of the rooms it may no longer be in."""
         lost = client.session.lose()
+        self._note_watches(client)
         data = {"unsubscribed": [room.describe() for room in lost], "refused": []}
         if lost:
             self.follow(client, Outcome(encode("unsubscribe", self._clock(), data), lost=lost))

@@ -55,8 +55,8 @@ class Frames(NamedTuple):
 class Publisher:
     """All channels and rooms.
 
-    `extend` is told of each new instrument, `cut` of outboxes in which too much waits; `expire` closes those whose time is
-    over, before anything is told.
+    `extend` is told of each new instrument, `hold` of each change of a portfolio, `cut` of outboxes in which too much waits;
+    `expire` closes those whose time is over, before anything is told.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Publisher:
         extend: Callable[[str, int], None],
         cut: Callable[[Mapping[Outbox, CloseCode]], None],
         expire: Callable[[], None],
+        hold: Callable[[str, int], None] = lambda portfolio_id, now: None,
     ) -> None:
         self.rooms = Rooms()
         self.feeds = FeedStates()
@@ -89,6 +90,7 @@ class Publisher:
         self._extend = extend
         self._cut = cut
         self._expire = expire
+        self._hold = hold
         self._latency = metrics.LATENCY.labels(metrics.Hop.RECEIVE_TO_GATEWAY)
 
     def take(self, arrivals: Iterable[Arrival], now: int) -> None:
@@ -112,6 +114,8 @@ class Publisher:
             self.feeds.take(record)
         for channel in self._by_record[type(record)]:
             self._publish(channel, arrival, now)
+        if isinstance(record, Portfolio):
+            self._hold(record.portfolio_id, now)
         if self.measure_latency and (received_at := getattr(record, "received_at", None)) is not None:
             late = max(0, now - received_at)
             self._latency.observe(late / 1e6)

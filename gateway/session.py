@@ -158,6 +158,22 @@ class Session:
                 outcome.reply = self._error(refusal, now, None)
             yield outcome
 
+    def hold(self, symbol: str, now: int) -> Iterator[Outcome]:
+        """A portfolio may hold others than before: hear of what it holds now, and no more of what it did."""
+        if (principal := self.visitor.principal) is None:
+            return
+        try:
+            if left := self.subscriptions.let_go(symbol, principal):
+                data = {"unsubscribed": [room.describe() for room in left], "refused": []}
+                yield Outcome(encode("unsubscribe", now, data), leaves=left)
+            outcome = Outcome()
+            answer = self.subscriptions.take_up(symbol, principal, now, outcome)
+            if answer.something or answer.refusals:
+                self._answer("subscribe", None, answer, now, outcome)
+                yield outcome
+        except Refusal as refusal:
+            yield Outcome(self._error(refusal, now, None))
+
     def lose(self) -> list[Room]:
         """Leave the rooms that the principal may no longer be in, and return them."""
         return self.subscriptions.lose(self.visitor.principal)

@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.admission import Visitor
 from gateway.channel import Channel, Grant
+from gateway.holdings import Follows, Holdings, is_portfolio, portfolio_of
 from gateway.identity import Principal
 from gateway.instruments import Instruments
 from gateway.messages import Message, Room
@@ -23,9 +24,9 @@ from gateway.requests import Request
 from gateway.resumption import Missed, Recovering, Recovery, Resumption
 from gateway.views import View, wanted_view
 from gateway.wanted import (
+    is_group,
     is_meant,
     is_of,
-    is_venue,
     named_channels,
     shown,
     wanted_channels,
@@ -56,7 +57,7 @@ class Subscriptions:
         self.rooms: dict[Room, Room] = {}
         """By base room, the room with the view that is wanted of it."""
         self.watches: dict[Room, Request] = {}
-        """By room of a whole venue (`binance:*`), how its instruments are wanted, those as well that come later."""
+        """By room of a venue (`binance:*`) or portfolio, how its instruments are wanted, those as well that come later."""
         self.recovering: dict[Room, Recovering] = {}
         """By base room, those that wait for their past."""
         self.packed = False
@@ -68,6 +69,9 @@ class Subscriptions:
         self._resumption = resumption
         self.check: Callable[[Channel, str], None] = lambda channel, instrument: None
         """Raises Refusal for what cannot be had of an instrument."""
+        self.holdings = Holdings()
+        """What `portfolio:ID` means."""
+        self._follows = Follows()
 
     def concerned(self, request: Request, principal: Principal) -> list[tuple[Channel, str]]:
         """The channels and instruments that a request to subscribe is about, whatever becomes of it.
@@ -77,7 +81,7 @@ class Subscriptions:
         ignored: list[Refusal] = []
         channels = [each for each in wanted_channels(self._channels, request, ignored) if principal.hears(each.data_type)]
         symbols = wanted_symbols(request, self._limits.symbols_per_message, ignored)
-        found = wanted_instruments(self._instruments, principal, symbols, ignored)
+        found = wanted_instruments(self._instruments, self.holdings, principal, symbols, ignored)
         return [(channel, instrument) for _, instrument in found for channel in channels][: self._limits.subscriptions]
 
     def count(self) -> int:
@@ -91,9 +95,26 @@ class Subscriptions:
         symbols = wanted_symbols(request, self._limits.symbols_per_message, refusals)
         _check_seen(request, symbols, channels)
         full: set[tuple[str, Channel]] = set()
+        found = wanted_instruments(self._instruments, self.holdings, principal, symbols, refusals)
         watching = self._watch(request, symbols, channels, principal, refusals, full)
+        granted = self._grant_all(found, channels, full, request, principal, now, outcome, refusals)
+        data = {"subscriptions": granted, "watching": [room.describe() for room in watching]}
+        return Answer(data, bool(granted or watching), refusals)
+
+    def _grant_all(
+        self,
+        found: Iterable[tuple[str, str]],
+        channels: Sequence[Channel],
+        full: set[tuple[str, Channel]],
+        request: Request,
+        principal: Principal,
+        now: int,
+        outcome: Outcome,
+        refusals: list[Refusal],
+    ) -> list[dict[str, Any]]:
+        """Enter rooms of these instruments, each named by a symbol; what was granted."""
         granted = []
-        for symbol, instrument in wanted_instruments(self._instruments, principal, symbols, refusals):
+        for symbol, instrument in found:
             for channel in channels:
                 if (symbol, channel) in full:
                     continue
@@ -103,10 +124,9 @@ class Subscriptions:
                 except Refusal as refusal:
                     refusal.details.setdefault("symbol", symbol)
                     refusals.append(refusal)
-                    if is_venue(symbol):  # one refusal for all the rest of it
+                    if is_group(symbol):  # one refusal for all the rest of it
                         full.add((symbol, channel))
-        data = {"subscriptions": granted, "watching": [room.describe() for room in watching]}
-        return Answer(data, bool(granted or watching), refusals)
+        return granted
 
     def extend(self, instrument: str, principal: Principal, now: int) -> Iterator[tuple[Outcome, Answer | Refusal]]:
         """An instrument is new: subscribe to it where its venue is watched, if it may be seen."""
@@ -142,7 +162,9 @@ class Subscriptions:
         for room in list(self.watches):
             if room.instrument in symbols and is_meant(room, data_types, request):
                 del self.watches[room]
-        named = {instrument for _, instrument in wanted_instruments(self._instruments, principal, symbols, refusals)}
+                outcome.leaves += self._drop(self._follows.let_go(room))
+        found = wanted_instruments(self._instruments, self.holdings, principal, symbols, refusals)
+        named = {instrument for symbol, instrument in found if not is_portfolio(symbol)}
         mine = (*self.rooms, *self.recovering)
         outcome.leaves += self._drop(room for room in mine if room.instrument in named and is_meant(room, data_types, request))
         left = [room.describe() for room in outcome.leaves]
@@ -150,8 +172,39 @@ class Subscriptions:
 
     def lose(self, principal: Principal | None) -> list[Room]:
         """Leave the rooms that the principal may no longer be in, and return them."""
+        lost: set[Room] = set()
+        for watch in list(self.watches):
+            if not self._may_follow(watch.instrument, principal):
+                del self.watches[watch]
+                lost.update(self._follows.let_go(watch))
         mine = (*self.rooms, *self.recovering)
-        return self._drop([room for room in mine if principal is None or not principal.may_enter(room)])
+        return self._drop(lost | {room for room in mine if principal is None or not principal.may_enter(room)})
+
+    @property
+    def portfolios(self) -> set[str]:
+        """The symbols of portfolios whose holdings are followed."""
+        return {room.instrument for room in self.watches if is_portfolio(room.instrument)}
+
+    def let_go(self, symbol: str, principal: Principal) -> list[Room]:
+        """Leave the rooms of what a portfolio that is followed holds no longer. Raises Refusal where it may not be seen."""
+        held = self.holdings.of(symbol, principal)
+        return self._drop(base for watch in self._watches_of(symbol) for base in self._follows.let_go(watch, held))
+
+    def take_up(self, symbol: str, principal: Principal, now: int, outcome: Outcome) -> Answer:
+        """Enter the rooms of what a portfolio that is followed holds now. Raises Refusal where it may not be seen."""
+        held, refusals, granted = self.holdings.of(symbol, principal), list[Refusal](), []
+        for watch in self._watches_of(symbol):
+            mine = self.rooms.keys() | self.recovering.keys()
+            new = [(symbol, name) for name in held if watch._replace(instrument=name) not in mine]
+            channels, request = (self._channels[watch.data_type],), self.watches[watch]
+            granted += self._grant_all(new, channels, set(), request, principal, now, outcome, refusals)
+        return Answer({"subscriptions": granted, "watching": []}, bool(granted), refusals)
+
+    def _watches_of(self, symbol: str) -> list[Room]:
+        return [watch for watch in self.watches if watch.instrument == symbol]
+
+    def _may_follow(self, symbol: str, principal: Principal | None) -> bool:
+        return not is_portfolio(symbol) or (principal is not None and principal.holds(portfolio_of(symbol)))
 
     def recover(self, recovering: Recovering) -> Room | None:
         """What was missed was read: the room to enter now, None where it is wanted no more."""
@@ -168,6 +221,7 @@ class Subscriptions:
         for base in sorted(set(bases), key=str):
             recovering = self.recovering.pop(base, None)
             room = self.rooms.pop(base, None)
+            self._follows.leave(base)
             dropped.append(room or (base if recovering is None else recovering.room))
         self._visitor.subscribed(-len(dropped))
         return dropped
@@ -185,7 +239,9 @@ class Subscriptions:
     ) -> list[Room]:
         """Take note of whole venues that are wanted; what is refused of them joins `full`."""
         rooms = []
-        for symbol in filter(is_venue, symbols):
+        for symbol in filter(is_group, symbols):
+            if is_portfolio(symbol) and not self.holdings.are_there(symbol, principal):
+                continue  # it was refused already
             for channel in channels:
                 try:
                     principal.check_data_type(channel.data_type)
@@ -194,7 +250,7 @@ class Subscriptions:
                     if room not in self.watches and len(self.watches) >= self._limits.venues:
                         raise Refusal(
                             ErrorCode.TOO_MANY_SUBSCRIPTIONS,
-                            f"a client may watch {self._limits.venues} kinds of venues",
+                            f"a client may watch {self._limits.venues} kinds of venues and portfolios",
                             limit=self._limits.venues,
                         )
                 except Refusal as refusal:
@@ -232,6 +288,7 @@ class Subscriptions:
         if missed is not None and missed.recovery is Recovery.READING:
             reading = Recovering(channel, grant, view, missed.starts)
         room = grant.room if view is None else grant.room._replace(view=view)
+        self._follows.enter(grant.room, symbol, is_in=grant.room in self.rooms or grant.room in self.recovering)
         self._enter(grant.room, room, reading, outcome)
         outcome.snapshots += messages
         return {
@@ -293,5 +350,5 @@ class Subscriptions:
 
 
 def _check_seen(request: Request, symbols: Sequence[str], channels: Sequence[Channel]) -> None:
-    if request.seen and (len(symbols) * len(channels) > 1 or any(map(is_venue, symbols))):
+    if request.seen and (len(symbols) * len(channels) > 1 or any(map(is_group, symbols))):
         raise Refusal(ErrorCode.INVALID_MESSAGE, "`seen` tells of one subscription; name one symbol and one data type with it")

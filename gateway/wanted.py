@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping
 
 from gateway.channel import Channel
+from gateway.holdings import Holdings, is_portfolio
 from gateway.identity import Principal
 from gateway.instruments import Instruments
 from gateway.messages import Message, Room
@@ -63,7 +64,7 @@ def wanted_symbols(request: Request, most: int, refusals: list[Refusal]) -> list
 
 
 def wanted_instruments(
-    known: Instruments, principal: Principal, symbols: Iterable[str], refusals: list[Refusal]
+    known: Instruments, holdings: Holdings, principal: Principal, symbols: Iterable[str], refusals: list[Refusal]
 ) -> list[tuple[str, str]]:
     """The instruments that symbols mean to a principal, each with its symbol."""
     found: list[tuple[str, str]] = []
@@ -72,20 +73,27 @@ def wanted_instruments(
             found += [(symbol, name) for name in known.of_venue(symbol[:-2]) if principal.sees(name)]
             continue
         try:
-            found.append((symbol, known.resolve(symbol, principal)))
+            names = holdings.of(symbol, principal) if is_portfolio(symbol) else [known.resolve(symbol, principal)]
+            found += [(symbol, name) for name in names]
         except Refusal as refusal:
+            refusal.details.setdefault("symbol", symbol[:80])
             refusals.append(refusal)
     return found
 
 
 def is_venue(symbol: str) -> bool:
     """Whether all instruments of a venue are meant: `binance:*`."""
-    return symbol.endswith(":*")
+    return symbol.endswith(":*") and not is_portfolio(symbol)
+
+
+def is_group(symbol: str) -> bool:
+    """Whether instruments are meant that may become others: those of a venue, or of a portfolio."""
+    return is_venue(symbol) or is_portfolio(symbol)
 
 
 def is_of(instrument: str, venue: str) -> bool:
     """Whether an instrument is among those that `venue:*` means."""
-    return instrument.startswith(venue[:-1])
+    return is_venue(venue) and instrument.startswith(venue[:-1])
 
 
 def is_meant(room: Room, data_types: Container[str], request: Request) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gateway.admission import Admission, Visitor
+from gateway.holdings import is_portfolio
 from gateway.instruments import Instruments
 from gateway.outcome import Outcome, SessionLimits
 from gateway.refusals import ErrorCode, Refusal
@@ -36,6 +37,9 @@ class ReplaySession(Session):
     def _subscribe(self, request: Request, now: int, outcome: Outcome) -> None:
         if request.resume is not None or request.seen:
             text = "resume, seen: a replay goes on from a time; connect with the `replay_time` that was told last"
+            raise Refusal(ErrorCode.INVALID_SETTING, text)
+        if any(map(is_portfolio, request.all_symbols())):
+            text = "what a portfolio held at that time is not known here; name the instruments"
             raise Refusal(ErrorCode.INVALID_SETTING, text)
         wanted = self.subscriptions.concerned(request, self._principal())
         outcome.start = lambda answer: self._replay.prepare(wanted, lambda now: self._prepared(request, now))
