@@ -53,6 +53,7 @@ from runtime.errors import AddressUnavailable, ConfigurationError, Problem
 from runtime.health import Health, keep_beating, serving
 from runtime.kafka import admin_options, check_broker, producer_options, registry_options, tail_options
 from runtime.logs import get_logger
+from runtime.open_files import allow_files
 from runtime.settings import Settings
 from runtime.settings.access import TlsSettings
 from schemas.contract import open_contract
@@ -99,6 +100,9 @@ _RECONNECT_MS = 2_000
 
 _SPARE_CONNECTIONS = 500
 """HTTP connections besides the WebSocket clients."""
+
+_OTHER_FILES = 200
+"""Files and sockets besides those of clients."""
 
 Listening = Callable[[str, int], None]
 """Told the address once the gateway accepts connections."""
@@ -254,6 +258,7 @@ async def serve(
     Without a `sender` of commands there are no portfolios, without an `archive` no replays, without
     `send_control` no commands to feeds.
     """
+    _allow_clients(options.max_clients)
     hub = _hub(options, intake.origin, past, archive)
     if sender is not None and hub.portfolios is not None:
         waiter = ReplyWaiter(asyncio.get_running_loop(), options.command_seconds)
@@ -372,6 +377,13 @@ def _hub(options: GatewayOptions, origin: Callable[[], Origin], past: Past | Non
         resume=ResumeOptions(options.resume_key, options.recent, origin, past, options.channel_options),
         replays=Replays(archive, options.replays),
     )
+
+
+def _allow_clients(clients: int) -> None:
+    wanted = clients + _SPARE_CONNECTIONS + _OTHER_FILES
+    allowed = allow_files(wanted)
+    if allowed < wanted:
+        log.warning("the system allows too few open files for so many clients", clients=clients, files=wanted, allowed=allowed)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from runtime.errors import ConfigurationError, Problem
+from runtime.open_files import allow_files
 
 if TYPE_CHECKING:
     from tapeline.load.plan import LoadPlan
@@ -113,10 +113,7 @@ def _tokens(file: Path | None) -> tuple[str, ...]:
 
 def _allow_files(wanted: int) -> None:
     """Let processes that we start open so many files. Raises ConfigurationError where the system does not."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= wanted:
-        return
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        text = f"the system allows a process {hard} open files, and {wanted} are needed; use more --processes"
+    allowed = allow_files(wanted)
+    if allowed < wanted:
+        text = f"the system allows a process {allowed} open files, and {wanted} are needed; use more --processes"
         raise ConfigurationError(Problem("--clients", text))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
