@@ -9,8 +9,11 @@
 again after a loss and goes on where it was: the answers to the subscriptions come as messages, and say in each grant whether
 what was missed follows (`resumed`), is being read (`reading`, ended by a `recovery` message) or is gone (`reset`, with a new
 snapshot). Without one, iteration ends. Messages wait in a bounded queue: a program that reads too slowly is conflated by the
-gateway, as any client. With `packed` it speaks MessagePack instead of JSON. `gateway.local_book` keeps
-order books of its messages.
+gateway, as any client. With `packed` it speaks MessagePack instead of JSON. `gateway.local_book` keeps order books of its
+messages.
+
+`parameters={"replay": TIME, "speed": "10"}` asks for a replay, which is not gone on with after a loss: its messages end with
+`replay_end`, or it was lost.
 """
 
 from __future__ import annotations
@@ -89,8 +92,8 @@ class GatewayClient:
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Message]] = {}
         self._renew_seconds = renew_seconds
-        self._resumes = path == MARKET_PATH
-        """Whether there are tokens to go on with; what is told of portfolios begins anew."""
+        self._resumes = path == MARKET_PATH and "replay" not in parameters
+        """Whether there are tokens to go on with; what is told of portfolios begins anew, and a replay is over."""
         self._packed = packed
         self._subscribed = Subscribed()
         self._messages: deque[Message] = deque()

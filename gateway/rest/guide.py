@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from gateway.channel import Channel
 from gateway.close_codes import CloseCode
-from gateway.door import MARKET_PATH, PORTFOLIO_PATH
+from gateway.door import MARKET_PATH, PORTFOLIO_PATH, REALTIME_PATH
 from gateway.refusals import ErrorCode
 
 _DELIVERY = {
@@ -26,7 +26,7 @@ Where keys are configured, every request carries a token, which is a JWT of the 
 message renews a connection before its token expires. What the token does not grant is refused by 403, or by the error \
 NOT_ENTITLED; too much of anything by 429.
 
-WebSocket {path}?client_id=NAME
+WebSocket {path}?client_id=NAME, or {realtime_path}
 Every message is JSON text {{type, timestamp, data, metadata}}; an answer has the `id` of its request. Send
   {{"action": "subscribe", "symbol": "BTC/USDT", "data_types": ["QUOTE", "TRADE"], "id": 1}}
   {{"action": "subscribe", "symbols": ["BTC/USDT"], "data_type": "KLINE", "interval": "1m", "history": 100}}
@@ -49,7 +49,13 @@ comes. {{"action": "subscriptions"}} tells what became of the messages of each s
 A subscription may name `fields` of the data, a `filter` on it (eq, in, gt, lt, starts_with, joined by and, or, not), the \
 `levels` of a book, and `max_rate`, messages a second for each quote, book or candle; the answer says what was granted, and \
 subscribing again with other settings changes them. `venue:*` means all instruments of a venue that you may see, those as \
-well that come later.
+well that come later, and `portfolio:ID` what a portfolio that you may see holds, at any time what it holds then.
+
+WebSocket {path}?replay=TIME&speed=N
+The same messages from the retained topics: TIME is ISO 8601 with a time zone, or 16 digits of microseconds since the epoch, \
+and is the broker's; N is a factor (1 where it is not given), `max` or 0 as fast as you read. Time stands still until the \
+first subscription was granted. `metadata.replay_time` says when a record was stored, `replay_end` that all was told, with a \
+token to go on live. A TIME that is not retained is answered by TIME_NOT_RETAINED with the `earliest` one.
 
 Data types
 {channels}
@@ -78,6 +84,7 @@ def guide(channels: Iterable[Channel]) -> str:
     """The description of the API."""
     return _GUIDE.format(
         path=MARKET_PATH,
+        realtime_path=REALTIME_PATH,
         portfolio_path=PORTFOLIO_PATH,
         channels="\n".join(f"  {each.data_type}, as `{each.message_type}`: {_DELIVERY[each.delivery]}" for each in channels),
         errors=", ".join(f"{int(code)} {code.name}" for code in ErrorCode),

@@ -62,6 +62,7 @@ def test_quote_is_found_by_id_and_by_alias(symbol: str) -> None:
         ("/api/realtime/quotes?symbols=" + ",".join(map(str, range(300))), 422, "TOO_MANY_SYMBOLS", None),
         ("/nowhere", 404, "NOT_FOUND", None),
         ("/api/ws/market", 426, "UPGRADE_REQUIRED", None),
+        ("/api/v1/realtime/ws", 426, "UPGRADE_REQUIRED", None),
     ],
 )
 def test_errors_have_one_format(path: str, status: int, name: str, candidates: list[str] | None) -> None:

@@ -12,9 +12,11 @@ from gateway.channel import channel_names, find_channels
 from gateway.close_codes import CloseCode
 from gateway.door import MARKET_PATH, PORTFOLIO_PATH, Door, Entrance, check_exposure
 from gateway.refusals import ErrorCode, Refusal
+from gateway.replay.wish import Wish
 from gateway.service import options_of
 from runtime.errors import ConfigurationError
 from runtime.settings import load
+from tests.builders import START
 
 
 def refused(door: Door, target: str = MARKET_PATH, *, host: str | None = "localhost:1", origin: str | None = None) -> ErrorCode:
@@ -47,6 +49,22 @@ def test_client_id_is_taken_as_given_or_made_up() -> None:
 )
 def test_wrong_parameters_are_refused(query: str, code: ErrorCode) -> None:
     assert refused(Door(), f"{MARKET_PATH}?{query}") is code
+
+
+def test_replay_is_taken_with_its_speed_and_not_for_portfolios() -> None:
+    door = Door(clock=lambda: START)
+    target = f"{MARKET_PATH}?client_id=desk&replay={START - 1}"
+    assert door.admit(target, host=None, origin=None, clients=0).replay == Wish(START - 1, 1.0)
+    assert door.admit(f"{target}&speed=max", host=None, origin=None, clients=0).replay == Wish(START - 1, None)
+    assert door.admit(MARKET_PATH, host=None, origin=None, clients=0).replay is None
+    assert refused(door, f"{target}&speed=fast") is ErrorCode.INVALID_PARAMETER
+    assert refused(door, f"{MARKET_PATH}?replay={START + 1}") is ErrorCode.INVALID_PARAMETER
+    assert refused(door, f"{PORTFOLIO_PATH}?replay={START - 1}") is ErrorCode.INVALID_PARAMETER
+
+
+def test_market_has_another_name_which_means_the_same() -> None:
+    target = "/api/v1/realtime/ws?client_id=desk"
+    assert Door().admit(target, host=None, origin=None, clients=0) == Entrance(MARKET_PATH, "desk")
 
 
 def test_portfolio_of_the_url_is_taken_where_there_are_portfolios() -> None:
