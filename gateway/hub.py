@@ -20,7 +20,7 @@ from gateway.connections import ConnectionStats
 from gateway.deliveries import Deliveries
 from gateway.door import MARKET_PATH, Entrance
 from gateway.flusher import Flusher
-from gateway.holdings import Holdings, symbol_of
+from gateway.holdings import Holdings
 from gateway.identity import PORTFOLIO, Principal
 from gateway.instruments import Instruments
 from gateway.intake import Origin
@@ -43,6 +43,7 @@ from gateway.resume_tokens import ResumeTokens
 from gateway.resumption import Missed, Recovering, Resumption
 from gateway.session import Session
 from gateway.wanted import shown
+from gateway.watchers import Watchers
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Hub:
         self.problem: str | None = "starting"
         self._positions, recent = Positions(resume.origin), Recent(resume.recent)
         self.resumption = Resumption(ResumeTokens(resume.key), self._positions, recent)
+        self._watchers = Watchers(self.follow)
         self.publisher = Publisher(
             channels,
             instruments,
@@ -97,10 +99,10 @@ class Hub:
             self._positions,
             recent,
             frames=frames,
-            extend=self._extend,
+            extend=self._watchers.extend,
             cut=self.cut,
             expire=self.expire,
-            hold=self._hold,
+            hold=self._watchers.hold,
         )
         self.feeds = self.publisher.feeds
         self.channel_options = resume.channels
@@ -115,9 +117,6 @@ class Hub:
         self._session_limits = session_limits
         self._outbox_limits = outbox_limits
         self._clients: set[Client] = set()
-        self._watchers: set[Client] = set()
-        self._followers: dict[str, set[Client]] = {}
-        """By symbol of a portfolio, who follows what it holds."""
         self._ends = TokenEnds()
         self._client_numbers = itertools.count(1)
 
@@ -143,23 +142,6 @@ class Hub:
     def take(self, arrivals: Iterable[Arrival]) -> None:
         """Bring all state up to these records and publish what they tell."""
         self.publisher.take(arrivals, self._clock())
-
-    def _extend(self, instrument: str, now: int) -> None:
-        """An instrument is new: those who watch its venue are subscribed to it before anything of it is told."""
-        for client in list(self._watchers):
-            for outcome in client.session.extend(instrument, now):
-                self.follow(client, outcome)
-                if not client.is_connected:
-                    break  # one that is closed must enter no further room: nobody would take it out again
-
-    def _hold(self, portfolio_id: str, now: int) -> None:
-        """A portfolio has changed: those who follow what it holds hear of that from now on."""
-        symbol = symbol_of(portfolio_id)
-        for client in list(self._followers.get(symbol, ())):
-            for outcome in client.session.hold(symbol, now):
-                self.follow(client, outcome)
-                if not client.is_connected:
-                    break
 
     def cut(self, lost: Mapping[Outbox, CloseCode]) -> None:
         """Close those for whom too much waits."""
@@ -251,25 +233,11 @@ class Hub:
         if visitor.is_over(now):  # it may have shown a newer token just now, else it gets no answer any more
             client.close(CloseCode.TOKEN_EXPIRED)
             return
-        self._note_watches(client)
+        self._watchers.note(client)
         self.follow(client, outcome)
         if visitor.principal is not principal and visitor.principal is not None and client.is_connected:
             self._ends.watch(client, self._clients) if principal is not None else self._welcome(client, visitor.principal)
             self.wake()
-
-    def _note_watches(self, client: Client) -> None:
-        """Take note of who is to hear of new instruments, and of changes of which portfolios."""
-        subscriptions = client.session.subscriptions
-        is_watching = subscriptions.watches and client.replay is None
-        self._watchers.add(client) if is_watching else self._watchers.discard(client)
-        portfolios = subscriptions.portfolios
-        for symbol in portfolios - client.followed:
-            self._followers.setdefault(symbol, set()).add(client)
-        for symbol in client.followed - portfolios:
-            self._followers[symbol].discard(client)
-            if not self._followers[symbol]:
-                del self._followers[symbol]
-        client.followed = portfolios
 
     def refuse(self, client: Client, refusal: Refusal) -> None:
         """Answer something a client sent that is no text."""
@@ -282,8 +250,7 @@ class Hub:
             return
         client.is_connected = False
         self._clients.discard(client)
-        client.session.subscriptions.watches.clear()
-        self._note_watches(client)
+        self._watchers.note(client)
         self.traffic.disconnected(len(self._clients))
         if client.outbox.behind:
             CLIENTS_BEHIND.dec()
@@ -338,7 +305,7 @@ class Hub:
     def _narrow(self, client: Client) -> None:
         """Take a client out of the rooms it may no longer be in."""
         lost = client.session.lose()
-        self._note_watches(client)
+        self._watchers.note(client)
         data = {"unsubscribed": [room.describe() for room in lost], "refused": []}
         if lost:
             self.follow(client, Outcome(encode("unsubscribe", self._clock(), data), lost=lost))

@@ -12,7 +12,6 @@ import asyncio
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,31 +28,18 @@ from gateway.progress import Partition
 from gateway.publisher import Publisher
 from gateway.recent import Recent, RecentLimits
 from gateway.refusals import ErrorCode, Refusal
-from gateway.replay.archive import Archive, Where
+from gateway.replay.archive import Archive
 from gateway.replay.clock import FOREVER, ReplayClock, ReplayScheduler
 from gateway.replay.lanes import LaneLimits, Lanes
+from gateway.replay.looking_back import LookingBack, Subject
 from gateway.replay.share import Share
 from gateway.replay.wish import Wish, write_time
 from runtime.logs import get_logger
-from schemas.partitioning import partition_of
-from schemas.topics import BOOKS, CANDLES, DEPTH, PRICES, QUALITY, QUOTES, STATUS, TRADES
 
 if TYPE_CHECKING:
     from gateway.hub import Hub
 
 log = get_logger(__name__)
-
-LOOK_BACKS = {
-    CANDLES.name: 50_000,
-    STATUS.name: 20_000,
-    PRICES.name: 20_000,
-    DEPTH.name: 5_000,
-    QUOTES.name: 2_000,
-    TRADES.name: 2_000,
-    BOOKS.name: 2_000,
-    QUALITY.name: 2_000,
-}
-"""Records of a partition, before the time of a replay, in which snapshots find what stood then."""
 
 _SLICE = 64
 """Records told at a time: what keeps the event loop no longer than a live batch does."""
@@ -61,9 +47,6 @@ _WAITING_REQUESTS = 100
 _POLL_SECONDS = 0.1
 _LONGEST_SECONDS = 0.25
 _BEHIND_SECONDS = 0.02
-
-Subject = tuple[str, str]
-"""Data type and instrument."""
 
 
 class EndReason(StrEnum):
@@ -125,7 +108,7 @@ class Replay:
             name: type(channel)(hub.channel_options) for name, channel in hub.channels.items()
         }
         self._hub = hub
-        self._archive = parts.archive
+        self._looking = LookingBack(parts.archive, parts.share, hub.partitions)
         self._share = parts.share
         self._reading = parts.archive.open()
         self._clock = ReplayClock(wish.time, wish.speed)
@@ -317,42 +300,14 @@ class Replay:
 
     async def _look_back(self, wanted: list[tuple[Channel, str]]) -> None:
         """Bring the channels to the time of the replay for these instruments. Raises PastFailed, PastTooLong, PastGone."""
-        partitions = {each: self._partitions(*each) for each in wanted}
-        every = set().union(*partitions.values())
-        if not every:
-            self.publisher.prepared.update((channel.data_type, instrument) for channel, instrument in wanted)
-            return
         at = self.time
-        places = await self._archive.places(every, at)
-        by_partition: defaultdict[Partition, list[tuple[Channel, str]]] = defaultdict(list)
-        for subject, own in partitions.items():
-            earliest = earliest_of([places[partition] for partition in own], at)
-            if earliest is not None:
-                self._missing[subject[0].data_type, subject[1]] = earliest
-                continue
-            for partition in own:
-                by_partition[partition].append(subject)
-        for partition, subjects in by_partition.items():
-            await self._take_in_past(partition, places[partition], subjects)
-        self._lanes.begin({partition: places[partition].start for partition in by_partition}, at)
-        found = {(channel.data_type, instrument) for channel, instrument in wanted} - self._missing.keys()
-        self.publisher.prepared.update(found)
-        await self._reading.assign(self._lanes.starts(), self._wanted())
-
-    async def _take_in_past(self, partition: Partition, where: Where, subjects: list[tuple[Channel, str]]) -> None:
-        begin = max(where.first, where.start - LOOK_BACKS.get(partition[0], 0))
-        instruments = {instrument for _, instrument in subjects}
-        async with aclosing(self._archive.read(partition, begin, where.start, instruments)) as parts:
-            async for arrivals in parts:
-                async with self._share.piece():
-                    for arrival in arrivals:
-                        for channel, instrument in subjects:
-                            if instrument == arrival.record.instrument and isinstance(arrival.record, channel.records):
-                                channel.take(arrival)
-
-    def _partitions(self, channel: Channel, instrument: str) -> set[Partition]:
-        counts = {topic.name: self._hub.partitions(topic.name) for topic in channel.topics}
-        return {(topic, partition_of(instrument, count)) for topic, count in counts.items() if count}
+        found = await self._looking.look_back(wanted, at)
+        self._missing.update(found.missing)
+        named = {(channel.data_type, instrument) for channel, instrument in wanted}
+        self.publisher.prepared.update(named - self._missing.keys())
+        if found.starts:
+            self._lanes.begin(found.starts, at)
+            await self._reading.assign(self._lanes.starts(), self._wanted())
 
     def _wanted(self) -> dict[str, set[bytes]]:
         wanted: defaultdict[str, set[bytes]] = defaultdict(set)
@@ -360,18 +315,3 @@ class Replay:
             for topic in self.channels[data_type].topics:
                 wanted[topic.name].add(instrument.encode())
         return wanted
-
-
-def earliest_of(places: Iterable[Where], time: int) -> int | None:
-    """From when on a subscription's partitions can be told, where that is later than `time`; None where they can be.
-
-    What begins later because nothing came before is no loss; but where nothing at all is older, the time is before them all.
-    """
-    there = [where for where in places if where.first < where.end]
-    late = [where for where in there if where.first_at is not None and where.first_at > time]
-    lost = [where.first_at for where in late if where.first > 0 and where.first_at is not None]
-    if lost:
-        return max(lost)
-    if there and len(late) == len(there):
-        return min(where.first_at for where in late if where.first_at is not None)
-    return None

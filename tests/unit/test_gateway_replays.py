@@ -15,7 +15,7 @@ from gateway.metrics import REPLAYS
 from gateway.refusals import ErrorCode, Refusal
 from gateway.replay import replay as module
 from gateway.replay.archive import Where
-from gateway.replay.replay import earliest_of
+from gateway.replay.looking_back import earliest_of
 from gateway.replay.replays import ReplayLimits, Replays
 from market.decimals import ONE
 from tests.access_parts import make_token, secret_entry, tokens_of
