@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.admission import Admission
+from gateway.api_keys import ApiKeys, make_key
 from gateway.authentication import Authenticator
 from gateway.close_codes import CloseCode
 from gateway.hub import Hub
+from gateway.identity import Grants
 from gateway.metrics import REPLAYS
 from gateway.refusals import ErrorCode, Refusal
 from gateway.replay import replay as module
@@ -18,6 +21,7 @@ from gateway.replay.archive import Where
 from gateway.replay.looking_back import earliest_of
 from gateway.replay.replays import ReplayLimits, Replays
 from market.decimals import ONE
+from market.depth import BookState, Depth, DepthKind, Level
 from tests.access_parts import make_token, secret_entry, tokens_of
 from tests.builders import INSTRUMENT, START, make_trade
 from tests.gateway_docs import faults
@@ -307,3 +311,44 @@ async def test_replay_needs_its_token_in_the_request_and_an_archive() -> None:
         with pytest.raises(Refusal, match="no replays"):
             ReplayListener(none)
         assert none.clients == 0
+
+
+@in_loop
+async def test_book_is_whole_at_the_time_and_every_change_follows_the_one_before() -> None:
+    archive = ListedArchive()
+    for at in range(6):
+        kind = DepthKind.DELTA if at else DepthKind.SNAPSHOT
+        bids = [Level((100 - at) * ONE, ONE)]
+        received = START + at * SECOND
+        record = Depth(INSTRUMENT, kind, bids, [], at, at, at - 1, None, received, received, BookState.LIVE)
+        archive.store("md.depth", received, record)
+    listener = ReplayListener(hub_of(archive), START + 3 * SECOND)
+    listener.say(action="subscribe", symbol=INSTRUMENT, data_type="BOOK")
+    await listener.heard("replay_end")
+    books = listener.of_type("book_data")
+    assert books[0]["data"]["bids"] == [["100", "1"], ["99", "1"], ["98", "1"]]
+    assert [(book["data"]["kind"], book["data"]["previous_offset"], book["metadata"]["offset"]) for book in books] == [
+        ("SNAPSHOT", None, 2),
+        ("DELTA", 2, 3),
+        ("DELTA", 3, 4),
+        ("DELTA", 4, 5),
+    ]
+
+
+@in_loop
+async def test_key_that_is_taken_away_ends_its_replay() -> None:
+    token, entry = make_key("ann", Grants(frozenset(), frozenset(), frozenset({"*"}), frozenset({"*"})))
+    keys, archive = ApiKeys([entry]), ListedArchive()
+    trades(archive, 0, 100)
+    hub = hub_of(archive, admission=Admission(Authenticator(api_keys=keys)))
+    listener = ReplayListener(hub, START, 1.0, token)
+    listener.say(action="subscribe", symbol=INSTRUMENT, data_type="TRADE")
+    await listener.heard("trade_data")
+    keys.replace([msgspec.structs.replace(entry, grants=Grants(frozenset(), frozenset(), frozenset({ETH}), frozenset({"*"})))])
+    hub.review()
+    (left,) = await listener.heard("unsubscribe")
+    assert [room["instrument"] for room in left["data"]["unsubscribed"]] == [INSTRUMENT]
+    keys.replace([])
+    hub.review()
+    assert listener.closed is CloseCode.ACCESS_REVOKED
+    assert hub.clients == 0
