@@ -15,11 +15,16 @@ from sinks.store import Advance, Batch, Entry, KafkaRecord, Partition
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A batch is due at so many records, so many bytes of them, or at this age of its first record."""
+    """A batch is due at so many records, so many bytes of them, or at this age (seconds) of its first record.
+
+    One that is due may take what else is at hand, up to `catch_up` records and the same bytes: on a busy machine a batch costs
+    much the same whatever its size, so that is how a store that fell behind comes level again.
+    """
 
     records: int = 1_000
     seconds: float = 0.5
     bytes: int = 16 * 1024 * 1024
+    catch_up: int = 5_000
 
 
 class Place(NamedTuple):
@@ -79,23 +84,24 @@ class Accumulator:
         self._entries = [kept for kept in self._entries if kept is not entry]
 
     @property
+    def lacking(self) -> int:
+        """How many records more make the batch due."""
+        return max(0, self._limits.records - self._records)
+
+    @property
     def room(self) -> int:
-        """How many records more the batch takes."""
-        return self._limits.records - self._records
+        """How many records more the batch takes at most, as long as they are not many bytes."""
+        return 0 if self._bytes >= self._limits.bytes else max(0, self._limits.catch_up - self._records, self.lacking)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is collected."""
         return not self._records
 
-    @property
-    def is_full(self) -> bool:
-        """Whether the batch takes no more records."""
-        return self._records >= self._limits.records or self._bytes >= self._limits.bytes
-
     def is_due(self, now: float) -> bool:
         """Whether the batch should be written."""
-        return self.is_full or (self._records > 0 and now - self._since >= self._limits.seconds)
+        is_large = self._records >= self._limits.records or self._bytes >= self._limits.bytes
+        return is_large or (self._records > 0 and now - self._since >= self._limits.seconds)
 
     def patience(self, now: float) -> float:
         """Seconds to wait for more records at most."""

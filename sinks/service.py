@@ -29,6 +29,9 @@ log = get_logger(__name__)
 
 _BEAT_WITHIN = 60.0  # seconds; a turn may wait for a store, a broker and the dead-letter topic, each with a limit of its own
 
+_FETCH_BYTES = 100_000
+_FETCH_SHARE = 0.1  # of a batch's age, that a broker may wait until there is so much
+
 _SESSION_TIMEOUT = 10.0  # how long a killed worker keeps its partitions; the store's offsets fence one that was only silent
 
 
@@ -55,7 +58,7 @@ def run(settings: Settings, name: str, stop: threading.Event) -> None:
         DeadLetters(producer_options(settings.kafka, f"sink-{name}-dlq"), codec.encode),
         translator(store, codec, settings.ingest.max_clock_skew),
         health=health,
-        limits=Limits(settings.sinks.batch_rows, settings.sinks.batch_seconds),
+        limits=Limits(settings.sinks.batch_rows, settings.sinks.batch_seconds, catch_up=settings.sinks.catch_up_rows),
         backoff=Backoff(),
     )
     with serving(health, settings.observability):
@@ -115,5 +118,7 @@ def make_intake(settings: Settings, store: Store) -> Intake:
         without_offset="error",
         session_timeout_seconds=_SESSION_TIMEOUT,
     )
+    # A batch waits anyway: fewer and larger answers cost broker and client a good part less.
+    options |= {"fetch.min.bytes": _FETCH_BYTES, "fetch.wait.max.ms": round(settings.sinks.batch_seconds * 1000 * _FETCH_SHARE)}
     topics = [topic.name for topic in store.topics]
     return Intake(options, topics, admin_options=admin_options(settings.kafka, f"sink-{store.name}-admin"))

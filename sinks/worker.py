@@ -38,6 +38,7 @@ _PARTS: Mapping[type[Exception], str] = {
 }
 _OUTAGES = tuple(_PARTS)
 _LONGEST_WAIT = 0.25  # seconds until a stop is noticed
+_AT_ONCE = 1_000  # records taken at hand between two looks at how many bytes they are
 _ASK_STORE_AFTER = 5.0  # seconds without a batch; else a store lost while the market sleeps would pass for a good one
 
 log = get_logger(__name__)
@@ -115,10 +116,10 @@ class SinkWorker:
             self._begin()
         since = self._clock()
         if not self._polled:
-            self._poll()
-        while self._polled and not self._collected.is_full:
-            self._take(self._polled.popleft(), since)
+            self._poll(self._collected.lacking, min(self._collected.patience(since), _LONGEST_WAIT))
+        self._take_polled(since)
         if self._collected.is_due(self._clock()):
+            self._take_at_hand(since)
             self._write()
         elif self._collected.is_empty and self._clock() >= self._ask_store_at:
             self._stored_offsets()
@@ -133,12 +134,23 @@ class SinkWorker:
         self._collected.begin(places)
         log.info("reading", partitions={f"{topic}[{number}]": where.offset for (topic, number), where in places.items()})
 
-    def _poll(self) -> None:
-        timeout = min(self._collected.patience(self._clock()), _LONGEST_WAIT)
-        records = self._intake.poll(self._collected.room, timeout)
+    def _poll(self, most: int, timeout: float) -> None:
+        records = self._intake.poll(most, timeout)
         if self._intake.rebalanced:
             self._forget()
         self._polled.extend(records)
+
+    def _take_at_hand(self, since: float) -> None:
+        """Catch up: take along what has come already. A batch that is tried again is no larger than it must be."""
+        while not (self._polled or self._failures) and (room := self._collected.room):
+            self._poll(min(room, _AT_ONCE), 0.0)
+            if not self._polled:
+                return
+            self._take_polled(since)
+
+    def _take_polled(self, since: float) -> None:
+        while self._polled and self._collected.room:
+            self._take(self._polled.popleft(), since)
 
     def _take(self, source: KafkaRecord, since: float) -> None:
         if not self._collected.owns(source):

@@ -287,6 +287,8 @@ class SinkSettings(Section):
     """Beginning of the names of the consumer groups; each store has its own."""
     batch_rows: Count = 1000
     """Records after which a batch is written."""
+    catch_up_rows: Count = 5000
+    """Records a batch may have when more than `batch_rows` are waiting, so that a store that fell behind comes level again."""
     batch_seconds: Seconds = 0.5
     """Age at which a batch is written even if it is small."""
     apply_migrations: bool = False

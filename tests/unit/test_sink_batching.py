@@ -107,3 +107,19 @@ def test_records_read_before_a_rebalance_are_not_ours() -> None:
     assert collected.is_empty
     assert collected.owns(record(10))
     assert not collected.owns(record(9))
+
+
+def test_due_batch_takes_what_else_is_at_hand_up_to_a_larger_number() -> None:
+    collected = Accumulator(Limits(records=3, seconds=0.5, bytes=100, catch_up=5))
+    collected.begin({TRADES: Place(0, 0, "id-1")})
+    assert (collected.lacking, collected.room) == (3, 5)
+    for offset in range(3):
+        add(collected, record(offset))
+    assert (collected.is_due(0.0), collected.lacking, collected.room) == (True, 0, 2)
+    add(collected, record(3, value=b"x" * 100))
+    assert collected.room == 0  # many bytes are enough
+
+
+def test_batch_takes_no_fewer_records_than_make_it_due() -> None:
+    collected = Accumulator(Limits(records=3, catch_up=1))
+    assert (collected.lacking, collected.room) == (3, 3)

@@ -50,6 +50,9 @@ class World:
     faults: dict[str, list[Exception | str]] = field(default_factory=dict)
     acknowledged: dict[Partition, int] = field(default_factory=dict)
     seconds: float = 0.0
+    write_seconds: float = 0.0
+    batches: list[int] = field(default_factory=list)
+    """Records of each batch that was stored."""
 
     def meet(self, call: str) -> str:
         fault = self.faults[call].pop(0) if self.faults.get(call) else ""
@@ -93,20 +96,21 @@ class FakeIntake:
         self._positions = None
 
     def poll(self, most: int, timeout: float) -> list[KafkaRecord]:
-        self._world.seconds += timeout
         self.rebalanced = self._world.meet("poll") == "rebalance"
         if self.rebalanced:
             self._positions = None
-        if self._positions is None:
-            return []
         records: list[KafkaRecord] = []
-        for key in self.given:
-            records += self._fetch(key, most - len(records), self._positions)
+        if self._positions is not None:
+            for share in (2, 1):  # some of each partition, then what there is
+                for key in self.given:
+                    records += self._fetch(key, -((len(records) - most) // share), self._positions)
+        if len(records) < most:
+            self._world.seconds += timeout
         return records
 
     def _fetch(self, key: Partition, most: int, positions: dict[Partition, int]) -> list[KafkaRecord]:
         begin = positions[key]
-        values = self._world.log[key][begin : begin + (most + 1) // 2]
+        values = self._world.log[key][begin : begin + most]
         positions[key] += len(values)
         return [KafkaRecord(*key, begin + index, b"key", value, 0) for index, value in enumerate(values)]
 
@@ -146,6 +150,8 @@ class FakeStore:
         for entry in batch.entries:
             if entry.row == UNSTORABLE:
                 raise RecordRefused(entry, "not in this store")
+        self._world.seconds += self._world.write_seconds
+        self._world.batches.append(sum(batch.records.values()))
         self._world.rows += [((entry.source.topic, entry.source.partition), entry.source.offset) for entry in batch.entries]
         self._world.stored |= {key: StoredOffset(advance.after, advance.topic_id) for key, advance in batch.advances.items()}
         if fault == "lost":
@@ -179,7 +185,7 @@ def make_worker(world: World) -> tuple[SinkWorker, Health]:
         cast("Any", FakeLetters(world)),
         translate,
         health=health,
-        limits=Limits(records=4, seconds=0.5),
+        limits=Limits(records=4, seconds=0.5, catch_up=10),
         backoff=Backoff(initial_seconds=1.0, jitter=0.0),
         clock=lambda: world.seconds,
         now=lambda: 1_700_000_000_000_000,
@@ -213,6 +219,36 @@ def test_small_batch_is_written_at_its_age() -> None:
     assert world.rows == []
     step(worker, 1)
     assert world.rows == [(P0, 0)]
+
+
+def test_records_waiting_are_taken_along_in_larger_batches() -> None:
+    world = World()
+    world.publish(P0, *[b"a"] * 27)
+    worker, _ = make_worker(world)
+    step(worker, 5)
+    assert world.batches == [10, 10, 7]
+
+
+def test_store_that_takes_long_over_every_batch_keeps_up() -> None:
+    world = World(write_seconds=0.3)
+    worker, _ = make_worker(world)
+    step(worker, 1)
+    published = 0
+    while world.seconds < 60.0:  # 20 records a second: more than one batch of four in the time that a batch takes
+        due = int(world.seconds * 20)
+        world.publish(P0, *[b"a"] * (due - published))
+        published = due
+        step(worker, 1)
+        assert len(world.log[P0]) - len(world.rows) < 20
+    assert max(world.batches) > 4
+
+
+def test_batch_that_is_tried_again_is_no_larger_than_it_must_be() -> None:
+    world = World(faults={"write": [LOST] * 2})
+    world.publish(P0, *[b"a"] * 20)
+    worker, _ = make_worker(world)
+    step(worker, 40)
+    assert world.batches == [4, 10, 6]
 
 
 def test_poison_goes_to_the_dead_letters_and_its_neighbours_are_stored() -> None:
@@ -271,13 +307,15 @@ def test_nothing_is_stored_while_dead_letters_cannot_be_written() -> None:
 )
 def test_outage_is_waited_out_and_nothing_is_lost_or_doubled(call: str, fault: Exception | str, check: str) -> None:
     world = World(faults={call: [fault, fault]})
-    world.publish(P0, *[b"a"] * 9)
+    world.publish(P0, *[b"a"] * 29)
     worker, health = make_worker(world)
-    while world.faults[call]:
+    for _ in range(60):
+        if not world.faults[call]:
+            break
         step(worker, 1)
     assert check in health.reasons()
     step(worker, 60)
-    assert world.rows == [(P0, offset) for offset in range(9)]
+    assert world.rows == [(P0, offset) for offset in range(29)]
     assert health.reasons() == {}
 
 
