@@ -22,7 +22,7 @@ class Limits:
     """
 
     records: int = 1_000
-    seconds: float = 0.5
+    seconds: float = 0.2
     bytes: int = 16 * 1024 * 1024
     catch_up: int = 5_000
 

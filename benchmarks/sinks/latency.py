@@ -1,7 +1,8 @@
 """Latency: trades sent at 5,000 a second as they would arrive, and the time until a query finds each of them.
 
 A trade can be queried when the sink's stored offset passes it, for both are one transaction. The offsets are asked for every
-few milliseconds, so what is shown is at most that much too long.
+few milliseconds, so what is shown is at most that much too long. Beside it stands what the broker took of this until it had
+appended the trades, below which no sink can be.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from pathlib import Path
 
 import psycopg
 import yaml
+from confluent_kafka import Message
 
 from benchmarks.stream.live import send_live
 from benchmarks.stream.measure import wait_until
+from benchmarks.stream.outputs import read_messages
 from benchmarks.stream.processes import Program
 from benchmarks.stream.samples import percentile
 from benchmarks.stream.servers import Server, servers
@@ -36,7 +39,7 @@ _SENT = "SELECT source_partition, source_offset, extract(epoch FROM received_at)
 
 
 def latency(dsn: str, seconds: float) -> dict[str, float]:
-    """Percentiles in milliseconds of trades that were sent for so long."""
+    """Percentiles in milliseconds of trades that were sent for so long, and of the broker's part."""
     with servers(["sink"]) as found:
         [server] = found.values()
         config = _config(server, dsn)
@@ -51,9 +54,12 @@ def latency(dsn: str, seconds: float) -> dict[str, float]:
                 ends = server.ends(TRADES.name)
                 wait_until(lambda: all(_last(seen[part]) >= end for part, end in ends.items()), program, "did not store all")
             rows = [(part, offset, int(sent)) for part, offset, sent in connection.execute(_SENT).fetchall()]
-    found_after = delays([row for row in rows if row[2] >= began + _WARM_UP], seen)
-    shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-    return {"trades": len(found_after), **{f"{name}_ms": percentile(found_after, share) for name, share in shares.items()}}
+        appended = {
+            _place(message): message.timestamp()[1] for message in read_messages(server, TRADES.name, dict.fromkeys(ends, 0))
+        }
+    rows = [row for row in rows if row[2] >= began + _WARM_UP]
+    appended_after = [appended[part, offset] - sent / 1000 for part, offset, sent in rows]
+    return {"trades": len(rows), **_percentiles("", delays(rows, seen)), **_percentiles("append_", appended_after)}
 
 
 def delays(rows: Iterable[tuple[int, int, int]], seen: dict[int, list[tuple[int, int]]]) -> list[float]:
@@ -62,6 +68,15 @@ def delays(rows: Iterable[tuple[int, int, int]], seen: dict[int, list[tuple[int,
     `seen` has for each partition in their order the stored offsets and when they were seen first; times in microseconds.
     """
     return [(seen[part][bisect_left(seen[part], (offset + 1, 0))][1] - sent) / 1000 for part, offset, sent in rows]
+
+
+def _percentiles(name: str, values: list[float]) -> dict[str, float]:
+    shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    return {f"{name}{each}_ms": percentile(values, share) for each, share in shares.items()}
+
+
+def _place(message: Message) -> tuple[int | None, int | None]:
+    return message.partition(), message.offset()
 
 
 @contextmanager

@@ -119,7 +119,9 @@ def _show(shown: dict[str, Figures], ratios: dict[str, float]) -> None:
 
 
 def _show_latency(waits: dict[str, float]) -> None:
-    figures = ", ".join(f"{name.removesuffix('_ms')} {value:.0f} ms" for name, value in waits.items() if name != "trades")
+    figures = ", ".join(
+        f"{name.removesuffix('_ms').replace('_', ' ')} {value:.0f} ms" for name, value in waits.items() if name != "trades"
+    )
     Console(width=120).print(
         f"record to queryable at 5,000 trades/s: {figures} ({waits['trades']:,.0f} trades)", highlight=False
     )

@@ -289,7 +289,7 @@ class SinkSettings(Section):
     """Records after which a batch is written."""
     catch_up_rows: Count = 5000
     """Records a batch may have when more than `batch_rows` are waiting, so that a store that fell behind comes level again."""
-    batch_seconds: Seconds = 0.5
+    batch_seconds: Seconds = 0.2
     """Age at which a batch is written even if it is small."""
     apply_migrations: bool = False
     """Bring the database up to date at the start, instead of refusing one that `tapeline sink migrate` has not."""
