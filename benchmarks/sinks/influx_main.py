@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.sinks.influxdb import CONTESTANTS, read_back
+from benchmarks.sinks.postgres import kafka_records
 from market.trade import Trade
 from runtime.memory import spare_the_collector
 from runtime.settings import InfluxSettings
@@ -34,6 +35,7 @@ def measured(trades: Sequence[Trade], rounds: int) -> tuple[dict[str, dict[str, 
     seconds: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     wanted: list[Any] | None = None
     spare_the_collector()  # as the sink does, for both: the trades made before are nothing a contestant should look through
+    sources = kafka_records(trades)
     folder = Path(tempfile.mkdtemp(prefix="tapeline-benchmark-"))
     try:
         with EmbeddedStack(folder, ["influxdb"], durable=False) as stack:
@@ -42,7 +44,7 @@ def measured(trades: Sequence[Trade], rounds: int) -> tuple[dict[str, dict[str, 
             for turn in range(rounds * len(CONTESTANTS)):
                 name = list(CONTESTANTS)[turn % len(CONTESTANTS)]
                 settings = _buckets(target, turn)
-                seconds[name].append(CONTESTANTS[name](target, settings, trades))
+                seconds[name].append(CONTESTANTS[name](target, settings, sources))
                 found = read_back(target, settings.ticks_bucket)
                 if len(found) != len(trades) or found != (wanted or found):
                     raise WrongPoints(

@@ -1,23 +1,26 @@
 """The contestants for InfluxDB: each brings the same trades into a bucket of its own, in compressed batches.
 
-Both begin with decoded records. What counts is the processor time of the client: the server's work is the same for both.
+Both begin with records as they come from Kafka: the store reads and checks them as the sink does, the other decodes them by
+our codec, checking nothing. What counts is the processor time of the client: the server's work is the same for both.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from influxdb_client import InfluxDBClient, Point, WriteOptions
 
-from benchmarks.sinks.postgres import BATCH
+from benchmarks.sinks.postgres import BATCH, batches, codec
 from market.decimals import AMOUNT_SCALE, SCALE
+from market.quality import MAX_CLOCK_SKEW
 from market.trade import Trade
 from runtime.settings import InfluxSettings
-from sinks.store import Advance, Batch, Entry, KafkaRecord
+from sinks.service import translator
+from sinks.store import Advance, Batch, KafkaRecord
 from sinks.stores._influxdb_lines import TICKS
 from sinks.stores._influxdb_session import Target
 from sinks.stores.influxdb import InfluxStore
@@ -27,31 +30,32 @@ _ONE_AMOUNT = 10**AMOUNT_SCALE
 _DISTINCT = 1000
 """Trades of one microsecond are told apart by the last digits of their sequence: the time's digits below it."""
 
-Contestant = Callable[[Target, InfluxSettings, Sequence[Trade]], float]
+Contestant = Callable[[Target, InfluxSettings, Sequence[KafkaRecord]], float]
 """Brings everything in; the seconds of processor time that the client took."""
 
 
-def store(target: Target, settings: InfluxSettings, trades: Sequence[Trade]) -> float:
+def store(target: Target, settings: InfluxSettings, sources: Sequence[KafkaRecord]) -> float:
     """The store as the sink's worker drives it, with its offsets."""
     with closing(InfluxStore(target, settings, sink="bench", writer="bench")) as ours:
         ours.open()
+        translate = translator(ours, codec(), MAX_CLOCK_SKEW)
         began = time.process_time()
-        for begin, batch in _batches(trades):
-            sources = [KafkaRecord("md.trades", 0, begin + number, b"", b"", 0) for number in range(len(batch))]
-            entries = [Entry(source, ours.row(trade, source)) for trade, source in zip(batch, sources, strict=True)]
+        for begin, batch in batches(sources):
+            entries = [entry for source in batch if (entry := translate(source)) is not None]
             ours.write(Batch(entries, {("md.trades", 0): Advance(begin, begin + len(batch), "id")}, {}))
         return time.process_time() - began
 
 
-def points_batching(target: Target, settings: InfluxSettings, trades: Sequence[Trade]) -> float:
+def points_batching(target: Target, settings: InfluxSettings, sources: Sequence[KafkaRecord]) -> float:
     """influxdb-client's own batching of its Points, without offsets."""
     failures: list[Exception] = []
+    decode = codec().decode
     with InfluxDBClient(target.url, target.token, org=target.org, enable_gzip=True, timeout=60_000) as client:
         began = time.process_time()
         options = WriteOptions(batch_size=BATCH, flush_interval=1_000)
         with client.write_api(options, error_callback=lambda _, __, error: failures.append(error)) as writes:
-            for _, batch in _batches(trades):
-                writes.write(settings.ticks_bucket, record=[_point(trade) for trade in batch])
+            for _, batch in batches(sources):
+                writes.write(settings.ticks_bucket, record=[_point(cast("Trade", decode(each.value))) for each in batch])
         took = time.process_time() - began
     if failures:
         raise failures[0]
@@ -81,7 +85,3 @@ def _point(trade: Trade) -> Point:
     point = point.field("amount", trade.amount / _ONE_AMOUNT).field("trade_id", trade.trade_id)
     point = point.field("sequence", trade.sequence).field("trade_count", trade.trade_count)
     return point.field("received_at", trade.received_at).time(trade.event_time * 1000 + trade.sequence % _DISTINCT)
-
-
-def _batches(trades: Sequence[Trade]) -> Iterator[tuple[int, Sequence[Trade]]]:
-    return ((begin, trades[begin : begin + BATCH]) for begin in range(0, len(trades), BATCH))

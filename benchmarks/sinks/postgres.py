@@ -29,6 +29,7 @@ from sinks.stores._postgres_tables import TRADES, copy_into_stage, create_stage,
 from sinks.stores.postgres import PostgresStore
 
 BATCH = 1_000
+TOPIC = "md.trades"
 _SECOND = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _OFFSET = "UPDATE sink_offsets SET next_offset = %s, updated_at = now() WHERE sink = 'bench'"
@@ -73,15 +74,11 @@ def store(dsn: str, trades: Sequence[Trade]) -> Iterator[Run]:
     """The store as the sink's worker drives it."""
     ours = PostgresStore(Target(dsn), sink="bench", writer="bench")
     ours.open()
-    codec = Codec({("md.trades", Trade): 1}, lambda _id: None)
-    translate = translator(ours, codec, MAX_CLOCK_SKEW)
-    sources = [
-        KafkaRecord("md.trades", 0, offset, trade.instrument.encode(), codec.encode("md.trades", trade), _appended(trade))
-        for offset, trade in enumerate(trades)
-    ]
+    translate = translator(ours, codec(), MAX_CLOCK_SKEW)
+    sources = kafka_records(trades)
 
     def work() -> None:
-        for begin, batch in _batches(sources):
+        for begin, batch in batches(sources):
             entries = [entry for source in batch if (entry := translate(source)) is not None]
             ours.write(Batch(entries, {("md.trades", 0): Advance(begin, begin + len(batch), "id")}, {}))
 
@@ -97,7 +94,7 @@ def executemany(dsn: str, trades: Sequence[Trade]) -> Iterator[Run]:
     with psycopg.connect(dsn) as connection:
 
         def work() -> None:
-            for begin, batch in _batches(trades):
+            for begin, batch in batches(trades):
                 with connection.transaction(), connection.cursor() as cursor:
                     cursor.executemany(_INSERT, [_values(trade, begin + number) for number, trade in enumerate(batch)])
                     cursor.execute(_OFFSET, (begin + len(batch),))
@@ -110,7 +107,7 @@ def limit(dsn: str, trades: Sequence[Trade]) -> Iterator[Run]:
     """COPY of prebuilt text and the merge of our store, and nothing else."""
     maker = RowMaker(_SECOND)
     texts = []
-    for begin, batch in _batches(trades):
+    for begin, batch in batches(trades):
         rows = [maker(trade, KafkaRecord("md.trades", 0, begin + number, b"", b"", 0)) for number, trade in enumerate(batch)]
         texts.append((begin + len(batch), "".join(row.line for row in rows if row is not None).encode()))
     with psycopg.connect(dsn, autocommit=True) as connection:
@@ -131,7 +128,22 @@ def limit(dsn: str, trades: Sequence[Trade]) -> Iterator[Run]:
 CONTESTANTS = {"store": store, "executemany": executemany, "limit": limit}
 
 
-def _batches(items: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
+def codec() -> Codec:
+    """What knows trades without a registry."""
+    return Codec({(TOPIC, Trade): 1}, lambda _id: None)
+
+
+def kafka_records(trades: Sequence[Trade]) -> list[KafkaRecord]:
+    """Trades as they come from Kafka."""
+    encode = codec().encode
+    return [
+        KafkaRecord(TOPIC, 0, offset, trade.instrument.encode(), encode(TOPIC, trade), _appended(trade))
+        for offset, trade in enumerate(trades)
+    ]
+
+
+def batches(items: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
+    """Items in batches, each with the number of its first."""
     return ((begin, items[begin : begin + BATCH]) for begin in range(0, len(items), BATCH))
 
 

@@ -5,14 +5,14 @@ Known is one way to write a trade, that of our own codec, and ids that COPY take
 valid, is left to those two, which store it or say what is wrong with it.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.tuple cimport PyTuple_GET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeASCII
-from libc.string cimport memcpy
 
-from schemas.native cimport cp, i64, i128, u64
-from schemas.reading cimport is_same, read_size
-from schemas.trade_reading cimport Body, Rules, limit_after, read_trade
+from schemas.native cimport cp, i64, i128
+from schemas.trade_reading cimport Body, Rules
+from schemas.trade_values cimport read_value
+from schemas.writing cimport put, put_digit, put_digits, put_signed
 
 from market.errors import DataValidationError
 from market.instrument import check_instrument
@@ -23,7 +23,6 @@ from sinks.stores._postgres_copy import Row
 
 cdef enum:
     ROOM = 768  # for a line: an instrument of 97 bytes, three ids of 63, two figures of 38 digits, three times, seven numbers
-    LONGEST_INSTRUMENT = 97
     MOST_INSTRUMENTS = 4096
     SECOND = 1_000_000  # microseconds
 
@@ -47,23 +46,11 @@ cdef class TradeReader:
     def __call__(self, source):
         """The entry of a record, None for one that must be read as all others are."""
         cdef Body body
-        cdef cp p, end
-        cdef i64 length
         if type(source) is not KafkaRecord or source.topic != TOPIC:
             return None
         key, value = source.key, source.value
-        if not PyBytes_CheckExact(key) or not PyBytes_CheckExact(value):
-            return None
-        p, length = <cp>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(self._header)
-        end = p + PyBytes_GET_SIZE(value)
-        if end - p < length or not is_same(p, <cp>PyBytes_AS_STRING(self._header), length):
-            return None
-        p += length
         if (
-            not read_size(&p, end, LONGEST_INSTRUMENT, &length)
-            or length != PyBytes_GET_SIZE(key)
-            or not is_same(p, <cp>PyBytes_AS_STRING(key), length)
-            or not read_trade(p + length, end, &self._rules, limit_after(source.timestamp_ms, &self._rules), &body)
+            not read_value(key, value, self._header, &self._rules, source.timestamp_ms, &body)
             or not (is_plain(body.trade_id, body.id_length) and is_plain(body.first_id, body.first_length))
             or not is_plain(body.last_id, body.last_length)
         ):
@@ -123,11 +110,6 @@ cdef inline bint is_plain(cp p, int length) noexcept:
     return True
 
 
-cdef inline void put(char** at, const char* text, Py_ssize_t length) noexcept:
-    memcpy(at[0], text, length)
-    at[0] += length
-
-
 cdef inline void tab(char** at) noexcept:
     at[0][0] = 9
     at[0] += 1
@@ -142,12 +124,8 @@ cdef inline void put_text(char** at, cp text, int length) noexcept:
 
 
 cdef inline void put_number(char** at, i64 value) noexcept:
-    cdef u64 magnitude = <u64>value
     tab(at)
-    if value < 0:
-        put(at, "-", 1)
-        magnitude = 0 - magnitude
-    put_digits(at, magnitude)
+    put_signed(at, value)
 
 
 cdef inline void put_scaled(char** at, i128 value) noexcept:
@@ -212,33 +190,9 @@ cdef inline void put_time(char** at, i64 micros, int* months) noexcept:
 # digits
 
 
-cdef inline void put_digit(char** at, int digit) noexcept:
-    at[0][0] = <char>(48 + digit)
-    at[0] += 1
-
-
 cdef inline void put_two(char** at, char before, int value) noexcept:
     """Two digits and a character before them."""
     at[0][0] = before
     at[0] += 1
     put_digit(at, value // 10)
     put_digit(at, value % 10)
-
-
-cdef inline void put_digits(char** at, i128 value) noexcept:
-    """A number that is not negative."""
-    cdef char digits[40]
-    cdef int first = 40
-    cdef u64 small
-    while value >> 63:
-        first -= 1
-        digits[first] = <char>(48 + <int>(value % 10))
-        value = value / 10
-    small = <u64>value
-    while True:
-        first -= 1
-        digits[first] = <char>(48 + small % 10)
-        small = small // 10
-        if not small:
-            break
-    put(at, &digits[first], 40 - first)

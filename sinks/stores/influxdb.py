@@ -20,11 +20,13 @@ from typing import NamedTuple
 from prometheus_client import Gauge
 
 from market.errors import DataValidationError
+from market.trade import Trade
 from runtime import metrics
 from runtime.errors import ConfigurationError, Problem
 from runtime.logs import get_logger
 from runtime.metrics import REGISTRY
 from runtime.settings import InfluxSettings, Settings
+from schemas.codec import Codec
 from schemas.records import Record
 from schemas.topics import (
     CANDLES,
@@ -39,10 +41,22 @@ from schemas.topics import (
     VALUATIONS,
     Topic,
 )
-from sinks.store import Batch, Entry, KafkaRecord, Partition, RecordRefused, StoredOffset, StoreUnavailable, StoreUnfit, at_once
-from sinks.stores._influxdb_lines import TICKS, Row, fields_of, row_of, series, text
+from sinks.store import (
+    Batch,
+    Entry,
+    KafkaRecord,
+    Partition,
+    RecordRefused,
+    Shortcut,
+    StoredOffset,
+    StoreUnavailable,
+    StoreUnfit,
+    at_once,
+)
+from sinks.stores._influxdb_lines import TICKS, Row, fields_of, row_of, series, text, trade_series
 from sinks.stores._influxdb_points import Full, Slots
 from sinks.stores._influxdb_session import NAME, PointsRefused, Session, Target
+from sinks.stores._influxdb_shortcut import trade_reader
 from sinks.stores._influxdb_versions import StoredVersions
 
 SERIES = Gauge("tapeline_influxdb_series", "Series there are, of those this worker knows.", registry=REGISTRY)
@@ -157,13 +171,27 @@ class InfluxStore:
         Raises DataValidationError when it cannot be written, or would begin a series beyond the budget.
         """
         row = row_of(record)
-        if row is not None and row.series not in self._series:
+        if row is not None:
+            self._admit(row.series)
+        return row
+
+    def shortcut(self, codec: Codec, *, max_skew: int) -> Shortcut | None:
+        """What reads trades, which are most of what there is, straight from their bytes; None where it was not built."""
+        return trade_reader(codec.header(TRADES.name, Trade), max_skew, self._series_of_trades)
+
+    def _series_of_trades(self, instrument: str, side: str | None) -> str:
+        found = trade_series(instrument, side)
+        self._admit(found)
+        return found
+
+    def _admit(self, found: str) -> None:
+        """Count a series that is new. Raises DataValidationError for one beyond the budget."""
+        if found not in self._series:
             if len(self._series) >= self._settings.max_series:
                 most = f"there are {len(self._series)} series, influxdb.max_series allows {self._settings.max_series}"
-                raise DataValidationError("too_many_series", f"{row.series:.200} would be a new series, but {most}")
-            self._series.add(row.series)
+                raise DataValidationError("too_many_series", f"{found:.200} would be a new series, but {most}")
+            self._series.add(found)
             SERIES.set(len(self._series))
-        return row
 
     def write(self, batch: Batch) -> Mapping[str, int]:
         """Write the points, then the offsets; points by measurement. Points stored before stay as they are.

@@ -8,26 +8,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.decimals import PRECISION
+from market.errors import DataValidationError
 from market.quality import EARLIEST, LATEST, MAX_CLOCK_SKEW
 from market.trade import TimeMark, Trade
 from schemas.codec import Codec
 from schemas.topics import TOPICS, TRADES
 from sinks.store import Entry, KafkaRecord
-from sinks.stores import _postgres_shortcut
+from sinks.stores import _influxdb_shortcut, _postgres_shortcut
+from sinks.stores._influxdb_lines import fields_of, row_of, trade_series
 from sinks.stores._postgres_rows import RowMaker
-from sinks.stores._postgres_shortcut import trade_reader
 from sinks.translation import Translator
 from tests.builders import INSTRUMENT, START, make_trade
 
 IDS = {(topic.name, kind): number for number, (topic, kind) in enumerate((t, k) for t in TOPICS.values() for k in t.records)}
 CODEC = Codec(IDS, lambda _id: None)
 HEADER = CODEC.header(TRADES.name, Trade)
-SHORTCUT = trade_reader(HEADER, MAX_CLOCK_SKEW)
-WHOLE_WAY = Translator(CODEC.decode, RowMaker(1_000_000))
+SHORTCUTS = {
+    "postgres": _postgres_shortcut.trade_reader(HEADER, MAX_CLOCK_SKEW),
+    "influxdb": _influxdb_shortcut.trade_reader(HEADER, MAX_CLOCK_SKEW, trade_series),
+}
+WHOLE_WAYS = {
+    "postgres": Translator(CODEC.decode, RowMaker(1_000_000)),
+    "influxdb": Translator(CODEC.decode, lambda record, _source: row_of(record)),
+}
+STORES = list(SHORTCUTS)
 
 TIMES = st.one_of(st.integers(EARLIEST, LATEST - 1), st.integers(0, 10**6).map(lambda more: START + more))
-FIGURES = st.one_of(st.integers(1, 10**19), st.integers(1, 10**PRECISION - 1))
-ODD_NAMES = st.sampled_from(["a\\b", "a\tb", "\x00", "\u00e9", "x" * 63, "x" * 64])
+FIGURES = st.one_of(
+    st.integers(1, 10**19), st.integers(1, 10**PRECISION - 1), st.integers(-99, 99).map(lambda more: 2**53 + more)
+)
+ODD_NAMES = st.sampled_from(["a\\b", 'a"b', "a b=c,d", "a\tb", "\x00", "\u00e9", "x" * 63, "x" * 64])
 NAMES = st.one_of(st.integers(0, 10**18).map(str), st.text(max_size=70), ODD_NAMES)
 
 TRADE = st.builds(
@@ -54,17 +64,19 @@ def source(trade: Trade, **changed: Any) -> KafkaRecord:
     return KafkaRecord(TRADES.name, 3, 2**40 + 7, trade.instrument.encode(), value, appended)._replace(**changed)
 
 
-def straight(record: KafkaRecord) -> Entry | None:
-    if SHORTCUT is None:
+def straight(store: str, record: KafkaRecord) -> Entry | None:
+    shortcut = SHORTCUTS[store]
+    if shortcut is None:
         pytest.skip("the extension is not built here")
-    return SHORTCUT(record)
+    return shortcut(record)
 
 
 def assert_same_or_refused(record: KafkaRecord) -> None:
-    """What the shortcut gives is what the whole way gives, which refuses none of it."""
-    found = straight(record)
-    if found is not None:
-        assert found == WHOLE_WAY(record)
+    """What a shortcut gives is what the whole way gives, which refuses none of it."""
+    for store in STORES:
+        found = straight(store, record)
+        if found is not None:
+            assert found == WHOLE_WAYS[store](record)
 
 
 @pytest.mark.parametrize(
@@ -82,9 +94,40 @@ def assert_same_or_refused(record: KafkaRecord) -> None:
         {"received_at": 1_735_689_599_999_999, "exchange_time": EARLIEST},
     ],
 )
-def test_ordinary_trades_take_the_shortcut(changed: dict[str, Any]) -> None:
+@pytest.mark.parametrize("store", STORES)
+def test_ordinary_trades_take_the_shortcut(store: str, changed: dict[str, Any]) -> None:
     record = source(make_trade(7)._replace(**changed))
-    assert straight(record) == WHOLE_WAY(record) is not None
+    assert straight(store, record) == WHOLE_WAYS[store](record) is not None
+
+
+def test_fields_of_a_point_are_those_of_the_whole_way() -> None:
+    record = source(make_trade(7)._replace(price=61_234_567_890_123_456, size=1, trade_id="0xab cd", sequence=-5))
+    found = straight("influxdb", record)
+    assert found is not None
+    assert fields_of([found.row]) == [
+        'price=61234.56789012346,size=1e-12,amount=6.123456789012346e-8,trade_id="0xab cd",sequence=-5i,'
+        f"trade_count=1i,received_at={found.received_at}i"
+    ]
+
+
+def test_series_that_is_not_to_be_stored_goes_the_whole_way_until_it_is() -> None:
+    answers = [DataValidationError("too_many_series", "beyond the budget"), "trades,instrument=x"]
+
+    def series(instrument: str, side: str | None) -> str:
+        assert (instrument, side) == (INSTRUMENT, "buy")
+        if isinstance(answer := answers.pop(0), Exception):
+            raise answer
+        return str(answer)
+
+    shortcut = _influxdb_shortcut.trade_reader(HEADER, MAX_CLOCK_SKEW, series)
+    if shortcut is None:
+        pytest.skip("the extension is not built here")
+    record = source(make_trade(7)._replace(side="buy"))
+    assert shortcut(record) is None
+    for _ in range(2):  # the second time it is known
+        found = shortcut(record)
+        assert found is not None
+        assert found.row.series == "trades,instrument=x"
 
 
 @given(TRADE)
@@ -121,12 +164,15 @@ def test_damaged_values_are_never_read_otherwise(place: int, byte: int, more: by
     ],
 )
 def test_whatever_is_no_trade_under_its_key_goes_the_whole_way(changed: dict[str, Any]) -> None:
-    assert straight(source(make_trade(7), **changed)) is None
+    for store in STORES:
+        assert straight(store, source(make_trade(7), **changed)) is None
 
 
 def test_a_trade_with_a_new_field_goes_the_whole_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_postgres_shortcut, "_FIELDS", (*Trade._fields, "liquidation"))
-    assert trade_reader(HEADER, MAX_CLOCK_SKEW) is None
+    for module in (_postgres_shortcut, _influxdb_shortcut):
+        monkeypatch.setattr(module, "_FIELDS", (*Trade._fields, "liquidation"))
+    assert _postgres_shortcut.trade_reader(HEADER, MAX_CLOCK_SKEW) is None
+    assert _influxdb_shortcut.trade_reader(HEADER, MAX_CLOCK_SKEW, trade_series) is None
 
 
 def test_a_translator_asks_its_shortcut_first() -> None:
