@@ -55,7 +55,9 @@ def fork(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 @cache
 def _server() -> ForkServerContext:
     context = get_context("forkserver")
-    context.set_forkserver_preload(["pytest", "tapeline.cli", "tapeline.commands.sink", "sinks.stores.postgres"])
+    context.set_forkserver_preload(
+        ["pytest", "tapeline.cli", "tapeline.commands.sink", "sinks.stores.postgres", "sinks.stores.influxdb"]
+    )
     return context
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import random
 import re
+import threading
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from pathlib import Path
@@ -50,6 +52,7 @@ INSTRUMENTS = ("binance:BTC-USDT", "binance:ETH-USDT", "binance:SOL-USDT", "okx:
 
 FOLDED = {"md.trades", "md.candles", "md.price-changes"}
 """Topics of trades and what is folded of them."""
+_CHUNKS = 400
 
 Start = Callable[..., Service]
 
@@ -253,6 +256,29 @@ def candle(instrument: str, minute: int, revision: int, offset: int, chance: ran
 def publish(cluster: Cluster, by_topic: dict[str, list[Record]]) -> None:
     for topic, each in by_topic.items():
         cluster.publish(topic, each)
+
+
+@contextmanager
+def publishing(cluster: Cluster, by_topic: Mapping[str, Sequence[Record]]) -> Iterator[Callable[[], bool]]:
+    """Records published bit by bit during the block, the rest at its end; whether some are left."""
+    chunks = [
+        {topic: each[number * len(each) // _CHUNKS : (number + 1) * len(each) // _CHUNKS] for topic, each in by_topic.items()}
+        for number in range(_CHUNKS)
+    ]
+    hurry = threading.Event()
+
+    def work() -> None:
+        while chunks:
+            publish(cluster, chunks.pop(0))
+            hurry.wait(0.1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield lambda: bool(chunks)
+    finally:
+        hurry.set()
+        thread.join()
 
 
 def model(cluster: Cluster) -> dict[str, list[tuple[Any, ...]]]:

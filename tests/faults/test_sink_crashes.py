@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import random
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -27,7 +25,7 @@ from tests.sink_running import (
     assert_rows_equal_the_model,
     is_reading,
     not_ready,
-    publish,
+    publishing,
     records,
 )
 
@@ -37,7 +35,6 @@ DATABASE_KILLS = 7
 """Of each seed: with three of them more than twenty."""
 
 PATIENCE = 90.0  # seconds; a machine that does other work besides starts a server slowly
-_CHUNKS = 400
 
 pytestmark = pytest.mark.timeout(900)  # dozens of starts of a sink, which a busy machine makes slow
 
@@ -60,30 +57,6 @@ def sink(servers_to_kill: EmbeddedStack, tmp_path: Path, start: Start) -> Iterat
     cluster.registry.close()
 
 
-@contextmanager
-def load(cluster: Cluster, seed: int, count: int) -> Iterator[Callable[[], bool]]:
-    """Records of every kind published bit by bit during the block, the rest at its end; whether some are left."""
-    by_topic = records(seed, count)
-    chunks = [
-        {topic: each[number * len(each) // _CHUNKS : (number + 1) * len(each) // _CHUNKS] for topic, each in by_topic.items()}
-        for number in range(_CHUNKS)
-    ]
-    hurry = threading.Event()
-
-    def work() -> None:
-        while chunks:
-            publish(cluster, chunks.pop(0))
-            hurry.wait(0.1)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield lambda: bool(chunks)
-    finally:
-        hurry.set()
-        thread.join()
-
-
 def has_passed(sink: Sink, offsets: int) -> bool:
     return sum(sink.database.offsets().values()) > offsets
 
@@ -93,7 +66,7 @@ def wait_level(sink: Sink) -> None:
 
 
 def reading(sink: Sink) -> Service:
-    worker = sink.start(batch_rows=50, batch_seconds=0.05)
+    worker = sink.start(batch_rows=50, catch_up_rows=50, batch_seconds=0.05)
     wait_for(partial(is_reading, worker), "the sink to read", timeout=PATIENCE, every=0.01)
     return worker
 
@@ -102,7 +75,7 @@ def reading(sink: Sink) -> Service:
 def test_sink_killed_at_random_moments_loses_and_doubles_nothing(sink: Sink, fork: Start, seed: int) -> None:
     sink.start_with(fork)
     chance, progress = random.Random(seed), list[int]()
-    with load(sink.cluster, 100 + seed, 6_000) as is_loading:
+    with publishing(sink.cluster, records(100 + seed, 6_000)) as is_loading:
         for kills in count(1):
             worker = reading(sink)
             time.sleep(chance.uniform(0.0, 0.4))
@@ -127,7 +100,7 @@ def test_database_killed_at_random_moments_loses_and_doubles_nothing(
 ) -> None:
     chance, progress = random.Random(seed), list[int]()
     worker = reading(sink)
-    with load(sink.cluster, 200 + seed, 6_000):
+    with publishing(sink.cluster, records(200 + seed, 6_000)):
         for _ in range(DATABASE_KILLS):
             wait_for(partial(has_passed, sink, max(progress, default=0)), "the sink to store", PATIENCE, 0.05)
             time.sleep(chance.uniform(0.0, 0.5))
@@ -146,7 +119,7 @@ def test_database_killed_at_random_moments_loses_and_doubles_nothing(
 
 def test_both_killed_in_any_order_lose_and_double_nothing(sink: Sink, servers_to_kill: EmbeddedStack, seed: int) -> None:
     chance = random.Random(seed)
-    with load(sink.cluster, 300 + seed, 6_000):
+    with publishing(sink.cluster, records(300 + seed, 6_000)):
         for _ in range(DATABASE_KILLS):
             worker = reading(sink)
             time.sleep(chance.uniform(0.0, 0.4))

@@ -47,27 +47,10 @@ def test_everything_published_is_stored_and_again_from_the_beginning_leaves_it_a
         assert influx.points() == wanted
 
 
-def test_sink_killed_at_random_moments_loses_and_doubles_nothing(sink: InfluxSink) -> None:
-    publish(sink.cluster, records(seed=2, count=6000))
-    chance = random.Random(2)
-    progress = []
-    for _ in range(6):
-        worker = sink.start(batch_rows=50, batch_seconds=0.05)
-        wait_for(lambda worker=worker: is_reading(worker), "the sink to read", every=0.02)  # type: ignore[misc]
-        time.sleep(chance.uniform(0.0, 0.4))
-        worker.kill()
-        progress.append(sum(sink.influx.offsets().values()))
-    assert len(set(progress)) > 2, progress  # it was killed in the middle
-    assert progress == sorted(progress)
-    sink.start()
-    sink.wait_until_level()
-    assert sink.influx.points() == sink.wanted()
-
-
 def test_server_killed_under_load_loses_and_doubles_nothing(cluster: Cluster, start: Start, influxdb_program: None) -> None:
     with throwaway_stack(["influxdb"]) as stack, influx_of(stack.addresses.influxdb) as influx:
         sink = InfluxSink(cluster, start, influx)
-        worker = sink.start(batch_rows=50, batch_seconds=0.05)
+        worker = sink.start(batch_rows=50, catch_up_rows=50, batch_seconds=0.05)
         wait_for(lambda: is_reading(worker), "the sink to read")
         by_topic = records(seed=3, count=6000)
         publishing = threading.Thread(target=publish, args=(cluster, by_topic))
