@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from ingest import feeds
 from ingest.capture import Capture
+from ingest.clock import SystemClock
 from ingest.connection import ConnectionOptions
-from ingest.feed import AskedVenue, DefiningVenue, Feed, GeneratingVenue, ListeningVenue, Subscription, Venue
+from ingest.feed import (
+    AskedVenue,
+    Asking,
+    DefiningVenue,
+    Feed,
+    GeneratingVenue,
+    ListeningVenue,
+    PolledVenue,
+    Subscription,
+    Venue,
+)
 from ingest.live import LiveFeed
 from ingest.playback import Playback
+from ingest.polled import CalendarOf, PolledFeed
 from ingest.quota import Allowances
 from ingest.replay import ReplayFeed
 from ingest.standing_in import FailoverOptions
 from market.composite import Composite
 from market.errors import DataValidationError, SubscriptionError
-from market.instrument import check_instrument, venue_of
+from market.instrument import check_instrument
 from runtime.errors import ConfigurationError, Problem
 from runtime.settings import FeedSettings, IngestSettings
 
@@ -34,9 +47,12 @@ _OF_CONNECTIONS = (
 )
 
 
-async def configured_feeds(settings: IngestSettings, *, capture: Path | None = None) -> list[Feed]:
+async def configured_feeds(
+    settings: IngestSettings, *, capture: Path | None = None, calendar_of: CalendarOf = lambda _instrument: None
+) -> list[Feed]:
     """The feeds of the settings, not connected yet; `capture` is the file of a single feed, over that of its settings.
 
+    `calendar_of` tells when feeds that ask have something to ask for.
     Raises ConfigurationError naming the setting at fault, RecordingError when a capture cannot be written.
     """
     if not settings.feeds:
@@ -49,10 +65,12 @@ async def configured_feeds(settings: IngestSettings, *, capture: Path | None = N
     wanted = {name: _subscriptions(name, feed, venues[name]) for name, feed in settings.feeds.items()}
     replaced = _replaced(settings.feeds, venues)
     _check_together(venues, wanted, replaced)
+    _check_traded_once(venues, wanted)
+    common = _Common(skew, allowances, calendar_of)
     made: dict[str, Feed] = {}
     for name in sorted(settings.feeds, key=lambda name: name in replaced):  # those that stand in come last
         other = made.get(replaced.get(name, ""))
-        made[name] = await _feed(name, settings.feeds[name], venues[name], wanted[name], skew, allowances, other)
+        made[name] = await _feed(name, settings.feeds[name], venues[name], wanted[name], common, other)
     return [made[name] for name in settings.feeds]
 
 
@@ -73,17 +91,26 @@ def configured_composites(settings: IngestSettings) -> list[Composite]:
     return composites
 
 
+class _Common(NamedTuple):
+    """What the feeds of a process share."""
+
+    max_clock_skew: int
+    allowances: Allowances
+    calendar_of: CalendarOf
+
+
 async def _feed(
     name: str,
     settings: FeedSettings,
     venue: Venue,
     subscriptions: list[Subscription],
-    skew: int,
-    allowances: Allowances,
+    common: _Common,
     replaced: Feed | None,
 ) -> Feed:
     if isinstance(venue, GeneratingVenue):
-        return _generated(name, settings, venue, subscriptions, skew)
+        return _generated(name, settings, venue, subscriptions, common.max_clock_skew)
+    if isinstance(venue, PolledVenue):
+        return await _polled(name, settings, venue, subscriptions, common)
     if not isinstance(venue, ListeningVenue):
         raise _wrong(f"{name}.feed", f"{settings.feed} can only be replayed")
     if settings.options:
@@ -94,15 +121,10 @@ async def _feed(
         venue,
         base_url=settings.websocket_url,
         rest_url=settings.rest_url,
-        allowances=allowances,
-        options=ConnectionOptions(
-            backoff=settings.reconnect.backoff(),
-            heartbeat_seconds=settings.heartbeat_seconds,
-            stale_after_seconds=settings.stale_after_seconds,
-            proxy=settings.proxy.get_secret_value() if settings.proxy else True,
-        ),
-        capture=Capture(settings.capture_file, settings.feed) if settings.capture_file is not None else None,
-        max_clock_skew=skew,
+        allowances=common.allowances,
+        options=_connection_options(settings),
+        capture=_capture(settings),
+        max_clock_skew=common.max_clock_skew,
         failover=_failover(settings) if replaced is None else None,
         session=replaced.session if isinstance(replaced, LiveFeed) and replaced.venue == venue.name else None,
         stands_in=replaced is not None,
@@ -113,6 +135,45 @@ async def _feed(
         replaced.be_replaced_by(feed)
     await feed.subscribe(subscriptions)
     return feed
+
+
+async def _polled(
+    name: str, settings: FeedSettings, venue: PolledVenue, subscriptions: list[Subscription], common: _Common
+) -> Feed:
+    for setting in ("websocket_url", "heartbeat_seconds", "failover", "lines"):
+        if setting in settings.model_fields_set and getattr(settings, setting) is not None:
+            raise _wrong(f"{name}.{setting}", f"{settings.feed} asks again and again: it has no connection that lasts")
+    clock = SystemClock()
+    proxy = settings.proxy.get_secret_value() if settings.proxy else None
+    try:
+        source = venue.source(Asking(clock, common.allowances, settings.rest_url, proxy))
+    except SubscriptionError as error:
+        raise _wrong(f"{name}.feed", str(error)) from error
+    feed = PolledFeed(
+        name,
+        venue,
+        source,
+        clock=clock,
+        calendar_of=common.calendar_of,
+        options=_connection_options(settings),
+        capture=_capture(settings),
+        max_clock_skew=common.max_clock_skew,
+    )
+    await feed.subscribe(subscriptions)
+    return feed
+
+
+def _connection_options(settings: FeedSettings) -> ConnectionOptions:
+    return ConnectionOptions(
+        backoff=settings.reconnect.backoff(),
+        heartbeat_seconds=settings.heartbeat_seconds,
+        stale_after_seconds=settings.stale_after_seconds,
+        proxy=settings.proxy.get_secret_value() if settings.proxy else True,
+    )
+
+
+def _capture(settings: FeedSettings) -> Capture | None:
+    return Capture(settings.capture_file, settings.feed) if settings.capture_file is not None else None
 
 
 def _failover(settings: FeedSettings) -> FailoverOptions | None:
@@ -154,9 +215,15 @@ def _generated(name: str, settings: FeedSettings, venue: GeneratingVenue, subscr
 
 def _venue(name: str, settings: FeedSettings) -> Venue:
     try:
-        return feeds.load(settings.feed)
+        venue = feeds.load(settings.feed)
     except SubscriptionError as error:
         raise _wrong(f"{name}.feed", str(error)) from error
+    if not isinstance(venue, PolledVenue):
+        return venue
+    try:
+        return venue.configured(settings.options)
+    except ValueError as error:
+        raise _wrong(f"{name}.options", str(error)) from error
 
 
 def _subscriptions(name: str, settings: FeedSettings, venue: Venue) -> list[Subscription]:
@@ -181,9 +248,26 @@ def _check_together(venues: Mapping[str, Venue], wanted: Mapping[str, list[Subsc
             if other != name and other != replaced.get(name) and name != replaced.get(other):
                 raise _wrong(name, f"feed {other} has {subscription.channel} of {subscription.instrument} already")
         try:
-            venues[name].check(other for other in taken if venue_of(other.instrument) == venues[name].name)
+            venues[name].check(other for other in taken if venues[taken[other]].name == venues[name].name)
         except SubscriptionError as error:
             raise _wrong(name, f"beside the other feeds: {error}") from error
+
+
+def _check_traded_once(venues: Mapping[str, Venue], wanted: Mapping[str, list[Subscription]]) -> None:
+    """Refuse trades of one instrument by a feed that asks and by another one: each would count them."""
+    taken: dict[str, str] = {}
+    asking = {name: venue for name, venue in venues.items() if isinstance(venue, PolledVenue)}
+    for name, subscriptions in wanted.items() if asking else ():
+        venue = asking.get(name)
+        traded = (
+            {stream.instrument for stream in subscriptions if "trade" in stream.channel.lower()}
+            if venue is None
+            else venue.traded(subscriptions)
+        )
+        for instrument in sorted(traded):
+            other = taken.setdefault(instrument, name)
+            if other != name and (name in asking or other in asking):
+                raise _wrong(name, f"feed {other} tells the trades of {instrument} already")
 
 
 def _check_address(name: str, settings: FeedSettings, venue: ListeningVenue, subscriptions: list[Subscription]) -> None:

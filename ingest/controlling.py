@@ -14,6 +14,7 @@ from itertools import groupby
 from ingest.clock import Clock
 from ingest.feed import Subscription
 from ingest.live import LiveFeed
+from ingest.polled import PolledFeed
 from ingest.session import UNSUBSCRIBED
 from market.control import ControlAction, ControlCommand, Controls, Wanted, check_control, is_expired
 from market.errors import DataValidationError, SubscriptionError
@@ -27,18 +28,20 @@ _LOOK_SECONDS = 0.5
 Read = Callable[[], Sequence[ControlCommand | DataValidationError]]
 """Gives what came since it was called last; it may block for a moment."""
 
+ControllableFeed = LiveFeed | PolledFeed
+
 
 class Controlling:
     """The feeds of one process that can be controlled."""
 
-    def __init__(self, feeds: Iterable[LiveFeed], clock: Clock) -> None:
+    def __init__(self, feeds: Iterable[ControllableFeed], clock: Clock) -> None:
         self._configured = {feed: frozenset(feed.subscriptions()) for feed in feeds}
         self._feeds = [feed for feed in self._configured if not feed.stands_in]
         self._standing_in = [feed for feed in self._configured if feed.stands_in]
         self._clock = clock
         self._controls = Controls()
         self._because: dict[Subscription, str] = {}  # of streams that were unsubscribed
-        self._refused: set[tuple[LiveFeed, Subscription]] = set()
+        self._refused: set[tuple[ControllableFeed, Subscription]] = set()
 
     async def follow(self, read: Read) -> None:
         """Go on until cancelled. Raises what reading raises."""
@@ -83,7 +86,7 @@ class Controlling:
             else:
                 await feed.forbid(wanted.because)
 
-    def _answer(self, feed: LiveFeed, command: ControlCommand) -> None:
+    def _answer(self, feed: ControllableFeed, command: ControlCommand) -> None:
         """Tell of a command what doing it does not tell."""
         streams = [Subscription(*stream) for stream in sorted(command.streams)]
         feeds = [other for other in self._feeds if other.venue == feed.venue]
@@ -97,11 +100,11 @@ class Controlling:
             feed.answer(down, FeedState.DOWN, command.because)
             self._because.update(dict.fromkeys(streams, command.because))
 
-    def _feed_of(self, venue: str) -> LiveFeed | None:
+    def _feed_of(self, venue: str) -> ControllableFeed | None:
         """The feed that takes what is subscribed to beside the configuration: the first of the venue."""
         return next((feed for feed in self._feeds if feed.venue == venue), None)
 
-    async def _subscribe(self, feed: LiveFeed, wanted: Wanted) -> None:
+    async def _subscribe(self, feed: ControllableFeed, wanted: Wanted) -> None:
         streams = set(self._configured[feed])
         if feed is self._feed_of(feed.venue):
             elsewhere = {stream for other in self._feeds if other is not feed for stream in self._configured[other]}

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
+from ingest.clock import Clock
 from ingest.marks import Missing
-from ingest.quota import Quota
+from ingest.quota import Allowances, Quota
 from ingest.recorded import Item
 from market.book_rules import BookRules
 from market.errors import DataValidationError
+from market.feed_status import FeedState
 from market.instrument_definition import InstrumentDefinition
 from schemas.records import Record
 
@@ -107,14 +109,25 @@ class Feed(Protocol):
         """Disconnect."""
 
 
-class Parsed(NamedTuple):
-    """What a frame is: the name of its channel or kind, and its records.
+class Told(NamedTuple):
+    """What a frame says of the stream of an instrument: that it is suspended, not known, or that trades were missed (GAP)."""
 
-    A frame of a known kind that we do not carry has no records and is counted as ignored under its name.
+    instrument: str
+    state: FeedState
+    reason: str
+
+
+class Parsed(NamedTuple):
+    """What a frame is: the name of its channel or kind, its records, what it tells of streams, and what was wrong in it.
+
+    A frame of a known kind that we do not carry has no records and is counted as ignored under its name. A fault is of a
+    part of the frame, without which the records are as told; the frame goes to the dead letters as well.
     """
 
     name: str
     records: Sequence[Record]
+    told: Sequence[Told] = ()
+    faults: Sequence[DataValidationError] = ()
 
 
 UNKNOWN_CHANNEL = "unknown"
@@ -126,7 +139,7 @@ FETCHED_BOOK = "depth snapshot"
 
 
 class Parser(Protocol):
-    """Reads the frames of one line. Pure: the same frame and time give the same result."""
+    """Reads the frames of one line. Pure: the same frames and times in the same order give the same results."""
 
     @property
     def contiguous(self) -> Collection[str]:
@@ -277,11 +290,15 @@ class AnsweringVenue(Venue, Protocol):
 
 
 class Request(NamedTuple):
-    """A REST request (GET) to a market's servers: the venue's public URL, and what it weighs in the quota there."""
+    """A REST request (GET) to a market's servers: the venue's public URL, and what it weighs in the quota there.
+
+    `headers` are those that its servers want to see.
+    """
 
     market: str
     url: str
     weight: int
+    headers: Mapping[str, str] = {}
 
 
 @runtime_checkable
@@ -370,6 +387,62 @@ class HistoricalVenue(AskedVenue, Protocol):
 
     def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
         """The page that the answer to that request is; it is of the stream alone, and nothing in it is `end` or later."""
+
+
+class Answered(NamedTuple):
+    """What a source answered: frames for the parser, and the address that they came from."""
+
+    frames: Sequence[bytes]
+    address: str
+
+
+class Source(Protocol):
+    """Who is asked for the latest of streams: the servers of a venue, or a library that asks them."""
+
+    @property
+    def seconds(self) -> float:
+        """From one round of questions to the next."""
+
+    def batches(self, streams: Sequence[Subscription]) -> Sequence[Sequence[Subscription]]:
+        """Streams that are asked for together."""
+
+    async def ask(self, streams: Sequence[Subscription]) -> Answered:
+        """The latest of the streams of a batch, as far as the source has them.
+
+        Raises `ingest.rest.Unanswered` when there was no answer of use, SubscriptionError when there can be none.
+        """
+
+    def distrust(self) -> None:
+        """What the address told that answered last does not change any more: ask another one, if there is one."""
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+
+
+class Asking(NamedTuple):
+    """What a source is to be asked with: `base_url` stands in for its public address, `proxy` None takes the environment's."""
+
+    clock: Clock
+    allowances: Allowances
+    base_url: str | None = None
+    proxy: str | None = None
+
+
+@runtime_checkable
+class PolledVenue(Venue, Protocol):
+    """A venue, or a source of the prices of several, that has no streams here: it is asked again and again."""
+
+    def configured(self, options: Mapping[str, object]) -> PolledVenue:
+        """The venue as the settings' options want it. Raises ValueError naming a wrong one."""
+
+    def source(self, asking: Asking) -> Source:
+        """Who is asked. Raises SubscriptionError where a package is missing."""
+
+    def instrument_of(self, frame: bytes) -> str | None:
+        """The instrument that a frame is of; None where it does not show it."""
+
+    def traded(self, subscriptions: Iterable[Subscription]) -> frozenset[str]:
+        """Instruments of whose trades these subscriptions tell."""
 
 
 @runtime_checkable

@@ -7,13 +7,14 @@ not say it is a minute, two after a 418: who goes on after a 429 is banned by Bi
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from ingest.clock import Clock
-from ingest.feed import AskedVenue, DefiningVenue, Request
-from ingest.quota import Allowances
+from ingest.feed import Request
+from ingest.quota import Allowances, Quota
 from ingest.seconds import seconds_of
 from market.errors import MarketDataError
 
@@ -25,17 +26,18 @@ class Unanswered(MarketDataError):
     """A request had no answer of use; it may be asked again."""
 
 
+class QuotedVenue(Protocol):
+    """Who says how much may be asked."""
+
+    def quota(self, market: str) -> Quota:
+        """How much may be asked of a market's servers."""
+
+
 class RestClient:
     """The REST servers of one venue. `base_url` stands in for its public address, `proxy` None takes the environment's."""
 
     def __init__(
-        self,
-        venue: AskedVenue | DefiningVenue,
-        clock: Clock,
-        allowances: Allowances,
-        *,
-        base_url: str | None,
-        proxy: str | None,
+        self, venue: QuotedVenue, clock: Clock, allowances: Allowances, *, base_url: str | None, proxy: str | None
     ) -> None:
         self._venue = venue
         self._clock = clock
@@ -53,9 +55,9 @@ class RestClient:
             await self._clock.sleep(wait)
         if self._session is None:
             self._session = ClientSession(timeout=_TIMEOUT, trust_env=True)
-        url = f"{address}{parts.path}?{parts.query}"
+        url = f"{address}{parts.path}" + (f"?{parts.query}" if parts.query else "")
         try:
-            async with self._session.get(url, proxy=self._proxy) as response:
+            async with self._session.get(url, proxy=self._proxy, headers=request.headers) as response:
                 status = HTTPStatus(response.status)
                 if status in _LEAVE_ALONE:
                     alone = seconds_of(response.headers.get("Retry-After")) or _LEAVE_ALONE[status]

@@ -17,6 +17,7 @@ from ingest.controlling import Controlling
 from ingest.feed import Feed, Subscription, Venue
 from ingest.live import LiveFeed
 from ingest.playback import Playback, skip
+from ingest.polled import CalendarOf, PolledFeed
 from ingest.publisher import CHECK, TOPIC_OF, Delivered, Publisher
 from ingest.pump import FLUSH_SECONDS, run_feeds
 from ingest.quota import Allowances
@@ -39,16 +40,22 @@ from schemas.topics import CONTROL
 log = get_logger(__name__)
 
 
-async def run(settings: Settings, stop: asyncio.Event, *, capture: Path | None = None) -> None:
-    """Publish the configured feeds until `stop` is set.
+async def run(
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    capture: Path | None = None,
+    calendar_of: CalendarOf = lambda _instrument: None,
+) -> None:
+    """Publish the configured feeds until `stop` is set. `calendar_of` as in `ingest.configured`.
 
     Raises RuntimeFault or MarketDataError when the settings are wrong, when a server cannot be reached at the start, or when
     publishing has broken down.
     """
-    feeds = await configured_feeds(settings.ingest, capture=capture)
+    feeds = await configured_feeds(settings.ingest, capture=capture, calendar_of=calendar_of)
     composites = configured_composites(settings.ingest)
     log.info("ingesting", feeds=sorted(settings.ingest.feeds))
-    controlling = Controlling([feed for feed in feeds if isinstance(feed, LiveFeed)], SystemClock())
+    controlling = Controlling([feed for feed in feeds if isinstance(feed, LiveFeed | PolledFeed)], SystemClock())
     codec = await asyncio.to_thread(control_codec, settings)
     with Commands(tail_options(settings.kafka, "control", without_offset="earliest"), codec) as commands:
         await beside(controlling.follow(commands), publish(settings, feeds, stop, composites), stop)

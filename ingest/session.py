@@ -233,6 +233,10 @@ class Session:
                 told.append(FeedStatus(self.venue, stream.channel, stream.instrument, best, reason, at, source=source))
         return told
 
+    def tell(self, name: str, stream: Subscription, state: FeedState, reason: str, at: int) -> list[Record]:
+        """A stream is in this state on a line, by what the venue says of it."""
+        return [] if stream in self._muted else self._tell(self._lines[name], [stream], state, reason, at)
+
     def missing(self) -> list[tuple[str, Missing]]:
         """Trades that gap marks tell to be missing, with the channel that tells of the instrument's trades; of live streams."""
         found = ((self._trade_channels[missing.instrument], missing) for missing in self._marks.missing())
@@ -326,9 +330,19 @@ class Session:
             line.last_data = line.heard_at = at
         if not parsed.records:
             self.counts.ignored[parsed.name] += 1
-        return [told for record in parsed.records for told in self._accepted(line, parsed.name, record, at)]
+        records: list[Record] = [self.refuse(parsed.name, frame, fault, at) for fault in parsed.faults]
+        for instrument, state, reason in parsed.told:
+            if state is FeedState.GAP:
+                self._marks.doubt([instrument])
+            else:
+                records += self.tell(line.name, Subscription(instrument, parsed.name), state, reason, at)
+        paused = {told.instrument for told in parsed.told if told.state is not FeedState.GAP}
+        for record in parsed.records:
+            records += self._accepted(line, parsed.name, record, at, paused)
+        return records
 
-    def _accepted(self, line: _Line, channel: str, record: Record, at: int) -> list[Record]:
+    def _accepted(self, line: _Line, channel: str, record: Record, at: int, paused: Collection[str] = ()) -> list[Record]:
+        """`paused` are instruments whose streams are not live, whatever comes."""
         stream = Subscription(record.instrument, channel)  # type: ignore[union-attr]  # parsers give no dead letters
         if stream in self._muted:
             self.counts.ignored[channel] += 1
@@ -339,7 +353,7 @@ class Session:
             self.counts.ignored[f"{channel} beside {self._trade_channels[record.instrument]}"] += 1
             return []
         records: list[Record] = []
-        if line.states.get(stream) is not FeedState.LIVE:
+        if line.states.get(stream) is not FeedState.LIVE and stream.instrument not in paused:
             records += self._tell(line, [stream], FeedState.LIVE, "data is coming in", at)
         if isinstance(record, Trade):
             line.traded.add(record.instrument)

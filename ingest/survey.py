@@ -18,11 +18,13 @@ from ingest.feed import (
     HistoricalVenue,
     ListeningVenue,
     PollableVenue,
+    PolledVenue,
 )
 
 _ABILITIES: Mapping[str, type] = {
     "live": ListeningVenue,
     "generated": GeneratingVenue,
+    "polled": PolledVenue,
     "books by REST": FetchingVenue,
     "missed trades by REST": HealingVenue,
     "polling": PollableVenue,

@@ -18,6 +18,7 @@ from ingest.configured import configured_feeds
 from ingest.feed import ConnectionStatus
 from market.control import ControlAction, ControlCommand, check_control
 from market.errors import DataValidationError
+from processors.calendars import Calendars
 from runtime import lifecycle, logs
 from runtime.kafka import producer_options
 from runtime.settings import Settings
@@ -61,8 +62,11 @@ def check(seconds: SecondsOption = 10.0, config: ConfigOption = None, overrides:
     logs.configure("feeds", settings.observability.log_level, settings.observability.log_format)
     found: list[survey.Checked] = []
 
+    calendars = Calendars(settings.processors.calendars)
+
     async def listen(stop: asyncio.Event) -> None:
-        found.extend(await survey.check_feeds(await configured_feeds(settings.ingest), seconds, SystemClock(), stop))
+        made = await configured_feeds(settings.ingest, calendar_of=calendars.of)
+        found.extend(await survey.check_feeds(made, seconds, SystemClock(), stop))
 
     code = lifecycle.run(listen)
     table = Table("feed", "state", "records/s", "last, s ago", "frames", "rejected", "reconnects", "healed")

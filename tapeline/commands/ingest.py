@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ingest import service
+from processors.calendars import Calendars
 from runtime import lifecycle, logs
 from tapeline.options import ConfigOption, SetOption, read_settings
 
@@ -26,4 +27,5 @@ def ingest(config: ConfigOption = None, overrides: SetOption = None, capture: Ca
     """Listen to the venues that the settings name under ingest.feeds, and publish what they send."""
     settings = read_settings(config, overrides)
     logs.configure("ingest", settings.observability.log_level, settings.observability.log_format)
-    raise typer.Exit(lifecycle.run(lambda stop: service.run(settings, stop, capture=capture)))
+    calendars = Calendars(settings.processors.calendars)
+    raise typer.Exit(lifecycle.run(lambda stop: service.run(settings, stop, capture=capture, calendar_of=calendars.of)))
