@@ -70,7 +70,7 @@ bench-%: $(READY)
 	$(BIN)/python -m benchmarks.bench_$*
 
 lock: ## renew requirements.lock (needs uv)
-	uv pip compile pyproject.toml --extra embedded --extra redis --group dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra ccxt --extra embedded --extra redis --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --no-emit-index-url -o requirements.lock --upgrade
 
 clean: ## remove .venv, caches and built extensions of the checkout

@@ -1,0 +1,91 @@
+"""Any exchange that CCXT knows, polled: tickers, trades, order books and klines, as far as the exchange has them.
+
+Instruments have CCXT's id of the exchange before the code: `coinbaseexchange:BTC-USDT` (spot), `binanceusdm:BTC-USDT-PERP`
+(swap). Which symbol of CCXT's that is comes from its list of the exchange's markets. Needs `pip install 'tapeline[ccxt]'`; what
+was captured is read without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Self
+
+import msgspec
+
+from ingest.feed import Asking, Listings, Parser, Source, Subscription
+from ingest.feeds import _ccxt_frames as frames
+from market.errors import MarketDataError, SubscriptionError
+from market.instrument import check_instrument
+from market.interval import parse_interval
+
+
+class CcxtOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the configuration may say under `options`."""
+
+    poll_seconds: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 2.0
+    """From one round of questions to the next; CCXT makes it slower where an exchange wants that."""
+    trades: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    """Trades asked for at a time."""
+    levels: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
+    """Levels of each side of an order book."""
+
+
+@dataclass(frozen=True)
+class Ccxt:
+    """See `ingest.feed.PolledVenue`."""
+
+    options: CcxtOptions = field(default_factory=CcxtOptions)
+
+    name = "ccxt"
+    markets = ("ccxt",)
+    heartbeats = ()
+    default_channels = (frames.TICKER, frames.TRADES)
+
+    def check(self, subscriptions: Iterable[Subscription]) -> None:
+        """See `ingest.feed.Venue.check`; whether an exchange has it shows when it is asked."""
+        for instrument, channel in subscriptions:
+            try:
+                check_instrument(instrument)
+                if channel.startswith(frames.OHLCV):
+                    parse_interval(channel.removeprefix(frames.OHLCV))
+                    continue
+            except MarketDataError as error:
+                raise SubscriptionError(f"{instrument!r:.80} {channel!r:.40}: {error}") from error
+            if channel not in (frames.TICKER, frames.TRADES, frames.BOOK):
+                there = f"{frames.TICKER}, {frames.TRADES}, {frames.BOOK}, {frames.OHLCV}1m and other intervals"
+                raise SubscriptionError(f"{channel!r:.40} is no channel of ccxt; there are: {there}")
+
+    def market_of(self, _url: str) -> str | None:
+        """See `ingest.feed.Venue.market_of`: only captures of this feed can be read."""
+        return None
+
+    def listed(self, _url: str, _answer: bytes) -> Mapping[str, str]:
+        """See `ingest.feed.Venue.listed`: frames name their instrument."""
+        return {}
+
+    def parser(self, _market: str | None, _listings: Listings, max_clock_skew: int) -> Parser:
+        """See `ingest.feed.Venue.parser`."""
+        return frames.CcxtParser(max_clock_skew)
+
+    def configured(self, options: Mapping[str, object]) -> Self:
+        """See `ingest.feed.PolledVenue.configured`."""
+        return replace(self, options=msgspec.convert(options, CcxtOptions))
+
+    def source(self, asking: Asking) -> Source:
+        """See `ingest.feed.PolledVenue.source`."""
+        from ingest.ccxt_source import CcxtSource  # here: the library is optional, and slow to import
+
+        options = self.options
+        return CcxtSource(asking, seconds=options.poll_seconds, trades=options.trades, levels=options.levels)
+
+    def instrument_of(self, frame: bytes) -> str | None:
+        """See `ingest.feed.PolledVenue.instrument_of`."""
+        return frames.instrument_of(frame)
+
+    def traded(self, subscriptions: Iterable[Subscription]) -> frozenset[str]:
+        """See `ingest.feed.PolledVenue.traded`."""
+        return frozenset(stream.instrument for stream in subscriptions if stream.channel == frames.TRADES)
+
+
+VENUE = Ccxt()
