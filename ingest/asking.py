@@ -76,7 +76,8 @@ class HttpSource:
             try:
                 frames = self._venue.frames(await self._rest.get(self._venue.request(host, streams)))
             except (Unanswered, DataValidationError) as error:
-                self._hosts.failed(host, self._clock.monotonic())
+                left_alone = error.left_alone if isinstance(error, Unanswered) else 0.0
+                self._hosts.failed(host, self._clock.monotonic(), left_alone)
                 failures.append(f"{host}: {error}")
             else:
                 self._hosts.answered(host)

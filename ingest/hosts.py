@@ -35,10 +35,10 @@ class Hosts:
         trusted = (address for address, trust in self._of.items() if trust.until <= now)
         return next(trusted, None) or min(self._of, key=lambda address: self._of[address].until)
 
-    def failed(self, address: str, now: float) -> None:
-        """It gave no answer of use."""
+    def failed(self, address: str, now: float, left_alone: float = 0.0) -> None:
+        """It gave no answer of use; `left_alone` are the seconds that it wants not to be asked for."""
         trust = self._of[address]
-        trust.until = now + min(_LONGEST, _FIRST * 2.0 ** min(trust.failures, 16))
+        trust.until = now + max(left_alone, min(_LONGEST, _FIRST * 2.0 ** min(trust.failures, 16)))
         trust.failures += 1
 
     def answered(self, address: str) -> None:

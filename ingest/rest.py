@@ -23,7 +23,11 @@ _LEAVE_ALONE = {HTTPStatus.TOO_MANY_REQUESTS: 60.0, HTTPStatus.IM_A_TEAPOT: 120.
 
 
 class Unanswered(MarketDataError):
-    """A request had no answer of use; it may be asked again."""
+    """A request had no answer of use; it may be asked again, where the server wants to be left alone after so many seconds."""
+
+    def __init__(self, message: str, left_alone: float = 0.0) -> None:
+        super().__init__(message)
+        self.left_alone = left_alone
 
 
 class QuotedVenue(Protocol):
@@ -56,6 +60,7 @@ class RestClient:
         if self._session is None:
             self._session = ClientSession(timeout=_TIMEOUT, trust_env=True)
         url = f"{address}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+        alone = 0.0
         try:
             async with self._session.get(url, proxy=self._proxy, headers=request.headers) as response:
                 status = HTTPStatus(response.status)
@@ -66,7 +71,7 @@ class RestClient:
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unanswered(f"{parts.path}: {type(error).__name__}: {error}") from error
         if status is not HTTPStatus.OK:
-            raise Unanswered(f"{parts.path}: HTTP status {status}: {body[:200].decode(errors='replace')}")
+            raise Unanswered(f"{parts.path}: HTTP status {status}: {body[:200].decode(errors='replace')}", alone)
         return body
 
     async def close(self) -> None:

@@ -13,16 +13,16 @@ import re
 from collections.abc import Sequence
 
 from ingest.feed import Told
-from ingest.feeds._cn_snapshots import Row, micros_of, text_of, times
+from ingest.feeds._cn_lines import Lines
+from ingest.feeds._cn_snapshots import Row, micros_of, times
 from ingest.feeds._cn_source import ChineseSource
-from ingest.feeds._cn_symbols import instrument_of, is_index, symbol_of
-from market.errors import DataValidationError
+from ingest.feeds._cn_symbols import is_index, symbol_of
 from market.feed_status import FeedState
 from market.instrument import venue_of
 
 _HEADERS = {"Referer": "https://finance.sina.com.cn"}  # without it the answer is 403
-_ROW = re.compile(rb'var hq_str_(\w{1,16})="([^"]*)";')
-_FIELDS = 33  # up to the status; what follows is not the same for all
+_UP_TO_STATUS = 33  # fields; what follows is not the same for all
+_LINES = Lines("Sina", re.compile(rb'var hq_str_(\w{1,16})="([^"]*)";'), _UP_TO_STATUS, ",")
 _TRADING = ("00", "")
 _SUSPENSIONS = {
     "01": "for an hour",
@@ -36,15 +36,9 @@ _SUSPENSIONS = {
 
 def parse(frame: bytes) -> Row | Told:
     """What the line of an instrument says, volumes in shares; Told where it says nothing. Raises DataValidationError."""
-    row = _ROW.fullmatch(frame)
-    if row is None:
-        raise DataValidationError("malformed_row", f"{frame[:80]!r} is no line of Sina's")
-    instrument = instrument_of(text_of(row[1]))
-    if not row[2]:
+    instrument, fields = _LINES.read(frame)
+    if not fields:
         return Told(instrument, FeedState.DOWN, "the source says nothing of it: not known, not listed yet, or delisted")
-    fields = text_of(row[2]).split(",")
-    if len(fields) < _FIELDS:
-        raise DataValidationError("too_few_fields", f"{len(fields)} fields are no quote of {instrument}")
     volume, status = fields[8], fields[32].strip()
     in_hands = is_index(instrument) and venue_of(instrument) == "sse"
     return Row(
@@ -64,21 +58,6 @@ def parse(frame: bytes) -> Row | Told:
     )
 
 
-def _split(answer: bytes) -> Sequence[bytes]:
-    found = [row[0] for row in _ROW.finditer(answer)]
-    if not found:
-        raise DataValidationError("no_answer", f"{answer[:80]!r} is no answer of Sina's")
-    return found
-
-
-def _named(frame: bytes) -> str | None:
-    row = _ROW.match(frame)
-    try:
-        return None if row is None else instrument_of(row[1].decode())
-    except DataValidationError:
-        return None
-
-
 def _path(instruments: Sequence[str]) -> str:
     return "/list=" + ",".join(map(symbol_of, instruments))
 
@@ -90,8 +69,8 @@ VENUE = ChineseSource(
     hosts=("https://hq.sinajs.cn",),
     domain="sinajs.cn",
     read=parse,
-    split=_split,
-    named=_named,
+    split=_LINES.split,
+    named=_LINES.named,
     path=_path,
     headers=_HEADERS,
 )

@@ -18,28 +18,25 @@ import re
 from collections.abc import Sequence
 
 from ingest.feed import Told
-from ingest.feeds._cn_snapshots import Row, as_amount, micros_of, text_of, times
+from ingest.feeds._cn_lines import Lines
+from ingest.feeds._cn_snapshots import Row, as_amount, micros_of, times
 from ingest.feeds._cn_source import ChineseSource
-from ingest.feeds._cn_symbols import instrument_of, symbol_of
+from ingest.feeds._cn_symbols import symbol_of
 from market.errors import DataValidationError
+from market.feed_status import FeedState
 from market.instrument import code_of, venue_of
 
-_ROW = re.compile(rb'v_(?:r_)?(\w{1,16})="([^"]*)";?')
+_LINES = Lines("Tencent", re.compile(rb'v_(?:r_)?(\w{1,16})="([^"]*)";?'), 41, "~")
 _NOBODY = re.compile(rb'\s*v_pv_none_match="1";?\s*')
-_FIELDS = 41
 _HAND, _TEN_THOUSAND = 100, 10_000
 _SUSPENDED = {"S": "suspended", "D": "delisted"}
 
 
 def parse(frame: bytes) -> Row | Told:
     """What the line of an instrument says, volumes in shares and amounts in the currency. Raises DataValidationError."""
-    row = _ROW.fullmatch(frame)
-    if row is None:
-        raise DataValidationError("malformed_row", f"{frame[:80]!r} is no line of Tencent's")
-    instrument = instrument_of(text_of(row[1]))
-    fields = text_of(row[2]).split("~")
-    if len(fields) < _FIELDS:
-        raise DataValidationError("too_few_fields", f"{len(fields)} fields are no quote of {instrument}")
+    instrument, fields = _LINES.read(frame)
+    if not fields:
+        return Told(instrument, FeedState.DOWN, "the source says nothing of it")
     if fields[2] != code_of(instrument):
         raise DataValidationError("inconsistent", f"the line of {instrument} is of {fields[2]:.20}", field="code")
     is_of_hong_kong = venue_of(instrument) == "hkex"
@@ -74,20 +71,7 @@ def _suspended(letter: str) -> str | None:
 
 
 def _split(answer: bytes) -> Sequence[bytes]:
-    if _NOBODY.fullmatch(answer):
-        return []
-    found = [row[0] for row in _ROW.finditer(answer)]
-    if not found:
-        raise DataValidationError("no_answer", f"{answer[:80]!r} is no answer of Tencent's")
-    return found
-
-
-def _named(frame: bytes) -> str | None:
-    row = _ROW.match(frame)
-    try:
-        return None if row is None else instrument_of(row[1].decode())
-    except DataValidationError:
-        return None
+    return [] if _NOBODY.fullmatch(answer) else _LINES.split(answer)
 
 
 def _path(instruments: Sequence[str]) -> str:
@@ -103,7 +87,7 @@ VENUE = ChineseSource(
     domain="gtimg.cn",
     read=parse,
     split=_split,
-    named=_named,
+    named=_LINES.named,
     path=_path,
     headers={"Referer": "https://gu.qq.com"},
 )

@@ -15,11 +15,13 @@ from ingest import feeds
 from ingest.capture import Capture
 from ingest.clock import SystemClock
 from ingest.connection import ConnectionOptions
+from ingest.controlling import Controlling
 from ingest.feed import Asking, ConnectionStatus, PolledVenue, Subscription
 from ingest.playback import Playback
 from ingest.polled import CalendarOf, PolledFeed
 from ingest.quota import Allowances
 from ingest.recordings import read_recordings
+from market.control import ControlAction, ControlCommand
 from market.dead_letter import DeadLetter
 from market.decimals import ONE
 from market.feed_status import FeedState, FeedStatus
@@ -196,6 +198,19 @@ def test_an_address_that_fails_is_left_for_the_next_one() -> None:
     run(test)
 
 
+def test_an_address_that_wants_to_be_left_alone_keeps_nobody_waiting() -> None:
+    async def test(stack: AsyncExitStack) -> None:
+        first, second = await servers(stack, 2)
+        first.status = HTTPStatus.TOO_MANY_REQUESTS
+        clock = SetClock(OPENING + HOUR)
+        polling = await stack.enter_async_context(Polling([first, second], [BANK], clock))
+        await polling.until(lambda: polling.of(Quote) and len(second.asked) > 5)
+        assert len(first.asked) == 1
+        assert FeedState.DOWN not in polling.states()
+
+    run(test)
+
+
 @pytest.mark.parametrize("status", [HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE])
 def test_no_address_answers_and_then_one_does(status: HTTPStatus) -> None:
     async def test(stack: AsyncExitStack) -> None:
@@ -309,6 +324,22 @@ def test_a_feed_that_asks_is_stopped_and_started() -> None:
         await polling.feed.unsubscribe([BANK])
         await polling.until(lambda: polling.states()[-1] is FeedState.DOWN)
         assert not polling.feed.get_subscribed_tickers()
+
+    run(test)
+
+
+def test_commands_on_the_control_topic_are_followed() -> None:
+    async def test(stack: AsyncExitStack) -> None:
+        (server,) = await servers(stack, 1)
+        clock = SetClock(OPENING + HOUR)
+        polling = await stack.enter_async_context(Polling([server], [BANK], clock))
+        await polling.until(lambda: polling.of(Quote))
+        controlling = Controlling([polling.feed], clock)
+        for number, action in enumerate((ControlAction.STOP, ControlAction.START)):
+            controlling.take(ControlCommand(str(number), "sina", action, (), (), "ann", "a test", clock.now(), None))
+            await controlling.apply()
+            wanted = FeedState.DOWN if action is ControlAction.STOP else FeedState.LIVE
+            await polling.until(lambda wanted=wanted: polling.states()[-1] is wanted)  # type: ignore[misc]
 
     run(test)
 

@@ -28,6 +28,13 @@ def test_address_that_fails_is_left_alone_for_longer_each_time_and_returned_to()
     assert hosts.choose(now + 15.0) == "https://a"
 
 
+def test_address_that_wants_to_be_left_alone_is() -> None:
+    hosts = Hosts(NAMES)
+    hosts.failed("https://a", 0.0, left_alone=60.0)
+    assert hosts.choose(59.9) == "https://b"
+    assert hosts.choose(60.0) == "https://a"
+
+
 def test_where_none_is_trusted_the_one_to_be_trusted_first_is_asked() -> None:
     hosts = Hosts(NAMES)
     for second, name in enumerate(NAMES):
