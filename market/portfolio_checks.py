@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
+from market.beginnings import Beginning
 from market.day_end import check_zone
 from market.decimals import AMOUNT_PRECISION
 from market.errors import DataValidationError
@@ -73,6 +74,21 @@ def check_held(position: Position) -> Position:
         check_figure(getattr(position, name), field=name, precision=AMOUNT_PRECISION)
     check_figure(position.paid, field="cost", precision=AMOUNT_PRECISION)  # kept of the beginnings of its days
     return position
+
+
+def check_beginnings(beginnings: Iterable[Beginning]) -> None:
+    """Raise DataValidationError unless all figures fit that are remembered: those of several positions, or split ones."""
+    for one in beginnings:
+        check_figure(one.quantity, field="quantity")
+        check_figure(one.paid, field="cost", precision=AMOUNT_PRECISION)
+
+
+def check_traces(traces: tuple[Trace, ...]) -> tuple[Trace, ...]:
+    """Return traces unchanged whose figures fit. Raises DataValidationError."""
+    for trace in traces:
+        check_figure(trace.paid, field="cost", precision=AMOUNT_PRECISION)
+        check_beginnings(trace.beginnings)
+    return traces
 
 
 def check_balance(balance: Balance) -> Balance:

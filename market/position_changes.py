@@ -5,11 +5,22 @@ Each takes a portfolio and gives the changed one. Raises CommandRefused, or Data
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from market.decimals import AMOUNT_PRECISION, ONE
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.portfolio import Balance, Portfolio
-from market.portfolio_checks import LARGEST_TRACES, check_amount, check_balance, check_currency, check_held, size_of_traces
+from market.portfolio_checks import (
+    LARGEST_TRACES,
+    check_amount,
+    check_balance,
+    check_beginnings,
+    check_currency,
+    check_held,
+    check_traces,
+    size_of_traces,
+)
 from market.portfolio_commands import (
     ApplyDividend,
     ApplyFill,
@@ -25,7 +36,9 @@ from market.portfolio_commands import (
 from market.portfolio_reply import CommandRefused, Reason
 from market.position import Position, Settlement, hold, split, split_beginnings, trade
 from market.quality import check_count, check_figure, check_id, check_positive, check_time
-from market.traces import lately, left_behind
+from market.traces import Trace, lately, left_behind
+
+Remembering = TypeVar("Remembering", Position, Trace)
 
 MOST_CANDIDATES = 20
 """Positions named where several fit."""
@@ -97,7 +110,7 @@ def remove(portfolio: Portfolio, command: RemovePosition, at: int) -> Portfolio:
         message = f"{command.position_id} is open: close it, or correct it to nothing"
         raise CommandRefused(Reason.POSITION_OPEN, message, field="position_id")
     kept = {key: position for key, position in portfolio.positions.items() if key != command.position_id}
-    traces = lately(left_behind(portfolio.traces, position), at)
+    traces = check_traces(lately(left_behind(portfolio.traces, position), at))
     if size_of_traces(traces) > LARGEST_TRACES:
         raise CommandRefused(
             Reason.TOO_LARGE,
@@ -143,20 +156,21 @@ def split_all(portfolio: Portfolio, command: ApplySplit, at: int) -> Portfolio:
         if not after.quantity or not all(lot.quantity for lot in after.lots):
             message = f"new: of {position.position_id} a split of {new} for {old} would leave nothing"
             raise DataValidationError("inconsistent", message, field="new")
+        check_beginnings(after.beginnings)
         portfolio = _put(portfolio, after)
-    flat = {
-        key: one._replace(beginnings=split_beginnings(one.beginnings, new, old))
-        for key, one in portfolio.positions.items()
-        if one.instrument == command.instrument and not one.quantity
-    }
-    return portfolio._replace(
-        positions={**portfolio.positions, **flat},
-        overrides={key: override for key, override in portfolio.overrides.items() if key != command.instrument},
-        traces=tuple(
-            one._replace(beginnings=split_beginnings(one.beginnings, new, old)) if one.instrument == command.instrument else one
-            for one in portfolio.traces
-        ),
-    )
+    positions = {key: _split_before(one, command, new, old) for key, one in portfolio.positions.items()}
+    traces = tuple(_split_before(one, command, new, old) for one in portfolio.traces)
+    overrides = {key: override for key, override in portfolio.overrides.items() if key != command.instrument}
+    return portfolio._replace(positions=positions, overrides=overrides, traces=traces)
+
+
+def _split_before(held: Remembering, command: ApplySplit, new: int, old: int) -> Remembering:
+    """A flat position or a trace with what was held before split; the open ones are already."""
+    if held.instrument != command.instrument or (isinstance(held, Position) and held.quantity):
+        return held
+    beginnings = split_beginnings(held.beginnings, new, old)
+    check_beginnings(beginnings)
+    return held._replace(beginnings=beginnings)
 
 
 def moved(portfolio: Portfolio, currency: str, **amounts: int) -> Portfolio:

@@ -150,17 +150,19 @@ def router(context: Context, desk: Desk) -> APIRouter:
     async def revalued(portfolio_id: str, principal: Principal, key: str | None) -> dict[str, Any]:
         """Totals that were made after the request. Raises Refusal."""
         command = ordered(RevalueForm(command="revalue"), portfolio_id, principal, None, key)
-        began, stats = context.clock(), desk.revaluation_stats
+        began, stats, known = context.clock(), desk.revaluation_stats, context.hub.portfolios
+        counts = known is not None and known.book.find(portfolio_id) is not None  # there is no end of other names
         valued: asyncio.Future[Valuation] = asyncio.get_running_loop().create_future()
         try:
             with desk.revaluations.expecting(command, _into(valued)):
                 await sent(command, principal)
                 valuation = await asyncio.wait_for(valued, desk.seconds)
         except TimeoutError as error:
-            stats.failed(portfolio_id)
+            if counts:
+                stats.failed(portfolio_id)
             raise Refusal(ErrorCode.NO_ANSWER, "it was not valued in time", command_id=command.command_id) from error
-        except Refusal as refusal:
-            if refusal.code is not ErrorCode.UNKNOWN_PORTFOLIO:  # of which there may be as many as there are names
+        except Refusal:
+            if counts:
                 stats.failed(portfolio_id)
             raise
         stats.valued(portfolio_id, context.clock() - began)

@@ -12,6 +12,7 @@ from itertools import groupby, product
 from operator import itemgetter
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
 from httpx2 import ASGITransport, AsyncClient
@@ -398,7 +399,7 @@ def test_past_of_a_portfolio_over_rest_is_what_is_stored(
                     if answer["metadata"]["cursor"] is None:
                         break
                     asked["cursor"] = answer["metadata"]["cursor"]
-                assert found == [describe(record) for record in made.held(table, name)]
+                assert found == orjson.loads(orjson.dumps([describe(record) for record in made.held(table, name)]))
                 assert len(found) > 17
                 unknown = await client.get(path.replace(name, other))
                 assert unknown.status_code == 404, "though there are rows of it"

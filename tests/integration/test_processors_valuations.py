@@ -22,7 +22,7 @@ from market.portfolio_commands import (
 from market.portfolio_totals import Rates, sum_lines
 from market.price import PriceRecord
 from market.price_choice import Freshness, choose_price, reference_price
-from market.valuation import Mark, value_lines
+from market.valuation import Mark, value_line, value_lines
 from market.valuation_record import Stamp, Valuation, ValuationLine, line_of, valuation_of
 from runtime.settings import load
 from schemas.topics import ALERTS, COMMANDS, POSITIONS, PRICES, REPLIES, VALUATION_LINES, VALUATIONS
@@ -86,7 +86,11 @@ def model(cluster: Cluster) -> tuple[dict[str, Valuation], dict[tuple[str, str],
     lines = dict[tuple[str, str], ValuationLine]()
     for name, portfolio in held.items():
         found = value_lines(portfolio, [mark(position.instrument, board) for position in portfolio.positions.values()], graph)
-        totals[name] = valuation_of(portfolio, sum_lines(portfolio, found, rates), rates, (), stamp)
+        gone = [
+            value_line(one.flat, Mark(None, mark(one.instrument, board).reference), graph.rate(one.currency, "USDT"))
+            for one in portfolio.traces
+        ]
+        totals[name] = valuation_of(portfolio, sum_lines(portfolio, [*found, *gone], rates), rates, (), stamp)
         lines |= {(name, line.position.position_id): line_of(portfolio, line, stamp) for line in found}
     return totals, lines
 

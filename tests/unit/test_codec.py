@@ -85,6 +85,8 @@ def _of_schema(node: Any, hint: Any) -> st.SearchStrategy[Any]:
         if node["type"] == "record":
             return _nested(node, hint)
         node = node["type"]
+    if isinstance(hint, EnumType):  # named by what was defined before
+        return st.sampled_from(list(hint))
     if node in NESTED:
         return _nested(NESTED[node], hint)
     plain: dict[str, st.SearchStrategy[Any]] = {

@@ -14,13 +14,21 @@ from market.interval import DAY, HOUR, QUARTER_HOUR
 from market.portfolio import Portfolio
 from market.portfolio_answers import apply
 from market.portfolio_checks import LARGEST, LARGEST_TRACES, size_of, size_of_traces
-from market.portfolio_commands import ApplyFill, ApplySplit, CreatePortfolio, RegisterPosition, RemovePosition
+from market.portfolio_commands import (
+    ApplyFill,
+    ApplySplit,
+    CreatePortfolio,
+    RegisterPosition,
+    RemovePosition,
+    UpdatePosition,
+)
 from market.portfolio_reply import PortfolioReply, Reason
 from market.portfolio_totals import Totals, sum_lines
 from market.position import Accounting, Position, Settlement, trade
 from market.price_choice import Reference
 from market.traces import TRACES_KEPT, Trace, lately, left_behind
 from market.valuation import Mark, began_with, value_line
+from schemas.portfolio_encoding import encode_portfolio
 from tests.builders import START
 from tests.portfolio_parts import BTC, PERP, TOPIC, command, done
 from tests.valuing import AMOUNT, make_position, make_price, rates_of
@@ -175,3 +183,26 @@ def test_flat_position_of_a_trace_has_nothing_but_what_was_paid() -> None:
     began, came = began_with(trace.flat, Reference(ONE, START + 1, "open_24h"))
     assert (began, came) == (0, 0)
     assert began_with(trace.flat, Reference(ONE, START, "open_24h")) == (None, 0)
+
+
+def test_figures_that_do_not_fit_together_are_refused_and_not_told() -> None:
+    huge = 9 * 10**49
+    held = done(
+        command(CreatePortfolio),
+        *(command(RegisterPosition, n, position_id=n, cost=huge, settlement=Settlement.MARGIN) for n in ("p1", "p2")),
+    )
+    for name in ("p1", "p2"):
+        held, reply = do(held, command(UpdatePosition, position_id=name, quantity=0, cost=0), START + 5)
+        assert reply.accepted, reply.error
+    gone, reply = do(held, command(RemovePosition, position_id="p1"), START + 6)
+    assert reply.accepted, reply.error
+    after, reply = do(gone, command(RemovePosition, position_id="p2"), START + 7)
+    assert (reply.accepted, reply.reason, after) == (False, Reason.INVALID_FIELD, gone)
+    encode_portfolio(after)
+
+
+def test_split_of_what_was_held_before_must_fit() -> None:
+    held = done(command(CreatePortfolio), command(RegisterPosition, quantity=9 * 10**37, cost=1))
+    held, _ = do(held, command(UpdatePosition, quantity=ONE, cost=1), START + HOUR)
+    after, reply = do(held, command(ApplySplit), START + HOUR + 1)
+    assert (reply.accepted, reply.reason, after) == (False, Reason.INVALID_FIELD, held)
