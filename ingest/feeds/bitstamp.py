@@ -2,7 +2,8 @@
 
 `type` of a trade is the taker's side (docs: "Live ticker": 0 is buy, 1 is sell). Prices and amounts are read from the texts
 beside the numbers (`price_str`). Books are diffs with the venue's time in microseconds, which join an order book asked for by
-REST; a stream tells every change, so the diff after another one covers all since that one.
+REST; a stream tells every change, so the diff after another one of a connection covers all since that one. One that the venue
+left out would not show.
 """
 
 from __future__ import annotations
