@@ -57,7 +57,8 @@ EVENT = QualityEvent(
     *("md.klines", 2, 70),
 )
 DEFINITION = InstrumentDefinition(
-    *(INSTRUMENT, "BTCUSDT", InstrumentType.SPOT, "BTC", "USDT", None, 1, 1, 1, 0, None, None, None, None, None, None, START)
+    *(INSTRUMENT, "BTCUSDT", InstrumentType.SPOT, "BTC", "USDT", "USDT", 1, 1, 1, 0, None, "BTC", None, "24/7", "TRADING"),
+    *(True, START),
 )
 FUNDING = Funding(INSTRUMENT, "tickers", 1, None, None, None, None, None, START)
 OPEN_INTEREST = OpenInterest(INSTRUMENT, "tickers", 0, None, None, START)
