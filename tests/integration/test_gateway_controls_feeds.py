@@ -1,21 +1,22 @@
-"""An operator steers feeds through the gateway: from REST over `ops.control` to an ingest that runs, and back by md.status."""
+"""An operator steers feeds through the gateway: what is asked for over REST stands on `ops.control`, and states come back.
+
+What an ingest makes of such commands is held by `test_ingest_control.py`.
+"""
 
 import asyncio
 import http.client
 import time
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
 from market.control import ControlAction, ControlCommand
+from market.feed_status import FeedState, FeedStatus
 from runtime.settings import load
-from tests.cluster import Cluster, Service
-from tests.gateway_running import gateway_on, in_loop
-
-INSTRUMENT = "sim:S001-USD"
-SECONDS = 60
+from tests.builders import INSTRUMENT, START
+from tests.cluster import Cluster
+from tests.gateway_running import PATIENCE, gateway_on, in_loop
 
 
 async def ask(address: str, method: str, path: str, body: object = None) -> tuple[int, Any]:
@@ -35,36 +36,37 @@ async def ask(address: str, method: str, path: str, body: object = None) -> tupl
 
 
 @in_loop
-async def test_stop_and_start_reach_the_feeds_and_come_back_as_states(cluster: Cluster, start: Callable[..., Service]) -> None:
-    config = cluster.config(gateway={"port": 0}, ingest={"feeds": {"made_up": {"feed": "simulated", "symbols": [INSTRUMENT]}}})
-    ingest = start("ingest", "-c", config)
-    async with gateway_on(load(config, environ={})) as address:
+async def test_commands_stand_on_the_topic_as_they_were_asked_for_and_states_come_back(cluster: Cluster) -> None:
+    live = FeedStatus("binance", "trade", INSTRUMENT, FeedState.LIVE, "", START)
+    cluster.publish("md.status", [live])
+    async with gateway_on(load(cluster.config(gateway={"port": 0}), environ={})) as address:
 
-        async def state_is(state: str, reason: str) -> None:
-            async with asyncio.timeout(SECONDS):
+        async def state_is(state: str) -> None:
+            async with asyncio.timeout(PATIENCE):
                 while True:
                     status, answered = await ask(address, "GET", "/api/v1/realtime/status")
-                    feeds = answered["data"]["feeds"] if status == 200 else []
-                    if feeds and all(feed["state"] == state and reason in feed["reason"] for feed in feeds):
+                    if status == 200 and [feed["state"] for feed in answered["data"]["feeds"]] == [state]:
                         return
-                    assert ingest.process.poll() is None, ingest.text()
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(0.05)
 
-        await state_is("LIVE", "")
+        await state_is("LIVE")
         until = time.time_ns() // 1000 + 600_000_000
-        status, answered = await ask(
-            address, "POST", "/api/v1/admin/feeds/sim/stop", {"reason": "maintenance", "expires_at": until}
-        )
-        assert (status, {feed["venue"] for feed in answered["data"]["feeds"]}) == (202, {"sim"})
-        await state_is("DOWN", "stop by local: maintenance")
-        status, again = await ask(address, "POST", "/api/v1/admin/feeds/sim/start", {"reason": "done"})
-        assert status == 202
-        await state_is("LIVE", "")
-        stored = [record.record for record in await asyncio.to_thread(cluster.read, "ops.control")]
-        told = [answered["data"], again["data"]]
-        assert stored == [
-            ControlCommand(each["command_id"], "sim", action, (), (), "local", reason, each["issued_at"], expires)
-            for each, action, reason, expires in zip(
-                told, (ControlAction.STOP, ControlAction.START), ("maintenance", "done"), (until, None), strict=True
-            )
+        asked: list[tuple[str, dict[str, Any]]] = [
+            ("stop", {"reason": "maintenance", "expires_at": until}),
+            ("start", {"reason": "done"}),
+            ("subscribe", {"reason": "wanted", "instruments": [INSTRUMENT], "channels": ["ticker"]}),
         ]
+        expected = []
+        for word, body in asked:
+            status, answered = await ask(address, "POST", f"/api/v1/admin/feeds/binance/{word}", body)
+            data = answered["data"]
+            assert (status, [feed["state"] for feed in data["feeds"]]) == (202, ["LIVE"])
+            streams = tuple(body.get("instruments", ())), tuple(body.get("channels", ()))
+            action, reason, expires_at = ControlAction(word.upper()), body["reason"], body.get("expires_at")
+            expected.append(
+                ControlCommand(data["command_id"], "binance", action, *streams, "local", reason, data["issued_at"], expires_at)
+            )
+        stored = [record.record for record in await asyncio.to_thread(cluster.read, "ops.control")]
+        assert stored == expected
+        await asyncio.to_thread(cluster.publish, "md.status", [live._replace(state=FeedState.DOWN, reason=expected[0].because)])
+        await state_is("DOWN")
