@@ -253,7 +253,7 @@ def candle(instrument: str, minute: int, revision: int, offset: int, chance: ran
     return CandleEvent._make((*row, "md.trades", 0, offset))
 
 
-def publish(cluster: Cluster, by_topic: dict[str, list[Record]]) -> None:
+def publish(cluster: Cluster, by_topic: Mapping[str, Sequence[Record]]) -> None:
     for topic, each in by_topic.items():
         cluster.publish(topic, each)
 
