@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import lcm
 from typing import NamedTuple
 
@@ -73,7 +73,8 @@ def sum_parts(
     of a part must have a rate. The order of the parts does not matter.
     """
     parts = [part for part in parts if part.lines or part.began or part.came]
-    weights = _Weights(portfolio, parts, rates)
+    weights = Weights(portfolio.base_currency, dict.fromkeys([*(part.currency for part in parts), *portfolio.balances]), rates)
+    balances = _Balances(portfolio.balances, weights)
     net: int | None
     gross: int | None
     unrealised: int | None
@@ -88,15 +89,15 @@ def sum_parts(
     valued = sum(part.lines for part in parts)
     if not valued and left_out:
         net = gross = unrealised = None
-    cash = weights.balance(lambda balance: balance.cash)
+    cash = balances.total(lambda balance: balance.cash)
     price_effect, fx_effect = _day(parts, weights) if is_day_known and not left_out else (None, None)
     return Totals(
-        unit=weights.unit,
+        unit=weights.common * 10**EXACT_SCALE,
         net=net,
         gross=gross,
         unrealised=unrealised,
-        realised=weights.balance(lambda balance: balance.realised_pnl),
-        income=weights.balance(lambda balance: balance.funding + balance.dividends - balance.fees),
+        realised=balances.total(lambda balance: balance.realised_pnl),
+        income=balances.total(lambda balance: balance.funding + balance.dividends - balance.fees),
         cash=cash,
         equity=None if cash is None or left_out else cash + worth,
         price_effect=price_effect,
@@ -106,7 +107,7 @@ def sum_parts(
         stale=sum(part.stale for part in parts),
         oldest=min((part.oldest for part in parts if part.oldest is not None), default=None),
         left_out=left_out,
-        without_rate=weights.missing,
+        without_rate=balances.missing,
     )
 
 
@@ -116,15 +117,14 @@ def _is_day_known(line: Line) -> bool:
     return began is not None and (line.part is not None or not (began or came))
 
 
-class _Weights:
-    """What an amount at `EXACT_SCALE` is multiplied by to become a whole number of `1 / unit` of the base currency.
+class Weights:
+    """What an amount is multiplied by to become a whole number of `1 / common` of the base currency, by currency.
 
-    `then` has the rates of when the day began that come of the same sources as those of now: between two sources is no move.
+    Currencies without a rate have none. `then` has the rates of when the day began that come of the same sources as those of
+    now: between two sources is no move.
     """
 
-    def __init__(self, portfolio: Portfolio, parts: Sequence[Part], rates: Rates) -> None:
-        base, self._balances = portfolio.base_currency, portfolio.balances
-        currencies = dict.fromkeys([*(part.currency for part in parts), *portfolio.balances])
+    def __init__(self, base: str, currencies: Iterable[str], rates: Rates) -> None:
         found = {currency: rate for currency in currencies if (rate := rates.now.rate(currency, base)) is not None}
         now = {currency: rate.rate for currency, rate in found.items()}
         then = {
@@ -133,21 +133,26 @@ class _Weights:
             if (before := rates.then.rate(currency, base)) is not None and before.sources == rate.sources
         }
         common = lcm(*(rate.denominator for rate in (*now.values(), *then.values())))
-        self.unit = common * 10**EXACT_SCALE
+        self.common = common
         self.now = {currency: rate.numerator * (common // rate.denominator) for currency, rate in now.items()}
         self.then = {currency: rate.numerator * (common // rate.denominator) for currency, rate in then.items()}
-        self.missing = tuple(
-            currency for currency, balance in portfolio.balances.items() if currency not in now and any(balance)
-        )
 
-    def balance(self, of: Callable[[Balance], int]) -> int | None:
-        """A figure of the balances; None where a currency has no rate."""
+
+class _Balances:
+    """A portfolio's balances, weighted; `missing` are the currencies that have no rate."""
+
+    def __init__(self, balances: Mapping[str, Balance], weights: Weights) -> None:
+        self._balances, self._weights = balances, weights.now
+        self.missing = tuple(currency for currency, balance in balances.items() if currency not in weights.now and any(balance))
+
+    def total(self, of: Callable[[Balance], int]) -> int | None:
+        """A figure of them; None where a currency has no rate."""
         if self.missing:
             return None
-        return sum(of(balance) * PER_AMOUNT * self.now.get(currency, 0) for currency, balance in self._balances.items())
+        return sum(of(balance) * PER_AMOUNT * self._weights.get(currency, 0) for currency, balance in self._balances.items())
 
 
-def _day(parts: Sequence[Part], weights: _Weights) -> tuple[int | None, int | None]:
+def _day(parts: Sequence[Part], weights: Weights) -> tuple[int | None, int | None]:
     """Price effect and FX effect; both None where anything is missing."""
     price_effect = fx_effect = 0
     for part in parts:

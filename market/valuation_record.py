@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from market.decimals import AMOUNT_SCALE, divide_half_even
 from market.errors import DataValidationError
-from market.fx import FxRate
+from market.fx import FxGraph, FxRate
 from market.instrument import check_instrument
 from market.limits import Limit
 from market.portfolio import Portfolio
@@ -111,8 +112,6 @@ class ValuationLine(NamedTuple):
 def valuation_of(portfolio: Portfolio, totals: Totals, rates: Rates, board: tuple[int, ...], stamp: Stamp) -> Valuation:
     """The record of a portfolio's totals."""
     effects = totals.price_effect, totals.fx_effect
-    currencies = dict.fromkeys((*portfolio.balances, *(position.currency for position in portfolio.positions.values())))
-    found = ((currency, rates.now.rate(currency, portfolio.base_currency)) for currency in currencies)
     return Valuation(
         portfolio_id=portfolio.portfolio_id,
         base_currency=portfolio.base_currency,
@@ -134,13 +133,24 @@ def valuation_of(portfolio: Portfolio, totals: Totals, rates: Rates, board: tupl
         oldest_price_at=totals.oldest,
         left_out=totals.left_out,
         without_rate=totals.without_rate,
-        rates=tuple(_used(currency, rate) for currency, rate in found if rate is not None and rate.sources),
+        rates=used_rates(portfolio.base_currency, currencies_of(portfolio), rates.now),
         board=board,
         generation=stamp.generation,
         sequence=stamp.sequence,
         valued_at=stamp.valued_at,
         limits=portfolio.policy.limits,
     )
+
+
+def currencies_of(portfolio: Portfolio) -> tuple[str, ...]:
+    """Currencies of a portfolio's balances and positions, in their order."""
+    return tuple(dict.fromkeys((*portfolio.balances, *(position.currency for position in portfolio.positions.values()))))
+
+
+def used_rates(base: str, currencies: Iterable[str], graph: FxGraph) -> tuple[UsedRate, ...]:
+    """The rates of these currencies in a base currency, but for its own."""
+    found = ((currency, graph.rate(currency, base)) for currency in currencies)
+    return tuple(_used(currency, rate) for currency, rate in found if rate is not None and rate.sources)
 
 
 def line_of(portfolio: Portfolio, line: Line, stamp: Stamp) -> ValuationLine:

@@ -6,6 +6,8 @@ compares both writers.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from market.beginnings import Beginning
 from market.decimals import AMOUNT_PRECISION, PRECISION
 from market.limits import Limit, LimitKind
@@ -50,11 +52,16 @@ def _policy(policy: Policy) -> bytes:
             encode_long(policy.stale_after),
             encode_long(policy.valuation_period),
             b"\x01" if policy.overdraft else b"\x00",
-            encode_array([_limit(limit) for limit in policy.limits]),
+            encode_limits(policy.limits),
             encode_long(policy.day_ends),
             encode_text(policy.day_zone),
         )
     )
+
+
+def encode_limits(limits: Iterable[Limit]) -> bytes:
+    """Limits as a policy and a valuation have them. Raises DataValidationError when a value does not fit its field."""
+    return encode_array([_limit(limit) for limit in limits])
 
 
 def _limit(limit: Limit) -> bytes:

@@ -19,10 +19,6 @@ cdef extern from *:
 cdef class Sums:
     """See `processors.holdings.protocol.Weighed`."""
 
-    cdef i64[::1] high, counts, times
-    cdef u64[::1] low
-    cdef unsigned char[::1] unfit
-
     def __cinit__(self, Py_ssize_t groups):
         self.high, self.low = np.empty(groups, np.int64), np.empty(groups, np.uint64)
         self.counts, self.times = np.empty(groups, np.int64), np.empty(groups, np.int64)

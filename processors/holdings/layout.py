@@ -53,6 +53,15 @@ class Holdings:
         arrays: tuple[npt.NDArray[Any], ...] = (self._units, self._columns, self._starts, self._lengths, self._room)
         return sum(array.nbytes for array in (*arrays, self._low, self._high, self._flags, self._times))
 
+    @property
+    def weighed(self) -> Weighed | None:
+        """What the arithmetic made of the rows in the arrays, last; None where they were not weighed yet."""
+        return self._weighed
+
+    def is_wide(self, group: int) -> bool:
+        """Whether a group has rows that are not in the arrays."""
+        return group in self._wide
+
     def add_group(self) -> int:
         """A number for a group that has no rows."""
         self._groups += 1

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
-from market.limits import too_old_at
-from market.valuation_record import Valuation
-
 
 class PriceAges:
     """What was told last, and when its oldest price will be too old."""
@@ -20,16 +17,15 @@ class PriceAges:
         self._entries: list[tuple[int, str]] = []
         self._entered: dict[str, int] = {}  # the time of each portfolio's one entry that counts
 
-    def told(self, valuation: Valuation) -> None:
-        """Take note of what was told; where a price was too old by then, that is told with it."""
-        due = too_old_at(valuation.limits, valuation.oldest_price_at)
-        if due is None or due <= valuation.valued_at:
-            self.forget(valuation.portfolio_id)
+    def told(self, portfolio_id: str, due: int | None, at: int) -> None:
+        """Totals as of `at` were told, of which a price will be too old at `due`; where one was by then, that is told with it."""
+        if due is None or due <= at:
+            self.forget(portfolio_id)
             return
-        self._due[valuation.portfolio_id] = due
-        entered = self._entered.get(valuation.portfolio_id)
+        self._due[portfolio_id] = due
+        entered = self._entered.get(portfolio_id)
         if entered is None or due < entered:
-            self._enter(due, valuation.portfolio_id)
+            self._enter(due, portfolio_id)
 
     def forget(self, portfolio_id: str) -> None:
         """Nothing is to be told of a portfolio."""

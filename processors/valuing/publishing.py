@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple
 
 from market.errors import DataValidationError
-from market.valuation_record import Stamp, Valuation, ValuationLine, line_of, valuation_of
+from market.limits import too_old_at
+from market.valuation_record import Stamp, ValuationLine, line_of
 from processors.outputs import Message, message_of
 from processors.valuing.ages import PriceAges
 from processors.valuing.valuer import Valuer
+from processors.valuing.writing import Read, Writer, Written
 from runtime.logs import get_logger
 from schemas.codec import Codec
 from schemas.partitioning import partition_of
-from schemas.topics import VALUATION_LINES, VALUATIONS
+from schemas.topics import VALUATION_LINES
 
 log = get_logger(__name__)
 
+TOTALS_AT_ONCE = 500
+"""Totals made between two turns of the event loop."""
 
-class Read(NamedTuple):
-    """Next offsets of what valuations reflect: of the prices by partition in their order, of replies by partition."""
-
-    board: tuple[int, ...]
-    replies: Mapping[int, int]
+_UNFIT = "a valuation does not fit its record"
 
 
 class Asked(NamedTuple):
@@ -43,29 +42,44 @@ class Pace(NamedTuple):
 
 @dataclass(slots=True)
 class _Told:
-    """What was told last of a portfolio, and when, and when it was told whole; of a line None where only its key is known."""
+    """What was told last of a portfolio, and when, and when it was told whole; of a line None where only its key is known.
 
-    valuation: Valuation | None = None
+    `content` is None where it is to be told again whatever it says.
+    """
+
+    content: bytes | None = None
     at: int = 0
     whole_at: int = 0
     lines: dict[str, ValuationLine | None] = field(default_factory=dict)
     lines_at: int = 0
 
 
+class _Sent(NamedTuple):
+    """Totals on their way: what they say and when, of which version, and when a price of theirs will be too old for a limit."""
+
+    portfolio_id: str
+    told: _Told
+    content: bytes
+    version: int
+    at: int
+    too_old_at: int | None
+
+
 class Publishing:
     """Makes messages of what changed in a valuer's portfolios; what they say counts as told when `sent` is called."""
 
-    def __init__(self, valuer: Valuer, codec: Codec, partitions: int, pace: Pace) -> None:
+    def __init__(self, valuer: Valuer, codec: Codec, partitions: int, pace: Pace, *, compiled: bool = True) -> None:
         self._valuer = valuer
         self._codec = codec
         self._partitions = partitions
         self._pace = pace
+        self._writer = Writer(valuer, codec, partitions, compiled=compiled)
         self._told: dict[str, _Told] = {}
         self._totals_wait: set[str] = set()
         self._lines_wait: set[str] = set()
-        self._sent: list[Callable[[], None]] = []
+        self._sent_totals: list[_Sent] = []
+        self._sent_lines: list[tuple[str, _Told, dict[str, ValuationLine], int]] = []
         self._asked: dict[str, list[Asked]] = {}
-        self._done: list[Asked] = []
         self._ages = PriceAges()
         self._aged: set[str] = set()
 
@@ -80,6 +94,7 @@ class Publishing:
     def forget(self, portfolio_id: str) -> None:
         """Let go of a portfolio that is somebody else's now."""
         self._told.pop(portfolio_id, None)
+        self._writer.forget(portfolio_id)
         self._totals_wait.discard(portfolio_id)
         self._lines_wait.discard(portfolio_id)
         self._asked.pop(portfolio_id, None)
@@ -118,34 +133,42 @@ class Publishing:
                 self._tell_whole(portfolio_id, told)
 
     def _tell_whole(self, portfolio_id: str, told: _Told) -> None:
-        told.valuation = None
+        told.content = None
         told.lines = dict.fromkeys(told.lines)
         self.touch((portfolio_id,))
 
-    def totals(self, stamp: Stamp, read: Read) -> Iterator[Message]:
-        """Messages of the totals that are due."""
+    def totals(self, stamp: Stamp, read: Read) -> Iterator[list[Message]]:
+        """Messages of the totals that are due, so many at once as take a moment."""
+        due = []
         for portfolio_id in list(self._totals_wait):
-            told = self._told.setdefault(portfolio_id, _Told())
+            told = self._told.get(portfolio_id) or self._told.setdefault(portfolio_id, _Told())
             portfolio = self._valuer.portfolios.get(portfolio_id)
             if portfolio is None:
                 self._totals_wait.discard(portfolio_id)
             elif stamp.valued_at - told.at >= portfolio.policy.valuation_period:
-                totals = self._valuer.totals(portfolio_id)
-                record = self._dated(valuation_of(portfolio, totals, self._valuer.rates, read.board, stamp), read)
-                is_new = told.valuation is None or _content(record) != _content(told.valuation)
-                if is_new or portfolio_id in self._aged:
-                    yield from self._message(record)
-                self._sent.append(partial(self._tell, told, record))
+                due.append((portfolio_id, told, portfolio.version))
+        for first in range(0, len(due), TOTALS_AT_ONCE):
+            some = due[first : first + TOTALS_AT_ONCE]
+            written = self._writer.write([portfolio_id for portfolio_id, _, _ in some], stamp, read)
+            yield self._changed(some, written, stamp.valued_at)
 
-    def _dated(self, record: Valuation, read: Read) -> Valuation:
-        """The record with what it reflects."""
-        portfolio = self._valuer.portfolios[record.portfolio_id]
-        as_of = max(self._valuer.latest, portfolio.updated_at)
-        return record._replace(
-            replies_offset=read.replies.get(partition_of(record.portfolio_id, self._partitions)),
-            as_of=as_of,
-            day_end_at=portfolio.policy.day_end_after(as_of),
-        )
+    def _changed(
+        self, due: Sequence[tuple[str, _Told, int]], written: Sequence[Written | None], valued_at: int
+    ) -> list[Message]:
+        """Messages of those of which something else was told last, and all of them noted as told once it has arrived."""
+        messages = []
+        for (portfolio_id, told, version), (content, message) in zip(due, written, strict=True):
+            if content != told.content or portfolio_id in self._aged:
+                if message is None:
+                    log.error(_UNFIT, portfolio_id=portfolio_id, error=content.decode())
+                else:
+                    messages.append(message)
+            self._sent_totals.append(_Sent(portfolio_id, told, content, version, valued_at, self._too_old_at(portfolio_id)))
+        return messages
+
+    def _too_old_at(self, portfolio_id: str) -> int | None:
+        limits = self._valuer.portfolios[portfolio_id].policy.limits
+        return too_old_at(limits, self._valuer.totals(portfolio_id).oldest) if limits else None
 
     def lines(self, stamp: Stamp, most: int) -> Iterator[Message]:
         """Messages of the lines that are due, of so many portfolios at most; those removed have no value."""
@@ -163,51 +186,50 @@ class Publishing:
                     yield from self._message(record)
             for position_id in told.lines.keys() - lines.keys():
                 yield self._removal(portfolio_id, position_id)
-            self._sent.append(partial(self._tell_lines, told, lines, stamp, portfolio_id))
+            self._sent_lines.append((portfolio_id, told, lines, stamp.valued_at))
 
     def sent(self) -> list[Asked]:
         """What was made since the last time has arrived; what of it had been asked for."""
-        for tell in self._sent:
-            tell()
-        self._sent.clear()
-        done, self._done = self._done, []
+        done: list[Asked] = []
+        for portfolio_id, told, content, version, at, due in self._sent_totals:
+            if told.content is None:
+                told.whole_at = at
+            told.content, told.at = content, at
+            self._totals_wait.discard(portfolio_id)
+            self._aged.discard(portfolio_id)
+            self._ages.told(portfolio_id, due, at)
+            if portfolio_id in self._asked:
+                done += self._answered(portfolio_id, version)
+        for portfolio_id, told, lines, at in self._sent_lines:
+            told.lines, told.lines_at = dict(lines), at
+            self._lines_wait.discard(portfolio_id)
+        self.lost()
         return done
 
     def lost(self) -> None:
         """What was made since the last time has not arrived, and is still to be told."""
-        self._sent.clear()
+        self._sent_totals.clear()
+        self._sent_lines.clear()
 
-    def _tell(self, told: _Told, record: Valuation) -> None:
-        if told.valuation is None:
-            told.whole_at = record.valued_at
-        told.valuation, told.at = record, record.valued_at
-        self._totals_wait.discard(record.portfolio_id)
-        self._aged.discard(record.portfolio_id)
-        self._ages.told(record)
-        asked = self._asked.pop(record.portfolio_id, [])
-        self._done += [one for one in asked if one.version <= record.position_version]
-        if later := [one for one in asked if one.version > record.position_version]:
-            self._asked[record.portfolio_id] = later
+    def _answered(self, portfolio_id: str, version: int) -> list[Asked]:
+        """Who had asked for no later version than this."""
+        asked = self._asked.pop(portfolio_id)
+        if later := [one for one in asked if one.version > version]:
+            self._asked[portfolio_id] = later
+        return [one for one in asked if one.version <= version]
 
-    def _tell_lines(self, told: _Told, lines: dict[str, ValuationLine], stamp: Stamp, portfolio_id: str) -> None:
-        told.lines, told.lines_at = dict(lines), stamp.valued_at
-        self._lines_wait.discard(portfolio_id)
-
-    def _message(self, record: Valuation | ValuationLine) -> Iterator[Message]:
-        """The message of a record; none, and an error in the log, where a figure is beyond what its field holds."""
-        topic = VALUATIONS if isinstance(record, Valuation) else VALUATION_LINES
+    def _message(self, record: ValuationLine) -> Iterator[Message]:
+        """The message of a line; none, and an error in the log, where a figure is beyond what its field holds."""
         try:
-            yield message_of(topic, record, self._codec, self._partitions)
+            yield message_of(VALUATION_LINES, record, self._codec, self._partitions)
         except DataValidationError as error:
-            log.error("a valuation does not fit its record", portfolio_id=record.portfolio_id, error=str(error))
+            log.error(_UNFIT, portfolio_id=record.portfolio_id, error=str(error))
 
     def _removal(self, portfolio_id: str, position_id: str) -> Message:
         key = f"{portfolio_id}|{position_id}".encode()
         return Message(VALUATION_LINES.name, partition_of(portfolio_id, self._partitions), key, None)
 
 
-def _content(record: Valuation | ValuationLine) -> Valuation | ValuationLine:
-    """A record without what says only when it was made."""
-    if isinstance(record, Valuation):
-        return record._replace(board=(), generation=0, sequence=0, valued_at=0, replies_offset=None, as_of=None)
+def _content(record: ValuationLine) -> ValuationLine:
+    """A line without what says only when it was made."""
     return record._replace(generation=0, sequence=0, valued_at=0)

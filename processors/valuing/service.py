@@ -24,18 +24,16 @@ from processors.metrics import REVALUATION_SECONDS
 from processors.outputs import Message
 from processors.surroundings import Beside, Owned
 from processors.valuing.configured import rate_sources
-from processors.valuing.publishing import Asked, Pace, Publishing, Read
+from processors.valuing.publishing import Asked, Pace, Publishing
 from processors.valuing.tail import Arrival, Tail, places_of
 from processors.valuing.valuer import REFRESH, Valuer
+from processors.valuing.writing import Read
 from runtime import metrics
 from runtime.kafka import tail_options
 from schemas.partitioning import partition_of
 from schemas.topics import POSITIONS, PRICES, REPLIES, VALUATION_LINES
 
 POLL_SECONDS, REBALANCE_SECONDS = 0.02, 0.05
-
-TOTALS_AT_ONCE = 200
-"""Totals made between two turns of the event loop."""
 
 REVALUE = name_of(Revalue)
 
@@ -51,11 +49,10 @@ class Valuations:
         processors = settings.processors
         self._owned_of = beside.owned
         self._partitions = beside.ways.partitions
-        self._valuer = Valuer(
-            rate_sources(processors.valuation), Calendars(processors.calendars).of, compiled=processors.compiled == "auto"
-        )
+        compiled = processors.compiled == "auto"
+        self._valuer = Valuer(rate_sources(processors.valuation), Calendars(processors.calendars).of, compiled=compiled)
         pace = Pace(round(processors.valuation.lines_seconds * 1e6), round(processors.valuation.snapshot_seconds * 1e6))
-        self._publishing = Publishing(self._valuer, beside.ways.codec, self._partitions, pace)
+        self._publishing = Publishing(self._valuer, beside.ways.codec, self._partitions, pace, compiled=compiled)
         options = tail_options(settings.kafka, "processors-valuations", without_offset="earliest")
         self._tail = Tail(options, beside.ways.codec, settings.ingest.max_clock_skew, from_end={REPLIES.name})
         self._mine: frozenset[int] = frozenset()
@@ -125,10 +122,9 @@ class Valuations:
         stamp = Stamp(owned.group_generation, self._sequence, now)
         messages = list[Message]()
         read = Read(tuple(self._tail.offsets(PRICES.name).values()), self._tail.offsets(REPLIES.name))
-        for message in self._publishing.totals(stamp, read):
-            messages.append(message)
-            if len(messages) % TOTALS_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        for some in self._publishing.totals(stamp, read):
+            messages += some
+            await asyncio.sleep(0)
         messages.extend(self._publishing.lines(stamp, LINES_AT_ONCE))
         try:
             await self._ways.deliveries.send(messages, owned.generation)

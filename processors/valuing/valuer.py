@@ -18,34 +18,19 @@ from market.price import PriceRecord
 from market.price_choice import OVERRIDE, ChosenPrice, Freshness, Reference, choose_price, reference_price
 from market.traces import TRACES_KEPT, lately
 from market.valuation import PER_AMOUNT, Line, Mark, Part, value_line, value_lines
-from processors.holdings import open_holdings
+from processors.holdings import compiled_arithmetic, open_holdings
 from processors.holdings.layout import Row
-from processors.holdings.protocol import NEVER
+from processors.holdings.protocol import NEVER, Weighed
 from processors.valuing.columns import Change, Choice, Columns
 from processors.valuing.groups import Groups
+from processors.valuing.held import Group, Held
 from processors.valuing.rates import CalendarOf, RateSources
 
 REFRESH = 1_000_000
 """Microseconds after which all prices are looked at again: they grow stale, and what overrides them expires."""
 
 
-class _Group(NamedTuple):
-    """Positions of a portfolio of one currency, settlement and direction (flat ones are with the long); costs at scale 36.
-
-    `lines` of them are open and cost `cost`, `held` were held when the day began; `came` is what was paid for them since.
-    """
-
-    number: int
-    currency: str
-    settlement: Settlement
-    is_long: bool
-    lines: int
-    held: int
-    cost: int
-    came: int
-
-
-class _Held(NamedTuple):
+class _Rows(NamedTuple):
     """Rows of a position: of its value, None where it is flat, and of what it began the day with, None for nothing.
 
     `cost` and `came`, what was paid since the day began, are at scale 24.
@@ -55,6 +40,7 @@ class _Held(NamedTuple):
     began: Row | None
     cost: int
     came: int
+    is_day_known: bool
 
 
 class Valuer:
@@ -64,6 +50,7 @@ class Valuer:
     """
 
     def __init__(self, sources: RateSources, calendar_of: CalendarOf, *, compiled: bool = True) -> None:
+        self.is_compiled = compiled and compiled_arithmetic() is not None
         self.board: dict[str, PriceRecord] = {}
         self.portfolios: dict[str, Portfolio] = {}
         self.rates = sources.rates(self.board, 0, calendar_of)
@@ -74,11 +61,10 @@ class Valuer:
         self._prices: Columns[Choice, ChosenPrice] = Columns(self._values, self._choose, self._put_price)
         self._references: Columns[str, Reference] = Columns(self._began, self._refer, self._put_reference)
         self._numbers = Groups(self._values, self._began)
-        self._groups: dict[str, tuple[_Group, ...]] = {}
+        self._held: dict[str, Held] = {}
         self._foreign: set[str] = set()
         self._trace_ends: dict[str, int] = {}  # by portfolio: when its oldest trace is of no day any more
         self._days: dict[str, dict[str, int]] = {}  # by instrument and portfolio: a day that begins later is another one for it
-        self._traded: set[str] = set()  # portfolios of whose day something is not known
         self._moved: set[str] = set()
         self._touched: set[str] = set()
         self._now = 0
@@ -145,8 +131,9 @@ class Valuer:
 
     def totals(self, portfolio_id: str) -> Totals:
         """Totals of a portfolio as of the last `revalue`."""
-        portfolio, parts = self.portfolios[portfolio_id], []
-        for group in self._groups[portfolio_id]:
+        held, parts = self._held[portfolio_id], []
+        portfolio = held.portfolio
+        for group in held.groups:
             rate = self.rates.now.rate(group.currency, portfolio.base_currency)
             value = self._values.sum_of(group.number)
             if rate is None or value.priced < group.lines:
@@ -160,13 +147,22 @@ class Valuer:
                     group.lines if rate.is_stale else value.stale,
                     value.value,
                     0 if group.is_long else value.value,
-                    group.cost,
+                    group.cost * PER_AMOUNT,
                     began.value if began.priced == group.held else None,
-                    group.came,
+                    group.came * PER_AMOUNT,
                     None if value.oldest == NEVER else value.oldest,
                 )
             )
-        return sum_parts(portfolio, parts, self.rates, is_day_known=portfolio_id not in self._traded)
+        return sum_parts(portfolio, parts, self.rates, is_day_known=held.is_day_known)
+
+    def held(self, portfolio_id: str) -> Held:
+        """A portfolio as it is held now: the same object for as long as that is so."""
+        return self._held[portfolio_id]
+
+    def weighed(self) -> tuple[Weighed, Weighed] | None:
+        """Sums by group as of the last `revalue`: of values, and of what the day began with; None where there was none."""
+        values, began = self._values.weighed, self._began.weighed
+        return None if values is None or began is None else (values, began)
 
     def lines(self, portfolio_id: str) -> list[Line]:
         """Every position of a portfolio as of the last `revalue`."""
@@ -203,44 +199,47 @@ class Valuer:
         return Mark(price, reference)
 
     def _hold(self, portfolio: Portfolio) -> None:
-        rows: dict[tuple[str, Settlement, bool], list[_Held]] = {}
+        rows: dict[tuple[str, Settlement, bool], list[_Rows]] = {}
+        is_day_known = True
         if portfolio.traces:
             self._trace_ends[portfolio.portfolio_id] = min(one.updated_at for one in portfolio.traces) + TRACES_KEPT
         for position in _with_traces(portfolio):
-            held = self._held(portfolio, position)
-            if position.quantity or held.began is not None or held.came:
+            found = self._rows(portfolio, position)
+            is_day_known &= found.is_day_known
+            if position.quantity or found.began is not None or found.came:
                 key = position.currency, position.settlement, position.quantity >= 0
-                rows.setdefault(key, []).append(held)
+                rows.setdefault(key, []).append(found)
         groups = []
         numbers = self._numbers.take(portfolio.portfolio_id, len(rows))
-        for number, ((currency, settlement, is_long), found) in zip(numbers, rows.items(), strict=True):
-            valued = [one.value for one in found if one.value is not None]
-            began = [one.began for one in found if one.began is not None]
+        for number, ((currency, settlement, is_long), of_group) in zip(numbers, rows.items(), strict=True):
+            valued = [one.value for one in of_group if one.value is not None]
+            began = [one.began for one in of_group if one.began is not None]
             self._values.hold(number, valued)
             self._began.hold(number, began)
-            cost = sum(one.cost for one in found) * PER_AMOUNT
-            came = sum(one.came for one in found) * PER_AMOUNT
-            groups.append(_Group(number, currency, settlement, is_long, len(valued), len(began), cost, came))
-        self._groups[portfolio.portfolio_id] = tuple(groups)
+            cost, came = sum(one.cost for one in of_group), sum(one.came for one in of_group)
+            groups.append(Group(number, currency, settlement, is_long, len(valued), len(began), cost, came))
+        is_narrow = not any(self._values.is_wide(number) or self._began.is_wide(number) for number in numbers)
+        self._held[portfolio.portfolio_id] = Held(portfolio, tuple(groups), is_day_known, is_narrow)
         currencies = {*portfolio.balances, *(group.currency for group in groups)}
         if currencies - {portfolio.base_currency}:
             self._foreign.add(portfolio.portfolio_id)
 
-    def _held(self, portfolio: Portfolio, position: Position) -> _Held:
+    def _rows(self, portfolio: Portfolio, position: Position) -> _Rows:
         """What a position is valued by, and what its day is measured by."""
-        instrument, began = position.instrument, self._day(portfolio, position)
+        instrument = position.instrument
+        began, is_day_known = self._day(portfolio, position)
         reference = self._references.number(instrument, instrument)
         value = None
         if position.quantity:
             price = self._prices.take(instrument, choice_of(portfolio, position), self._now)
             value = price, position.quantity * position.multiplier
         if began is None:
-            return _Held(value, None, position.cost, 0)
+            return _Rows(value, None, position.cost, 0, is_day_known)
         row = (reference, began.quantity * position.multiplier) if began.quantity else None
-        return _Held(value, row, position.cost, position.paid - began.paid)
+        return _Rows(value, row, position.cost, position.paid - began.paid, is_day_known)
 
-    def _day(self, portfolio: Portfolio, position: Position) -> Began | None:
-        """What a position was when its day began, and remember when another day would have another answer.
+    def _day(self, portfolio: Portfolio, position: Position) -> tuple[Began | None, bool]:
+        """What a position was when its day began, and whether that is known; remember when a day would have another answer.
 
         Of an open one without a reference nothing is remembered: its column says that there is none.
         """
@@ -248,23 +247,21 @@ class Valuer:
         self._references.take(instrument, instrument, self._now)
         found = self._references.found(instrument, instrument)
         if found is None and position.quantity:
-            return Began(position.quantity, position.paid, None)
+            return Began(position.quantity, position.paid, None), True
         began = None if found is None else position.began(found.began_at)
         until = NEVER
         if began is None:
-            self._traded.add(portfolio_id)
             until = NEVER if found is None else 0
         elif began.until is not None:
             until = began.until
         if until != NEVER or not position.quantity:
             days = self._days.setdefault(instrument, {})
             days[portfolio_id] = min(until, days.get(portfolio_id, until))
-        return began
+        return began, began is not None
 
     def _release(self, portfolio: Portfolio) -> None:
-        self._numbers.release([group.number for group in self._groups.pop(portfolio.portfolio_id)])
+        self._numbers.release([group.number for group in self._held.pop(portfolio.portfolio_id).groups])
         self._foreign.discard(portfolio.portfolio_id)
-        self._traded.discard(portfolio.portfolio_id)
         self._trace_ends.pop(portfolio.portfolio_id, None)
         for position in _with_traces(portfolio):
             self._days.get(position.instrument, {}).pop(portfolio.portfolio_id, None)
@@ -276,7 +273,7 @@ class Valuer:
         rates = self._sources.rates(self.board, now, self._calendar_of)
         if rates != self.rates:
             self._touched |= self._foreign
-        self.rates = rates
+            self.rates = rates
 
     def _refresh_references(self, instruments: AbstractSet[str] | None, now: int) -> None:
         """Find the references anew; portfolios whose day began anew meanwhile are held anew."""

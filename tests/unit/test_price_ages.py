@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from market.limits import Figures, Limit, LimitKind, Watch, too_old_at, watch_limits
-from market.valuation_record import Valuation
 from processors.valuing.ages import PriceAges
-from tests.gateway_portfolios import make_valuation
 from tests.valuing import AMOUNT
 
 MICROSECOND = AMOUNT // 10**6
@@ -19,9 +17,9 @@ def aged(threshold: int) -> Limit:
     return Limit(LimitKind.PRICE_AGE, threshold * MICROSECOND, 0)
 
 
-def valuation(portfolio_id: str, at: int, oldest: int | None, threshold: int | None) -> Valuation:
+def tell(ages: PriceAges, portfolio_id: str, at: int, oldest: int | None, threshold: int | None) -> None:
     limits = () if threshold is None else (aged(threshold),)
-    return make_valuation(portfolio_id=portfolio_id, valued_at=at, oldest_price_at=oldest, limits=limits)
+    ages.told(portfolio_id, too_old_at(limits, oldest), at)
 
 
 tellings = st.tuples(st.sampled_from(["a", "b", "c"]), st.none() | st.integers(0, 30), st.none() | st.integers(0, 30))
@@ -37,7 +35,7 @@ def test_each_is_due_once_when_what_was_told_last_becomes_too_old(
         if telling is not None:
             name, age, threshold = telling
             oldest = None if age is None else now - age
-            ages.told(valuation(name, now, oldest, threshold))
+            tell(ages, name, now, oldest, threshold)
             waiting.pop(name, None)
             if oldest is not None and threshold is not None and now - oldest <= threshold:
                 waiting[name] = oldest + threshold + 1
@@ -60,15 +58,15 @@ def test_limit_is_breached_from_that_time_on_and_not_before(oldest: int, thresho
 
 def test_portfolio_that_is_let_go_of_is_not_due() -> None:
     ages = PriceAges()
-    ages.told(valuation("a", 0, 0, 5))
+    tell(ages, "a", 0, 0, 5)
     ages.forget("a")
     assert ages.take_due(100) == []
-    ages.told(valuation("a", 101, 100, 5))
+    tell(ages, "a", 101, 100, 5)
     assert (ages.take_due(105), ages.take_due(106)) == ([], ["a"])
 
 
 def test_lower_limit_counts_at_once() -> None:
     ages = PriceAges()
-    ages.told(valuation("a", 0, 0, 1_000))
-    ages.told(valuation("a", 1, 0, 5))
+    tell(ages, "a", 0, 0, 1_000)
+    tell(ages, "a", 1, 0, 5)
     assert (ages.take_due(5), ages.take_due(6), ages.take_due(2_000)) == ([], ["a"], [])

@@ -1,5 +1,7 @@
 """What is told of valuations: what changed, when it is due, until it has arrived, and nothing else."""
 
+from itertools import chain
+
 from market.decimals import ONE
 from market.limits import Limit, LimitKind
 from market.portfolio import Portfolio
@@ -8,9 +10,10 @@ from market.price import PricePoint
 from market.valuation import LineState
 from market.valuation_record import Stamp, Valuation, ValuationLine
 from processors.outputs import Message
-from processors.valuing.publishing import Asked, Pace, Publishing, Read
+from processors.valuing.publishing import Asked, Pace, Publishing
 from processors.valuing.rates import RateSources
 from processors.valuing.valuer import Valuer
+from processors.valuing.writing import Read
 from schemas.partitioning import partition_of
 from schemas.topics import VALUATION_LINES, VALUATIONS
 from tests.builders import START
@@ -59,7 +62,8 @@ class World:
         stamp = Stamp(1, self.now, self.now)
         self.publishing.touch_asked()
         self.publishing.touch_aged(self.now)
-        messages = [*self.publishing.totals(stamp, Read((7,), {PARTITION: 9})), *self.publishing.lines(stamp, 10)]
+        totals = self.publishing.totals(stamp, Read((7,), {PARTITION: 9}))
+        messages = [*chain.from_iterable(totals), *self.publishing.lines(stamp, 10)]
         if arrives:
             self.done += self.publishing.sent()
         else:
