@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from market.decimals import ONE
 from market.interval import DAY
-from market.portfolio import Policy, Portfolio, PriceChoice
+from market.portfolio import Balance, Policy, Portfolio, PriceChoice
 from market.position import Position, Settlement
 from market.price import PricePoint, PriceRecord, PriceSource
 from processors.valuing.rates import RateSources
@@ -16,6 +17,7 @@ START = 1_790_000_000_000_000
 RATE, HOT = "sim:USDT-USD", "sim:HOT-USD"
 _POLICY = Policy(prices=(PriceChoice.MID, PriceChoice.LAST))
 _CENT = ONE // 100
+_MONEY = 10**8 * ONE * ONE
 _OPENED = START - 10 * DAY
 """Before the day began, so that it is measured from a price, too."""
 
@@ -38,15 +40,23 @@ def portfolios(count: int, positions: int, instruments: list[str], seed: int) ->
             chance.sample(instruments, positions) if positions <= len(instruments) else chance.choices(instruments, k=positions)
         )
         held = {str(place): _position(str(place), instrument, chance) for place, instrument in enumerate(chosen)}
-        yield Portfolio(f"p{number}", "USD", 1, _POLICY, {}, held, {}, START, START, "pf.commands", 0, number)
+        yield _portfolio(f"p{number}", _POLICY, held, number)
 
 
 def watchers(count: int) -> Iterator[Portfolio]:
     """Portfolios of one position each, all in the same instrument, that are told at every change."""
     policy, chance = _POLICY._replace(valuation_period=0), random.Random(5)
     for number in range(count):
-        held = {"0": _position("0", HOT, chance)}
-        yield Portfolio(f"w{number}", "USD", 1, policy, {}, held, {}, START, START, "pf.commands", 0, number)
+        yield _portfolio(f"w{number}", policy, {"0": _position("0", HOT, chance)}, number)
+
+
+def _portfolio(name: str, policy: Policy, held: Mapping[str, Position], number: int) -> Portfolio:
+    """A portfolio that was given its money, and has paid for its positions."""
+    costs = Counter[str]()
+    for position in held.values():
+        costs[position.currency] += position.cost
+    balances = {currency: Balance(_MONEY - cost, deposited=_MONEY) for currency, cost in costs.items()}
+    return Portfolio(name, "USD", 1, policy, balances, held, {}, START, START, "pf.commands", 0, number)
 
 
 def _position(name: str, instrument: str, chance: random.Random) -> Position:
@@ -74,7 +84,13 @@ def _position(name: str, instrument: str, chance: random.Random) -> Position:
 def batch(instruments: Sequence[str], number: int, chance: random.Random, at: int | None = None) -> list[PriceRecord]:
     """New prices of all instruments, received at a time, or soon after `START`, with a reference of the day each."""
     at = START + number if at is None else at
-    return [_record(instrument, number, chance.randint(10**3, 10**8) * _CENT, at) for instrument in instruments]
+    return [_record(instrument, number, _price(instrument, chance), at) for instrument in instruments]
+
+
+def _price(instrument: str, chance: random.Random) -> int:
+    if instrument == RATE:
+        return ONE + chance.randint(-100, 100) * _CENT // 100
+    return chance.randint(10**3, 10**8) * _CENT
 
 
 def _record(instrument: str, number: int, bid: int, at: int) -> PriceRecord:

@@ -54,6 +54,12 @@ class Holdings:
         return sum(array.nbytes for array in (*arrays, self._low, self._high, self._flags, self._times))
 
     @property
+    def columns(self) -> Columns:
+        """The prices as they are now, to be changed in their place."""
+        width = self._width
+        return Columns(self._low[:width], self._high[:width], self._flags[:width], self._times[:width])
+
+    @property
     def weighed(self) -> Weighed | None:
         """What the arithmetic made of the rows in the arrays, last; None where they were not weighed yet."""
         return self._weighed
@@ -117,9 +123,7 @@ class Holdings:
 
     def revalue(self) -> None:
         """Weigh all rows at the prices as they are now."""
-        width = self._width
-        columns = Columns(self._low[:width], self._high[:width], self._flags[:width], self._times[:width])
-        self._weighed = self._arithmetic.weigh(self._rows(), columns)
+        self._weighed = self._arithmetic.weigh(self._rows(), self.columns)
 
     def sum_of(self, group: int) -> Sum:
         """What a group was worth when all were weighed last; it has the same rows as then."""

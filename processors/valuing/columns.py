@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from market.portfolio import PriceChoice, PriceOverride
+from processors.holdings import protocol
 from processors.holdings.layout import Holdings
 
 
@@ -24,28 +25,43 @@ Key = TypeVar("Key")
 Found = TypeVar("Found")
 
 
-class Change(NamedTuple, Generic[Key, Found]):
-    """What stands in a column now, and what stood in it."""
+Change = tuple[int, Key, Found | None, Found | None]
+"""The number of a column, its key, what stood in it before, and what stands in it now."""
 
-    number: int
-    key: Key
-    before: Found | None
-    after: Found | None
+
+class Refresh(Protocol[Key, Found]):
+    """`Columns.refresh` by compiled code."""
+
+    def __call__(
+        self,
+        numbers: Mapping[str, Mapping[Key, int]],
+        instruments: Iterable[str] | None,
+        found: dict[int, Found | None],
+        now: int,
+        columns: protocol.Columns,
+        /,
+    ) -> list[Change[Key, Found]]:
+        """Find anew what stands in the columns of these instruments, or of all, and put it there; what changed."""
 
 
 class Columns(Generic[Key, Found]):
     """Columns of an instrument by key; what stands in them is found by `find` from a key and the time, and `put` there.
 
     Every `take` of a key is given back by `release`. A column that nobody has is kept until `drop_unused`, since who lets go of
-    one often takes it again at once; then another key may have it.
+    one often takes it again at once; then another key may have it. `refresh` does what all that is for many columns, sooner.
     """
 
     def __init__(
-        self, holdings: Holdings, find: Callable[[Key, int], Found | None], put: Callable[[int, Found | None], None]
+        self,
+        holdings: Holdings,
+        find: Callable[[Key, int], Found | None],
+        put: Callable[[int, Found | None], None],
+        refresh: Refresh[Key, Found] | None = None,
     ) -> None:
         self._holdings = holdings
         self._find = find
         self._put = put
+        self._refresh = refresh
         self._numbers: dict[str, dict[Key, int]] = {}
         self._found: dict[int, Found | None] = {}
         self._users: dict[int, int] = {}
@@ -93,6 +109,8 @@ class Columns(Generic[Key, Found]):
 
     def refresh(self, instruments: Iterable[str] | None, now: int) -> list[Change[Key, Found]]:
         """Find anew what stands in the columns of these instruments, or of all; what changed."""
+        if self._refresh is not None:
+            return self._refresh(self._numbers, instruments, self._found, now, self._holdings.columns)
         changes = []
         for instrument in self._numbers if instruments is None else instruments:
             for key, number in self._numbers[instrument].items():
@@ -100,5 +118,5 @@ class Columns(Generic[Key, Found]):
                 if found != before:
                     self._found[number] = found
                     self._put(number, found)
-                    changes.append(Change(number, key, before, found))
+                    changes.append((number, key, before, found))
         return changes

@@ -47,7 +47,7 @@ class Arithmetic(Protocol):
 
 def compiled_totals() -> Arithmetic | None:
     """The compiled code; None where it was not built."""
-    return cast("Arithmetic | None", compiled_module("processors.valuing.compiled"))
+    return cast("Arithmetic | None", compiled_module("processors.valuing.totalling"))
 
 
 class Sheets:

@@ -18,6 +18,7 @@ from market.price import PriceRecord
 from market.price_choice import OVERRIDE, ChosenPrice, Freshness, Reference, choose_price, reference_price
 from market.traces import TRACES_KEPT, lately
 from market.valuation import PER_AMOUNT, Line, Mark, Part, value_line, value_lines
+from processors.built import compiled_module
 from processors.holdings import compiled_arithmetic, open_holdings
 from processors.holdings.layout import Row
 from processors.holdings.protocol import NEVER, Weighed
@@ -58,8 +59,11 @@ class Valuer:
         self._sources = sources
         self._calendar_of = calendar_of
         self._values, self._began = open_holdings(compiled=compiled), open_holdings(compiled=compiled)
-        self._prices: Columns[Choice, ChosenPrice] = Columns(self._values, self._choose, self._put_price)
-        self._references: Columns[str, Reference] = Columns(self._began, self._refer, self._put_reference)
+        module = compiled_module("processors.valuing.choosing") if compiled else None
+        prices = module and module.Prices(self.board, self._choose).refresh
+        references = module and module.References(self.board, self._refer).refresh
+        self._prices: Columns[Choice, ChosenPrice] = Columns(self._values, self._choose, self._put_price, prices)
+        self._references: Columns[str, Reference] = Columns(self._began, self._refer, self._put_reference, references)
         self._numbers = Groups(self._values, self._began)
         self._held: dict[str, Held] = {}
         self._foreign: set[str] = set()
@@ -68,6 +72,7 @@ class Valuer:
         self._moved: set[str] = set()
         self._touched: set[str] = set()
         self._now = 0
+        self._is_rearranged = True  # since all was weighed
 
     @property
     def nbytes(self) -> int:
@@ -111,12 +116,16 @@ class Valuer:
             self._prices.drop_unused()
             self._references.drop_unused()
         changes = self._prices.refresh(None if is_due else self._moved & self._prices.instruments(), now)
-        self._numbers.mark(self._values.groups_with([change.number for change in changes]))
-        self._refresh_references(None if is_due else self._moved & self._references.instruments(), now)
+        self._numbers.mark(self._values.groups_with([number for number, *_ in changes]))
+        is_began_changed = self._refresh_references(None if is_due else self._moved & self._references.instruments(), now)
         if is_due or not self._sources.instruments.isdisjoint(self._moved):
             self._refresh_rates(now)
         self._moved = set()
-        self.weigh()
+        if changes or self._is_rearranged:
+            self._values.revalue()
+        if is_began_changed or self._is_rearranged:
+            self._began.revalue()
+        self._is_rearranged = False
 
     def weigh(self) -> None:
         """Value all positions at the prices chosen last."""
@@ -199,6 +208,7 @@ class Valuer:
         return Mark(price, reference)
 
     def _hold(self, portfolio: Portfolio) -> None:
+        self._is_rearranged = True
         rows: dict[tuple[str, Settlement, bool], list[_Rows]] = {}
         is_day_known = True
         if portfolio.traces:
@@ -275,21 +285,20 @@ class Valuer:
             self._touched |= self._foreign
             self.rates = rates
 
-    def _refresh_references(self, instruments: AbstractSet[str] | None, now: int) -> None:
-        """Find the references anew; portfolios whose day began anew meanwhile are held anew."""
+    def _refresh_references(self, instruments: AbstractSet[str] | None, now: int) -> bool:
+        """Find the references anew; portfolios whose day began anew meanwhile are held anew. Whether any changed."""
         changes = self._references.refresh(instruments, now)
-        self._numbers.mark(self._began.groups_with([change.number for change in changes]))
-        moved = set[str]().union(*map(self._of_another_day, changes))
+        self._numbers.mark(self._began.groups_with([number for number, *_ in changes]))
+        moved = set[str]().union(*map(self._of_another_day, filter(_is_of_another_day, changes)))
         self._touched |= moved
         for portfolio_id in moved:
             self._release(self.portfolios[portfolio_id])
             self._hold(self.portfolios[portfolio_id])
+        return bool(changes)
 
     def _of_another_day(self, change: Change[str, Reference]) -> set[str]:
         """Portfolios with positions in an instrument that may be of another day by a new reference than by the one before."""
         number, instrument, before, after = change
-        if before is not None and after is not None and before.began_at == after.began_at:
-            return set()
         days = self._days.get(instrument, {})
         if before is not None and after is not None and after.began_at > before.began_at:
             return {portfolio_id for portfolio_id, until in days.items() if until < after.began_at}
@@ -318,6 +327,11 @@ class Valuer:
 def _with_traces(portfolio: Portfolio) -> list[Position]:
     """The positions, and what is left of removed ones."""
     return [*portfolio.positions.values(), *(trace.flat for trace in portfolio.traces)]
+
+
+def _is_of_another_day(change: Change[str, Reference]) -> bool:
+    _, _, before, after = change
+    return before is None or after is None or before.began_at != after.began_at
 
 
 def choice_of(portfolio: Portfolio, position: Position) -> Choice:
