@@ -18,6 +18,7 @@ from market.candle import CandleEvent
 from market.candle_series import Outcome
 from market.depth import Depth
 from market.portfolio import Portfolio
+from market.valuation_record import Valuation, ValuationLine
 from processors.app import Hooks, Worker, build_worker
 from processors.batch import Batch
 from processors.computation import Effects
@@ -41,6 +42,7 @@ from schemas.depth_decoding import decode_depth
 from schemas.depth_encoding import encode_book_top
 from schemas.portfolio_encoding import encode_portfolio
 from schemas.topics import TRADES
+from schemas.valuation_encoding import encode_line, encode_valuation
 
 log = get_logger(__name__)
 
@@ -65,6 +67,8 @@ async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
     codec.encode_with(CandleEvent, encoders(compiled=settings.processors.compiled == "auto").encode_candle)
     codec.encode_with(BookTop, encode_book_top)
     codec.encode_with(Portfolio, encode_portfolio)
+    codec.encode_with(Valuation, encode_valuation)
+    codec.encode_with(ValuationLine, encode_line)
     codec.decode_with(Depth, decode_depth)
     cluster = cluster_id(kafka, settings.kafka.connect_timeout_seconds)
     health, lost = Health(CHECKS), asyncio.get_running_loop().create_future()

@@ -1,8 +1,8 @@
-"""Avro bodies of valuations, written by hand: the bytes of the codec's own writer, much sooner.
+"""Avro bodies of valuations and their lines, written by hand: the bytes of the codec's own writer, much sooner.
 
-The totals of all portfolios are written whenever prices move. A body is in three parts, since what says only when it was made
+The totals of all portfolios are written whenever prices move. The body of totals is in three parts, since what says only when it was made
 lies in its midst: two valuations say the same if their first and last parts are equal. The fields are those of
-`valuation.avsc`, in their order; a test compares both writers.
+`valuation.avsc` and `valuation_line.avsc`, in their order; a test compares both writers.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from market.decimals import AMOUNT_PRECISION, PRECISION
-from market.valuation_record import UsedRate, Valuation
+from market.valuation import LineState
+from market.valuation_record import UsedRate, Valuation, ValuationLine
 from schemas.portfolio_encoding import encode_limits
-from schemas.primitives import encode_array, encode_decimal, encode_long, encode_maybe_long, encode_text
+from schemas.primitives import LENGTHS, encode_array, encode_decimal, encode_long, encode_maybe_long, encode_text
 
 _FIGURE, _AMOUNT = 10**PRECISION, 10**AMOUNT_PRECISION
+_STATES = {one: LENGTHS[number] for number, one in enumerate(LineState)}
 _FIGURES = slice(Valuation._fields.index("net_exposure"), Valuation._fields.index("day_fx_effect") + 1)
 
 
@@ -57,9 +59,39 @@ def encode_parts(record: Valuation) -> EncodedValuation:
     )
 
 
-def encode_names(portfolio_id: str, base_currency: str, version: int) -> bytes:
-    """Whose figures they are: what stands before them."""
-    return encode_text(portfolio_id) + encode_text(base_currency) + encode_long(version)
+def encode_line(line: ValuationLine) -> bytes:
+    """The body of a line. Raises DataValidationError when a value does not fit its field."""
+    return b"".join(
+        (
+            encode_names(line.portfolio_id, line.position_id, line.position_version),
+            encode_text(line.instrument),
+            encode_text(line.currency),
+            encode_decimal(line.quantity, _FIGURE),
+            encode_decimal(line.multiplier, _FIGURE),
+            encode_decimal(line.cost, _AMOUNT),
+            _STATES[line.state],
+            encode_text(line.reason),
+            _maybe_figure(line.price),
+            _maybe_text(line.price_choice),
+            _maybe_text(line.price_source),
+            encode_maybe_long(line.price_at),
+            _maybe_figure(line.reference_price),
+            _maybe_text(line.reference_kind),
+            b"\x00" if line.rate is None else b"\x02" + _rate(line.rate),
+            _maybe_amount(line.value),
+            _maybe_amount(line.unrealised_pnl),
+            _maybe_amount(line.base_value),
+            _maybe_amount(line.base_unrealised_pnl),
+            encode_long(line.generation),
+            encode_long(line.sequence),
+            encode_long(line.valued_at),
+        )
+    )
+
+
+def encode_names(portfolio_id: str, other: str, version: int) -> bytes:
+    """Whose figures they are, which stands before them: of totals with their currency, of a line with its position."""
+    return encode_text(portfolio_id) + encode_text(other) + encode_long(version)
 
 
 def encode_rates(rates: Iterable[UsedRate]) -> bytes:
@@ -98,3 +130,11 @@ def _texts(texts: Iterable[str]) -> bytes:
 
 def _maybe_amount(figure: int | None) -> bytes:
     return b"\x00" if figure is None else b"\x02" + encode_decimal(figure, _AMOUNT)
+
+
+def _maybe_figure(figure: int | None) -> bytes:
+    return b"\x00" if figure is None else b"\x02" + encode_decimal(figure, _FIGURE)
+
+
+def _maybe_text(text: str | None) -> bytes:
+    return b"\x00" if text is None else b"\x02" + encode_text(text)

@@ -14,7 +14,7 @@ from benchmarks.stream.servers import PARTITIONS, Server
 from market.valuation_record import Valuation
 from runtime.kafka import registry_options
 from schemas.registry import Registry
-from schemas.topics import VALUATIONS
+from schemas.topics import VALUATION_LINES, VALUATIONS
 
 _HOUR = 3_600
 
@@ -32,7 +32,7 @@ def tapeline(server: Server) -> Contestant:
             raise TypeError(f"{record} is no valuation")
         return record.portfolio_id, record.oldest_price_at
 
-    return Contestant(Launch(launch.command, launch.group, VALUATIONS.name), decode)
+    return Contestant(Launch(launch.command, launch.group, VALUATIONS.name), decode, VALUATION_LINES.name)
 
 
 def plain_faust(server: Server) -> Contestant:

@@ -32,10 +32,11 @@ Decode = Callable[[bytes], tuple[str, int | None]]
 
 
 class Contestant(NamedTuple):
-    """A worker on prices and portfolios, and how its totals are read."""
+    """A worker on prices and portfolios, how its totals are read, and to which topic it tells every line once, if to any."""
 
     launch: Launch
     decode: Decode
+    lines: str | None = None
 
 
 class Size(NamedTuple):
@@ -70,6 +71,11 @@ class Live:
         self._send(POSITIONS.name, portfolios(size.portfolios, size.positions, self._names, seed=1))
         self._send(POSITIONS.name, watchers(WATCHERS))
         self._move([RATE, HOT, *self._names], {*self._many, *self._watchers})
+
+    def is_done(self, lines: str | None) -> bool:
+        """Whether a contestant has told every line to this topic, if it does that at all."""
+        wanted = len(self._many) * self._size.positions + len(self._watchers)
+        return lines is None or self._server.count(lines) >= wanted
 
     def batch(self) -> float:
         """Milliseconds until the totals of all reflect new prices of all symbols."""
@@ -123,7 +129,7 @@ def run_live(server: Server, contestant: Contestant, size: Size) -> dict[str, fl
     try:
         with Program(launch.command, server.folder / f"{launch.group}.log", launch.environment) as program:
             live.open()
-            _settle(program)
+            _settle(program, lambda: live.is_done(contestant.lines))
             before, totals, changes = program.usage()[0], list[float](), list[float]()
             for _ in range(size.rounds):
                 time.sleep(pauses.uniform(0.3, 0.5))
@@ -145,13 +151,13 @@ def run_live(server: Server, contestant: Contestant, size: Size) -> dict[str, fl
     }
 
 
-def _settle(program: Program) -> None:
-    """Wait until a contestant is done with what it does besides totals."""
+def _settle(program: Program, is_done: Callable[[], bool]) -> None:
+    """Wait until a contestant is done with what it does besides totals. Raises Stalled, ProgramEnded."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         before = program.usage()[0]
         time.sleep(1.0)
         program.check()
-        if program.usage()[0] - before < 0.3:
+        if is_done() and program.usage()[0] - before < 0.3:
             return
     raise Stalled(f"it is still busy after {PATIENCE_SECONDS:.0f} s")

@@ -171,14 +171,17 @@ class Publishing:
         return too_old_at(limits, self._valuer.totals(portfolio_id).oldest) if limits else None
 
     def lines(self, stamp: Stamp, most: int) -> Iterator[Message]:
-        """Messages of the lines that are due, of so many portfolios at most; those removed have no value."""
+        """Messages of the lines that are due, portfolio by portfolio until so many are looked at; those removed have no value."""
         waiting = ((portfolio_id, self._told.setdefault(portfolio_id, _Told())) for portfolio_id in list(self._lines_wait))
         due = [(portfolio_id, told) for portfolio_id, told in waiting if stamp.valued_at - told.lines_at >= self._pace.lines]
-        for portfolio_id, told in sorted(due, key=lambda one: one[1].lines_at)[:most]:
+        for portfolio_id, told in sorted(due, key=lambda one: one[1].lines_at):
+            if most <= 0:
+                break
             portfolio = self._valuer.portfolios.get(portfolio_id)
             if portfolio is None:
                 self._lines_wait.discard(portfolio_id)
                 continue
+            most -= len(portfolio.positions)
             lines = {line.position.position_id: line_of(portfolio, line, stamp) for line in self._valuer.lines(portfolio_id)}
             for position_id, record in lines.items():
                 before = told.lines.get(position_id)

@@ -24,6 +24,9 @@ from schemas.registry import RegistryError
 log = get_logger(__name__)
 
 _AT_ONCE = 2_000
+
+GATHER_SECONDS, PAUSE_SECONDS = 0.02, 0.005
+"""Where several records came, more of the same burst may be on their way: how long they are waited for, and each of them."""
 _REGISTRY_RETRY_SECONDS = 1.0
 
 Place = tuple[str, int]
@@ -31,27 +34,35 @@ Place = tuple[str, int]
 
 
 class Arrival(NamedTuple):
-    """A record as it was read; None where its key was deleted."""
+    """A record as it was read; None where its key was deleted, or where keys are all that is read of its topic."""
 
     topic: str
     partition: int
     key: str
     record: Record | None
+    is_there: bool = False
 
 
 class Tail:
     """Reads the partitions it was told last. `max_skew` is what ingest grants exchanges' clocks, in microseconds.
 
-    Of the topics `from_end` only what comes after a partition was taken up is read.
+    Of the topics `from_end` only what comes after a partition was taken up is read, of those in `keys_of` only which keys there
+    are.
     """
 
     def __init__(
-        self, options: Mapping[str, Any], codec: Codec, max_skew: int, from_end: AbstractSet[str] = frozenset()
+        self,
+        options: Mapping[str, Any],
+        codec: Codec,
+        max_skew: int,
+        from_end: AbstractSet[str] = frozenset(),
+        keys_of: AbstractSet[str] = frozenset(),
     ) -> None:
         self._consumer = Consumer({**options, "enable.partition.eof": True})
         self._codec = codec
         self._max_skew = max_skew
         self._from_end = from_end
+        self._keys_of = keys_of
         self._next: dict[Place, int] = {}
         self._behind: set[Place] = set()
         self._lock = threading.Lock()  # a read goes on for a moment after who waited for it was cancelled
@@ -75,7 +86,7 @@ class Tail:
             first = self._consumer.poll(seconds)
             if first is None:
                 return []
-            messages = [first, *self._consumer.consume(_AT_ONCE, 0)]
+            messages = self._gather([first, *self._consumer.consume(_AT_ONCE, 0)])
             return [arrival for message in messages if (arrival := self._arrival(message)) is not None]
 
     def close(self) -> None:
@@ -83,6 +94,16 @@ class Tail:
         with self._lock:
             self._is_closed = True
             self._consumer.close()
+
+    def _gather(self, messages: list[Message]) -> list[Message]:
+        """These messages and those of the same burst: to value it in parts would make its last part wait for the first."""
+        deadline = time.monotonic() + GATHER_SECONDS
+        is_burst = sum(message.error() is None for message in messages) > 1
+        while is_burst and len(messages) < _AT_ONCE and time.monotonic() < deadline:
+            more = self._consumer.consume(_AT_ONCE, 0) or self._consumer.consume(1, PAUSE_SECONDS)
+            messages += more
+            is_burst = bool(more)
+        return messages
 
     def _assign(self, places: frozenset[Place]) -> None:
         gone, new = self._next.keys() - places, places - self._next.keys()
@@ -109,8 +130,8 @@ class Tail:
         self._next[place] = int(message.offset() or 0) + 1
         key, value = message.key() or b"", message.value()
         try:
-            record = None if value is None else self._decode(place[0], key, value)
-            return Arrival(*place, key.decode(), record)
+            record = None if value is None or place[0] in self._keys_of else self._decode(place[0], key, value)
+            return Arrival(*place, key.decode(), record, is_there=value is not None)
         except (DataValidationError, UnicodeDecodeError) as problem:  # nobody checks the key of a deletion before
             metrics.ERRORS.labels("undecodable").inc()
             log.error("passing over a record", topic=place[0], partition=place[1], offset=message.offset(), error=str(problem))

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from market.errors import DataValidationError
 from market.limits import Limit, LimitKind
-from market.valuation_record import UsedRate, Valuation
+from market.valuation import LineState
+from market.valuation_record import UsedRate, Valuation, ValuationLine
 from schemas.codec import encode_body
-from schemas.valuation_encoding import encode_parts, encode_valuation
+from schemas.valuation_encoding import encode_line, encode_parts, encode_valuation
 from tests.builders import START
 
 longs = st.integers(-(2**63), 2**63 - 1)
@@ -34,6 +35,23 @@ records = st.builds(
     *[st.none() | longs] * 3,
     st.lists(limits, max_size=3).map(tuple),
 )
+
+
+figures = st.integers(-(10**38) + 1, 10**38 - 1)
+lines = st.builds(
+    ValuationLine,
+    *(st.text(), st.text(), longs, st.text(), st.text()),
+    *(figures, figures, amounts, st.sampled_from(LineState), st.text()),
+    *(st.none() | figures, st.none() | st.text(), st.none() | st.text(), st.none() | longs),
+    *(st.none() | figures, st.none() | st.text(), st.none() | rates),
+    *[maybe] * 4,
+    *[longs] * 3,
+)
+
+
+@given(lines)
+def test_bytes_of_a_line_are_those_of_the_codecs_own_writer(line: ValuationLine) -> None:
+    assert encode_line(line) == encode_body(line)
 
 
 @given(records)

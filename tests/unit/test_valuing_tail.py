@@ -57,7 +57,8 @@ class Broker:
         return self.messages[0]
 
     def consume(self, _most: int, _seconds: float) -> list[Deletion]:
-        return self.messages[1:]
+        found, self.messages = self.messages[1:], self.messages[:1]
+        return found
 
 
 def test_deletion_under_a_key_that_is_no_text_is_counted_and_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
