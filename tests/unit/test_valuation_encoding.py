@@ -82,7 +82,7 @@ def test_content_is_all_but_the_moment(record: Valuation) -> None:
     [
         {"equity": 10**50},
         {"coverage_percent": 10**38},
-                {"sequence": 2**63},
+        {"sequence": 2**63},
         {"rates": (UsedRate("CNY", 10**50, None, (), is_stale=False),)},
     ],
 )

@@ -131,11 +131,8 @@ def expected(portfolio: Portfolio, valuer: Valuer) -> bytes:
     )
 
 
-
 @settings(max_examples=400, deadline=None)
-@given(
-    st.tuples(*map(portfolios, ("ours", "theirs", "yours"))), st.lists(tellings, max_size=8), st.lists(tellings, max_size=3)
-)
+@given(st.tuples(*map(portfolios, ("ours", "theirs", "yours"))), st.lists(tellings, max_size=8), st.lists(tellings, max_size=3))
 def test_compiled_and_plain_write_the_same(found: tuple[Portfolio, ...], told: list[Told], later: list[Told]) -> None:
     prices = {one.instrument: one for one in told}
     valuers = [valuer_of(list(found), prices, compiled=compiled) for compiled in (True, False)]
