@@ -1,14 +1,14 @@
 """Avro bodies of valuations and their lines, written by hand: the bytes of the codec's own writer, much sooner.
 
-The totals of all portfolios are written whenever prices move. The body of totals is in three parts, since what says only when it was made
-lies in its midst: two valuations say the same if their first and last parts are equal. The fields are those of
+The totals of all portfolios are written whenever prices move. Their body is in three parts, since what says only when it was
+made lies in its midst: two valuations say the same if their first and last parts are equal. The fields are those of
 `valuation.avsc` and `valuation_line.avsc`, in their order; a test compares both writers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from market.decimals import AMOUNT_PRECISION, PRECISION
 from market.valuation import LineState
@@ -41,10 +41,11 @@ def encode_valuation(record: Valuation) -> bytes:
 
 def encode_parts(record: Valuation) -> EncodedValuation:
     """The parts of the body of a valuation. Raises DataValidationError when a value does not fit its field."""
+    amounts: Any = record[_FIGURES]
     figures = b"".join(
         (
             encode_names(record.portfolio_id, record.base_currency, record.position_version),
-            *[_maybe_amount(figure) for figure in record[_FIGURES]],
+            *[_maybe_amount(figure) for figure in amounts],
             *[encode_long(count) for count in (record.lines, record.valued, record.stale)],
             encode_decimal(record.coverage_percent, _FIGURE),
             encode_maybe_long(record.oldest_price_at),

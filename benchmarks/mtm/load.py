@@ -16,7 +16,7 @@ from processors.valuing.rates import RateSources
 START = 1_790_000_000_000_000
 RATE, HOT = "sim:USDT-USD", "sim:HOT-USD"
 _POLICY = Policy(prices=(PriceChoice.MID, PriceChoice.LAST))
-_CENT = ONE // 100
+_CENT = int(ONE // 100)
 _MONEY = 10**8 * ONE * ONE
 _OPENED = START - 10 * DAY
 """Before the day began, so that it is measured from a price, too."""
@@ -89,7 +89,7 @@ def batch(instruments: Sequence[str], number: int, chance: random.Random, at: in
 
 def _price(instrument: str, chance: random.Random) -> int:
     if instrument == RATE:
-        return ONE + chance.randint(-100, 100) * _CENT // 100
+        return int(ONE) + chance.randint(-100, 100) * _CENT // 100
     return chance.randint(10**3, 10**8) * _CENT
 
 

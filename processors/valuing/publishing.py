@@ -152,9 +152,7 @@ class Publishing:
             written = self._writer.write([portfolio_id for portfolio_id, _, _ in some], stamp, read)
             yield self._changed(some, written, stamp.valued_at)
 
-    def _changed(
-        self, due: Sequence[tuple[str, _Told, int]], written: Sequence[Written | None], valued_at: int
-    ) -> list[Message]:
+    def _changed(self, due: Sequence[tuple[str, _Told, int]], written: Sequence[Written], valued_at: int) -> list[Message]:
         """Messages of those of which something else was told last, and all of them noted as told once it has arrived."""
         messages = []
         for (portfolio_id, told, version), (content, message) in zip(due, written, strict=True):
@@ -171,7 +169,7 @@ class Publishing:
         return too_old_at(limits, self._valuer.totals(portfolio_id).oldest) if limits else None
 
     def lines(self, stamp: Stamp, most: int) -> Iterator[Message]:
-        """Messages of the lines that are due, portfolio by portfolio until so many are looked at; those removed have no value."""
+        """Messages of the lines that are due, whole portfolios until so many were looked at; those removed have no value."""
         waiting = ((portfolio_id, self._told.setdefault(portfolio_id, _Told())) for portfolio_id in list(self._lines_wait))
         due = [(portfolio_id, told) for portfolio_id, told in waiting if stamp.valued_at - told.lines_at >= self._pace.lines]
         for portfolio_id, told in sorted(due, key=lambda one: one[1].lines_at):

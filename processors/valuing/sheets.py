@@ -15,8 +15,8 @@ from processors.holdings.protocol import Weighed
 from processors.outputs import Message
 from processors.valuing.held import Held
 from schemas.portfolio_encoding import encode_limits
-from schemas.valuation_encoding import encode_names, encode_rates
 from schemas.topics import VALUATIONS
+from schemas.valuation_encoding import encode_names, encode_rates
 
 Currencies = tuple[str, ...]
 """A base currency, and all currencies of a portfolio."""

@@ -36,7 +36,7 @@ class Writer:
         self._header = codec.header(VALUATIONS.name, Valuation)
         self._partitions = partitions
         arithmetic = compiled_totals() if compiled and valuer.is_compiled else None
-        self._sheets = arithmetic and Sheets(arithmetic, self._partition_of)
+        self._sheets = None if arithmetic is None else Sheets(arithmetic, self._partition_of)
 
     def forget(self, portfolio_id: str) -> None:
         """Let go of a portfolio."""

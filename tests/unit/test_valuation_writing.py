@@ -21,7 +21,7 @@ from processors.outputs import Message
 from processors.valuing.rates import RateSources
 from processors.valuing.sheets import Sheets, compiled_totals
 from processors.valuing.valuer import Valuer
-from processors.valuing.writing import Read, Writer, Written
+from processors.valuing.writing import Read, Writer
 from schemas.codec import encode_body
 from schemas.partitioning import partition_of
 from tests.builders import START
