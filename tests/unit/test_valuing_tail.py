@@ -82,3 +82,29 @@ def test_topic_read_from_its_end_begins_there_and_its_offset_is_known_at_once(
     found = Tail({}, CODEC, 0, from_end={PLACE[0]})
     assert found.read(frozenset({PLACE}), 0) == []
     assert (found.is_caught_up, found.offsets(PLACE[0]), assigned) == (True, {0: 41}, [OFFSET_END])
+
+
+class Line(Deletion):
+    """A record that no codec could read."""
+
+    def value(self) -> bytes:  # type: ignore[override]
+        return b"nonsense"
+
+
+def test_of_a_topic_that_is_read_for_its_keys_no_value_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker()
+    broker.messages = [Line(b"ours|a", 0), Deletion(b"ours|b", 1)]
+    monkeypatch.setattr(tail, "Consumer", broker)
+    found = Tail({}, CODEC, 0, keys_of={PLACE[0]}).read(frozenset({PLACE}), 0)
+    assert found == [Arrival(*PLACE, "ours|a", None, is_there=True), Arrival(*PLACE, "ours|b", None)]
+
+
+def test_burst_is_read_as_one_and_a_single_record_waits_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    deliveries = [[Deletion(b"b", 1)], [], [Deletion(b"c", 2)], []]
+    broker = Broker(b"a")
+    monkeypatch.setattr(broker, "consume", lambda _most, _seconds: deliveries.pop(0) if deliveries else [])
+    monkeypatch.setattr(tail, "Consumer", broker)
+    reader = Tail({}, CODEC, 0)
+    assert [arrival.key for arrival in reader.read(frozenset({PLACE}), 0)] == ["a", "b", "c"]
+    deliveries += [[], [Deletion(b"later", 3)]]
+    assert [arrival.key for arrival in reader.read(frozenset({PLACE}), 0)] == ["a"]
