@@ -192,11 +192,11 @@ def test_figures_that_do_not_fit_together_are_refused_and_not_told() -> None:
         *(command(RegisterPosition, n, position_id=n, cost=huge, settlement=Settlement.MARGIN) for n in ("p1", "p2")),
     )
     for name in ("p1", "p2"):
-        held, reply = do(held, command(UpdatePosition, position_id=name, quantity=0, cost=0), START + 5)
+        held, reply = do(held, command(UpdatePosition, position_id=name, quantity=0, cost=0), START + HOUR)
         assert reply.accepted, reply.error
-    gone, reply = do(held, command(RemovePosition, position_id="p1"), START + 6)
+    gone, reply = do(held, command(RemovePosition, position_id="p1"), START + HOUR + 1)
     assert reply.accepted, reply.error
-    after, reply = do(gone, command(RemovePosition, position_id="p2"), START + 7)
+    after, reply = do(gone, command(RemovePosition, position_id="p2"), START + HOUR + 2)
     assert (reply.accepted, reply.reason, after) == (False, Reason.INVALID_FIELD, gone)
     encode_portfolio(after)
 
