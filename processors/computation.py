@@ -11,7 +11,7 @@ from prometheus_client import Counter as Metric
 
 from market.candle import CandleEventKind
 from processors.batch import Batch, Refusal
-from processors.outputs import Message
+from processors.transport.packing import Output
 from schemas.codec import Codec
 from schemas.topics import Topic
 
@@ -38,7 +38,7 @@ class Effects:
     there are none. `tallies` counts what else a computation shows of itself, by metric and its labels.
     """
 
-    outputs: list[Message] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     trades: int = 0

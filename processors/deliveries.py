@@ -21,8 +21,7 @@ from aiokafka.errors import (
 )
 
 from processors.fence import Fence
-from processors.outputs import Message
-from processors.transport.packing import chunks_of
+from processors.transport.packing import Output, chunks_of
 from processors.transport.producer import BatchProducer, Chunk, Place, RecordRefused, Told
 from runtime.logs import get_logger
 
@@ -58,13 +57,13 @@ class Deliveries:
         self._failing: set[object] = set()  # of several sends under way
         self._heads = MOST_HEADS
 
-    async def send(self, messages: Sequence[Message], generation: int) -> Offsets:
+    async def send(self, outputs: Sequence[Output], generation: int) -> Offsets:
         """Send records for a generation and return when the broker has acknowledged all of them, however long it takes.
 
         Raises Superseded when the partitions have been shared out anew meanwhile, DeliveryFailed where no retry can help.
         """
         offsets: Offsets = {}
-        queues = {place: deque(map(Chunk, chunks)) for place, chunks in chunks_of(messages).items()}
+        queues = {place: deque(map(Chunk, chunks)) for place, chunks in chunks_of(outputs).items()}
         this = object()
         try:
             async with self._producer.turn(queues):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import Counter
 from functools import partial
 from typing import Any, NoReturn
 
@@ -30,6 +29,7 @@ from processors.metrics import BATCH_RECORDS, COMMIT_SECONDS, REPLAYED
 from processors.probe import Probe, WorkerFailed
 from processors.stores import TablesUnusable
 from processors.surroundings import LoopHooks
+from processors.transport.packing import counts_of
 from processors.watchdog import Watchdog, read_positions
 from runtime import metrics
 from runtime.health import Health, keep_beating, serving
@@ -189,7 +189,7 @@ def count_batch(batch: Batch) -> None:
 
 def count(effects: Effects) -> None:
     """Count what was brought about."""
-    for name, number in Counter(message.topic for message in effects.outputs).items():
+    for name, number in counts_of(effects.outputs).items():
         metrics.RECORDS_OUT.labels(name).inc(number)
     for (interval, kind), number in effects.candles.items():
         metrics.CANDLES_PROCESSED.labels(interval, kind.value).inc(number)

@@ -11,6 +11,7 @@ from market.trade import GapMark, TimeMark
 from processors.batch import Batch, RawRecord
 from processors.computation import Computation, Effects, Scope
 from processors.tables import TableView
+from processors.transport.packing import messages_of
 from schemas.codec import Codec
 from schemas.depth_decoding import decode_depth
 from schemas.depth_encoding import encode_book_top, encode_depth
@@ -68,8 +69,8 @@ def batch_of(
 
 
 def told(*effects: Effects) -> list[Any]:
-    """The records that are to be published, in order."""
-    return [CODEC.decode(message.value) for one in effects for message in one.outputs]
+    """The records that are to be published, in the order of each topic and partition."""
+    return [CODEC.decode(message.value) for one in effects for message in messages_of(one.outputs)]
 
 
 class Runner:

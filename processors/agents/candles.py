@@ -15,7 +15,8 @@ from processors.calendars import Calendars
 from processors.closed_candles import ClosedCandles
 from processors.computation import Computation, Effects, Scope
 from processors.encoding import encoders
-from processors.outputs import Message, message_of
+from processors.outbox import open_outbox
+from processors.outputs import message_of
 from processors.runs import open_folder
 from processors.runs.protocol import Contract, Keeping, SeriesFolder
 from processors.states.candles import decode_series, encode_series
@@ -55,7 +56,7 @@ class CandlesFold:
         self._encoders = encoders(compiled=scope.compiled)
         self._series: dict[str, CandleSeries] = {}
         self._touched: dict[str, CandleSeries] = {}
-        self._outputs: list[Message] = []
+        self._outbox = open_outbox(compiled=scope.compiled)
         self._effects = Effects()
         self._batch: Batch | None = None
         self._folder = self._open_folder()
@@ -71,7 +72,7 @@ class CandlesFold:
             CANDLES.name,
             scope.codec.schema_id(CANDLES.name, CandleEvent),
             lambda instrument: partition_of(instrument, CANDLES.partitions(scope.partitions)),
-            self._outputs,
+            self._outbox,
             scope.tables[OPEN],
             scope.tables[CLOSED],
         )
@@ -104,8 +105,7 @@ class CandlesFold:
         self._touched.clear()
         self._add_counts()
         effects, self._effects = self._effects, Effects()
-        effects.outputs += self._outputs
-        self._outputs.clear()
+        effects.outputs += self._outbox.take()
         if len(self._series) > MOST_SERIES:
             self._forget_series()
         return effects
@@ -157,7 +157,7 @@ class CandlesFold:
 
     def _tell(self, events: Iterable[CandleEvent]) -> None:
         for event in events:
-            self._outputs.append(message_of(CANDLES, event, self._scope.codec, self._scope.partitions))
+            self._outbox.append(message_of(CANDLES, event, self._scope.codec, self._scope.partitions))
             self._effects.candles[event.interval, event.kind] += 1
             if event.trade_count:
                 self._effects.received_at = max(self._effects.received_at, event.received_at)

@@ -14,7 +14,8 @@ from processors.changes import open_folder
 from processors.changes.protocol import ChangeFolder, Telling
 from processors.computation import Computation, Effects, Scope
 from processors.figures import unscaled
-from processors.outputs import Message, message_of
+from processors.outbox import open_outbox
+from processors.outputs import message_of
 from processors.runs.protocol import Contract
 from processors.states.price_changes import decode_price, encode_price
 from runtime.errors import ConfigurationError, Problem
@@ -42,7 +43,7 @@ class PriceChangesFold:
         self._thresholds = thresholds
         self._changes: dict[str, PriceChanges] = {}
         self._touched: dict[str, PriceChanges] = {}  # of those that the folder does not keep
-        self._outputs: list[Message] = []
+        self._outbox = open_outbox(compiled=scope.compiled)
         self._effects = Effects()
         self._batch: Batch | None = None
         self._folder = self._open_folder()
@@ -56,7 +57,7 @@ class PriceChangesFold:
             PRICE_CHANGES.name,
             scope.codec.schema_id(PRICE_CHANGES.name, PriceChangedEvent),
             lambda instrument: partition_of(instrument, PRICE_CHANGES.partitions(scope.partitions)),
-            self._outputs,
+            self._outbox,
             scope.tables[STATE],
         )
         return open_folder(Contract(trade_id, mark_id, scope.max_skew), self._apply, telling, compiled=scope.compiled)
@@ -81,10 +82,9 @@ class PriceChangesFold:
         self._folder.store()
         counts = self._folder.take_counts()
         effects, self._effects = self._effects, Effects()
-        effects.outputs += self._outputs
+        effects.outputs += self._outbox.take()
         effects.trades += counts.trades
         effects.counts[Outcome.REPLAYED.value] += counts.replayed
-        self._outputs.clear()
         if len(self._changes) > MOST_INSTRUMENTS:
             self._forget_instruments()
         return effects
@@ -107,7 +107,7 @@ class PriceChangesFold:
             self._refuse(raw, error)
         else:
             if event is not None:
-                self._outputs.append(message_of(PRICE_CHANGES, event, self._scope.codec, self._scope.partitions))
+                self._outbox.append(message_of(PRICE_CHANGES, event, self._scope.codec, self._scope.partitions))
         if not self._folder.keep(changes):
             self._touched[found.instrument] = changes
 

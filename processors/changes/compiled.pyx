@@ -9,6 +9,7 @@ cimport cython
 
 from processors.changes.pricing cimport Price, Threshold, is_later, write_event, write_state
 from processors.encoding.writing cimport Output, begin, encoded_number, end, reserve, whole, write_bytes, write_head
+from processors.outbox.compiled cimport Outbox
 from processors.runs.entries cimport Entry, touch, untouch
 from processors.runs.walking cimport Walker
 from schemas.native cimport TEN_TO_38, i64, i128
@@ -18,7 +19,6 @@ from market.decimals import ONE
 from market.price_change import PriceState
 from processors.changes.protocol import ChangeCounts
 from processors.encoding.compiled import encode_text
-from processors.outputs import Message
 from processors.states.form import VERSION
 
 cdef enum:
@@ -27,7 +27,6 @@ cdef enum:
 cdef i64 LATE = 1 << 62  # times before it can be subtracted from each other
 cdef i128 per_cent = 100 * ONE
 cdef i128 most_change = TEN_TO_38 // per_cent  # a change below it is no more than 38 digits of per cent, whatever it is of
-cdef object new_tuple = tuple.__new__
 cdef int version = VERSION
 
 
@@ -35,33 +34,31 @@ cdef int version = VERSION
 cdef class Folder(Walker):
     """See `processors.changes.protocol.ChangeFolder`."""
 
-    cdef list outputs
+    cdef Outbox outbox
     cdef object table
     cdef object partition_of
     cdef str topic
     cdef bytes header
     cdef bytes source  # topic and partition as Avro has them
-    cdef list places  # of the instruments: partition and key of their events
     cdef bint is_throttled
     cdef i64 micros, events
     cdef i64 trades, replayed
 
     def __cinit__(self, contract, other, telling):
         self.entry_size = sizeof(Price)
-        self.outputs, self.table, self.partition_of = telling.outputs, telling.table, telling.partition_of
+        self.outbox, self.table, self.partition_of = telling.outbox, telling.table, telling.partition_of
         self.topic = telling.topic
         self.header = b"\0" + telling.schema_id.to_bytes(4, "big")
         topic, partition = telling.source
         self.source = encode_text(topic) + encoded_number(partition)
-        self.places = []
         self.is_throttled = telling.throttle.enabled
         self.micros, self.events = min(telling.throttle.micros, LATE), min(telling.throttle.events, LATE)
 
     def keep(self, changes):
+        cdef Py_ssize_t known = len(self.names)
         cdef Price* price = <Price*>self.entry_of(changes.instrument, True)
-        while len(self.places) < len(self.names):
-            instrument = self.names[len(self.places)]
-            self.places.append((self.partition_of(instrument), instrument.encode()))
+        if len(self.names) > known:
+            price.place = self.outbox.place(self.topic, self.partition_of(changes.instrument))
         try:
             if not copy_state(price, changes):
                 return False
@@ -160,11 +157,9 @@ cdef class Folder(Walker):
             reserve(&out, len(self.header))
             write_bytes(&out, <const char*>self.header, len(self.header))
             write_event(&out, price, old_price, changes, now, self.source, offset, per_cent)
-            value = whole(&out)
+            self.outbox.add(price.place, price.entry.name, price.entry.name_length, out.data, out.size)
         finally:
             end(&out)
-        partition, key = <tuple>self.places[price.entry.index]
-        self.outputs.append(new_tuple(Message, (self.topic, partition, key, value)))
         return 0
 
 
@@ -192,7 +187,7 @@ cdef bint copy_state(Price* to, changes) except -1:
         return False
     if found.is_known and not (0 < found.price < TEN_TO_38 and 0 < found.told_price < TEN_TO_38 and is_near(&found, found.price)):
         return False
-    found.entry = to.entry
+    found.entry, found.place = to.entry, to.place
     found.entry.applied_offset = applied_offset
     to[0] = found
     return True

@@ -17,6 +17,7 @@ cdef struct Threshold:  # below zero where there is none
 
 cdef struct Price:  # of an instrument; an exchange time of zero is none
     Entry entry  # touched when the state changed
+    int place  # of its events in the outbox
     Threshold threshold
     bint is_known  # once there was a trade
     i64 event_time, sequence, exchange_time, received_at

@@ -14,15 +14,16 @@ from typing import Protocol
 from market.price_change import PriceChanges, Throttle
 from processors.batch import RawRecord
 from processors.computation import Table
-from processors.outputs import Message
+from processors.outbox.protocol import Outbox
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
     """What a folder must know to tell price changes and to store what they remember.
 
-    `source` is the topic and partition whose records it folds. Events are appended to `outputs`: for `topic`, framed with
+    `source` is the topic and partition whose records it folds. Events are added to `outbox`: for `topic`, framed with
     `schema_id`, in the partition that `partition_of` has for an instrument. States that changed are put into `table`.
+    The compiled folder needs the compiled outbox.
     """
 
     throttle: Throttle
@@ -30,7 +31,7 @@ class Telling:
     topic: str
     schema_id: int
     partition_of: Callable[[str], int]
-    outputs: list[Message]
+    outbox: Outbox
     table: Table
 
 

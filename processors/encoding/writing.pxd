@@ -69,6 +69,19 @@ cdef inline void write_varint(Output* out, i64 value) noexcept:
     out.size = p + 1 - out.data
 
 
+cdef inline void write_digits(Output* out, i64 value) noexcept:
+    """A number of zero or above as text."""
+    cdef unsigned char digits[LONGEST_NUMBER]
+    cdef int at = LONGEST_NUMBER
+    while True:
+        at -= 1
+        digits[at] = <unsigned char>(48 + value % 10)
+        value //= 10
+        if value == 0:
+            break
+    write_bytes(out, digits + at, LONGEST_NUMBER - at)
+
+
 cdef inline int bits_of(u64 magnitude) noexcept:
     return 64 - leading_zeros(magnitude) if magnitude else 0
 

@@ -1,5 +1,6 @@
 # cython: language_level=3
 from processors.encoding.writing cimport Output
+from processors.outbox.compiled cimport Outbox
 from processors.runs.lanes cimport Lane
 from processors.runs.series cimport MOST_INTERVALS, Intervals, OpenCandle, Series
 from processors.runs.sums cimport Sums
@@ -10,7 +11,7 @@ from schemas.trade_reading cimport Body
 cdef class Kept:
     cdef Series series
     cdef str instrument
-    cdef int partition
+    cdef int place  # of its events in the outbox
     cdef bytes observed_from  # as the stored state has these three
     cdef bytes ids
     cdef bytes gaps
@@ -20,10 +21,11 @@ cdef class Keeper:
     cdef object keeping
     cdef object closed_table
     cdef object open_table
-    cdef list outputs
+    cdef Outbox outbox
     cdef Intervals intervals
     cdef list names  # of the intervals
-    cdef list spelled  # the same as Avro has them
+    cdef list texts  # the same as bytes
+    cdef list spelled  # and as Avro has them
     cdef dict numbers  # of the intervals, by name
     cdef list configured
     cdef bytes header

@@ -47,13 +47,12 @@ from processors.runs.series cimport (
     stretch_of,
 )
 from processors.runs.sums cimport Point, Sums, merge_sums, set_sums
-from processors.runs.telling cimport CLOSE, NEW, UPDATE, Event, write_event, write_sums
+from processors.runs.telling cimport CLOSE, NEW, UPDATE, Event, write_event, write_key, write_sums
 
 from market.candle import Candle, CandleEventKind, TradePoint
 from market.candle_series import OpenCandle as HeldCandle
 from market.interval import parse_interval
 from processors.encoding.compiled import encode_gaps, encode_ids, encode_text, encode_times
-from processors.outputs import Message
 from processors.states.form import VERSION
 
 cdef enum:
@@ -76,9 +75,9 @@ cdef class Keeper:
     def __init__(self, keeping):
         topic, partition = keeping.source
         self.closed_table, self.open_table = keeping.closed_table, keeping.open_table
-        self.outputs = keeping.outputs
+        self.outbox = keeping.outbox
         self.keeping = keeping
-        self.names, self.spelled, self.numbers = [], [], {}
+        self.names, self.texts, self.spelled, self.numbers = [], [], [], {}
         self.intervals.grace, self.intervals.horizon = keeping.grace, keeping.horizon
         for interval in keeping.intervals:
             if self.number(interval.name) < 0:
@@ -97,6 +96,7 @@ cdef class Keeper:
             self.intervals.length[found] = parse_interval(name).micros
             self.intervals.count += 1
             self.names.append(name)
+            self.texts.append(name.encode())
             self.spelled.append(encode_text(name))
             self.numbers[name] = found
         return found
@@ -112,7 +112,8 @@ cdef class Keeper:
         kept = Kept.__new__(Kept)
         if not self.copy_state(&kept.series, series):
             return False
-        kept.instrument, kept.partition = series.instrument, self.keeping.partition_of(series.instrument)
+        kept.instrument = series.instrument
+        kept.place = self.outbox.place(self.topic, self.keeping.partition_of(series.instrument))
         kept.observed_from, kept.gaps = encode_times(state.observed_from), encode_gaps(state.gaps)
         kept.ids = encode_ids(state.seen)
         kept_by_lane(lane, kept)
@@ -391,15 +392,17 @@ cdef class Keeper:
 
     cdef int tell(self, Lane* lane, Kept kept, OpenCandle* held, int kind, i64 offset, bint is_complete) except -1:
         cdef Output out
+        cdef Py_ssize_t key_size
         cdef Event event = Event(kind, held.open_time + self.intervals.length[held.interval], offset, is_complete, held.gap)
         begin(&out)
         try:
-            write_bytes(&out, PyBytes_AS_STRING(self.header), PyBytes_GET_SIZE(self.header))
+            write_key(&out, held, lane.entry.name, lane.entry.name_length, self.texts[held.interval])
+            key_size = out.size
+            put(&out, self.header)
             write_event(&out, &event, held, lane.entry.spelled, lane.entry.spelled_size, self.spelled[held.interval], self.source)
-            value = whole(&out)
+            self.outbox.add(kept.place, out.data, key_size, out.data + key_size, out.size - key_size)
         finally:
             end(&out)
-        self.outputs.append(new_tuple(Message, (self.topic, kept.partition, self.key(kept, held).encode(), value)))
         self.told[held.interval][kind] += 1
         self.received_at = max(self.received_at, held.sums.received_at)
         return 0

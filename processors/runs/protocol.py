@@ -22,7 +22,7 @@ from market.run import Run, Window
 from market.trade import TimeMark, Trade
 from processors.batch import RawRecord
 from processors.computation import Table
-from processors.outputs import Message
+from processors.outbox.protocol import Outbox
 
 LONGEST_POINT_ID = 24
 """Most characters, all ASCII, that the first and last trade id of a trade in a run may have."""
@@ -59,8 +59,8 @@ class Keeping:
     """What a folder must know to keep whole series (`market.candle_series`).
 
     `grace` and `horizon` in microseconds; `source` is the topic and partition whose records it folds. Candle events are
-    appended to `outputs`: for `topic`, framed with `schema_id`, in the partition that `partition_of` has for an instrument.
-    What is to be stored is put into the tables.
+    added to `outbox`: for `topic`, framed with `schema_id`, in the partition that `partition_of` has for an instrument.
+    What is to be stored is put into the tables. The compiled folder needs the compiled outbox.
     """
 
     intervals: Sequence[Interval]
@@ -70,7 +70,7 @@ class Keeping:
     topic: str
     schema_id: int
     partition_of: Callable[[str], int]
-    outputs: list[Message]
+    outbox: Outbox
     open_table: Table
     closed_table: Table
 

@@ -8,6 +8,7 @@ from processors.encoding.writing cimport (
     write_byte,
     write_bytes,
     write_decimal,
+    write_digits,
     write_varint,
 )
 from processors.rounding cimport divide_half_even
@@ -18,6 +19,7 @@ from schemas.trade_reading cimport ID_ROOM
 
 cdef enum:
     NEW, UPDATE, CLOSE  # as the enum of `candle.avsc` has them
+    SEPARATOR = 124  # of the parts of a key: |
     ROOM_FOR_CANDLE = 20 * LONGEST_NUMBER + 2 * ID_ROOM
 
 
@@ -25,6 +27,19 @@ cdef struct Event:
     int kind
     i64 close_time, source_offset
     bint complete, gap
+
+
+cdef inline int write_key(
+    Output* out, const OpenCandle* held, const void* instrument, int instrument_size, bytes interval
+) except -1:
+    """Key of a candle event."""
+    reserve(out, instrument_size + len(interval) + LONGEST_NUMBER + 2)
+    write_bytes(out, instrument, instrument_size)
+    write_byte(out, SEPARATOR)
+    write_bytes(out, <const char*>interval, len(interval))
+    write_byte(out, SEPARATOR)
+    write_digits(out, held.open_time)
+    return 0
 
 
 cdef inline int write_event(

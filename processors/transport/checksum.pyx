@@ -69,3 +69,13 @@ def is_intact(data, Py_ssize_t begin, Py_ssize_t end):
         return crc32c_of(p + CHECKED, end - begin - CHECKED) == crc
     finally:
         PyBuffer_Release(&buffer)
+
+
+def checksum(data):
+    """The checksum of some bytes."""
+    cdef Py_buffer buffer
+    PyObject_GetBuffer(data, &buffer, PyBUF_SIMPLE)
+    try:
+        return crc32c_of(<const unsigned char*>buffer.buf, buffer.len)
+    finally:
+        PyBuffer_Release(&buffer)

@@ -32,7 +32,7 @@ from processors.expiry import Extent, OnExpired, RecordsLost, check_hole
 from processors.surroundings import Owned
 from processors.transport import FAUST_LOGGER, SCHEME
 from processors.transport.thread import ConsumerThread, Fetched, Pace, RebalanceListener
-from processors.transport.views import FetchedBatch, PlainBatch
+from processors.transport.views import FetchedBatch, PlainBatch, RecordBatchView
 from runtime import metrics
 from runtime.logs import get_logger
 
@@ -187,7 +187,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return self._is_current(generation)
 
     def _batch_message(self, tp: TP, parts: Sequence[FetchedBatch], generation: int) -> BatchMessage:
-        before = self._delivered.get(tp)
+        before, readers = self._delivered.get(tp), self.transport.readers[tp.topic]
+        for part in parts:
+            if isinstance(part, RecordBatchView):
+                part.readers = readers
         batch = Batch(
             topic=tp.topic,
             partition=tp.partition,
@@ -197,7 +200,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             generation=generation,
             previous=before[1] if before and before[0] == generation else None,
             end=self.highwater(tp),
-            readers=self.transport.readers[tp.topic],
+            readers=readers,
         )
         time, kind = max(part.max_timestamp for part in parts) / 1000.0, 1
         return BatchMessage(

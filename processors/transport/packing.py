@@ -7,23 +7,22 @@ costs several times what it takes to make the record; here a batch is made in on
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
-from typing import cast
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias, cast
 
 import lz4.frame
-from aiokafka.record.util import calc_crc32c, encode_varint
+from aiokafka.record.util import calc_crc32c
 
 from processors.built import compiled_module
 from processors.outputs import Message
+from processors.transport.layout import LARGEST, RECORD_OVERHEAD, Section, section_of
 
-Chunks = dict[tuple[str, int], list[list[Message]]]
+Output: TypeAlias = Message | Section
+"""A record on its way out, or many of one topic and partition."""
+
+Chunks = dict[tuple[str, int], list[Sequence[Message]]]
 """Chunks of records by topic and partition."""
-
-LARGEST = 256 << 10
-"""Bytes of keys and values in a batch of several records: well below the mebibyte that a topic takes, soon sent."""
-
-RECORD_OVERHEAD = 24
-"""Most bytes that a record takes besides its key and value."""
 
 _HEAD = struct.Struct(">qiib")  # base offset, length of what follows it, leader epoch, magic
 _CHECKSUM = struct.Struct(">I")
@@ -34,6 +33,9 @@ _MAGIC, _LZ4 = 2, 3
 _LENGTH_BEGIN = 12  # the length counts what is behind itself
 _SECTIONS = "processors.transport.sections"
 
+_instruction = compiled_module("processors.transport.checksum")
+_checksum: Callable[[bytes], int] = _instruction.checksum if _instruction else calc_crc32c
+
 
 def pack(records: Sequence[Message], producer: tuple[int, int], sequence: int, now: int, *, compiled: bool = True) -> bytes:
     """One batch of records that go to one partition.
@@ -41,48 +43,57 @@ def pack(records: Sequence[Message], producer: tuple[int, int], sequence: int, n
     `producer` is the id and epoch that the broker gave, `sequence` the number of the first record among all that this producer
     sent to the partition, `now` the records' time in milliseconds (a topic with append time has its own).
     """
-    section = _section_maker(compiled=compiled)(list(records))
+    section = records.data if isinstance(records, Section) else _section_maker(compiled=compiled)(list(records))
     payload: bytes = lz4.frame.compress(section, block_linked=False)  # brokers take no linked blocks
     body = _BODY.pack(_LZ4, len(records) - 1, now, now, *producer, sequence, len(records)) + payload
     length = _HEAD.size + _CHECKSUM.size + len(body) - _LENGTH_BEGIN
-    return _HEAD.pack(0, length, -1, _MAGIC) + _CHECKSUM.pack(calc_crc32c(body)) + body
+    return _HEAD.pack(0, length, -1, _MAGIC) + _CHECKSUM.pack(_checksum(body)) + body
 
 
-def section_of(records: Sequence[Message]) -> bytes:
-    """The records one behind the other, as they are compressed."""
-    section = bytearray()
-    for number, record in enumerate(records):
-        body = bytearray(2)  # no attributes, and the time of the batch
-        encode_varint(number, body.append)
-        for part in (record.key, record.value):
-            encode_varint(-1 if part is None else len(part), body.append)
-            body += part or b""
-        body.append(0)  # no headers
-        encode_varint(len(body), section.append)
-        section += body
-    return bytes(section)
-
-
-def chunks_of(messages: Sequence[Message], largest: int = LARGEST, *, compiled: bool = True) -> Chunks:
+def chunks_of(outputs: Iterable[Output], largest: int = LARGEST, *, compiled: bool = True) -> Chunks:
     """What goes to each topic and partition, in order, cut so that each chunk fits a batch.
 
-    What is too large for a batch of several is a chunk by itself.
+    What is too large for a batch of several is a chunk by itself, and so is a section.
     """
     module = compiled_module(_SECTIONS) if compiled else None
     if module is not None:
-        return cast("Chunks", module.chunks_of(messages, largest))
+        return cast("Chunks", module.chunks_of(outputs, largest))
     found: Chunks = {}
-    sizes: dict[tuple[str, int], int] = {}
-    for message in messages:
-        place = message[:2]
-        added = RECORD_OVERHEAD + len(message.key or b"") + len(message.value or b"")
-        sizes[place] = sizes.get(place, 0) + added
-        chunks = found.setdefault(place, [[]])
-        if chunks[-1] and sizes[place] > largest:
-            chunks.append([])
-            sizes[place] = added
-        chunks[-1].append(message)
+    growing: dict[tuple[str, int], tuple[list[Message], int]] = {}  # the last chunk of each, and its size
+    for output in outputs:
+        if isinstance(output, Section):
+            found.setdefault(output.place, []).append(output)
+            growing.pop(output.place, None)
+            continue
+        place = output[:2]
+        added = RECORD_OVERHEAD + len(output.key or b"") + len(output.value or b"")
+        chunk, size = growing.get(place, ([], largest))
+        if size + added > largest:
+            chunk, size = [], 0
+            found.setdefault(place, []).append(chunk)
+        chunk.append(output)
+        growing[place] = chunk, size + added
     return found
+
+
+def counts_of(outputs: Iterable[Output]) -> Counter[str]:
+    """How many records go to each topic."""
+    found: Counter[str] = Counter()
+    for output in outputs:
+        if isinstance(output, Section):
+            found[output.place[0]] += len(output)
+        else:
+            found[output.topic] += 1
+    return found
+
+
+def messages_of(outputs: Iterable[Output]) -> Iterator[Message]:
+    """Every single record."""
+    for output in outputs:
+        if isinstance(output, Section):
+            yield from output
+        else:
+            yield output
 
 
 def _section_maker(*, compiled: bool) -> Callable[[list[Message]], bytes]:

@@ -127,7 +127,8 @@ class RecordBatchView:
     """One Kafka batch as it was fetched. It holds the whole response in memory, so do not keep it.
 
     `base_offset` is that of the first record the batch was written with, `count` how many it holds, wanted or not. Times are
-    in milliseconds: every record's own is `first_timestamp` and a delta, or `max_timestamp` where `is_append_time`.
+    in milliseconds: every record's own is `first_timestamp` and a delta, or `max_timestamp` where `is_append_time`. `readers`
+    is how many are still to ask for its `section`.
     The batch lies at `begin` in `data`. Raises CorruptRecordException when it is too short for its header.
     """
 
@@ -136,12 +137,14 @@ class RecordBatchView:
         "_codec",
         "_data",
         "_end",
+        "_section",
         "base_offset",
         "count",
         "first_timestamp",
         "is_append_time",
         "max_timestamp",
         "next_offset",
+        "readers",
         "start",
     )
 
@@ -160,6 +163,8 @@ class RecordBatchView:
         self.is_append_time = attributes & _APPEND_TIME != 0
         self.start = start
         self._codec = attributes & _CODEC
+        self.readers = 1
+        self._section: bytes | None = None
         self._data = data
         self._begin = begin
         self._end = begin + _BEFORE_LENGTH_COUNTS + length
@@ -176,12 +181,17 @@ class RecordBatchView:
 
     @property
     def section(self) -> bytes | memoryview:
-        """The plain bytes of its records, decompressed at each use and not kept: memory still in the cache serves the next.
+        """The plain bytes of its records, decompressed for the first of its readers and kept until the last has them.
 
         Raises CorruptRecordException when they cannot be decompressed, UnsupportedCodecError when it is not known how to.
         """
         payload = self._data[self._begin + _HEADER.size : self._end]
-        return decompress(self._codec, payload) if self._codec else payload
+        if not self._codec:
+            return payload
+        section = self._section or decompress(self._codec, payload)
+        self.readers -= 1
+        self._section = section if self.readers > 0 else None
+        return section
 
     def __iter__(self) -> Iterator[RawRecord]:
         """Records from `start` on. Raises as `rows`."""

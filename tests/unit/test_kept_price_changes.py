@@ -1,6 +1,6 @@
 """Price changes by compiled code, in plain Python and by the rules alone: the same events, states and refusals."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from processors.computation import Scope
 from processors.outputs import Message, message_of
 from processors.states.price_changes import decode_price, encode_price
 from processors.tables import TableView
+from processors.transport.packing import Output, messages_of
 from runtime.errors import ConfigurationError
 from runtime.settings import ProcessorSettings
 from schemas.codec import Codec, SchemaNotLearnt
@@ -46,8 +47,15 @@ OPAQUE = str(UUID(int=7))
 needs_compiled = pytest.mark.skipif(compiled_folder() is None, reason="the extension is not built here")
 both = pytest.mark.parametrize("compiled", [pytest.param(True, marks=needs_compiled), False], ids=["compiled", "plain"])
 
-Outcome = tuple[list[Message], list[tuple[int, str]], int]
-"""Of a commit: what is told, what is refused and why, how many trades were read."""
+Outcome = tuple[dict[tuple[str, int], list[Message]], list[tuple[int, str]], int]
+"""Of a commit: what is told in each partition, what is refused and why, how many trades were read."""
+
+
+def by_place(outputs: Iterable[Output]) -> dict[tuple[str, int], list[Message]]:
+    found: dict[tuple[str, int], list[Message]] = {}
+    for message in messages_of(outputs):
+        found.setdefault(message[:2], []).append(message)
+    return found
 
 
 class Folded:
@@ -72,7 +80,7 @@ class Folded:
         self._view.seal()
         self.stored |= {key: value for key, value in self._view.sealed(1).items() if value is not None}
         self._view.landed(1)
-        return effects.outputs, [(refusal.raw.offset, refusal.reason) for refusal in effects.refusals], effects.trades
+        return by_place(effects.outputs), [(refusal.raw.offset, refusal.reason) for refusal in effects.refusals], effects.trades
 
 
 class ByTheRules:
@@ -87,7 +95,7 @@ class ByTheRules:
         self._changes = {
             name: PriceChanges(name, decode_price(self.stored.get(name)), **self._rules) for name in (INSTRUMENT, OTHER)
         }
-        self._outcome: Outcome = [], [], 0
+        self._outcome: tuple[list[Message], list[tuple[int, str]], int] = [], [], 0
 
     def take_in(self, records: Sequence[RawRecord]) -> None:
         outputs, refused, trades = self._outcome
@@ -107,8 +115,8 @@ class ByTheRules:
             if changes.changed:
                 self.stored[name] = encode_price(changes.state)
                 changes.changed = False
-        outcome, self._outcome = self._outcome, ([], [], 0)
-        return outcome
+        (outputs, *rest), self._outcome = self._outcome, ([], [], 0)
+        return by_place(outputs), *rest
 
 
 PRICES = st.integers(1, 4).map(lambda price: price * ONE) | st.sampled_from(
@@ -293,7 +301,7 @@ def test_batch_is_folded_again_from_its_beginning_once_a_schema_is_learnt(compil
     CODEC.learn({256})
     fold.take_in([*found, unknown])
     outputs, refused, _ = fold.commit()
-    assert len(outputs) == 2
+    assert [len(messages) for messages in outputs.values()] == [2]
     assert refused == [(4, "unknown_schema")]
 
 

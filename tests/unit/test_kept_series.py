@@ -15,6 +15,7 @@ from market.trade import GapMark, TimeMark, TradeStreamRecord
 from processors.agents import candles
 from processors.computation import Effects
 from processors.states.candles import decode_closed, decode_series
+from processors.transport.packing import messages_of
 from runtime.settings import ProcessorSettings
 from schemas.topics import TRADES
 from tests.builders import INSTRUMENT, MINUTE, START, make_trade
@@ -83,7 +84,7 @@ def by_candle(effects: Sequence[Effects]) -> dict[bytes | None, list[tuple[int, 
     """Messages of each candle, in order."""
     found = defaultdict(list)
     for one in effects:
-        for message in one.outputs:
+        for message in messages_of(one.outputs):
             assert message.topic == "md.candles"
             found[message.key].append((message.partition, message.value))
     return found

@@ -242,6 +242,22 @@ def test_sections_of_any_size_are_decompressed_one_after_the_other(size: int) ->
         assert bytes(view.section) == content
 
 
+@pytest.mark.parametrize("readers", [1, 2, 3])
+def test_section_is_decompressed_once_for_all_its_readers_and_let_go_by_the_last(
+    readers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    decompress = views.decompress
+    monkeypatch.setattr(views, "decompress", lambda codec, payload: asked.append(codec) or decompress(codec, payload))
+    view = RecordBatchView(memoryview(lz4_section(lz4.frame.compress(b"content"))), 0)
+    view.readers = readers
+    for _ in range(readers):
+        assert view.section == b"content"
+    assert asked == [CODECS["lz4"]]
+    assert view.section == b"content", "one who folds it again after an exception gets it too"
+    assert asked == [CODECS["lz4"]] * 2
+
+
 def test_lz4_frame_that_breaks_off_is_refused_and_the_next_one_read() -> None:
     frame = lz4.frame.compress(random.Random(1).randbytes(200_000))
     for broken in (frame[: len(frame) // 2], frame[:-1], b"no frame", b""):
