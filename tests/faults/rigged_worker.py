@@ -48,6 +48,7 @@ def die_at(point: str, passes: int) -> None:
     """Have the process killed when it has passed a point of the commit protocol so often."""
     from processors.commits import Commits
     from processors.deliveries import Deliveries
+    from processors.transport.packing import counts_of
 
     numbers = count()
 
@@ -55,8 +56,8 @@ def die_at(point: str, passes: int) -> None:
         if next(numbers) == passes:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def is_changelog(_: Any, messages: Any, *__: Any) -> bool:
-        return any(message.topic.endswith("-changelog") for message in messages)
+    def is_changelog(_: Any, outputs: Any, *__: Any) -> bool:
+        return any(topic.endswith("-changelog") for topic in counts_of(outputs))
 
     def has_outputs(_: Any, commit: Any) -> bool:
         return any(brought.outputs for _, brought in commit.effects)

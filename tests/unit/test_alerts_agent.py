@@ -11,6 +11,7 @@ from market.portfolio_alert import Alert
 from market.valuation_record import Valuation
 from processors.agents import alerts
 from processors.computation import Effects
+from processors.transport.packing import messages_of
 from runtime.settings import ProcessorSettings
 from schemas.topics import ALERTS, DAY_ENDS, VALUATIONS
 from tapeline.topic_docs.examples import example
@@ -43,7 +44,7 @@ def runner() -> Runner:
 
 
 def outputs(*effects: Effects) -> list[tuple[str, bytes | None, bytes | None]]:
-    return [(message.topic, message.key, message.value) for one in effects for message in one.outputs]
+    return [(message.topic, message.key, message.value) for one in effects for message in messages_of(one.outputs)]
 
 
 def test_breach_says_limit_value_threshold_and_the_prices_time() -> None:
@@ -61,10 +62,10 @@ def test_last_valuation_of_a_day_is_told_when_the_first_of_a_later_one_comes() -
     assert [type(one) for one in told(fold.batch(first, VALUATIONS.name))] == [Alert]
     fold.open()
     effects = fold.batch([valuation(3, profit=-1, day=2), valuation(4, profit=-9, day=2)], VALUATIONS.name)
-    assert [message.topic for message in effects.outputs] == [DAY_ENDS.name, *[ALERTS.name] * 2]
+    assert [message.topic for message in messages_of(effects.outputs)] == [DAY_ENDS.name, *[ALERTS.name] * 2]
     end, cleared, breached = told(effects)
     assert end == first[1]
-    assert effects.outputs[0].key == f"ours|{START + DAY}".encode()
+    assert next(messages_of(effects.outputs)).key == f"ours|{START + DAY}".encode()
     assert (cleared.is_breached, cleared.value, breached.value) == (False, 0, 8 * AMOUNT)
 
 

@@ -37,6 +37,7 @@ from processors.states.portfolios import (
     encode_answers,
     encode_slot,
 )
+from processors.transport.packing import messages_of
 from runtime.settings import ProcessorSettings, Settings
 from schemas.portfolio_values import plain_balances, plain_policy, plain_positions
 from schemas.topics import COMMANDS, POSITIONS, REPLIES
@@ -54,7 +55,7 @@ def runner(memory: Memory = MEMORY) -> Runner:
 
 
 def outputs(*effects: Effects) -> list[tuple[str, bytes | None]]:
-    return [(message.topic, message.value) for one in effects for message in one.outputs]
+    return [(message.topic, message.value) for one in effects for message in messages_of(one.outputs)]
 
 
 def replies(*effects: Effects) -> list[PortfolioReply]:
@@ -67,12 +68,12 @@ def test_each_command_is_answered_and_the_portfolio_told_after_each_change() -> 
     )
     assert [(reply.accepted, reply.version) for reply in replies(effects)] == [(True, 1), (True, 2), (False, 2), (True, 3)]
     assert [record.version for record in told(effects) if isinstance(record, Portfolio)] == [1, 2, 3]
-    assert [message.topic for message in effects.outputs] == [
+    assert [message.topic for message in messages_of(effects.outputs)] == [
         *[REPLIES.name, POSITIONS.name] * 2,
         REPLIES.name,
         *[REPLIES.name, POSITIONS.name],
     ]
-    assert {message.key for message in effects.outputs} == {PORTFOLIO.encode()}
+    assert {message.key for message in messages_of(effects.outputs)} == {PORTFOLIO.encode()}
     counted = {labels: number for (_, labels), number in effects.tallies.items()}
     assert counted["withdraw", "stale_version"] == counted["withdraw", "accepted"] == 1
 
@@ -107,7 +108,7 @@ def test_command_sent_again_changes_nothing_and_gets_its_answer_again() -> None:
     fold.open()
     again = fold.batch([command(Deposit, 1, version=1, at=START + DAY), command(CreatePortfolio)], TOPIC)
     assert replies(again) == list(reversed(replies(first)))
-    assert [message.topic for message in again.outputs] == [REPLIES.name] * 2
+    assert [message.topic for message in messages_of(again.outputs)] == [REPLIES.name] * 2
 
 
 def test_refused_command_sent_again_is_not_done_later() -> None:

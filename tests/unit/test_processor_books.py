@@ -18,6 +18,7 @@ from processors.batch import RawRecord
 from processors.book_pages import page_of
 from processors.computation import Scope
 from processors.tables import TableView, is_newer
+from processors.transport.packing import messages_of
 from runtime.settings import ProcessorSettings
 from schemas.records import Record
 from tests.builders import INSTRUMENT, START
@@ -85,7 +86,7 @@ class Worker:
             self.folded = until
 
     def publish(self) -> None:
-        for message in self.fold.take().outputs:
+        for message in messages_of(self.fold.take().outputs):
             top = CODEC.decode(message.value)
             assert isinstance(top, BookTop)
             assert self.told.setdefault(top.source_offset, message.value) == message.value

@@ -21,10 +21,10 @@ from processors.deliveries import Offsets
 from processors.expiry import RecordsLost
 from processors.fence import Superseded
 from processors.loop import BatchLoop, BatchMissing
-from processors.outputs import Message
 from processors.states.candles import encode_series
 from processors.states.form import reflected_offset
 from processors.surroundings import LoopHooks, LoopSettings, Ways
+from processors.transport.packing import Output, counts_of, messages_of
 from runtime.settings import ProcessorSettings
 from schemas.codec import Codec, SchemaNotLearnt
 from schemas.records import schema_text
@@ -63,7 +63,7 @@ class World:
         )
 
     def _note(self, name: str, effects: Effects) -> None:
-        self.steps.append(f"{len(effects.outputs)} outputs told")
+        self.steps.append(f"{counts_of(effects.outputs).total()} outputs told")
 
 
 class Fence:
@@ -87,9 +87,10 @@ class Deliveries:
         self._world = world
         self._fence = Fence(world)
 
-    async def send(self, messages: Sequence[Message], generation: int) -> Offsets:
+    async def send(self, outputs: Sequence[Output], generation: int) -> Offsets:
         self._fence.check(generation)
         await asyncio.sleep(0)
+        messages = [*messages_of(outputs)]
         self._world.steps += [f"to {topic}" for topic in dict.fromkeys(message.topic for message in messages)]
         return {(message.topic, message.partition): 7 for message in messages}
 
@@ -220,9 +221,9 @@ def test_what_the_group_took_away_before_it_was_committed_is_neither_stored_nor_
 
 def test_group_that_takes_partitions_away_during_a_commit_ends_it_before_the_store() -> None:
     class Fickle(Deliveries):
-        async def send(self, messages: Sequence[Message], generation: int) -> Offsets:
-            offsets = await super().send(messages, generation)
-            if messages and messages[0].topic == "candles changelog":
+        async def send(self, outputs: Sequence[Output], generation: int) -> Offsets:
+            offsets = await super().send(outputs, generation)
+            if "candles changelog" in counts_of(outputs):
                 self._world.generation = 2
             return offsets
 
@@ -242,11 +243,11 @@ class Slow(Deliveries):
         self.waiting, self.goes_on = asyncio.Event(), asyncio.Event()
         self._topic = topic
 
-    async def send(self, messages: Sequence[Message], generation: int) -> Offsets:
-        if messages and messages[0].topic == self._topic:
+    async def send(self, outputs: Sequence[Output], generation: int) -> Offsets:
+        if self._topic in counts_of(outputs):
             self.waiting.set()
             await self.goes_on.wait()
-        return await super().send(messages, generation)
+        return await super().send(outputs, generation)
 
 
 def waiting_for(topic: str, *batches: Batch) -> tuple[World, Slow, BatchLoop, Stream]:

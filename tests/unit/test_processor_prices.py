@@ -17,6 +17,7 @@ from processors.computation import Effects
 from processors.outputs import Message
 from processors.states.form import reflected_offset
 from processors.states.prices import decode_statements, encode_statements
+from processors.transport.packing import messages_of
 from runtime.settings import ProcessorSettings
 from schemas.records import Record
 from schemas.topics import PRICES, QUOTES, TRADES
@@ -35,7 +36,7 @@ def runner() -> Runner:
 def check_versions(effects: Iterable[Effects]) -> None:
     """Fail where two messages of one version differ."""
     found: dict[tuple[str, tuple[int | None, int | None]], bytes | None] = {}
-    for message, record in ((message, told_in(message)) for one in effects for message in one.outputs):
+    for message, record in ((message, told_in(message)) for one in effects for message in messages_of(one.outputs)):
         version = record.instrument, (record.quotes_offset, record.trades_offset)
         assert found.setdefault(version, message.value) == message.value
 
@@ -55,8 +56,8 @@ def test_one_record_for_each_instrument_that_changed_since_the_last_commit() -> 
         (INSTRUMENT, 0, 2),
         (OTHER, None, 1),
     ]
-    assert {message.topic for message in effects.outputs} == {PRICES.name}
-    assert {message.key for message in effects.outputs} == {INSTRUMENT.encode(), OTHER.encode()}
+    assert {message.topic for message in messages_of(effects.outputs)} == {PRICES.name}
+    assert {message.key for message in messages_of(effects.outputs)} == {INSTRUMENT.encode(), OTHER.encode()}
     assert effects.trades == 3
     assert told(runs.commit()) == []
 
