@@ -25,19 +25,19 @@ _BEFORE_NUMBER = 2
 class Section(Sequence[Message]):
     """Records that go to one topic and partition, of which only the bytes are kept: what one batch of them holds."""
 
-    __slots__ = ("count", "data", "place")
+    __slots__ = ("_length", "data", "place")
 
-    def __init__(self, place: tuple[str, int], count: int, data: bytes) -> None:
+    def __init__(self, place: tuple[str, int], length: int, data: bytes) -> None:
         self.place = place
-        self.count = count
+        self._length = length
         self.data = data
 
     def __len__(self) -> int:
-        return self.count
+        return self._length
 
     def __iter__(self) -> Iterator[Message]:
         position = 0
-        for _ in range(self.count):
+        for _ in range(self._length):
             size, position = decode_varint(self.data, position)
             end = position + size
             _, position = decode_varint(self.data, position + _BEFORE_NUMBER)

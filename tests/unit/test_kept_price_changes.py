@@ -115,8 +115,9 @@ class ByTheRules:
             if changes.changed:
                 self.stored[name] = encode_price(changes.state)
                 changes.changed = False
-        (outputs, *rest), self._outcome = self._outcome, ([], [], 0)
-        return by_place(outputs), *rest
+        outputs, refused, trades = self._outcome
+        self._outcome = [], [], 0
+        return by_place(outputs), refused, trades
 
 
 PRICES = st.integers(1, 4).map(lambda price: price * ONE) | st.sampled_from(

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from processors.built import compiled_module
 from processors.outputs import Message
-from processors.transport.packing import LARGEST, RECORD_OVERHEAD, chunks_of, pack
+from processors.transport.layout import LARGEST, RECORD_OVERHEAD
+from processors.transport.packing import chunks_of, pack
 
 SECTIONS = "processors.transport.sections"
 MESSAGES = st.lists(

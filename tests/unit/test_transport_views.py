@@ -22,6 +22,7 @@ from structlog.testing import capture_logs
 
 from processors.batch import RawRecord
 from processors.transport import views
+from processors.transport.codecs import decompress
 from processors.transport.views import PlainBatch, RecordBatchView
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -247,8 +248,12 @@ def test_section_is_decompressed_once_for_all_its_readers_and_let_go_by_the_last
     readers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    decompress = views.decompress
-    monkeypatch.setattr(views, "decompress", lambda codec, payload: asked.append(codec) or decompress(codec, payload))
+
+    def noting(codec: int, payload: memoryview) -> bytes:
+        asked.append(codec)
+        return decompress(codec, payload)
+
+    monkeypatch.setattr(views, "decompress", noting)
     view = RecordBatchView(memoryview(lz4_section(lz4.frame.compress(b"content"))), 0)
     view.readers = readers
     for _ in range(readers):
