@@ -18,7 +18,7 @@ class PriceAges:
         self._entered: dict[str, int] = {}  # the time of each portfolio's one entry that counts
 
     def told(self, portfolio_id: str, due: int | None, at: int) -> None:
-        """Totals as of `at` were told, of which a price will be too old at `due`; where one was by then, that is told with it."""
+        """Totals as of `at` were told; a price of theirs is too old at `due`. Where one was by then, that is told with it."""
         if due is None or due <= at:
             self.forget(portfolio_id)
             return
