@@ -77,10 +77,10 @@ def test_worker_stopped_under_load_ends_in_order(rig: Rig) -> None:
 
 
 def rigged(rig: Rig, point: str, most: int) -> Worker:
-    """A worker that kills itself when it has passed a point of its commits a few times, ready to work; always in one place."""
+    """A worker that kills itself when it has passed a point of its commits a few times; always in one place."""
     passes = random.Random(f"{rig.seed}{point}").randint(0, most)
     launcher = (sys.executable, "-m", "tests.faults.rigged_worker", point, str(passes))
-    return rig.ready_worker("rigged", launcher=launcher, processors={"store": "rocksdict"})
+    return rig.worker("rigged", launcher=launcher, processors={"store": "rocksdict"})
 
 
 def wait_killed(worker: Worker) -> None:
@@ -91,6 +91,7 @@ def wait_killed(worker: Worker) -> None:
 def test_worker_killed_with_its_outputs_out_and_its_tables_unwritten_repeats_the_same_outputs(rig: Rig) -> None:
     story = rig.story(Shape(trades=1_200))
     worker = rigged(rig, "outputs-acknowledged", most=12)
+    worker.wait_ready()
     with rig.load(story.records, per_second=200):
         wait_killed(worker)
     worker.launcher = TAPELINE
@@ -103,9 +104,10 @@ def test_worker_killed_around_the_write_of_its_tables_counts_nothing_twice_with_
     story = rig.story(Shape(trades=1_200))
     half = len(story.records) // 2
     worker = rigged(rig, "changelog-acknowledged", most=8)
+    worker.wait_ready()
     with rig.load(story.records[:half], per_second=150):
         wait_killed(worker)
-    worker = rigged(rig, "store-written", most=0)
+    worker = rigged(rig, "store-written", most=0)  # perhaps dead before it is ready: what the first left is there already
     with rig.load(story.records[half:], per_second=150):
         wait_killed(worker)
     shutil.rmtree(rig.folder / "state-rigged")

@@ -30,7 +30,6 @@ from schemas.records import Record
 from tests.exchange.server import LocalServer, answer_of
 from tests.ingest_parts import ROOT
 
-pytest.importorskip("ccxt.async_support", reason="the extra tapeline[ccxt] is not installed")
 pytestmark = [pytest.mark.timeout(120), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 FILE = ROOT / "tests" / "data" / "ccxt" / "coinbaseexchange_fetchTicker_fetchTrades_fetchOHLCV_20240313.json"
