@@ -287,8 +287,8 @@ def test_nothing_is_asked_while_the_market_is_closed() -> None:
         await polling.until(lambda: len(server.asked) > 5)
         clock.set(MORNING.close + HOUR // 2)
         await polling.until(lambda: polling.feed.get_status() is ConnectionStatus.STOPPED)
+        await polling.until(lambda: polling.states()[-1] is FeedState.STALE)  # what was put is told a moment later
         assert polling.reason() == "the market is closed"
-        assert polling.states()[-1] is FeedState.STALE
 
     run(test)
 
