@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
+from market.day_end import UTC_ZONE
 from market.errors import DataValidationError
 from market.portfolio import Balance
 from market.portfolio_totals import Rates, Weights
@@ -81,7 +82,10 @@ class Sheets:
             self._rates, self._rated = rates, {}
         sheets = [self._sheet(held) for held in found]
         moments = dict[int, bytes]()
-        for sheet in sheets:
+        for held, sheet in zip(found, sheets, strict=True):
+            policy = held.portfolio.policy
+            if sheet is not None and policy.day_zone != UTC_ZONE:
+                sheet.day_end_at = policy.day_end_after(max(latest, held.portfolio.updated_at))
             if sheet is not None and sheet.currencies not in self._rated:
                 self._rated[sheet.currencies] = self._rates_of(rates, *sheet.currencies)
             if sheet is not None and sheet.partition not in moments:

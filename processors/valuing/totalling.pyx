@@ -107,12 +107,14 @@ cdef class Sheet:
 
     `groups` are (number, place of the currency, settled in cash, long, lines, held, cost, came), `balances` are (place of the
     currency, whether there is anything, cash, realised profit, income), amounts at scale 24. `names` is what stands before the
-    figures, `limits` what stands last; times are microseconds. Raises OverflowError for amounts beyond 125 bits.
+    figures, `limits` what stands last; times are microseconds. Days end at `day_ends` of each UTC day unless `day_end_at` says
+    when the present one does. Raises OverflowError for amounts beyond 125 bits.
     """
 
     cdef readonly tuple currencies
     cdef readonly bytes key
     cdef readonly int partition
+    cdef public i64 day_end_at
     cdef bytes names, limits
     cdef bint is_day_known
     cdef i64 updated_at, day_ends
@@ -292,7 +294,7 @@ cdef bytes record(Output* out, Sheet sheet, Figures* figures, Rated rated, bytes
     write_varint(out, as_of)
     rest = out.size
     write_byte(out, 2)
-    write_varint(out, as_of - (into_day if into_day >= 0 else into_day + DAY) + DAY)
+    write_varint(out, sheet.day_end_at or as_of - (into_day if into_day >= 0 else into_day + DAY) + DAY)
     put(out, sheet.limits)
     content = PyBytes_FromStringAndSize(NULL, told - head + out.size - rest)
     memcpy(PyBytes_AS_STRING(content), out.data + head, told - head)

@@ -82,6 +82,7 @@ def portfolios(draw: st.DrawFn, portfolio_id: str) -> Portfolio:
     held = [draw(positions(number)) for number in range(draw(st.integers(0, 6)))]
     portfolio = make_portfolio(*held, balances=draw(st.dictionaries(st.sampled_from(CURRENCIES), balances, max_size=3)))
     policy = portfolio.policy._replace(limits=tuple(draw(st.lists(limits, max_size=2))), day_ends=draw(st.integers(0, DAY - 1)))
+    policy = policy._replace(day_zone=draw(st.sampled_from(["UTC", "America/New_York", "Asia/Kathmandu"])))
     return portfolio._replace(
         portfolio_id=portfolio_id,
         base_currency=draw(st.sampled_from(CURRENCIES)),
