@@ -1,7 +1,7 @@
 """What stands in the end of all that computations told, whatever came twice meanwhile."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from market.candle import CandleEvent
@@ -42,3 +42,18 @@ def _identity(output: Any) -> tuple[Any, ...]:
 def _content(record: Any, without: Sequence[str] = ()) -> dict[str, Any]:
     left_out = {"source_topic", "source_partition", "source_offset", *without}
     return {name: value for name, value in record._asdict().items() if name not in left_out}
+
+
+def differences(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> dict[Any, Any]:
+    """What two ends differ in: of a candle the fields, of everything else of an instrument what only one of them has."""
+    return {
+        key: _difference(one.get(key), other.get(key)) for key in one.keys() | other.keys() if one.get(key) != other.get(key)
+    }
+
+
+def _difference(one: Any, other: Any) -> Any:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return {name: (one[name], other[name]) for name in one if one[name] != other[name]}
+    if isinstance(one, list) and isinstance(other, list):
+        return [found for found in one if found not in other], [found for found in other if found not in one]
+    return one, other

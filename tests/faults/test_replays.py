@@ -18,7 +18,7 @@ from tests.builders import MINUTE, START
 from tests.faults import verdict
 from tests.faults.rig import CANDLES, CHANGES, TRADES, Rig
 from tests.faults.trading import Shape, closing
-from tests.settled import settled
+from tests.settled import differences, settled
 
 INTERVALS = ["1m", "5m", "15m", "1h", "4h", "1d"]
 AGENTS = ("candles", "price_changes", "quality")
@@ -54,7 +54,7 @@ def test_live_stream_with_kills_and_rebalances_ends_in_what_its_replay_tells(rig
     replay.end()
 
     names = set(story.instruments)
-    assert settled(of(names, live)) == settled(of(names, replayed))
+    assert differences(settled(of(names, live)), settled(of(names, replayed))) == {}
     settled(of(names, live + replayed))  # one version, one content, also between the two
     assert {event.interval for event in of(names, live) if isinstance(event, CandleEvent)} == set(INTERVALS)
     assert {type(record) for record in of(names, live)} == {CandleEvent, PriceChangedEvent, QualityEvent, QualityScore}
