@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from market.errors import DataValidationError
-from market.limits import too_old_at
+from market.limits import LimitKind, too_old_at
 from market.valuation_record import Stamp, ValuationLine, line_of
 from processors.outputs import Message, message_of
 from processors.valuing.ages import PriceAges
@@ -166,7 +166,9 @@ class Publishing:
 
     def _too_old_at(self, portfolio_id: str) -> int | None:
         limits = self._valuer.portfolios[portfolio_id].policy.limits
-        return too_old_at(limits, self._valuer.totals(portfolio_id).oldest) if limits else None
+        if all(limit.kind is not LimitKind.PRICE_AGE for limit in limits):
+            return None  # totals are made a second time only for who needs them
+        return too_old_at(limits, self._valuer.totals(portfolio_id).oldest)
 
     def lines(self, stamp: Stamp, most: int) -> Iterator[Message]:
         """Messages of the lines that are due, whole portfolios until so many were looked at; those removed have no value."""
