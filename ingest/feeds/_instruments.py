@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from ingest.feed import Listings
 from market.errors import DataValidationError
 
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+"""Of delivery days, as venues write them."""
 
 
 class Instruments:
@@ -45,7 +46,7 @@ def day_of(delivery: str) -> str:
     """Day (260925) of a delivery as venues write it: 25SEP26, 5SEP26. Raises DataValidationError (`unknown_symbol`)."""
     day, month, year = delivery[:-5], delivery[-5:-2], delivery[-2:]
     try:
-        told = datetime(2000 + int(year), _MONTHS.index(month) + 1, int(day), tzinfo=UTC)
+        told = datetime(2000 + int(year), MONTHS.index(month) + 1, int(day), tzinfo=UTC)
     except ValueError:
         raise DataValidationError("unknown_symbol", f"{delivery!r:.40} is no day such as 25SEP26", field="symbol") from None
     return told.strftime("%y%m%d")
@@ -53,4 +54,4 @@ def day_of(delivery: str) -> str:
 
 def delivery_of(day: str) -> str:
     """A day (260905) as venues write it that leave out a leading zero: 5SEP26."""
-    return f"{int(day[4:])}{_MONTHS[int(day[2:4]) - 1]}{day[:2]}"
+    return f"{int(day[4:])}{MONTHS[int(day[2:4]) - 1]}{day[:2]}"

@@ -18,6 +18,7 @@ from ingest.decoding import decode
 from ingest.feed import Defined, Heartbeat, Limits, Listings, Parser, Request, Route, Subscription
 from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SPOT, BybitParser, instrument_of
 from ingest.feeds._definitions import define, read_definitions, time_or_none
+from ingest.feeds._instruments import MONTHS
 from ingest.feeds._subscriptions import Offer, in_parts
 from ingest.quota import Quota
 from market.errors import DataValidationError
@@ -32,7 +33,6 @@ _LIMITS = Limits(streams=200, message_seconds=0.1)
 _STREAMS_PER_MESSAGE = 10
 # A ping is asked for every 20 s (docs: "Connect", "How to Send the Heartbeat Packet").
 _HEARTBEAT = Heartbeat('{"op":"ping"}', 20.0)
-_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _CHANNELS = ("publicTrade", "orderbook.200", "tickers", "kline.1")
 _OFFER = Offer(
     "bybit",
@@ -128,7 +128,7 @@ class Bybit:
         if contract == ["PERP"]:
             return f"{base}PERP" if quote == "USDC" else pair
         year, month, day = contract[0][:2], int(contract[0][2:4]), contract[0][4:]
-        return f"{pair}-{day}{_MONTHS[month - 1]}{year}"
+        return f"{pair}-{day}{MONTHS[month - 1]}{year}"
 
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`: /v5/public/linear of a stream, category=linear of a request."""
