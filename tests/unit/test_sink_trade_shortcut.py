@@ -14,7 +14,7 @@ from market.trade import TimeMark, Trade
 from schemas.codec import Codec
 from schemas.topics import TOPICS, TRADES
 from sinks.store import Entry, KafkaRecord
-from sinks.stores import _influxdb_shortcut, _postgres_shortcut
+from sinks.stores import _influxdb_shortcut, _postgres_shortcut, _trade_reading
 from sinks.stores._influxdb_lines import fields_of, row_of, trade_series
 from sinks.stores._postgres_rows import RowMaker
 from sinks.translation import Translator
@@ -169,8 +169,7 @@ def test_whatever_is_no_trade_under_its_key_goes_the_whole_way(changed: dict[str
 
 
 def test_a_trade_with_a_new_field_goes_the_whole_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (_postgres_shortcut, _influxdb_shortcut):
-        monkeypatch.setattr(module, "_FIELDS", (*Trade._fields, "liquidation"))
+    monkeypatch.setattr(_trade_reading, "_FIELDS", (*Trade._fields, "liquidation"))
     assert _postgres_shortcut.trade_reader(HEADER, MAX_CLOCK_SKEW) is None
     assert _influxdb_shortcut.trade_reader(HEADER, MAX_CLOCK_SKEW, trade_series) is None
 
