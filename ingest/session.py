@@ -87,7 +87,7 @@ class Session:
         self.counts = Counts()
         self._heartbeats = frozenset(heartbeats)
         self._lines: dict[str, _Line] = {}
-        self._told: dict[Subscription, FeedState] = {}
+        self._told: dict[Subscription, tuple[FeedState, str]] = {}  # with the reason
         self._marks = Marks()
         self._books = Books()
         self._muted: set[Subscription] = set()
@@ -131,7 +131,7 @@ class Session:
 
     def is_down(self, stream: Subscription) -> bool:
         """Whether a stream was told to be down last, or nothing yet."""
-        return self._told.get(stream, FeedState.DOWN) is FeedState.DOWN
+        return self._told_state(stream) in (None, FeedState.DOWN)
 
     def unsynced(self) -> list[Followed]:
         """Books that need a snapshot; see `ingest.books.Books.unsynced`."""
@@ -229,8 +229,7 @@ class Session:
             if stream not in self._muted:
                 is_known = any(stream in line.states for line in self._lines.values())
                 best = self._best_state(stream) if state is FeedState.LIVE and is_known else state
-                self._told[stream] = best
-                told.append(FeedStatus(self.venue, stream.channel, stream.instrument, best, reason, at, source=source))
+                told.append(self._status(stream, best, reason, at, source))
         return told
 
     def tell(self, name: str, stream: Subscription, state: FeedState, reason: str, at: int) -> list[Record]:
@@ -257,8 +256,17 @@ class Session:
         return self._tell(line, list(line.states), state, reason, at)
 
     def stopped(self, name: str, subscriptions: Iterable[Subscription], at: int, reason: str) -> list[Record]:
-        """A line for these streams is not opened, on purpose: told of those as well of which nothing was told yet."""
-        return self._tell(self._lines[name], subscriptions, FeedState.DOWN, reason, at)
+        """A line for these streams is not opened, on purpose.
+
+        It is told as well of those of which nothing was told yet, and of those that were down for another reason.
+        """
+        line, streams = self._lines[name], list(subscriptions)
+        told: list[Record] = [*self._tell(line, streams, FeedState.DOWN, reason, at)]
+        for stream in streams:
+            state, because = self._told[stream]
+            if state is FeedState.DOWN and because != reason:
+                told.append(self._status(stream, state, reason, at, line.source))
+        return told
 
     def ended(self, name: str, at: int, reason: str) -> list[Record]:
         """The recording of a line ends: like `lost`, after a last time mark for its instruments."""
@@ -432,10 +440,16 @@ class Session:
                 continue
             line.states[stream] = state
             best = self._best_state(stream)
-            if self._told.get(stream) is not best:
-                self._told[stream] = best
-                told.append(FeedStatus(self.venue, stream.channel, stream.instrument, best, reason, at, source=line.source))
+            if self._told_state(stream) is not best:
+                told.append(self._status(stream, best, reason, at, line.source))
         return told
+
+    def _status(self, stream: Subscription, state: FeedState, reason: str, at: int, source: str | None) -> FeedStatus:
+        self._told[stream] = (state, reason)
+        return FeedStatus(self.venue, stream.channel, stream.instrument, state, reason, at, source=source)
+
+    def _told_state(self, stream: Subscription) -> FeedState | None:
+        return self._told[stream][0] if stream in self._told else None
 
     def _best_state(self, stream: Subscription) -> FeedState:
         found = {line.states.get(stream) for line in self._lines.values()}

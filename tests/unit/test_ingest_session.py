@@ -380,6 +380,13 @@ def test_refused_frames_are_no_life(session: Session) -> None:
 # subscriptions
 
 
+def test_stop_is_told_once_of_a_stream_that_was_down_before_it(session: Session) -> None:
+    session.received(LINE, trade_frame(1), NOW)
+    session.lost(LINE, NOW, "no data for 1 s")
+    told = [record for _ in range(2) for record in session.stopped(LINE, [TRADES], NOW, "stop by ann")]
+    assert told == [FeedStatus("binance", "trade", INSTRUMENT, FeedState.DOWN, "stop by ann", NOW)]
+
+
 def test_unsubscribed_stream_is_told_to_be_down_and_left_out(session: Session) -> None:
     session.received(LINE, trade_frame(1), NOW)
     assert states(session.unsubscribed(LINE, [TRADES, QUOTES], NOW)) == [("trade", FeedState.DOWN)]
