@@ -1,4 +1,4 @@
-"""`/api/v1/admin`: connections, statistics and commands to feeds, for the role `admin` alone."""
+"""`/api/v1/admin`: connections and statistics, for the role `admin` alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from gateway.clients import Client
 from gateway.connections import Connections, describe
 from gateway.identity import PORTFOLIO, Principal
 from gateway.refusals import ErrorCode, Refusal
-from gateway.rest import feed_commands
 from gateway.rest.admin_models import (
     ConnectionBody,
     ConnectionsMetadata,
@@ -117,8 +116,6 @@ def router(context: Context) -> APIRouter:
         """In total, and how many messages were told of each instrument that the operator may see."""
         return answer(request, context, _statistics(context, principal))
 
-    if context.send_control is not None:
-        routes.include_router(feed_commands.router(context, context.send_control))
     return routes
 
 

@@ -17,6 +17,7 @@ from gateway.refusals import ErrorCode, Refusal
 from gateway.rest import (
     admin,
     docs_page,
+    feed_commands,
     history,
     latest,
     portfolio_commands,
@@ -56,6 +57,8 @@ def make_app(context: Context, version: str) -> FastAPI:
     app.include_router(status.router(context, quote_channel))
     app.include_router(latest.router(context))
     app.include_router(history.router(context))
+    if context.send_control is not None:
+        app.include_router(feed_commands.router(context, context.send_control))
     app.include_router(admin.router(context))
     app.include_router(docs_page.router())
     _add_websocket_hint(app)

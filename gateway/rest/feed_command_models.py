@@ -11,18 +11,19 @@ from gateway.rest.models import FeedBody, Micros
 _Name = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class WhyBody(BaseModel):
-    """Why something is wanted, and until when."""
+class VenueBody(BaseModel):
+    """Whose feeds are steered, why, and until when."""
 
     model_config = ConfigDict(extra="forbid")
 
+    venue: _Name = Field(description="Name of a venue, as instruments begin with it.")
     reason: str = Field(min_length=1, max_length=200, description="Told on md.status with who wants it.")
     expires_at: Micros | None = Field(
         None, gt=0, lt=1 << 53, description="Until when, microseconds since the epoch; for good where it is not given."
     )
 
 
-class StreamsBody(WhyBody):
+class StreamsBody(VenueBody):
     """Which streams are wanted, or are not."""
 
     instruments: tuple[_Name, ...] = Field(min_length=1, max_length=500)

@@ -58,7 +58,7 @@ async def test_commands_stand_on_the_topic_as_they_were_asked_for_and_states_com
         ]
         expected = []
         for word, body in asked:
-            status, answered = await ask(address, "POST", f"/api/v1/admin/feeds/binance/{word}", body)
+            status, answered = await ask(address, "POST", f"/api/v1/realtime/{word}", {"venue": "binance", **body})
             data = answered["data"]
             assert (status, [feed["state"] for feed in data["feeds"]]) == (202, ["LIVE"])
             streams = tuple(body.get("instruments", ())), tuple(body.get("channels", ()))

@@ -14,8 +14,8 @@ from tests.builders import INSTRUMENT, START
 from tests.gateway_app import App
 from tests.gateway_parts import HandTurnedLoop, make_hub
 
-FEEDS = "/api/v1/admin/feeds/binance"
-WHY: dict[str, Any] = {"reason": "maintenance", "expires_at": START + 10**6}
+FEEDS = "/api/v1/realtime"
+WHY: dict[str, Any] = {"venue": "binance", "reason": "maintenance", "expires_at": START + 10**6}
 STREAMS: dict[str, Any] = {**WHY, "instruments": [INSTRUMENT], "channels": ["trade", "ticker"]}
 
 
@@ -63,7 +63,7 @@ def test_command_is_sent_as_it_was_asked_for_by_its_subject(word: str, body: dic
 
 def test_command_without_an_id_gets_one() -> None:
     sent = Sent()
-    status, answered = sent.post(f"{FEEDS}/stop", {"reason": "maintenance"})
+    status, answered = sent.post(f"{FEEDS}/stop", {"venue": "binance", "reason": "maintenance"})
     (command,) = sent
     assert (status, answered["data"]["command_id"], command.expires_at) == (202, command.command_id, None)
     assert len(command.command_id) >= 16
@@ -84,8 +84,9 @@ def test_nobody_else_gives_commands(word: str) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "named"),
     [
-        (f"{FEEDS}/stop", {}, "reason"),
-        (f"{FEEDS}/stop", {"reason": ""}, "reason"),
+        (f"{FEEDS}/stop", {"venue": "binance"}, "reason"),
+        (f"{FEEDS}/stop", {"reason": "maintenance"}, "venue"),
+        (f"{FEEDS}/stop", {**WHY, "reason": ""}, "reason"),
         (f"{FEEDS}/stop", {**WHY, "more": 1}, "more"),
         (f"{FEEDS}/stop", {**WHY, "expires_at": START}, "expires_at"),
         (f"{FEEDS}/stop", STREAMS, "instruments"),
@@ -94,7 +95,7 @@ def test_nobody_else_gives_commands(word: str) -> None:
         (f"{FEEDS}/subscribe", {**STREAMS, "instruments": ["okx:BTC-USDT"]}, "instruments"),
         (f"{FEEDS}/subscribe", {**STREAMS, "instruments": ["BTC/USDT"]}, "instrument"),
         (f"{FEEDS}/subscribe", {**STREAMS, "channels": [""]}, "channels"),
-        ("/api/v1/admin/feeds/No Venue!/stop", WHY, "venue"),
+        (f"{FEEDS}/stop", {**WHY, "venue": "No Venue!"}, "venue"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_the_field_at_fault(path: str, body: Any, named: str) -> None:
