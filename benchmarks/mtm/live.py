@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from benchmarks.mtm.load import HOT, RATE, batch, portfolios, symbols, watchers
 from benchmarks.stream.launch import Launch
@@ -90,36 +90,41 @@ class Live:
         self._consumer.close()
 
     def _move(self, instruments: Sequence[str], waited_for: set[str]) -> list[float]:
-        now = time.time_ns() // 1000
-        self._send(PRICES.name, batch(instruments, now, self._chance, at=now))
-        return [appended_ms + _ROUNDING_MS - now / 1000 for appended_ms in self._await(now, waited_for)]
+        since = time.time_ns() // 1000
+        sent_at = self._send(PRICES.name, batch(instruments, since, self._chance, at=since))
+        return [appended_ms + _ROUNDING_MS - sent_at / 1000 for appended_ms in self._await(since, waited_for)]
 
     def _await(self, since: int, portfolios: set[str]) -> list[int]:
         """When the first totals of each portfolio were appended that reflect nothing older. Raises Stalled."""
-        found: dict[str, int] = {}
+        found, waiting = dict[str, int](), list[Message]()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while len(found) < len(portfolios):
             if time.monotonic() > deadline:
                 raise Stalled(f"it has told {len(found)} of {len(portfolios)} totals within {PATIENCE_SECONDS:.0f} s")
-            for message in self._consumer.consume(10_000, 0.05):
+            while some := self._consumer.consume(10_000, 0.05):
+                waiting += some
+            for message in waiting:  # not while the worker is busy, whose core it would take
                 value: Any = message.value()
                 portfolio_id, oldest = self._decode(value)
                 if portfolio_id in portfolios and oldest is not None and oldest >= since:
                     found.setdefault(portfolio_id, message.timestamp()[1])
+            waiting.clear()
         return list(found.values())
 
-    def _send(self, topic: str, records: Iterable[Record]) -> None:
-        for record in records:
-            key, partition_id = TOPICS[topic].place(record)
-            value, partition = self._codec.encode(topic, record), partition_of(partition_id, PARTITIONS)
+    def _send(self, topic: str, records: Iterable[Record]) -> int:
+        """When these were handed to the producer, encoded before: microseconds since the epoch."""
+        messages = [(self._codec.encode(topic, record), *TOPICS[topic].place(record)) for record in records]
+        sent_at = time.time_ns() // 1000
+        for value, key, partition_id in messages:
             while True:
                 try:
-                    self._producer.produce(topic, value, key, partition)
+                    self._producer.produce(topic, value, key, partition_of(partition_id, PARTITIONS))
                 except BufferError:
                     self._producer.poll(0.05)
                 else:
                     break
         self._producer.flush(PATIENCE_SECONDS)
+        return sent_at
 
 
 def run_live(server: Server, contestant: Contestant, size: Size) -> dict[str, float]:

@@ -58,7 +58,7 @@ def main() -> int:
             number(os.environ, "BENCH_SYMBOLS", 500, least=1),
             number(os.environ, "BENCH_ROUNDS", 100, least=5),
         )
-        live_rounds = number(os.environ, "BENCH_LIVE_ROUNDS", 0, least=0)
+        live_rounds = number(os.environ, "BENCH_LIVE_ROUNDS", 20, least=0)
         if compiled_arithmetic() is None or compiled_totals() is None:
             raise WrongTotals("the compiled code was not built: make setup")
         results = dict[str, dict[str, float]]()

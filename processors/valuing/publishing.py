@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from market.errors import DataValidationError
@@ -77,6 +78,7 @@ class Publishing:
         self._told: dict[str, _Told] = {}
         self._totals_wait: set[str] = set()
         self._lines_wait: set[str] = set()
+        self._lines_due: list[tuple[int, str]] = []  # a heap: when lines that wait may be told
         self._sent_totals: list[_Sent] = []
         self._sent_lines: list[tuple[str, _Told, dict[str, ValuationLine], int]] = []
         self._asked: dict[str, list[Asked]] = {}
@@ -112,13 +114,20 @@ class Publishing:
             if portfolio is not None and portfolio.version >= min(one.version for one in asked):
                 told = self._told.setdefault(portfolio_id, _Told())
                 told.at = told.lines_at = 0
+                self._lines_wait.discard(portfolio_id)  # to be due anew
                 self._tell_whole(portfolio_id, told)
 
     def touch(self, portfolio_ids: Iterable[str]) -> None:
         """The figures of these may have changed."""
         found = set(portfolio_ids)
         self._totals_wait |= found
-        self._lines_wait |= found
+        for portfolio_id in found - self._lines_wait:
+            self._lines_wait.add(portfolio_id)
+            self._put_due(portfolio_id)
+
+    def _put_due(self, portfolio_id: str) -> None:
+        told = self._told.setdefault(portfolio_id, _Told())
+        heappush(self._lines_due, (told.lines_at + self._pace.lines, portfolio_id))
 
     def touch_aged(self, now: int) -> None:
         """The totals of those are to be told of which a price has become too old for a limit meanwhile."""
@@ -172,15 +181,17 @@ class Publishing:
 
     def lines(self, stamp: Stamp, most: int) -> Iterator[Message]:
         """Messages of the lines that are due, whole portfolios until so many were looked at; those removed have no value."""
-        waiting = ((portfolio_id, self._told.setdefault(portfolio_id, _Told())) for portfolio_id in list(self._lines_wait))
-        due = [(portfolio_id, told) for portfolio_id, told in waiting if stamp.valued_at - told.lines_at >= self._pace.lines]
-        for portfolio_id, told in sorted(due, key=lambda one: one[1].lines_at):
-            if most <= 0:
-                break
-            portfolio = self._valuer.portfolios.get(portfolio_id)
-            if portfolio is None:
+        made = set[str]()
+        while most > 0 and self._lines_due and self._lines_due[0][0] <= stamp.valued_at:
+            _, portfolio_id = heappop(self._lines_due)
+            portfolio, told = self._valuer.portfolios.get(portfolio_id), self._told.get(portfolio_id)
+            if portfolio is None or told is None:
                 self._lines_wait.discard(portfolio_id)
                 continue
+            is_due = stamp.valued_at - told.lines_at >= self._pace.lines
+            if portfolio_id not in self._lines_wait or portfolio_id in made or not is_due:
+                continue
+            made.add(portfolio_id)
             most -= len(portfolio.positions)
             lines = {line.position.position_id: line_of(portfolio, line, stamp) for line in self._valuer.lines(portfolio_id)}
             for position_id, record in lines.items():
@@ -206,11 +217,14 @@ class Publishing:
         for portfolio_id, told, lines, at in self._sent_lines:
             told.lines, told.lines_at = dict(lines), at
             self._lines_wait.discard(portfolio_id)
-        self.lost()
+        self._sent_totals.clear()
+        self._sent_lines.clear()
         return done
 
     def lost(self) -> None:
         """What was made since the last time has not arrived, and is still to be told."""
+        for portfolio_id, *_ in self._sent_lines:
+            self._put_due(portfolio_id)
         self._sent_totals.clear()
         self._sent_lines.clear()
 

@@ -11,6 +11,7 @@ partition is this worker's is read of that topic: all portfolios of a partition 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 
 from market.portfolio import Portfolio
@@ -139,5 +140,5 @@ class Valuations:
             return
         for asked in self._publishing.sent():
             REVALUATION_SECONDS.observe((self._ways.clock() - asked.at) / 1e6)
-        for message in messages:
-            metrics.RECORDS_OUT.labels(message.topic).inc()
+        for topic, count in Counter(message.topic for message in messages).items():
+            metrics.RECORDS_OUT.labels(topic).inc(count)

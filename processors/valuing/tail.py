@@ -25,8 +25,10 @@ log = get_logger(__name__)
 
 _AT_ONCE = 2_000
 
-GATHER_SECONDS, PAUSE_SECONDS = 0.02, 0.005
-"""Where several records came, more of the same burst may be on their way: how long they are waited for, and each of them."""
+GATHER_SECONDS = 0.04
+PAUSE_SECONDS, BURST_PAUSE_SECONDS = 0.005, 0.01
+"""How long more of the same burst is waited for: in all, after a single record, and after several, which are valued together
+for the longer since what they move may not be told again at once."""
 _REGISTRY_RETRY_SECONDS = 1.0
 
 Place = tuple[str, int]
@@ -98,11 +100,12 @@ class Tail:
     def _gather(self, messages: list[Message]) -> list[Message]:
         """These messages and those of the same burst: to value it in parts would make its last part wait for the first."""
         deadline = time.monotonic() + GATHER_SECONDS
-        is_burst = sum(message.error() is None for message in messages) > 1
-        while is_burst and len(messages) < _AT_ONCE and time.monotonic() < deadline:
-            more = self._consumer.consume(_AT_ONCE, 0) or self._consumer.consume(1, PAUSE_SECONDS)
+        more, is_burst = messages, False
+        while more and len(messages) < _AT_ONCE and time.monotonic() < deadline:
+            is_burst = is_burst or sum(message.error() is None for message in messages) > 1
+            pause = BURST_PAUSE_SECONDS if is_burst else PAUSE_SECONDS
+            more = self._consumer.consume(_AT_ONCE, 0) or self._consumer.consume(1, pause)
             messages += more
-            is_burst = bool(more)
         return messages
 
     def _assign(self, places: frozenset[Place]) -> None:

@@ -99,12 +99,20 @@ def test_of_a_topic_that_is_read_for_its_keys_no_value_is_decoded(monkeypatch: p
     assert found == [Arrival(*PLACE, "ours|a", None, is_there=True), Arrival(*PLACE, "ours|b", None)]
 
 
-def test_burst_is_read_as_one_and_a_single_record_waits_for_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    deliveries = [[Deletion(b"b", 1)], [], [Deletion(b"c", 2)], []]
+def test_burst_is_read_as_one_and_what_comes_after_a_pause_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    deliveries = [[], [Deletion(b"b", 1)], [], [Deletion(b"c", 2)], [], []]
+    pauses = []
+
+    def consume(_most: int, seconds: float) -> list[Deletion]:
+        pauses.append(seconds)
+        return deliveries.pop(0) if deliveries else []
+
     broker = Broker(b"a")
-    monkeypatch.setattr(broker, "consume", lambda _most, _seconds: deliveries.pop(0) if deliveries else [])
+    monkeypatch.setattr(broker, "consume", consume)
     monkeypatch.setattr(tail, "Consumer", broker)
     reader = Tail({}, CODEC, 0)
+    deliveries.insert(0, [])
     assert [arrival.key for arrival in reader.read(frozenset({PLACE}), 0)] == ["a", "b", "c"]
-    deliveries += [[], [Deletion(b"later", 3)]]
+    waited = [seconds for seconds in pauses if seconds]
+    assert waited == [tail.PAUSE_SECONDS, tail.BURST_PAUSE_SECONDS, tail.BURST_PAUSE_SECONDS]
     assert [arrival.key for arrival in reader.read(frozenset({PLACE}), 0)] == ["a"]
