@@ -17,7 +17,11 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from benchmarks.stream.load import FIRST_ID, SchemaIds, TradeEncoder, instrument_names, unscaled
 from benchmarks.stream.servers import PARTITIONS, Server
 from market.decimals import ONE
+from market.trade import Trade
+from runtime.kafka import registry_options
+from runtime.settings import RegistrySettings
 from schemas.partitioning import partition_of
+from schemas.registry import Registry
 from schemas.topics import TRADES
 from tapeline.load.counting import STEP
 
@@ -115,7 +119,7 @@ class BareLoop:
         """A process that answers `count` by its latencies since it was last asked: how many took how many steps."""
         spawn = multiprocessing.get_context("spawn")
         ours, theirs = spawn.Pipe()
-        child = spawn.Process(target=_read, args=(theirs, self._server.bootstrap), daemon=True)
+        child = spawn.Process(target=_read, args=(theirs, self._server.bootstrap, self._server.settings.registry), daemon=True)
         child.start()
         theirs.close()
         ours.recv()
@@ -127,7 +131,9 @@ class BareLoop:
             child.kill()
 
 
-def _read(pipe: Connection, bootstrap: str) -> None:
+def _read(pipe: Connection, bootstrap: str, registry: RegistrySettings) -> None:
+    with Registry(registry_options(registry)) as known:
+        codec = known.codec([TRADES])
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bare", "fetch.wait.max.ms": 100})
     ends = [TopicPartition(TRADES.name, number) for number in range(PARTITIONS)]
     for place in ends:
@@ -151,16 +157,9 @@ def _read(pipe: Connection, bootstrap: str) -> None:
             continue
         near.sendall(value)
         far.recv(1 << 16)
-        found[max(0, time.time_ns() // 1000 - _receive_time(value)) // STEP] += 1
-
-
-def _receive_time(value: bytes) -> int:
-    """The publishing time at the end of a trade, an Avro long, which is the receive time without a delay."""
-    place = len(value) - 1
-    while value[place - 1] & 0x80:
-        place -= 1
-    doubled = sum((byte & 0x7F) << 7 * shift for shift, byte in enumerate(value[place:]))
-    return doubled >> 1
+        now, trade = time.time_ns() // 1000, codec.decode(value)
+        if isinstance(trade, Trade):
+            found[max(0, now - (trade.published_at or trade.received_at)) // STEP] += 1
 
 
 def _connected() -> tuple[socket.socket, socket.socket]:

@@ -14,7 +14,7 @@ from typing import Any, cast
 import orjson
 from influxdb_client import InfluxDBClient, Point, WriteOptions
 
-from benchmarks.sinks.postgres import BATCH, batches, codec
+from benchmarks.sinks.postgres import batches, codec
 from market.decimals import AMOUNT_SCALE, SCALE
 from market.quality import MAX_CLOCK_SKEW
 from market.trade import Trade
@@ -24,6 +24,9 @@ from sinks.store import Advance, Batch, KafkaRecord
 from sinks.stores._influxdb_lines import TICKS
 from sinks.stores._influxdb_session import Target
 from sinks.stores.influxdb import InfluxStore
+
+BATCH = 5_000
+"""Records of a request, of both: what the sink takes at once where so many wait (`sinks.catch_up_rows`)."""
 
 _ONE = 10**SCALE
 _ONE_AMOUNT = 10**AMOUNT_SCALE
@@ -40,7 +43,7 @@ def store(target: Target, settings: InfluxSettings, sources: Sequence[KafkaRecor
         ours.open()
         translate = translator(ours, codec(), MAX_CLOCK_SKEW)
         began = time.process_time()
-        for begin, batch in batches(sources):
+        for begin, batch in batches(sources, BATCH):
             entries = [entry for source in batch if (entry := translate(source)) is not None]
             ours.write(Batch(entries, {("md.trades", 0): Advance(begin, begin + len(batch), "id")}, {}))
         return time.process_time() - began
@@ -54,7 +57,7 @@ def points_batching(target: Target, settings: InfluxSettings, sources: Sequence[
         began = time.process_time()
         options = WriteOptions(batch_size=BATCH, flush_interval=1_000)
         with client.write_api(options, error_callback=lambda _, __, error: failures.append(error)) as writes:
-            for _, batch in batches(sources):
+            for _, batch in batches(sources, BATCH):
                 writes.write(settings.ticks_bucket, record=[_point(cast("Trade", decode(each.value))) for each in batch])
         took = time.process_time() - began
     if failures:

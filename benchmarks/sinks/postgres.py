@@ -96,7 +96,7 @@ def executemany(dsn: str, trades: Sequence[Trade]) -> Iterator[Run]:
         def work() -> None:
             for begin, batch in batches(trades):
                 with connection.transaction(), connection.cursor() as cursor:
-                    cursor.executemany(_INSERT, [_values(trade, begin + number) for number, trade in enumerate(batch)])
+                    cursor.executemany(_INSERT, [values(trade, begin + number) for number, trade in enumerate(batch)])
                     cursor.execute(_OFFSET, (begin + len(batch),))
 
         yield Run(work, connection.info.backend_pid)
@@ -142,22 +142,22 @@ def kafka_records(trades: Sequence[Trade]) -> list[KafkaRecord]:
     ]
 
 
-def batches(items: Sequence[T]) -> Iterator[tuple[int, Sequence[T]]]:
-    """Items in batches, each with the number of its first."""
-    return ((begin, items[begin : begin + BATCH]) for begin in range(0, len(items), BATCH))
+def batches(items: Sequence[T], most: int = BATCH) -> Iterator[tuple[int, Sequence[T]]]:
+    """Items in batches of so many, each with the number of its first."""
+    return ((begin, items[begin : begin + most]) for begin in range(0, len(items), most))
 
 
 def _appended(trade: Trade) -> int:
     return trade.received_at // 1000 + 1
 
 
-def _values(trade: Trade, offset: int) -> tuple[Any, ...]:
+def values(trade: Trade, offset: int) -> tuple[Any, ...]:
     exchange_time = None if trade.exchange_time is None else _instant(trade.exchange_time)
     figures = Decimal(trade.price).scaleb(-12), Decimal(trade.size).scaleb(-12)
     times = exchange_time, _instant(trade.received_at), None
-    names = trade.first_trade_id, trade.last_trade_id, trade.trade_count
+    more = trade.origin, trade.first_trade_id, trade.last_trade_id, trade.trade_count
     first = trade.instrument, trade.trade_id, _instant(trade.event_time), trade.sequence
-    return *first, *figures, trade.side, *times, *names, 0, offset
+    return *first, *figures, trade.side, *times, *more, 0, offset
 
 
 def _instant(micros: int) -> datetime:
