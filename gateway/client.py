@@ -9,8 +9,8 @@
 again after a loss and goes on where it was: the answers to the subscriptions come as messages, and say in each grant whether
 what was missed follows (`resumed`), is being read (`reading`, ended by a `recovery` message) or is gone (`reset`, with a new
 snapshot). Without one, iteration ends. Messages wait in a bounded queue: a program that reads too slowly is conflated by the
-gateway, as any client. With `packed` it speaks MessagePack instead of JSON. `gateway.local_book` keeps order books of its
-messages.
+gateway, as any client. With `packed` it speaks MessagePack instead of JSON, and with `compressed` it offers permessage-deflate,
+which a gateway accepts that has `gateway.compression`. `gateway.local_book` keeps order books of its messages.
 
 `parameters={"replay": TIME, "speed": "10"}` asks for a replay, which is not gone on with after a loss: its messages end with
 `replay_end`, or it was lost.
@@ -79,6 +79,7 @@ class GatewayClient:
         path: str = MARKET_PATH,
         parameters: Mapping[str, str] = {},
         packed: bool = False,
+        compressed: bool = False,
     ) -> None:
         given = {**parameters, **({"client_id": client_id} if client_id else {})}
         query = f"?{urlencode(given)}" if given else ""
@@ -95,6 +96,7 @@ class GatewayClient:
         self._resumes = path == MARKET_PATH and "replay" not in parameters
         """Whether there are tokens to go on with; what is told of portfolios begins anew, and a replay is over."""
         self._packed = packed
+        self._compressed = compressed
         self._subscribed = Subscribed()
         self._messages: deque[Message] = deque()
         self._changed = asyncio.Condition()
@@ -208,7 +210,7 @@ class GatewayClient:
             headers = {} if token is None else {"Authorization": f"Bearer {token}"}
             return await connect(
                 self._url,
-                compression=None,
+                compression="deflate" if self._compressed else None,
                 proxy=None,
                 ssl=self._tls,
                 additional_headers=headers,

@@ -10,16 +10,17 @@ from gateway.messages import Message, encode
 from gateway.metrics import CLIENTS_BEHIND, Traffic
 from gateway.outbox import Gap
 from gateway.packing import pack
-from gateway.publisher import Frames
+from gateway.publisher import frame_of
+from gateway.wire import Frame
 
 
 class Deliveries:
     """Whoever sends calls `wake` afterwards. `clock` gives microseconds since the epoch."""
 
-    def __init__(self, flusher: Flusher, traffic: Traffic, frames: Frames, clock: Callable[[], int]) -> None:
+    def __init__(self, flusher: Flusher, traffic: Traffic, frame: Frame, clock: Callable[[], int]) -> None:
         self._flusher = flusher
         self._traffic = traffic
-        self._frames = frames
+        self._frame = frame
         self._clock = clock
 
     def wake(self) -> None:
@@ -33,7 +34,7 @@ class Deliveries:
     def send_snapshots(self, client: Client, messages: Iterable[Message]) -> None:
         """Send messages of rooms at once, so that a socket that is full is known before the next request is answered."""
         for message in messages:
-            self._put(client, "snapshot", self._frames.of(message))
+            self._put(client, "snapshot", frame_of(message, self._frame))
         client.outbox.flush()
 
     def fall_behind(self, client: Client) -> None:
@@ -57,7 +58,8 @@ class Deliveries:
         outbox.flush()
 
     def _framed(self, client: Client, text: bytes) -> bytes:
-        return self._frames.packed(pack(text)) if client.session.subscriptions.packed else self._frames.text(text)
+        wire = client.session.subscriptions.wire
+        return self._frame(pack(text) if wire.packed else text, wire)
 
     def _put(self, client: Client, kind: str, frame: bytes) -> None:
         if not client.is_connected:

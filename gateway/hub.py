@@ -32,7 +32,7 @@ from gateway.past import Past
 from gateway.portfolios.desk import Desk
 from gateway.portfolios.session import PortfolioSession
 from gateway.positions import Positions
-from gateway.publisher import Frames, Publisher
+from gateway.publisher import Publisher
 from gateway.recent import Recent, RecentLimits
 from gateway.recoveries import Recoveries
 from gateway.refusals import Refusal
@@ -44,6 +44,7 @@ from gateway.resumption import Missed, Recovering, Resumption
 from gateway.session import Session
 from gateway.wanted import shown
 from gateway.watchers import Watchers
+from gateway.wire import PLAIN, Frame, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Hub:
         instruments: Instruments,
         flusher: Flusher,
         *,
-        frames: Frames,
+        frame: Frame,
         clock: Callable[[], int],
         session_limits: SessionLimits,
         outbox_limits: OutboxLimits,
@@ -79,7 +80,7 @@ class Hub:
         replays: Replays | None = None,
     ) -> None:
         self.admission = admission
-        self.frames = frames
+        self.frame = frame
         offered = {channel.data_type: channel for channel in channels}
         self.portfolios = cast("PortfolioChannel | None", offered.pop(PORTFOLIO, None))
         """Served to sessions of their own, which `connect` opens where a desk takes commands."""
@@ -98,7 +99,7 @@ class Hub:
             self.traffic,
             self._positions,
             recent,
-            frames=frames,
+            frame=frame,
             extend=self._watchers.extend,
             cut=self.cut,
             expire=self.expire,
@@ -108,7 +109,7 @@ class Hub:
         self.channel_options = resume.channels
         self._recoveries = Recoveries(resume.past, self.resumption, self)
         self._replays = replays or Replays()
-        self._deliveries = Deliveries(flusher, self.traffic, frames, clock)
+        self._deliveries = Deliveries(flusher, self.traffic, frame, clock)
         self.fall_behind = self._deliveries.fall_behind
         self.catch_up = self._deliveries.catch_up
         self.tell = self._deliveries.send
@@ -158,7 +159,7 @@ class Hub:
         visitor: Visitor,
         entrance: Entrance | None = None,
         *,
-        packed: bool = False,
+        wire: Wire = PLAIN,
     ) -> Client:
         """A client has connected; once it is known who it is (a visitor has shown its token), it is greeted."""
         wish = None if entrance is None else entrance.replay
@@ -167,7 +168,7 @@ class Hub:
         stats = ConnectionStats(next(self._client_numbers), self._clock())
         publisher = self.publisher if replay is None else replay.publisher
         client = Client(session, Outbox(write, self._outbox_limits, visitor.queue), close, stats, publisher, replay)
-        session.subscriptions.packed = packed
+        session.subscriptions.wire = wire
         session.counts = lambda: self.counts(client)
         self._clients.add(client)
         self.traffic.connected(len(self._clients))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from gateway.channel import Channel
 from gateway.close_codes import CloseCode
@@ -23,6 +23,7 @@ from gateway.positions import Positions
 from gateway.recent import Recent
 from gateway.resumption import is_lasting
 from gateway.rooms import Members, Rooms, Showing
+from gateway.wire import PLAIN, Frame
 from market.feed_status import FeedStatus
 from market.portfolio import Portfolio
 from market.portfolio_reply import PortfolioReply
@@ -35,21 +36,11 @@ log = get_logger(__name__)
 PRIVATE_RECORDS = (Portfolio, Valuation, ValuationLine, PortfolioReply)
 """Records of portfolios: what instruments they name is not told to others."""
 
-Frame = Callable[[bytes], bytes]
-"""Makes the bytes of a message as they stand on the wire; the same for every client."""
 
-
-class Frames(NamedTuple):
-    """Frames of JSON text and of MessagePack."""
-
-    text: Frame
-    packed: Frame
-
-    def of(self, message: Message) -> bytes:
-        """A message of a room as it stands on the wire."""
-        view = message.room.view
-        packed = view is not None and view.packed
-        return (self.packed if packed else self.text)(message.payload)
+def frame_of(message: Message, frame: Frame) -> bytes:
+    """A message of a room as it stands on the wire."""
+    view = message.room.view
+    return frame(message.payload, PLAIN if view is None else view.wire)
 
 
 class Publisher:
@@ -68,7 +59,7 @@ class Publisher:
         positions: Positions,
         recent: Recent,
         *,
-        frames: Frames,
+        frame: Frame,
         extend: Callable[[str, int], None],
         cut: Callable[[Mapping[Outbox, CloseCode]], None],
         expire: Callable[[], None],
@@ -86,7 +77,7 @@ class Publisher:
         self._traffic = traffic
         self._positions = positions
         self._recent = recent
-        self._frames = frames
+        self._frame = frame
         self._extend = extend
         self._cut = cut
         self._expire = expire
@@ -170,7 +161,7 @@ class Publisher:
         self._flusher.wake()
 
     def _deliver(self, message: Message, members: Members, kind: str) -> None:
-        frame = self._frames.of(message)
+        frame = frame_of(message, self._frame)
         dirty = self._flusher.dirty
         for outbox in members.current:
             if not outbox.pending:

@@ -36,7 +36,6 @@ from gateway.past import Past
 from gateway.portfolios.desk import Desk, Sender
 from gateway.portfolios.producer import DELIVERY_SECONDS, QUEUE_BYTES, CommandProducer
 from gateway.portfolios.waiter import ReplyWaiter
-from gateway.publisher import Frames
 from gateway.quotas import ADDRESS, USER, Quota, Usages
 from gateway.recent import RecentLimits
 from gateway.replay.archive import Archive
@@ -46,7 +45,7 @@ from gateway.rest.app import make_app
 from gateway.rest.context import CalendarOf, Context, SendControl, never_closes
 from gateway.tail import Tail
 from gateway.topic_past import TopicPast
-from gateway.websocket import MarketSocket, SocketLimits, binary_frame, probe_clients, text_frame
+from gateway.websocket import MarketSocket, SocketLimits, frame_on, probe_clients
 from history.database import Database
 from history.reader import History
 from runtime.errors import AddressUnavailable, ConfigurationError, Problem
@@ -122,6 +121,7 @@ class GatewayOptions:
     session_limits: SessionLimits = field(default_factory=SessionLimits)
     outbox_limits: OutboxLimits = field(default_factory=OutboxLimits)
     socket_limits: SocketLimits = field(default_factory=SocketLimits)
+    compression: bool = False
     flush: FlushPolicy = field(default_factory=FlushPolicy)
     ping_seconds: float = 30.0
     request_seconds: float = 10.0
@@ -156,6 +156,7 @@ def options_of(settings: Settings) -> GatewayOptions:
         socket_limits=SocketLimits(
             token_seconds=gateway.access.first_message_seconds, slow_replay_seconds=gateway.replays.slow_seconds
         ),
+        compression=gateway.compression,
         ping_seconds=gateway.ping_seconds,
         command_seconds=gateway.command_seconds,
         authenticator=authenticator,
@@ -352,7 +353,7 @@ def _server(options: GatewayOptions, context: Context) -> _Server:
     config = uvicorn.Config(
         make_app(context, version("tapeline")),
         http=GuardedHttp.bind(max_connections=connections, request_seconds=options.request_seconds),
-        ws=MarketSocket.bind(context.hub, context.door, options.socket_limits),
+        ws=MarketSocket.bind(context.hub, context.door, options.socket_limits, compression=options.compression),
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -369,7 +370,7 @@ def _hub(options: GatewayOptions, origin: Callable[[], Origin], past: Past | Non
         [channel(options.channel_options) for channel in find_channels(options.channels)],
         Instruments(options.instruments),
         Flusher(asyncio.get_running_loop(), options.flush),
-        frames=Frames(text_frame, binary_frame),
+        frame=frame_on,
         clock=_now,
         session_limits=options.session_limits,
         outbox_limits=options.outbox_limits,

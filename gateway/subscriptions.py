@@ -33,6 +33,7 @@ from gateway.wanted import (
     wanted_instruments,
     wanted_symbols,
 )
+from gateway.wire import PLAIN
 
 
 class Answer(NamedTuple):
@@ -60,8 +61,8 @@ class Subscriptions:
         """By room of a venue (`binance:*`) or portfolio, how its instruments are wanted, those as well that come later."""
         self.recovering: dict[Room, Recovering] = {}
         """By base room, those that wait for their past."""
-        self.packed = False
-        """Whether the client speaks MessagePack."""
+        self.wire = PLAIN
+        """How the client's messages stand on the wire."""
         self._channels = channels
         self._instruments = instruments
         self._limits = limits
@@ -144,7 +145,7 @@ class Subscriptions:
     def enter(self, room: Room, messages: list[Message], outcome: Outcome) -> None:
         """Enter a room that is granted already, after these messages. Raises Refusal when a limit is reached."""
         self._check_room(room)
-        view = View(packed=True) if self.packed else None
+        view = None if self.wire == PLAIN else View(wire=self.wire)
         self._enter(room, room._replace(view=view), None, outcome)
         outcome.snapshots += shown(messages, view)
 
@@ -278,8 +279,8 @@ class Subscriptions:
         grant = channel.grant(instrument, request)
         self.check(channel, instrument)
         view = wanted_view(request, delivery=channel.delivery, fields=channel.fields)
-        if self.packed:
-            view = (view or View())._replace(packed=True)
+        if self.wire != PLAIN:
+            view = (view or View())._replace(wire=self.wire)
         self._check_room(grant.room)
         missed = self._missed(channel, grant, view, request, principal, now)
         messages = shown(channel.snapshot(grant, now) if missed is None else missed.messages, view)

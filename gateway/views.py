@@ -15,6 +15,7 @@ from gateway.filters import check_filter, compile_filter, read_filter, write_fil
 from gateway.packing import encode_packed
 from gateway.refusals import ErrorCode, Refusal
 from gateway.requests import Request
+from gateway.wire import PLAIN, Wire
 
 Show = Callable[[bytes], bytes | None]
 """Makes of a rendered message what a view shows of it; None when it shows nothing."""
@@ -29,13 +30,13 @@ class View(NamedTuple):
     levels: int | None = None
     max_rate: float | None = None
     """At most so many messages a second for each key: the latest ones."""
-    packed: bool = False
-    """In MessagePack, for a client that speaks it; not chosen by a request."""
+    wire: Wire = PLAIN
+    """What the client has agreed on when it connected; not chosen by a request."""
 
     def describe(self) -> dict[str, Any]:
         """The settings as they are echoed."""
         settings = self._asdict() | {"filter": None if self.filter is None else orjson.loads(self.filter)}
-        return {name: value for name, value in settings.items() if value is not None and name != "packed"}
+        return {name: value for name, value in settings.items() if value is not None and name != "wire"}
 
 
 _WHOLE = View()
@@ -66,7 +67,7 @@ def wanted_view(request: Request, *, delivery: str, fields: Sequence[str]) -> Vi
 @lru_cache(maxsize=4096)
 def compile_view(view: View) -> Show:
     """The function that makes what the view shows. Data always names its instrument."""
-    write = encode_packed if view.packed else orjson.dumps
+    write = encode_packed if view.wire.packed else orjson.dumps
     holds = None if view.filter is None else compile_filter(read_filter(view.filter))
     kept = None if view.fields is None else ("instrument", *(name for name in view.fields if name != "instrument"))
 
@@ -81,5 +82,5 @@ def compile_view(view: View) -> Show:
             message["data"] = {name: data[name] for name in kept if name in data}
         return write(message)
 
-    changes = holds is not None or kept is not None or view.levels is not None or view.packed
+    changes = holds is not None or kept is not None or view.levels is not None or view.wire.packed
     return show if changes else lambda payload: payload

@@ -2,7 +2,7 @@
 
 uvicorn makes one object of this class for each upgrade request (its `ws=` option), hands over the transport and the request
 as bytes, calls `shutdown` when it stops, and waits until every connection has left `server_state.connections`. The
-library's `ServerProtocol` does handshake, parsing and closing without I/O; frames made once by `text_frame` go straight to
+library's `ServerProtocol` does handshake, parsing and closing without I/O; frames made once by `frame_on` go straight to
 the transport. A connection has no task, queue or ASGI scope of its own.
 """
 
@@ -21,6 +21,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 from websockets.datastructures import Headers
 from websockets.exceptions import InvalidHeader
+from websockets.extensions.permessage_deflate import PerMessageDeflate, ServerPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
 from websockets.headers import parse_subprotocol
 from websockets.http11 import Request, Response
@@ -37,6 +38,7 @@ from gateway.hub import Hub
 from gateway.metrics import CLOSED, REFUSED
 from gateway.packing import PACKED_SUBPROTOCOL, unpack
 from gateway.refusals import ErrorCode, Refusal
+from gateway.wire import PLAIN, Wire
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -49,14 +51,26 @@ _LIBRARY_LOG = logging.getLogger("gateway.websocket.protocol")
 _LIBRARY_LOG.setLevel(logging.WARNING)  # it tells of every connection
 
 
-def text_frame(payload: bytes) -> bytes:
-    """A text message as it stands on the wire, the same for every client."""
-    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+_WINDOW_BITS = 9
+"""Of the sliding window: the least a client can ask for, and as good as more for messages of this size."""
+_COMPRESSION = ServerPerMessageDeflateFactory(
+    server_no_context_takeover=True, client_no_context_takeover=True, server_max_window_bits=_WINDOW_BITS
+)
+"""Each message is compressed by itself, so that the frame made once serves every client, and none costs memory between two."""
+_DEFLATER = PerMessageDeflate(
+    remote_no_context_takeover=True,
+    local_no_context_takeover=True,
+    remote_max_window_bits=15,
+    local_max_window_bits=_WINDOW_BITS,
+    compress_settings={"level": 1, "memLevel": 2},
+)
 
 
-def binary_frame(payload: bytes) -> bytes:
-    """A binary message as it stands on the wire, the same for every client."""
-    return Frame(Opcode.BINARY, payload).serialize(mask=False)
+def frame_on(payload: bytes, wire: Wire = PLAIN) -> bytes:
+    """A message as it stands on the wire, the same for every client of that wire."""
+    frame = Frame(Opcode.BINARY if wire.packed else Opcode.TEXT, payload)
+    plain = frame.serialize(mask=False)
+    return min(plain, frame.serialize(mask=False, extensions=[_DEFLATER]), key=len) if wire.deflated else plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +97,7 @@ class MarketSocket(asyncio.Protocol):
     hub: ClassVar[Hub]
     door: ClassVar[Door]
     limits: ClassVar[SocketLimits]
+    compression: ClassVar[bool] = False
 
     __slots__ = (
         *("_alive", "_client", "_closing", "_connections", "_decoder", "_is_binary", "_loop", "_packed", "_slow", "_text"),
@@ -90,15 +105,19 @@ class MarketSocket(asyncio.Protocol):
     )
 
     @classmethod
-    def bind(cls, hub: Hub, door: Door, limits: SocketLimits) -> type[MarketSocket]:
-        """The class whose connections talk to this hub."""
-        return type("BoundMarketSocket", (cls,), {"hub": hub, "door": door, "limits": limits, "__slots__": ()})
+    def bind(cls, hub: Hub, door: Door, limits: SocketLimits, *, compression: bool = False) -> type[MarketSocket]:
+        """The class whose connections talk to this hub; with `compression` clients that offer it get compressed messages."""
+        bound = {"hub": hub, "door": door, "limits": limits, "compression": compression, "__slots__": ()}
+        return type("BoundMarketSocket", (cls,), bound)
 
     def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any]) -> None:
         self._connections = cast("set[Any]", server_state.connections)
         self._loop = asyncio.get_running_loop()
         self._ws = ServerProtocol(
-            max_size=self.limits.message_bytes, select_subprotocol=_select_subprotocol, logger=_LIBRARY_LOG
+            extensions=[_COMPRESSION] if self.compression else None,
+            max_size=self.limits.message_bytes,
+            select_subprotocol=_select_subprotocol,
+            logger=_LIBRARY_LOG,
         )
         self._transport: asyncio.Transport
         self._client: Client | None = None
@@ -207,7 +226,8 @@ class MarketSocket(asyncio.Protocol):
             self.hub.admission.leave(visitor)
             return
         self._packed = self._ws.subprotocol == PACKED_SUBPROTOCOL
-        self._client = self.hub.connect(entrance.client_id, self._write, self.close, visitor, entrance, packed=self._packed)
+        wire = Wire(packed=self._packed, deflated=bool(self._ws.extensions))
+        self._client = self.hub.connect(entrance.client_id, self._write, self.close, visitor, entrance, wire=wire)
         self._client.stats.address = self._address
         if visitor.principal is None:
             self._token_due = self._loop.call_later(self.limits.token_seconds, self._miss_token, visitor)

@@ -20,11 +20,11 @@ from gateway.messages import Arrival, Source
 from gateway.outbox import OutboxLimits
 from gateway.outcome import SessionLimits
 from gateway.positions import Positions
-from gateway.publisher import Frames
 from gateway.recent import Recent
 from gateway.replay.replays import Replays
 from gateway.resume_tokens import ResumeTokens
 from gateway.resumption import Resumption
+from gateway.wire import Frame
 from market.candle import CandleEvent, CandleEventKind
 from market.decimals import ONE
 from market.quote import Quote
@@ -191,14 +191,14 @@ def make_hub(
     channels: Sequence[str] = ALL_CHANNELS,
     resume: ResumeOptions | None = None,
     replays: Replays | None = None,
-    frames: Frames = Frames(lambda payload: payload, lambda payload: payload),  # noqa: B008  # immutable
+    frame: Frame = lambda payload, wire: payload,
 ) -> Hub:
     """A hub with all channels, whose frames are the bare payloads and whose clock stands at START."""
     return Hub(
         make_channels(channels),
         Instruments(known),
         Flusher(loop, flush),
-        frames=frames,
+        frame=frame,
         clock=clock,
         session_limits=session,
         outbox_limits=outbox,

@@ -79,6 +79,10 @@ class Processor:
             self._feed(POSITIONS.name, account.portfolio)
         self._feed(REPLIES.name, reply)
 
+    def holds(self, portfolio_id: str) -> bool:
+        """Whether there is such a portfolio."""
+        return self._accounts.get(portfolio_id, Account()).portfolio is not None
+
     def portfolio(self, portfolio_id: str = PORTFOLIO) -> Portfolio:
         """A portfolio as it stands."""
         portfolio = self._accounts[portfolio_id].portfolio
@@ -89,7 +93,7 @@ class Processor:
 class Floor:
     """A hub with portfolios, and a processor that answers commands."""
 
-    def __init__(self, grants: Mapping[str, Grants] | None = None) -> None:
+    def __init__(self, grants: Mapping[str, Grants] | None = None, **hub: Any) -> None:
         self.loop = HandTurnedLoop()
         keys = {name: make_key(name, each) for name, each in (grants or {}).items()}
         self.api_keys = ApiKeys(entry for _, entry in keys.values())
@@ -97,7 +101,7 @@ class Floor:
         self.tokens = {name: token for name, (token, _) in keys.items()}
         admission = Admission(Authenticator(api_keys=self.api_keys if grants else None))
         channels = (*ALL_CHANNELS, "portfolio")
-        self.hub: Hub = make_hub(self.loop, known=[INSTRUMENT], admission=admission, channels=channels)
+        self.hub: Hub = make_hub(self.loop, known=[INSTRUMENT], admission=admission, channels=channels, **hub)
         self.processor = Processor(self.feed)
         assert self.hub.portfolios is not None
         self.hub.desk = Desk(self.processor, ReplyWaiter(self.loop), lambda: START, self.hub.portfolios.book)

@@ -12,17 +12,36 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import pytest
 
 from gateway.client import GatewayClient
 from gateway.intake import Deliver, Origin, PartitionProgress, Report
 from gateway.portfolios.desk import Sender
 from gateway.service import CHECKS, GatewayOptions, run, serve
 from runtime.health import Health
+from runtime.open_files import allow_files
 from runtime.settings import Settings
 from schemas.records import Record
 from tests.gateway_parts import arrivals, make_origin
 
 PATIENCE = 20.0
+
+
+_OTHER_FILES = 300
+"""Files and sockets of a process besides those of clients."""
+_FEWEST_CLIENTS = 200
+
+
+def allowed_clients(wanted: int) -> int:
+    """So many clients of this process, or as many as the system's hard limit of open files allows, but not too few."""
+    allowed = allow_files(wanted + _OTHER_FILES)
+    clients = min(wanted, allowed - _OTHER_FILES)
+    if clients < _FEWEST_CLIENTS:
+        needed = _FEWEST_CLIENTS + _OTHER_FILES
+        pytest.fail(
+            f"the system allows a process {allowed} open files, and {needed} are needed: raise `ulimit -Hn`", pytrace=False
+        )
+    return clients
 
 
 class HandFedIntake:
@@ -181,6 +200,8 @@ class RawClient:
         self.socket.settimeout(PATIENCE)
         self.socket.connect(("127.0.0.1", port))
         self._unread = b""
+        self.reserved = 0
+        """The reserved bits of the last frame that was read."""
 
     def upgrade(self, path: str = "/api/ws/market", connection: str = "Upgrade", extra: str = "") -> bytes:
         """Send an upgrade request; the head of the answer."""
@@ -211,6 +232,7 @@ class RawClient:
     def read_frame(self) -> tuple[int, bytes]:
         """Opcode and payload of the next frame. Raises EOFError at the end of the connection."""
         first, second = self._take(2)
+        self.reserved = first & 0x70
         size = second & 0x7F
         if size > 125:
             size = int.from_bytes(self._take(2 if size == 126 else 8), "big")

@@ -122,7 +122,7 @@ class Replay:
             hub.traffic,
             Positions(),
             Recent(RecentLimits(0, 0)),
-            frames=hub.frames,
+            frame=hub.frame,
             extend=lambda instrument, now: None,
             cut=hub.cut,
             expire=hub.expire,

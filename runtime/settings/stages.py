@@ -334,6 +334,9 @@ class GatewaySettings(Section):
     """Messages waiting for one client before it is told of a gap."""
     outbox_bytes: Annotated[int, Field(ge=4096)] = 1024 * 1024
     """Bytes waiting for one client before it is disconnected."""
+    compression: bool = False
+    """Compress messages for WebSocket clients that offer permessage-deflate: a quarter fewer bytes of small messages and three
+    of snapshots, for some 7 microseconds of processor time a message, however many clients get it."""
     ping_seconds: Seconds = 30.0
     """How often a client is probed."""
     history_size: Count = 1000

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -407,3 +408,91 @@ async def test_client_that_speaks_messagepack_hears_and_says_the_same() -> None:
         await packed._connection.send(b"\xc1")
         (error,) = await receive(packed, 1, ["error"])
         assert error["data"]["name"] == "MALFORMED_JSON"
+
+
+DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+ACCEPTED = b"permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=9"
+
+
+def inflate(payload: bytes) -> bytes:
+    return zlib.decompressobj(-9).decompress(payload + b"\x00\x00\xff\xff")
+
+
+def deflate(payload: bytes) -> bytes:
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (deflater.compress(payload) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+@in_loop
+async def test_messages_are_compressed_for_clients_that_offer_it_where_that_is_configured() -> None:
+    options = GatewayOptions(instruments=(INSTRUMENT,), compression=True)
+    async with running(options) as gateway:
+        async with (
+            gateway.client(compressed=True) as one,
+            gateway.client(compressed=True, packed=True) as other,
+            gateway.client() as plain,
+        ):
+            clients = (one, other, plain)
+            for client in clients:
+                await client.subscribe(INSTRUMENT, ["TRADE"])
+            gateway.intake.feed("md.trades", *(make_trade(number) for number in range(50)))
+            heard = [await receive(client, 50, ["trade_data"]) for client in clients]
+            assert heard[0] == heard[1] == heard[2]
+            sizes = [(await gateway.get("/api/v1/admin/connections"))[1]["data"][number]["bytes_out"] for number in (0, 2)]
+            assert sizes[0] < 0.8 * sizes[1]
+
+        def work() -> list[bytes]:
+            client = RawClient(gateway.port)
+            head = client.upgrade(extra=DEFLATE)
+            greeting = client.read_frame()[1]
+            assert client.reserved == 0x40
+            client.send_frame(1, deflate(b'{"action":"ping","id":"squeezed"}'), reserved=0x40)
+            small = client.read_frame()[1]
+            small = inflate(small) if client.reserved else small
+            client.close()
+            return [head, inflate(greeting), small]
+
+        head, greeting, pong = await asyncio.to_thread(work)
+        assert ACCEPTED in head
+        assert orjson.loads(greeting)["type"] == "status"
+        assert orjson.loads(pong)["id"] == "squeezed"
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [(deflate(b" " * (1 << 24)), 1009), (b"\xff" * 50, 1002), (deflate(b'{"action":"\xff"}'), 1007)],
+    ids=["a bomb", "nothing that was deflated", "bad UTF-8"],
+)
+def test_compressed_frames_that_cannot_be_end_with_their_code(payload: bytes, code: int) -> None:
+    async def main() -> None:
+        async with running(GatewayOptions(compression=True)) as gateway:
+
+            def work() -> int:
+                client = RawClient(gateway.port)
+                client.upgrade(extra=DEFLATE)
+                client.send_frame(1, payload, reserved=0x40)
+                try:
+                    return client.read_until_close()
+                finally:
+                    client.close()
+
+            assert await asyncio.to_thread(work) == code
+
+    asyncio.run(main())
+
+
+@in_loop
+async def test_compression_that_is_not_configured_is_not_agreed_to() -> None:
+    async with running(KNOWN) as gateway:
+
+        def work() -> tuple[bytes, int]:
+            client = RawClient(gateway.port)
+            head = client.upgrade(extra=DEFLATE)
+            client.read_json("status")
+            reserved = client.reserved
+            client.close()
+            return head, reserved
+
+        head, reserved = await asyncio.to_thread(work)
+        assert b"permessage-deflate" not in head
+        assert reserved == 0

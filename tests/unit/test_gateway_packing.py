@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.door import PORTFOLIO_PATH, Entrance
 from gateway.packing import pack, unpack
-from gateway.publisher import Frames
 from gateway.refusals import ErrorCode, Refusal
+from gateway.wire import Wire
 from schemas.topics import VALUATIONS
 from tests.builders import INSTRUMENT, make_trade
 from tests.gateway_parts import HandTurnedLoop, arrivals, make_hub
@@ -42,7 +42,7 @@ def test_client_that_speaks_it_is_told_everything_in_it_and_others_in_json() -> 
     hub = make_hub(loop, known=[INSTRUMENT])
     told: dict[bool, list[bytes]] = {True: [], False: []}
     for packed, frames in told.items():
-        client = hub.connect("x", frames.extend, lambda code: None, hub.arrive("127.0.0.1", None), packed=packed)
+        client = hub.connect("x", frames.extend, lambda code: None, hub.arrive("127.0.0.1", None), wire=Wire(packed=packed))
         hub.receive(client, b'{"action":"subscribe","symbol":"BTC-USDT","data_types":["QUOTE","TRADE"]}')
         hub.receive(client, b'{"action":"nonsense"}')
     hub.take(arrivals("md.trades", [make_trade(1), make_trade(2)]))
@@ -56,11 +56,11 @@ def test_client_that_speaks_it_is_told_everything_in_it_and_others_in_json() -> 
 
 def test_snapshots_are_binary_as_all_else() -> None:
     loop = HandTurnedLoop()
-    hub = make_hub(loop, known=[INSTRUMENT], frames=Frames(lambda text: b"text " + text, lambda packed: b"binary " + packed))
+    hub = make_hub(loop, known=[INSTRUMENT], frame=lambda payload, wire: (b"binary " if wire.packed else b"text ") + payload)
     hub.take(arrivals("md.trades", [make_trade(1)]))
     told: dict[bool, list[bytes]] = {True: [], False: []}
     for packed, frames in told.items():
-        client = hub.connect("x", frames.extend, lambda code: None, hub.arrive("127.0.0.1", None), packed=packed)
+        client = hub.connect("x", frames.extend, lambda code: None, hub.arrive("127.0.0.1", None), wire=Wire(packed=packed))
         hub.receive(client, b'{"action":"subscribe","symbol":"BTC-USDT","data_types":["QUOTE"]}')
         hub.receive(client, b'{"action":"subscribe","symbol":"BTC-USDT","data_types":["QUOTE"],"fields":["last"]}')
     loop.settle()
@@ -79,7 +79,7 @@ def test_portfolios_are_told_in_it_as_well() -> None:
     told: dict[bool, list[bytes]] = {True: [], False: []}
     for packed, frames in told.items():
         visitor, entrance = floor.hub.arrive("127.0.0.1", None), Entrance(PORTFOLIO_PATH, "x", PORTFOLIO)
-        client = floor.hub.connect("x", frames.extend, lambda code: None, visitor, entrance, packed=packed)
+        client = floor.hub.connect("x", frames.extend, lambda code: None, visitor, entrance, wire=Wire(packed=packed))
         floor.hub.receive(client, b'{"action":"subscribe"}')
     floor.feed(VALUATIONS.name, make_valuation())
     floor.loop.settle()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.messages import encode
-from gateway.websocket import text_frame
+from gateway.websocket import frame_on
 from tapeline.load.counting import STEP, Reader, Tally, percentile_ms
 from tapeline.load.plan import LoadPlan, split
 
@@ -17,12 +17,12 @@ NOW = 1_790_000_000_000_000
 def trade(late: int) -> bytes:
     """A trade that the platform received `late` microseconds before NOW, in a message made half as long before."""
     data = {"instrument": "sim:A-USD", "received_at": NOW - late}
-    return text_frame(encode("trade_data", NOW - late // 2, data))
+    return frame_on(encode("trade_data", NOW - late // 2, data))
 
 
 @given(st.lists(st.booleans(), max_size=30), st.lists(st.integers(0, 3000), max_size=20))
 def test_messages_are_counted_once_wherever_the_stream_is_cut(kinds: list[bool], cuts: list[int]) -> None:
-    stream = b"".join(trade(5000) if is_trade else text_frame(encode("status", NOW, {})) for is_trade in kinds)
+    stream = b"".join(trade(5000) if is_trade else frame_on(encode("status", NOW, {})) for is_trade in kinds)
     bounds = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     reader, tally = Reader("trade_data"), Tally()
     for begin, end in itertools.pairwise(bounds):
@@ -45,7 +45,7 @@ def test_one_sample_stands_for_all_messages_of_a_chunk() -> None:
 
 def test_message_without_a_receive_time_is_timed_by_the_gateways() -> None:
     reader, tally = Reader("market_data"), Tally()
-    reader.take(text_frame(encode("market_data", NOW - 100, {"instrument": "a"})), NOW, tally)
+    reader.take(frame_on(encode("market_data", NOW - 100, {"instrument": "a"})), NOW, tally)
     assert (tally.since_sent, tally.since_received) == ({100 // STEP: 1}, {})
 
 
