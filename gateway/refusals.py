@@ -67,6 +67,8 @@ class ErrorCode(IntEnum):
 
 
 _STATUS = {
+    ErrorCode.MALFORMED_JSON: 422,
+    ErrorCode.MESSAGE_TOO_LARGE: 413,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
     ErrorCode.UPGRADE_REQUIRED: 426,

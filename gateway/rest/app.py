@@ -45,7 +45,7 @@ def make_app(context: Context, version: str) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=error_responses(401, 403, 422, 429, 500),
+        responses=error_responses(401, 403, 413, 422, 429, 500),
     )
     quote_channel = cast("QuoteChannel | None", context.hub.channels.get(QuoteChannel.data_type))
     if quote_channel is not None:
@@ -85,6 +85,10 @@ async def _websocket_hint(request: Request) -> None:
     raise Refusal(ErrorCode.UPGRADE_REQUIRED, f"{request.url.path} is a WebSocket; connect to it with a WebSocket client")
 
 
+def _no_json() -> Refusal:
+    return Refusal(ErrorCode.MALFORMED_JSON, "the body is no JSON in UTF-8")
+
+
 def _add_error_format(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def on_refusal(request: Request, error: Refusal) -> JSONResponse:
@@ -92,12 +96,16 @@ def _add_error_format(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        if any(item["type"] == "json_invalid" for item in error.errors()):
+            return refused(_no_json())
         problems = {".".join(map(str, item["loc"][1:])): item["msg"] for item in error.errors()}
         message = "; ".join(f"{field}: {fault}" for field, fault in problems.items())
         return refused(Refusal(ErrorCode.INVALID_PARAMETER, message, field=next(iter(problems))))
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 400:  # a body that is no text
+            return refused(_no_json())
         code = ErrorCode.METHOD_NOT_ALLOWED if error.status_code == 405 else ErrorCode.NOT_FOUND
         refusal = Refusal(code, f"{request.method} {request.url.path[:200]}: {error.detail}")
         return JSONResponse({"error": refusal.body()}, status_code=error.status_code, headers=error.headers)

@@ -198,7 +198,51 @@ def test_half_a_request_does_not_hold_a_connection(sent: bytes) -> None:
 async def test_endless_headers_are_cut() -> None:
     async with running() as gateway:
         flood = b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 1000) for n in range(70))
-        assert (await asyncio.to_thread(exchange, gateway.port, flood)).split(b" ")[1] == b"431"
+        head, _, body = (await asyncio.to_thread(exchange, gateway.port, flood)).partition(b"\r\n\r\n")
+        assert head.split(b" ")[1] == b"431"
+        assert orjson.loads(body)["error"]["name"] == "MESSAGE_TOO_LARGE"
+
+
+def post(path: str, body: bytes, length: int | None = None) -> bytes:
+    """A request to a gateway, with a body that may be shorter than it says."""
+    size = len(body) if length is None else length
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n"
+    return f"{head}Connection: close\r\n\r\n".encode() + body
+
+
+@in_loop
+async def test_body_that_is_too_long_is_answered_as_every_error_and_a_long_one_is_taken() -> None:
+    async with running() as gateway:
+        path, notice = "/api/v1/admin/broadcast", b'{"text":"maintenance","subjects":["%b"]}'
+        for size, status in ((200_000, b"422"), (400_000, b"413")):  # no subject has so long a name
+            received = await asyncio.to_thread(exchange, gateway.port, post(path, notice % (b"x" * size)))
+            head, _, body = received.partition(b"\r\n\r\n")
+            assert head.split(b" ")[1] == status
+            assert b"application/json" in head
+            assert list(orjson.loads(body)) == ["error"]
+        assert orjson.loads(body)["error"] == {
+            "code": 1004,
+            "name": "MESSAGE_TOO_LARGE",
+            "message": "the body of the request has more than the 262144 bytes that are accepted",
+        }
+
+
+@in_loop
+async def test_body_that_is_no_json_is_answered_by_its_own_code() -> None:
+    async with running() as gateway:
+        for body in (b"", b"{", b"\xff\xfe{}", b"\x02\x80", b"[1,]"):
+            received = await asyncio.to_thread(exchange, gateway.port, post("/api/v1/admin/broadcast", body))
+            head, _, answer = received.partition(b"\r\n\r\n")
+            assert head.split(b" ")[1] == b"422", body
+            name = orjson.loads(answer)["error"]["name"]
+            assert name == ("MALFORMED_JSON" if body else "INVALID_PARAMETER"), body
+
+
+@in_loop
+async def test_half_a_body_is_told_that_its_time_is_up() -> None:
+    async with running(GatewayOptions(request_seconds=0.3)) as gateway:
+        received = await asyncio.to_thread(exchange, gateway.port, post("/api/v1/admin/broadcast", b'{"text"', 100))
+        assert received.split(b" ")[1] == b"408"
 
 
 @in_loop
@@ -231,7 +275,7 @@ def test_uvicorn_still_makes_and_ends_connections_as_we_expect() -> None:
     assert list(inspect.signature(MarketSocket).parameters) == ["config", "server_state", "app_state"]
     for name in ("shutdown", "connection_made", "data_received", "connection_lost", "pause_writing", "resume_writing"):
         assert callable(getattr(MarketSocket, name))
-    for name in ("on_message_begin", "on_message_complete", "handle_websocket_upgrade"):
+    for name in ("on_message_begin", "on_headers_complete", "on_body", "on_message_complete", "handle_websocket_upgrade"):
         assert name in vars(GuardedHttp)
         assert callable(getattr(super(GuardedHttp, GuardedHttp), name))
 
