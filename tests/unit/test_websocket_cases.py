@@ -18,8 +18,8 @@ def test_page_is_that_of_the_table() -> None:
 def test_every_case_is_there_once() -> None:
     numbers = [case.number for case in cases()]
     assert len(numbers) == len(set(numbers))
-    by_group = {group: sum(number.startswith(f"{group}.") for number in numbers) for group in "1234567"}
-    assert by_group == {"1": 16, "2": 11, "3": 7, "4": 10, "5": 20, "6": 145, "7": 37}
+    by_group = {group: sum(number.startswith(f"{group}.") for number in numbers) for group in "12345679"}
+    assert by_group == {"1": 16, "2": 11, "3": 7, "4": 10, "5": 20, "6": 145, "7": 37, "9": 12}
 
 
 def test_frames_are_masked_as_the_standard_says() -> None:
