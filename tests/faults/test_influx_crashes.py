@@ -1,4 +1,4 @@
-"""The InfluxDB sink killed at random moments under load: points equal the model, offsets are never ahead of them."""
+"""The InfluxDB sink and its server killed at random moments under load: points equal the model, offsets are never ahead."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ import pytest
 
 from tests.cluster import Cluster, wait_for
 from tests.influx_points import KINDS, Point, points_of
-from tests.influx_running import TOPICS, Influx, InfluxSink, records
-from tests.sink_running import Start, is_reading, publishing
+from tests.influx_running import TOPICS, Influx, InfluxSink, influx_of, records
+from tests.servers import throwaway_stack
+from tests.sink_running import Start, is_reading, not_ready, publishing
 
 KILLS = 20
+
+SERVER_KILLS = 7
+"""Of each seed: with three of them more than twenty."""
+
 PATIENCE = 90.0  # seconds; a machine that does other work besides starts a sink slowly
 
 pytestmark = pytest.mark.timeout(900)  # dozens of starts of a sink, which a busy machine makes slow
@@ -63,3 +68,36 @@ def test_influx_sink_killed_at_random_moments_loses_and_doubles_nothing(
     assert influx.points() == sink.wanted()
     assert_offsets_are_not_ahead(cluster, found)
     assert last.terminate() == 0
+
+
+@pytest.mark.short
+def test_influxd_killed_at_random_moments_loses_and_doubles_nothing(
+    cluster: Cluster, start: Start, influxdb_program: None, seed: int
+) -> None:
+    with throwaway_stack(["influxdb"]) as stack, influx_of(stack.addresses.influxdb) as influx:
+        sink, chance = InfluxSink(cluster, start, influx), random.Random(seed)
+        found: list[tuple[Offsets, Counter[Point]]] = []
+        progress = [0]
+        worker = sink.start(batch_rows=50, catch_up_rows=50, batch_seconds=0.05)
+        with publishing(cluster, records(500 + seed, 6_000)) as is_loading:
+
+            def has_stored_more() -> bool:
+                return sum(influx.offsets().values()) > progress[-1] or not is_loading()
+
+            for _ in range(SERVER_KILLS):
+                wait_for(has_stored_more, "the sink to store", timeout=PATIENCE, every=0.05)
+                time.sleep(chance.uniform(0.0, 0.5))
+                stack.kill("influxdb")
+                if chance.random() < 0.5:
+                    wait_for(lambda: "store" in not_ready(worker), "the sink to say that it is not ready", PATIENCE)
+                stack.start("influxdb")
+                found.append((influx.offsets(), influx.points()))
+                progress.append(sum(found[-1][0].values()))
+        assert progress == sorted(progress)
+        assert len(set(progress)) > 3, progress  # killed at work, not before or after
+        sink.wait_until_level()
+        wait_for(lambda: not_ready(worker) == {}, "readiness", PATIENCE)
+        assert influx.points() == sink.wanted()
+        assert_offsets_are_not_ahead(cluster, found)
+        assert worker.process.poll() is None  # it waited by itself, whatever happened to the server
+        assert worker.terminate() == 0

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import random
-import threading
-import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.cluster import Cluster, Service, wait_for
 from tests.influx_running import Influx, InfluxSink, influx_of, records
-from tests.servers import throwaway_stack
-from tests.sink_running import is_reading, metric, not_ready, publish
+from tests.sink_running import metric, not_ready, publish
 
 Start = Callable[..., Service]
 
@@ -45,26 +41,3 @@ def test_everything_published_is_stored_and_again_from_the_beginning_leaves_it_a
         reread.wait_until_level()
         assert again.terminate() == 0
         assert influx.points() == wanted
-
-
-def test_server_killed_under_load_loses_and_doubles_nothing(cluster: Cluster, start: Start, influxdb_program: None) -> None:
-    with throwaway_stack(["influxdb"]) as stack, influx_of(stack.addresses.influxdb) as influx:
-        sink = InfluxSink(cluster, start, influx)
-        worker = sink.start(batch_rows=50, catch_up_rows=50, batch_seconds=0.05)
-        wait_for(lambda: is_reading(worker), "the sink to read")
-        by_topic = records(seed=3, count=6000)
-        publishing = threading.Thread(target=publish, args=(cluster, by_topic))
-        publishing.start()
-        chance, progress = random.Random(3), []
-        for _ in range(3):
-            time.sleep(chance.uniform(0.2, 0.8))
-            stack.kill("influxdb")
-            wait_for(lambda: "store" in not_ready(worker), "the loss to be noticed", every=0.05)
-            stack.start("influxdb")
-            progress.append(sum(influx.offsets().values()))
-            wait_for(lambda: not_ready(worker) == {}, "the sink to go on", every=0.05)
-        publishing.join()
-        sink.wait_until_level()
-        assert progress == sorted(progress)
-        assert influx.points() == sink.wanted()
-        assert worker.terminate() == 0
