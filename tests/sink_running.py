@@ -8,12 +8,12 @@ import re
 import threading
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from confluent_kafka import TopicPartition
@@ -55,6 +55,7 @@ FOLDED = {"md.trades", "md.candles", "md.price-changes"}
 _CHUNKS = 400
 
 Start = Callable[..., Service]
+Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class JsonText(JsonbLoader):
@@ -64,6 +65,18 @@ class JsonText(JsonbLoader):
         return str(super().load(data))
 
 
+class Snapshot(NamedTuple):
+    """What a database held at one moment: the stored offsets, and all rows by table."""
+
+    offsets: dict[tuple[str, int], int]
+    rows: dict[str, Counter[tuple[Any, ...]]]
+
+    @property
+    def passed(self) -> int:
+        """How many records the offsets have passed."""
+        return sum(self.offsets.values())
+
+
 class Database:
     """What the sink has stored."""
 
@@ -71,19 +84,41 @@ class Database:
         self.dsn = dsn
 
     def query(self, text: str, *values: Any) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            connection.execute("SET TimeZone TO 'UTC'")
-            connection.adapters.register_loader("jsonb", JsonText)
+        with self._connected() as connection:
             return connection.execute(text.encode(), values).fetchall()
 
     def offsets(self) -> dict[tuple[str, int], int]:
-        return {(row[0], row[1]): row[2] for row in self.query("SELECT topic, partition, next_offset FROM sink_offsets")}
+        with self._connected() as connection:
+            return _offsets(connection)
 
     def rows(self, table: str, *more: str) -> list[tuple[Any, ...]]:
         """All rows of a table, and columns besides those that are stored, in the order of the key."""
-        listed = ", ".join(f'"{column}"' for column in (*TABLES[table].columns, *more))
-        key = ", ".join(f'"{column}"' for column in TABLES[table].key)
-        return self.query(f"SELECT {listed} FROM {table} ORDER BY {key}")
+        with self._connected() as connection:
+            return _rows(connection, table, *more)
+
+    def snapshot(self) -> Snapshot:
+        """Offsets and rows of one moment."""
+        with self._connected() as connection:
+            connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return Snapshot(_offsets(connection), {table: Counter(_rows(connection, table)) for table in TABLES})
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute("SET TimeZone TO 'UTC'")
+            connection.adapters.register_loader("jsonb", JsonText)
+            yield connection
+
+
+def _offsets(connection: Connection) -> dict[tuple[str, int], int]:
+    found = connection.execute("SELECT topic, partition, next_offset FROM sink_offsets").fetchall()
+    return {(topic, partition): offset for topic, partition, offset in found}
+
+
+def _rows(connection: Connection, table: str, *more: str) -> list[tuple[Any, ...]]:
+    listed = ", ".join(f'"{column}"' for column in (*TABLES[table].columns, *more))
+    key = ", ".join(f'"{column}"' for column in TABLES[table].key)
+    return connection.execute(f"SELECT {listed} FROM {table} ORDER BY {key}".encode()).fetchall()
 
 
 class Sink:
@@ -281,20 +316,24 @@ def publishing(cluster: Cluster, by_topic: Mapping[str, Sequence[Record]]) -> It
         thread.join()
 
 
-def model(cluster: Cluster) -> dict[str, list[tuple[Any, ...]]]:
-    """What the tables must hold, computed from what lies in the topics."""
+def published(cluster: Cluster) -> list[tuple[str, Stored]]:
+    """Everything that lies in the topics of the market, with the topic's name."""
+    return [(topic, stored) for topic in TOPICS for stored in cluster.read(topic)]
+
+
+def model(found: Iterable[tuple[str, Stored]]) -> dict[str, Counter[tuple[Any, ...]]]:
+    """What the tables must hold of these records."""
     tables: dict[str, dict[tuple[Any, ...], tuple[Any, tuple[Any, ...]]]] = {table: {} for table in TABLES}
-    for topic in TOPICS:
-        for stored in cluster.read(topic):
-            if type(stored.record) not in TABLE_OF:
-                continue
-            table, versions = TABLE_OF[type(stored.record)]
-            fields = columns_of(stored)
-            key = tuple(fields[column] for column in TABLES[table].key)
-            version = tuple(fields[column] for column in versions)
-            if key not in tables[table] or version > tables[table][key][0]:
-                tables[table][key] = version, tuple(fields[column] for column in TABLES[table].columns)
-    return {table: [row for _, row in rows.values()] for table, rows in tables.items()}
+    for _, stored in found:
+        if type(stored.record) not in TABLE_OF:
+            continue
+        table, versions = TABLE_OF[type(stored.record)]
+        fields = columns_of(stored)
+        key = tuple(fields[column] for column in TABLES[table].key)
+        version = tuple(fields[column] for column in versions)
+        if key not in tables[table] or version > tables[table][key][0]:
+            tables[table][key] = version, tuple(fields[column] for column in TABLES[table].columns)
+    return {table: Counter(row for _, row in rows.values()) for table, rows in tables.items()}
 
 
 TABLE_OF: dict[type[Any], tuple[str, tuple[str, ...]]] = {
@@ -342,33 +381,19 @@ def column_of(name: str, value: Any) -> Any:
 
 
 def assert_rows_equal_the_model(sink: Sink) -> None:
-    for table, rows in model(sink.cluster).items():
-        assert Counter(sink.database.rows(table)) == Counter(rows), table
+    for table, rows in model(published(sink.cluster)).items():
+        assert Counter(sink.database.rows(table)) == rows, table
 
 
-def published_trades(cluster: Cluster) -> dict[tuple[int, int], Trade]:
-    """The trades that lie in their topic, by partition and offset."""
-    return {(each.partition, each.offset): each.record for each in cluster.read("md.trades") if type(each.record) is Trade}
-
-
-def assert_offsets_cover_just_the_rows(sink: Sink, published: dict[tuple[int, int], Trade] | None = None) -> int:
-    """Of every partition all trades below the stored offset are rows, and none at or above it; how many offsets are passed.
-
-    Without `published` the topic is read, after the rows: more may be published and stored meanwhile.
-    """
-    with psycopg.connect(sink.database.dsn) as connection:
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        stored: dict[int, int] = dict(
-            connection.execute("SELECT partition, next_offset FROM sink_offsets WHERE topic = 'md.trades'").fetchall()
-        )
-        rows = Counter(connection.execute("SELECT instrument, trade_id FROM trades").fetchall())
-        [(passed,)] = connection.execute("SELECT coalesce(sum(next_offset), 0)::bigint FROM sink_offsets").fetchall()
-    if published is None:
-        published = published_trades(sink.cluster)
-    below = {(trade.instrument, trade.trade_id) for (part, offset), trade in published.items() if offset < stored.get(part, 0)}
-    assert set(rows) == below
-    assert set(rows.values()) <= {1}
-    return int(passed)
+def assert_rows_are_those_of_the_offsets(cluster: Cluster, found: Iterable[Snapshot]) -> None:
+    """Of each moment: the rows are what the records below the offsets make, of every topic, no more and no less."""
+    records = published(cluster)
+    for snapshot in found:
+        passed = [
+            (topic, stored) for topic, stored in records if stored.offset < snapshot.offsets.get((topic, stored.partition), 0)
+        ]
+        for table, rows in model(passed).items():
+            assert snapshot.rows[table] == rows, (table, snapshot.passed)
 
 
 def is_reading(service: Service) -> bool:

@@ -20,8 +20,9 @@ from tests.cluster import Cluster, Service, wait_for
 from tests.servers import Addresses, throwaway_stack
 from tests.sink_running import (
     Sink,
+    Snapshot,
     Start,
-    assert_offsets_cover_just_the_rows,
+    assert_rows_are_those_of_the_offsets,
     assert_rows_equal_the_model,
     is_reading,
     not_ready,
@@ -61,6 +62,11 @@ def has_passed(sink: Sink, offsets: int) -> bool:
     return sum(sink.database.offsets().values()) > offsets
 
 
+def was_at_work(found: list[Snapshot]) -> bool:
+    """Whether kills came while there was something to store, not before or after."""
+    return len({snapshot.passed for snapshot in found}) > 2
+
+
 def wait_level(sink: Sink) -> None:
     wait_for(sink.is_level, "everything to be stored", timeout=PATIENCE, every=0.2)
 
@@ -74,7 +80,7 @@ def reading(sink: Sink) -> Service:
 @pytest.mark.short
 def test_sink_killed_at_random_moments_loses_and_doubles_nothing(sink: Sink, fork: Start, seed: int) -> None:
     sink.start_with(fork)
-    chance, progress = random.Random(seed), list[int]()
+    chance, found = random.Random(seed), list[Snapshot]()
     with publishing(sink.cluster, records(100 + seed, 6_000)) as is_loading:
         for kills in count(1):
             worker = reading(sink)
@@ -82,14 +88,14 @@ def test_sink_killed_at_random_moments_loses_and_doubles_nothing(sink: Sink, for
             worker.kill()
             if chance.random() < 0.3:
                 continue  # killed again before anyone looked
-            progress.append(assert_offsets_cover_just_the_rows(sink))
-            if kills >= SINK_KILLS and (len(set(progress)) > 2 or kills >= 2 * SINK_KILLS):
+            found.append(sink.database.snapshot())
+            if kills >= SINK_KILLS and (was_at_work(found) or kills >= 2 * SINK_KILLS):
                 break
-        assert is_loading() or len(set(progress)) > 2
-    assert len(set(progress)) > 2  # killed at work, not before or after
+        assert is_loading() or was_at_work(found)
+    assert was_at_work(found)
     last = reading(sink)
     wait_level(sink)
-    assert_offsets_cover_just_the_rows(sink)
+    assert_rows_are_those_of_the_offsets(sink.cluster, found)
     assert_rows_equal_the_model(sink)
     assert last.terminate() == 0
 
@@ -98,27 +104,28 @@ def test_sink_killed_at_random_moments_loses_and_doubles_nothing(sink: Sink, for
 def test_database_killed_at_random_moments_loses_and_doubles_nothing(
     sink: Sink, servers_to_kill: EmbeddedStack, seed: int
 ) -> None:
-    chance, progress = random.Random(seed), list[int]()
+    chance, found = random.Random(seed), list[Snapshot]()
     worker = reading(sink)
     with publishing(sink.cluster, records(200 + seed, 6_000)):
         for _ in range(DATABASE_KILLS):
-            wait_for(partial(has_passed, sink, max(progress, default=0)), "the sink to store", PATIENCE, 0.05)
+            wait_for(partial(has_passed, sink, found[-1].passed if found else 0), "the sink to store", PATIENCE, 0.05)
             time.sleep(chance.uniform(0.0, 0.5))
             servers_to_kill.kill("postgres")
             if chance.random() < 0.5:
                 wait_for(lambda: "store" in not_ready(worker), "the sink to say that it is not ready", PATIENCE)
             servers_to_kill.start("postgres")
-            progress.append(assert_offsets_cover_just_the_rows(sink))
-    assert len(set(progress)) > 2
+            found.append(sink.database.snapshot())
+    assert was_at_work(found)
     wait_level(sink)
     wait_for(lambda: not_ready(worker) == {}, "readiness", PATIENCE)
+    assert_rows_are_those_of_the_offsets(sink.cluster, found)
     assert_rows_equal_the_model(sink)
     assert worker.process.poll() is None  # it waited by itself, whatever happened to the database
     assert worker.terminate() == 0
 
 
 def test_both_killed_in_any_order_lose_and_double_nothing(sink: Sink, servers_to_kill: EmbeddedStack, seed: int) -> None:
-    chance = random.Random(seed)
+    chance, found = random.Random(seed), list[Snapshot]()
     with publishing(sink.cluster, records(300 + seed, 6_000)):
         for _ in range(DATABASE_KILLS):
             worker = reading(sink)
@@ -129,8 +136,9 @@ def test_both_killed_in_any_order_lose_and_double_nothing(sink: Sink, servers_to
             time.sleep(chance.uniform(0.0, 0.3))
             second()
             servers_to_kill.start("postgres")
-            assert_offsets_cover_just_the_rows(sink)
+            found.append(sink.database.snapshot())
     last = reading(sink)
     wait_level(sink)
+    assert_rows_are_those_of_the_offsets(sink.cluster, found)
     assert_rows_equal_the_model(sink)
     assert last.terminate() == 0
