@@ -113,11 +113,11 @@ class Backfill:
                 continue
             try:
                 parsed = self._venue.answered(request.url, answer, self._clock.now(), listings, self._max_clock_skew)
+                if parsed is None:
+                    raise BackfillFailed(f"{request.url}: the answer is none that is carried")
+                return self._venue.history_page(stream, place, end, parsed)
             except DataValidationError as error:
                 raise BackfillFailed(f"{request.url}: the answer cannot be taken in: {error}") from error
-            if parsed is None:
-                raise BackfillFailed(f"{request.url}: the answer is none that is carried")
-            return self._venue.history_page(stream, place, end, parsed)
         raise BackfillFailed(f"{request.url}: not answered after {_ATTEMPTS} attempts; the same command goes on from here")
 
     async def _publish(self, records: Sequence[Record]) -> None:

@@ -386,7 +386,10 @@ class HistoricalVenue(AskedVenue, Protocol):
         """The request for the page at a place, of history before `end`; None where the venue has none of such a stream."""
 
     def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
-        """The page that the answer to that request is; it is of the stream alone, and nothing in it is `end` or later."""
+        """The page that the answer to that request is; it is of the stream alone, and nothing in it is `end` or later.
+
+        Raises DataValidationError (`no_history`) where the venue does not tell its past as far back as that.
+        """
 
 
 class Answered(NamedTuple):

@@ -18,6 +18,7 @@ from ingest.feed import (
     Counts,
     DefiningVenue,
     HealingVenue,
+    HistoricalVenue,
     ListeningVenue,
     PollableVenue,
     Route,
@@ -28,6 +29,7 @@ from ingest.healing import Healing
 from ingest.outlet import Outlet
 from ingest.polling import Poller
 from ingest.quota import Allowances
+from ingest.refilling import Refilling
 from ingest.rest import RestClient
 from ingest.resync import Resync
 from ingest.session import UNSUBSCRIBED, Session
@@ -149,6 +151,9 @@ class LiveFeed:
         if self._fetcher is not None and isinstance(self._venue, HealingVenue):
             healing = Healing(self._session, self._clock, self._venue, self._fetcher, put=self._outlet.put)
             self._start("healing", healing.run())
+        if self._fetcher is not None and isinstance(self._venue, HistoricalVenue):
+            refilling = Refilling(self._session, self._clock, self._venue, self._fetcher, put=self._outlet.put)
+            self._start("refilling", refilling.run())
 
     async def disconnect(self) -> None:
         """See `ingest.feed.Feed.disconnect`."""

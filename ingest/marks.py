@@ -11,6 +11,8 @@ the stream is told in `market.candle_series`. The rules:
 - So is the first trade after a frame that may have been a trade and could not be read, where ids may have holes.
 - Where the venue's trade ids have no holes, a hole is a gap too, whether the line was down or not; it is healed when the
   missing trades come late.
+- Where they have, what was missed is known by its time alone: a gap is a stretch between two trades, and healed when whoever
+  asked for that stretch says that all of it was told.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from market.trade import GapMark, TimeMark, Trade
 
 _SECOND = 1_000_000
 _LONGEST_NUMBER = 18  # digits, as in `market.seen_trades`
+_MOST_STRETCHES = 16  # of an instrument
 _MOST_SUMMED_UP = 1_000  # of trades under one id; beyond it some would be taken for missing
 
 
@@ -35,12 +38,33 @@ class Missing(NamedTuple):
     last: int
 
 
+class Stretch(NamedTuple):
+    """A stretch of time (microseconds, both ends part of it) between two trades of which there may have been more.
+
+    `before` are ids of the last instant before them, `after` is the id of the first trade that came again.
+    """
+
+    instrument: str
+    begin: int
+    end: int
+    before: frozenset[str]
+    after: str
+
+
 class _Hole(NamedTuple):
     """Ids that were skipped, and the gap that told of it."""
 
     first: int
     last: int
     gap: GapMark
+
+
+class _Open(NamedTuple):
+    """A stretch that is not healed yet, the gap that told of it, and the ids that were told of it."""
+
+    stretch: Stretch
+    gap: GapMark
+    told: set[str]
 
 
 @dataclass(slots=True)
@@ -54,6 +78,8 @@ class _Continuity:
     seen: SeenTrades = field(default_factory=SeenTrades)
     holes: list[_Hole] = field(default_factory=list)
     never_filled: set[GapMark] = field(default_factory=set)
+    at_latest: set[str] = field(default_factory=set)  # ids of the latest instant
+    stretches: list[_Open] = field(default_factory=list)
 
     def add(self, trade: Trade) -> Verdict:
         """Remember the trade's id, or ids; NEW when any of them is."""
@@ -111,6 +137,7 @@ class Marks:
         known = self._instruments.get(trade.instrument)
         if known is None:
             self._instruments[trade.instrument] = known = _Continuity(trade.event_time, None)
+            known.at_latest.add(trade.trade_id)
             known.add(trade)
             known.seen.holes.clear()  # ids before the first one seen are no hole
             _remember(known, trade)
@@ -127,8 +154,45 @@ class Marks:
             known.was_down = known.was_down and number <= before
         else:
             marks = _since_last_line(known, trade) if known.was_down else []
+            _open_stretches(known, trade, marks)
+            _remember_id(known, trade)
         _remember(known, trade)
         return marks
+
+    def is_old(self, trade: Trade) -> bool:
+        """Whether a trade out of a list of the latest ones was told: all are that are older than the latest one told.
+
+        For venues whose ids have holes: they are not remembered for long.
+        """
+        known = self._instruments.get(trade.instrument)
+        if known is None:
+            return False
+        return trade.event_time < known.latest or (trade.event_time == known.latest and trade.trade_id in known.at_latest)
+
+    def stretches(self) -> list[Stretch]:
+        """The stretches of which trades may be missing, of instruments that are up."""
+        return [one.stretch for known in self._instruments.values() if known.is_up for one in known.stretches]
+
+    def refill(self, stretch: Stretch, trade: Trade) -> bool:
+        """Take a trade of a stretch in; False where it was told before or the stretch is not open."""
+        known = self._instruments.get(stretch.instrument)
+        found = next((one for one in known.stretches if one.stretch == stretch), None) if known is not None else None
+        if known is None or found is None or not stretch.begin <= trade.event_time <= stretch.end:
+            return False
+        if trade.trade_id in found.told:
+            return False
+        found.told.add(trade.trade_id)
+        known.add(trade)
+        return True
+
+    def close(self, stretch: Stretch, *, healed: bool) -> list[GapMark]:
+        """Nothing more is asked of a stretch; its gap is told healed where all of it was told."""
+        known = self._instruments.get(stretch.instrument)
+        found = next((one for one in known.stretches if one.stretch == stretch), None) if known is not None else None
+        if known is None or found is None:
+            return []
+        known.stretches.remove(found)
+        return [found.gap._replace(healed=True)] if healed else []
 
     def missing(self) -> list[Missing]:
         """Trades that gap marks tell to be missing, of instruments that are up."""
@@ -165,6 +229,26 @@ def _first_number(trade: Trade, number: int) -> int:
     if first is None or trade.trade_id != trade.last_trade_id:
         return number
     return max(first, number - _MOST_SUMMED_UP)
+
+
+def _open_stretches(known: _Continuity, trade: Trade, gaps: Iterable[GapMark]) -> None:
+    """Beyond the most that are kept the oldest stays a gap."""
+    for gap in gaps:
+        before, end = frozenset(known.at_latest), max(trade.event_time, known.latest)
+        stretch = Stretch(trade.instrument, known.latest, end, before, trade.trade_id)
+        known.stretches.append(_Open(stretch, gap, set(known.at_latest)))
+        del known.stretches[:-_MOST_STRETCHES]
+
+
+def _remember_id(known: _Continuity, trade: Trade) -> None:
+    """Of trades whose ids show no holes."""
+    if trade.event_time > known.latest:
+        known.at_latest.clear()
+    if trade.event_time >= known.latest:
+        known.at_latest.add(trade.trade_id)
+    for one in known.stretches:
+        if one.stretch.begin <= trade.event_time <= one.stretch.end:
+            one.told.add(trade.trade_id)
 
 
 def _remember(known: _Continuity, trade: Trade) -> None:

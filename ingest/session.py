@@ -23,7 +23,7 @@ from ingest.feed import (
     Subscription,
     UnsubscribingParser,
 )
-from ingest.marks import Marks, Missing, numbered_by_sequence
+from ingest.marks import Marks, Missing, Stretch, numbered_by_sequence
 from market.arbitration import Arbiter, Statement
 from market.book_rules import BookRules
 from market.dead_letter import DeadLetter
@@ -61,6 +61,10 @@ class _Line:
         """Take another parser."""
         self.parser = parser
         self.sequenced = frozenset(parser.sequenced if isinstance(parser, SequencedParser) else ())
+
+    def forgets(self, channel: str) -> bool:
+        """Whether the trades of a channel have numbers with holes, or none: which were told is not remembered for long."""
+        return channel not in self.sequenced and channel not in self.parser.contiguous
 
     def gaps_before(self, marks: Marks, channel: str, trade: Trade) -> list[GapMark] | None:
         """See `Marks.before`."""
@@ -215,6 +219,9 @@ class Session:
             if isinstance(record, Kline) and record.open_time <= self._closed.get(stream, -1):
                 self.counts.ignored[f"{parsed.name}, told before"] += 1
                 continue
+            if isinstance(record, Trade) and line.forgets(parsed.name) and self._marks.is_old(record):
+                self.counts.ignored[f"{parsed.name}, told before"] += 1
+                continue
             told = record._replace(origin="poll") if isinstance(record, Trade) else record
             records += self._accepted(line, parsed.name, told, at)
         return records
@@ -240,6 +247,27 @@ class Session:
         """Trades that gap marks tell to be missing, with the channel that tells of the instrument's trades; of live streams."""
         found = ((self._trade_channels[missing.instrument], missing) for missing in self._marks.missing())
         return [(channel, missing) for channel, missing in found if self._live_line(Subscription(missing.instrument, channel))]
+
+    def stretches(self) -> list[tuple[str, Stretch]]:
+        """Stretches of time of which trades may be missing, as `missing` where trades have no numbers without holes."""
+        found = ((self._trade_channels[one.instrument], one) for one in self._marks.stretches())
+        return [(channel, one) for channel, one in found if self._live_line(Subscription(one.instrument, channel))]
+
+    def refilled(self, channel: str, stretch: Stretch, records: Iterable[Record]) -> list[Record] | None:
+        """Trades of such a stretch were told again: those that had been missed; None while no line tells of their stream."""
+        told: list[Record] = []
+        if self._live_line(Subscription(stretch.instrument, channel)) is None:
+            return None
+        for record in records:
+            if isinstance(record, Trade) and record.instrument == stretch.instrument and self._marks.refill(stretch, record):
+                told.append(record._replace(origin="backfill"))
+                self.counts.records[Trade] += 1
+                self.counts.backfilled += 1
+        return told
+
+    def closed(self, stretch: Stretch, *, healed: bool) -> list[Record]:
+        """Nothing more is asked of such a stretch; healed where all of it was told."""
+        return [*self._marks.close(stretch, healed=healed)]
 
     def tick(self, at: int) -> list[Record]:
         """Time passed without a frame."""
@@ -329,7 +357,11 @@ class Session:
         return next((line for line in self._lines.values() if line.states.get(stream) is FeedState.LIVE), None)
 
     def _is_missing(self, channel: str, trade: Trade) -> bool:
-        return self._trade_channels.get(trade.instrument) == channel and self._marks.is_missing(trade)
+        if self._trade_channels.get(trade.instrument) != channel:
+            return False
+        line = self._live_line(Subscription(trade.instrument, channel))
+        by_sequence = line is not None and channel in line.sequenced
+        return self._marks.is_missing(numbered_by_sequence(trade) if by_sequence else trade)
 
     def _read(self, line: _Line, frame: bytes, at: int) -> list[Record]:
         parsed = line.parser.parse(frame, at)

@@ -1,7 +1,8 @@
 """Exact decimals as unscaled integers: the value is `unscaled / 10**scale`.
 
 Prices and sizes have scale 12 and at most 38 digits, amounts (price × size) scale 24 and at most 50 digits, ratios scale 12.
-Nothing is ever rounded on the way in: a text with more digits than the scale holds is refused.
+Prices, sizes and amounts are never rounded on the way in: a text with more digits than the scale holds is refused. A ratio
+that a venue worked out (a funding rate) is rounded half-even, as ours are.
 """
 
 from __future__ import annotations
@@ -47,6 +48,12 @@ def parse_decimal(text: str, *, field: str, scale: int = SCALE, precision: int =
     if unscaled >= _power_of_ten(precision):
         raise DataValidationError("too_large", f"{field}: {text!r:.80} has more than {precision} digits", field=field)
     return -unscaled if sign == "-" else unscaled
+
+
+def parse_ratio(text: str, *, field: str) -> int:
+    """Like `parse_decimal`, for ratios that a venue worked out: digits behind the twelfth place are rounded, half to even."""
+    places = 2 * SCALE
+    return divide_half_even(parse_decimal(text, field=field, scale=places, precision=PRECISION + SCALE), 10 ** (places - SCALE))
 
 
 def parse_positive(text: str, *, field: str) -> int:

@@ -21,6 +21,7 @@ from market.book_rules import BookRules, by_previous_if_named
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
 from market.instrument import check_instrument
+from market.trade import Trade
 from schemas.records import Record
 
 MARKET = "v2"
@@ -169,12 +170,12 @@ class BitfinexParser:
         if word is not None:
             if stream.channel != TRADES or word != "te" or len(parts) < 3:
                 raise DataValidationError("unknown_stream", f"{stream.channel}: {word!r:.40} is not known", field="channel")
-            return [_trade(decode(_ARRAY, parts[2]), maker)]
+            return [read_trade(decode(_ARRAY, parts[2]), maker)]
         if stream.channel == TRADES:
             rows = decode(_ROWS, parts[1])
-            return [_trade(row, maker) for row in reversed(rows)]
+            return [read_trade(row, maker) for row in reversed(rows)]
         if stream.channel == TICKER:
-            return [_ticker(decode(_ARRAY, parts[1]), sequence, maker)]
+            return [read_ticker(decode(_ARRAY, parts[1]), sequence, maker)]
         return [self._book(id_, parts[1], sequence, maker)]
 
     def _book(self, id_: int, payload: msgspec.Raw, sequence: int | None, maker: Maker) -> Depth:
@@ -214,7 +215,7 @@ def _columns(row: _Parts, number_of_columns: int, field: str) -> _Parts:
     return row
 
 
-def _trade(row: _Parts, maker: Maker) -> Record:
+def read_trade(row: _Parts, maker: Maker) -> Trade:
     """Id, time, amount (that of a sale is below zero), price."""
     id_, time, amount, price = _columns(row, 4, "trade")[:4]
     trade_id, size = decode(_COUNT, id_), number(amount, "size")
@@ -228,7 +229,7 @@ def _trade(row: _Parts, maker: Maker) -> Record:
     )
 
 
-def _ticker(row: _Parts, sequence: int | None, maker: Maker) -> Record:
+def read_ticker(row: _Parts, sequence: int | None, maker: Maker) -> Record:
     """Bid, its size, ask, its size, change, relative change, last, volume, high, low.
 
     The sizes are sums of the 25 best levels (docs: "WS Public Ticker"), so they are not those of the best ones.

@@ -23,6 +23,7 @@ from market.trade import Side
 from schemas.records import Record
 
 SPOT, LINEAR = "spot", "linear"
+TRADES, TICKERS = "publicTrade", "tickers"
 
 INTERVALS = {
     **{str(minutes): f"{minutes}m" for minutes in (1, 3, 5, 15, 30)},
@@ -35,7 +36,7 @@ INTERVALS = {
 _QUOTE_ASSETS = ("USDT", "USDC", "USDE", "BTC", "ETH", "EUR", "BRL", "DAI")
 _USDC_PERPETUAL = "PERP"
 _NOT_CARRIED = re.compile(r"(allLiquidation|liquidation|kline_lt|tickers_lt|lt|insurance|priceLimit|adlAlert)[\w.]*", re.ASCII)
-_SIDES: Mapping[str, Side] = {"Buy": "buy", "Sell": "sell"}
+SIDES: Mapping[str, Side] = {"Buy": "buy", "Sell": "sell"}
 _RESTARTED = 1
 _LONGEST_HOURS = 4  # digits
 _MOST_TRADES = 1024  # of one message, by the venue's word
@@ -118,7 +119,7 @@ _FUNDING = frozenset(("funding_rate", "next_funding_time", "funding_interval_hou
 _OPEN_INTEREST = frozenset(("open_interest", "open_interest_value"))
 
 _MESSAGE = msgspec.json.Decoder(_Message)
-_TRADES = msgspec.json.Decoder(list[_Trade])
+_TRADE_LIST = msgspec.json.Decoder(list[_Trade])
 _BOOK = msgspec.json.Decoder(_Book)
 _TICKER = msgspec.json.Decoder(_Ticker)
 _KLINES = msgspec.json.Decoder(list[_Kline])
@@ -144,9 +145,9 @@ class BybitParser:
         self._topics: dict[str, _Topic] = {}
         self._tickers: dict[str, dict[str, str]] = {}
         self._readers: dict[str, Callable[[_Message, _Topic, Maker], Sequence[Record]]] = {
-            "publicTrade": self._trades,
+            TRADES: self._trades,
             "orderbook": _books,
-            "tickers": self._read_ticker,
+            TICKERS: self._read_ticker,
             "kline": _klines,
         }
 
@@ -188,10 +189,10 @@ class BybitParser:
                 "unknown_market", f"nothing shows whether {symbol:.40} is of {SPOT} or {LINEAR}", field="topic"
             )
         listed = self._listings.get(self._market, {}).get(symbol)
-        return _Topic(channel, symbol, listed or _instrument_of_symbol(self._market, symbol))
+        return _Topic(channel, symbol, listed or instrument_of_symbol(self._market, symbol))
 
     def _trades(self, message: _Message, topic: _Topic, maker: Maker) -> Sequence[Record]:
-        trades = decode(_TRADES, message.data)
+        trades = decode(_TRADE_LIST, message.data)
         for trade in trades:
             _check_symbol(trade.s, topic)
         return [_trade(trade, number, maker) for number, trade in enumerate(trades) if not trade.BT]
@@ -201,17 +202,31 @@ class BybitParser:
 
         Funding and open interest are told by the messages alone that say something of them: prices change far more often.
         """
-        ticker = decode(_TICKER, message.data)
-        _check_symbol(ticker.symbol, topic)
-        told = {name: text for name, text in msgspec.structs.asdict(ticker).items() if text is not None}
+        told = _told(message.data)
+        _check_symbol(told["symbol"], topic)
         known = told if message.type == "snapshot" else self._tickers.get(topic.symbol, {}) | told
-        records = [_ticker(known, message.ts, topic.channel, maker)]
-        if known.get("funding_rate") and told.keys() & _FUNDING:
-            records.append(_funding(known, message.ts, topic.channel, maker))
-        if known.get("open_interest") and told.keys() & _OPEN_INTEREST:
-            records.append(_open_interest(known, message.ts, topic.channel, maker))
+        records = _of_ticker(known, told, message.ts, maker)
         self._tickers[topic.symbol] = known
         return records
+
+
+def read_snapshot(data: msgspec.Raw, millis: int, maker: Maker) -> Sequence[Record]:
+    """The records of a ticker that has all its fields."""
+    told = _told(data)
+    return _of_ticker(told, told, millis, maker)
+
+
+def _told(data: msgspec.Raw) -> dict[str, str]:
+    return {name: text for name, text in msgspec.structs.asdict(decode(_TICKER, data)).items() if text is not None}
+
+
+def _of_ticker(known: dict[str, str], told: Mapping[str, str], millis: int, maker: Maker) -> list[Record]:
+    records = [_ticker(known, millis, TICKERS, maker)]
+    if known.get("funding_rate") and told.keys() & _FUNDING:
+        records.append(_funding(known, millis, TICKERS, maker))
+    if known.get("open_interest") and told.keys() & _OPEN_INTEREST:
+        records.append(_open_interest(known, millis, TICKERS, maker))
+    return records
 
 
 def instrument_of(market: str, base: str, quote: str, delivery: str = "") -> str:
@@ -220,20 +235,25 @@ def instrument_of(market: str, base: str, quote: str, delivery: str = "") -> str
     return check_instrument(f"bybit:{base}-{quote}{contract}")
 
 
-def _instrument_of_symbol(market: str, symbol: str) -> str:
+def instrument_of_symbol(market: str, symbol: str) -> str:
+    """Instrument of BTCUSDT, or in USDC of BTCPERP, by its form. Raises DataValidationError."""
     if market == LINEAR and symbol.endswith(_USDC_PERPETUAL):
         return instrument_of(market, symbol.removesuffix(_USDC_PERPETUAL), "USDC")
     return instrument_of(market, *split_symbol(symbol, _QUOTE_ASSETS))
 
 
-def _trade(trade: _Trade, number: int, maker: Maker) -> Record:
+def sequence_of(seq: int, number: int) -> int:
     """`seq` is shared by the trades of one match, which stand in one message in their order: both make the sequence."""
+    return seq * _MOST_TRADES + number
+
+
+def _trade(trade: _Trade, number: int, maker: Maker) -> Record:
     return maker.trade(
         trade_id=trade.i,
-        sequence=trade.seq * _MOST_TRADES + number,
+        sequence=sequence_of(trade.seq, number),
         price=trade.p,
         size=trade.v,
-        side=side_of(trade.S, _SIDES),
+        side=side_of(trade.S, SIDES),
         exchange_time=trade.T * 1000,
     )
 

@@ -1,6 +1,7 @@
-"""Kraken's REST answers: trades (`Trades`) and klines (`OHLC`), one pair an answer.
+"""Kraken's REST answers: trades (`Trades`), klines (`OHLC`) and tickers (`Ticker`), one pair an answer.
 
-Times of trades are JSON numbers with more digits than a float holds, so they are read as text.
+Trades and klines are read as recorded, tickers as documented ("Get Ticker Information"): none was recorded. Times of trades are
+JSON numbers with more digits than a float holds, so they are read as text.
 """
 
 from __future__ import annotations
@@ -30,14 +31,26 @@ class _Answer(msgspec.Struct):
     result: dict[str, msgspec.Raw] = {}
 
 
+class _Ticker(msgspec.Struct):
+    """Ask and bid as price, whole lots, size; last as price and size; the others as today's and the last 24 hours' figure."""
+
+    a: tuple[str, str, str]
+    b: tuple[str, str, str]
+    c: tuple[str, str]
+    v: tuple[str, str]
+    l: tuple[str, str]  # noqa: E741  # the venue's name
+    h: tuple[str, str]
+
+
 _ANSWER = msgspec.json.Decoder(_Answer)
 _TRADES = msgspec.json.Decoder(list[tuple[str, str, msgspec.Raw, str, str, str, _Count]])
+_TICKER = msgspec.json.Decoder(_Ticker)
 _KLINES = msgspec.json.Decoder(list[tuple[_Count, str, str, str, str, str, str, _Count]])
 
 
-def read_trades(answer: bytes, _url: str, received_at: int, pairs: Mapping[str, str], max_skew: int) -> Sequence[Record]:
+def read_trades(answer: bytes, url: str, received_at: int, pairs: Mapping[str, str], max_skew: int) -> Sequence[Record]:
     """The trades of an answer, in its order: price, size, time, side, kind of order, nothing, id."""
-    maker, rows = _read(answer, received_at, pairs, max_skew)
+    maker, rows = _read(answer, url, received_at, pairs, max_skew)
     found = []
     for price, size, time, side, _, _, number in decode(_TRADES, rows):
         micros = micros_of(bytes(time).decode(errors="replace"), "exchange_time")
@@ -60,7 +73,7 @@ def read_ohlc(answer: bytes, url: str, received_at: int, pairs: Mapping[str, str
     The interval is that of the request, one minute where it names none.
     """
     interval = _interval_of(url)
-    maker, rows = _read(answer, received_at, pairs, max_skew)
+    maker, rows = _read(answer, url, received_at, pairs, max_skew)
     klines = decode(_KLINES, rows)
     found = []
     for number, (time, open_, high, low, close, _, volume, count) in enumerate(klines, start=1):
@@ -71,7 +84,27 @@ def read_ohlc(answer: bytes, url: str, received_at: int, pairs: Mapping[str, str
     return found
 
 
-def _read(answer: bytes, received_at: int, pairs: Mapping[str, str], max_skew: int) -> tuple[Maker, msgspec.Raw]:
+def read_ticker(answer: bytes, url: str, received_at: int, pairs: Mapping[str, str], max_skew: int) -> Sequence[Record]:
+    """The ticker of an answer, as of the stream but for the opening price, which is today's."""
+    maker, row = _read(answer, url, received_at, pairs, max_skew)
+    ticker = decode(_TICKER, row)
+    quote = maker.quote(
+        "ticker",
+        None,
+        bid=ticker.b[0],
+        bid_size=ticker.b[2],
+        ask=ticker.a[0],
+        ask_size=ticker.a[2],
+        last=ticker.c[0],
+        last_size=ticker.c[1],
+        high_24h=ticker.h[1],
+        low_24h=ticker.l[1],
+        volume_24h=ticker.v[1],
+    )
+    return (quote,)
+
+
+def _read(answer: bytes, url: str, received_at: int, pairs: Mapping[str, str], max_skew: int) -> tuple[Maker, msgspec.Raw]:
     message = decode(_ANSWER, answer)
     if message.error:
         raise DataValidationError("venue_error", f"the venue refuses a request: {', '.join(message.error)!s:.200}")
@@ -79,9 +112,21 @@ def _read(answer: bytes, received_at: int, pairs: Mapping[str, str], max_skew: i
     if len(found) != 1:
         raise DataValidationError("missing_field", "result: the answer is not of one pair", field="result")
     pair, rows = found[0]
-    if pair not in pairs:
+    instrument = pairs.get(pair) or _asked_for(url, pairs)
+    if instrument is None:
         raise DataValidationError("unknown_symbol", f"{pair!r:.80} is not listed", field="symbol")
-    return Maker(pairs[pair], received_at, max_skew), rows
+    return Maker(instrument, received_at, max_skew), rows
+
+
+def _asked_for(url: str, pairs: Mapping[str, str]) -> str | None:
+    """The instrument that a request names by what streams call it, without the stroke: answers have names of their own."""
+    asked = parse_qs(urlsplit(url).query).get("pair", [""])[0]
+    return next((instrument for symbol, instrument in pairs.items() if "/" in symbol and rest_name(symbol) == asked), None)
+
+
+def rest_name(symbol: str) -> str:
+    """What REST takes for a pair that streams call XBT/USD."""
+    return symbol.replace("/", "")
 
 
 def _interval_of(url: str) -> str:

@@ -1,13 +1,16 @@
 """Pages of history out of what venues answer: what lies before the end, and where the next page begins.
 
-For venues whose answers are told oldest first and continue where the one before ended, by number or by time.
+By number or by time: where answers are told oldest first each goes on where the one before it ended, otherwise the venue is
+asked for one stretch of time after another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple, Self
 
 from ingest.feed import Page, Place
+from market.errors import DataValidationError
 from market.quote import Kline
 from market.trade import Trade
 from schemas.records import Record
@@ -33,3 +36,57 @@ def klines_page(records: Sequence[Record], end: int, most: int) -> Page:
     if len(klines) < most or len(wanted) < len(klines):
         return Page(wanted, None, is_whole=len(wanted) == len(before))
     return Page(wanted, Place(klines[-1].open_time + _MILLISECOND))
+
+
+class Window(NamedTuple):
+    """A stretch of time of which an answer tells every kline: those of `most` intervals from a place on, up to `end`."""
+
+    begin: int
+    until: int
+    end: int
+    interval: int
+
+    @classmethod
+    def at(cls, place: Place, end: int, interval: int, most: int) -> Self:
+        """The one that begins at a place."""
+        return cls(place.time, min(place.time + most * interval, end), end, interval)
+
+    def page(self, records: Sequence[Record]) -> Page:
+        """The closed klines of the window; the next one begins where it ends.
+
+        A last one is not whole unless a closed kline reaches the end: what is not told may be not over yet, or not told yet.
+        """
+        klines = sorted(
+            (record for record in records if isinstance(record, Kline) and self.begin <= record.open_time < self.until),
+            key=lambda kline: kline.open_time,
+        )
+        closed = [kline for kline in klines if kline.is_closed]
+        if self.until < self.end:
+            return Page(closed, Place(self.until))
+        return Page(closed, None, is_whole=bool(closed) and closed[-1].open_time + self.interval >= self.end)
+
+
+def not_told(text: str) -> DataValidationError:
+    """That a venue does not tell its past as far back as was asked."""
+    return DataValidationError("no_history", text)
+
+
+def numbered_page(records: Sequence[Record], first: int, end: int) -> Page:
+    """The trades before `end` from a number on; the next page begins behind the last of them, until there are no more."""
+    numbered = (record for record in records if isinstance(record, Trade) and record.sequence >= first)
+    trades = sorted(numbered, key=lambda trade: trade.sequence)
+    wanted = [trade for trade in trades if trade.event_time < end]
+    if not trades or len(wanted) < len(trades):
+        return Page(wanted, None)
+    return Page(wanted, Place(trades[-1].event_time, trades[-1].sequence + 1))
+
+
+def latest_page(venue: str, records: Sequence[Record], place: Place, end: int, most: int) -> Page:
+    """The trades between a place and `end` out of the latest ones, of which a venue tells at most so many.
+
+    Raises DataValidationError (`no_history`) where they do not reach back so far.
+    """
+    trades = [record for record in records if isinstance(record, Trade)]
+    if len(trades) >= most and trades[0].event_time >= place.time:
+        raise not_told(f"{venue} tells the last {most} trades alone, and these do not reach back so far")
+    return Page([trade for trade in trades if place.time <= trade.event_time < end], None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE, format_decimal, parse_decimal, parse_positive
+from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE, format_decimal, parse_decimal, parse_positive, parse_ratio
 from market.depth import Depth, DepthKind, Level, check_depth
 from market.errors import DataValidationError
 from market.funding import Funding
@@ -136,11 +136,14 @@ class Maker(NamedTuple):
         mark_price: str | None = None,
         index_price: str | None = None,
     ) -> Funding:
-        """Funding of the venue's texts. A rate of zero is one; a price or time of zero or of no text is not there."""
+        """Funding of the venue's texts. A rate of zero is one; a price or time of zero or of no text is not there.
+
+        A rate with more than twelve places is rounded half-even.
+        """
         funding = Funding(
             self.instrument,
             channel,
-            parse_decimal(rate, field="rate"),
+            parse_ratio(rate, field="rate"),
             next_funding_time or None,
             interval_seconds or None,
             parse_decimal(mark_price, field="mark_price") or None if mark_price else None,

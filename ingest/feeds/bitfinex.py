@@ -14,14 +14,19 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Limits, Listings, Parser, Route, Subscription
+from ingest.feed import Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feeds import _bitfinex_rest
 from ingest.feeds._bitfinex_frames import BOOK, CHANNELS, MARKET, PERPETUAL, THEIR_NAMES, BitfinexParser, instrument_of
-from ingest.feeds._instruments import by_symbol
+from ingest.feeds._instruments import Instruments, by_symbol
+from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer
+from ingest.quota import Quota
 from market.instrument import code_of
 
 _ADDRESS = "wss://api-pub.bitfinex.com/ws/2"
 _HOSTS = ("api-pub.bitfinex.com", "api.bitfinex.com")
+# Half of the 15 requests for trades that an address has in a minute (docs: "Trades").
+_QUOTA = Quota(7, 60.0)
 # A connection carries 25 subscriptions to public channels (docs: "WS General", "Limits").
 _LIMITS = Limits(streams=25, message_seconds=0.1)
 _NUMBERED = {"event": "conf", "flags": 65536}  # SEQ_ALL
@@ -83,6 +88,30 @@ class Bitfinex:
             return {}
         (pairs,) = decode(_LISTED, answer)
         return by_symbol((f"t{pair}" for pair in pairs), instrument_of)
+
+    def quota(self, _market: str) -> Quota:
+        """See `ingest.feed.AskedVenue.quota`."""
+        return _QUOTA
+
+    def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
+        """See `ingest.feed.AnsweringVenue.answered`; what `_bitfinex_rest` knows."""
+        symbol = None if self.market_of(url) is None else _bitfinex_rest.symbol_of(url)
+        if symbol is None:
+            return None
+        instrument = Instruments(listings, MARKET, instrument_of).of(symbol)
+        return _bitfinex_rest.read(url, answer, Maker(instrument, received_at, max_clock_skew))
+
+    def poll_request(self, subscription: Subscription) -> Request | None:
+        """See `ingest.feed.PollableVenue.poll_request`."""
+        return _bitfinex_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
+
+    def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
+        """See `ingest.feed.HistoricalVenue.history_request`."""
+        return _bitfinex_rest.history(self.symbol_of(subscription.instrument), subscription.channel, place, end)
+
+    def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+        """See `ingest.feed.HistoricalVenue.history_page`."""
+        return _bitfinex_rest.page(place, end, parsed)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""

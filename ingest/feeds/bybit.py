@@ -2,7 +2,7 @@
 
 Spot is `bybit:BTC-USDT`, a perpetual `bybit:BTC-USDT-PERP`, a dated contract `bybit:BTC-USDT-260925`. Both markets write
 BTCUSDT, so a connection belongs to one. `S` is the taker's side. The open of a kline is the close of the one before, not its
-first trade.
+first trade. Trades have no numbers: what was missed is looked for among the last thousand (`_bybit_rest`).
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Heartbeat, Limits, Listings, Parser, Request, Route, Subscription
-from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SPOT, BybitParser, instrument_of
+from ingest.feed import Defined, Heartbeat, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feeds import _bybit_rest
+from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SPOT, BybitParser, instrument_of, instrument_of_symbol
+from ingest.feeds._bybit_rest import REST
 from ingest.feeds._definitions import define, read_definitions, time_or_none
 from ingest.feeds._instruments import MONTHS
+from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, in_parts
 from ingest.quota import Quota
 from market.errors import DataValidationError
 from market.instrument import code_of
 from market.instrument_definition import InstrumentDefinition
 
-_ADDRESS, _REST = "wss://stream.bybit.com", "https://api.bybit.com/v5"
+_ADDRESS = "wss://stream.bybit.com"
 # Half of the 600 requests that an address has in five seconds (docs: "Rate Limit Rules").
 _QUOTA = Quota(300, 5.0)
 # The topics of a connection have at most 21,000 characters together, those of a request are ten at most (docs: "Connect").
@@ -109,7 +112,7 @@ class Bybit:
 
     def route(self, subscription: Subscription, base_url: str | None) -> Route:
         """See `ingest.feed.ListeningVenue.route`."""
-        market = LINEAR if code_of(subscription.instrument).count("-") > 1 else SPOT
+        market = _market_of(subscription.instrument)
         return Route(market, f"{(base_url or _ADDRESS).rstrip('/')}/v5/public/{market}")
 
     def requests(self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool) -> list[str]:
@@ -156,7 +159,7 @@ class Bybit:
         """See `ingest.feed.DefiningVenue.definition_requests`."""
         if market != LINEAR:
             return ()  # how spot is listed was not recorded
-        return (Request(market, f"{_REST}/market/instruments-info?category={market}&limit=1000", 1),)
+        return (Request(market, f"{REST}/market/instruments-info?category={market}&limit=1000", 1),)
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
         """See `ingest.feed.DefiningVenue.definitions`; of linear contracts alone."""
@@ -165,12 +168,42 @@ class Bybit:
         return read_definitions(decode(_LIST, answer).result.listings, _ROW, lambda row: _define(row, received_at))
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.DefiningVenue.quota`."""
+        """See `ingest.feed.AskedVenue.quota`."""
         return _QUOTA
+
+    def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
+        """See `ingest.feed.AnsweringVenue.answered`; what `_bybit_rest` knows."""
+        market, parts = self.market_of(url), urlsplit(url)
+        if market is None or not parts.path.startswith("/v5/market/"):
+            return None
+        symbols = parse_qs(parts.query).get("symbol", [])
+        if len(symbols) != 1:
+            return None  # of all there are
+        instrument = listings.get(market, {}).get(symbols[0]) or instrument_of_symbol(market, symbols[0])
+        return _bybit_rest.read(url, answer, Maker(instrument, received_at, max_clock_skew))
+
+    def poll_request(self, subscription: Subscription) -> Request | None:
+        """See `ingest.feed.PollableVenue.poll_request`."""
+        return _bybit_rest.latest(*self._place_of(subscription.instrument), subscription.channel)
+
+    def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
+        """See `ingest.feed.HistoricalVenue.history_request`."""
+        return _bybit_rest.history(*self._place_of(subscription.instrument), subscription.channel, place, end)
+
+    def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+        """See `ingest.feed.HistoricalVenue.history_page`."""
+        return _bybit_rest.page(_market_of(subscription.instrument), subscription.channel, place, end, parsed)
+
+    def _place_of(self, instrument: str) -> tuple[str, str]:
+        return _market_of(instrument), self.symbol_of(instrument)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""
         return BybitParser(market, listings, max_clock_skew)
+
+
+def _market_of(instrument: str) -> str:
+    return LINEAR if code_of(instrument).count("-") > 1 else SPOT
 
 
 def _define(row: _Row, received_at: int) -> InstrumentDefinition | None:

@@ -16,13 +16,17 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import UNKNOWN_CHANNEL, Limits, Listings, Parsed, Parser, Route, Subscription
+from ingest.feed import UNKNOWN_CHANNEL, Limits, Listings, Parsed, Parser, Request, Route, Subscription
+from ingest.feeds import _coinbase_rest
+from ingest.feeds._coinbase_rest import MARKET, TAKERS_SIDE, TICKER, TRADES
 from ingest.feeds._instruments import Instruments, by_symbol
 from ingest.feeds._iso_times import micros_of_iso
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker
 from ingest.feeds._sides import side_of
 from ingest.feeds._subscriptions import Offer, by_channel_in_parts
+from ingest.marks import Missing
+from ingest.quota import Quota
 from market.book_rules import BookRules
 from market.depth import DepthKind
 from market.errors import DataValidationError, SubscriptionError
@@ -30,19 +34,19 @@ from market.instrument import check_instrument, code_of
 from market.trade import Side
 from schemas.records import Record
 
-_MARKET = "spot"
 _ADDRESS = "wss://ws-feed.exchange.coinbase.com"
 _HOSTS = ("ws-feed.exchange.coinbase.com", "api.exchange.coinbase.com", "ws-feed.pro.coinbase.com", "api.pro.coinbase.com")
+# Half of the ten public requests that an address has in a second (docs: "REST API Rate Limits").
+_QUOTA = Quota(5, 1.0)
 # An address of ours may send eight messages a second (docs: "WebSocket Rate Limits").
 _LIMITS = Limits(streams=200, message_seconds=0.2)
 _PRODUCTS_PER_MESSAGE = 100
-_TRADES, _TICKER, _BOOK, _BATCHED_BOOK = "matches", "ticker", "level2", "level2_batch"
-_CHANNELS = (_TRADES, _TICKER, _BATCHED_BOOK)
+_BOOK, _BATCHED_BOOK = "level2", "level2_batch"
+_CHANNELS = (TRADES, TICKER, _BATCHED_BOOK)
 _BOOKS = {_BOOK: _BOOK, _BATCHED_BOOK: _BATCHED_BOOK, "level2_50": _BATCHED_BOOK}
 """Our channel of books by the venue's words; replies call `level2_batch` by the other name of it."""
-_CHANNEL_OF_TYPE = {"match": _TRADES, "last_match": _TRADES, "ticker": _TICKER, "snapshot": _BOOK, "l2update": _BOOK}
+_CHANNEL_OF_TYPE = {"match": TRADES, "last_match": TRADES, "ticker": TICKER, "snapshot": _BOOK, "l2update": _BOOK}
 _NOT_CARRIED = ("received", "open", "done", "change", "activate", "auction", "status", "rfq_match", "ticker_batch")
-_TAKERS_SIDE: Mapping[str, Side] = {"buy": "sell", "sell": "buy"}
 _BOOK_RULES = BookRules()
 _OFFER = Offer(
     "coinbase",
@@ -123,11 +127,11 @@ _LISTED = msgspec.json.Decoder(list[_Listing])
 class CoinbaseParser:
     """Reads the frames of one connection; see `ingest.feed.BookParser`."""
 
-    contiguous: Collection[str] = (_TRADES,)
+    contiguous: Collection[str] = (TRADES,)
 
     def __init__(self, listings: Listings, max_clock_skew: int) -> None:
         self._max_skew = max_clock_skew
-        self._instruments = Instruments(listings, _MARKET, _instrument_of)
+        self._instruments = Instruments(listings, MARKET, _instrument_of)
         self._books: dict[str, str] = {}  # channel by product, as the venue confirmed it
 
     def book_rules(self, _channel: str) -> BookRules:
@@ -174,7 +178,7 @@ class Coinbase:
     """The venue; see `ingest.feed.Venue`."""
 
     name = "coinbase"
-    markets = (_MARKET,)
+    markets = (MARKET,)
     heartbeats = ("reply", "heartbeat")
     default_channels = _CHANNELS
     limits = _LIMITS
@@ -190,7 +194,7 @@ class Coinbase:
 
     def route(self, _subscription: Subscription, base_url: str | None) -> Route:
         """See `ingest.feed.ListeningVenue.route`."""
-        return Route(_MARKET, base_url or _ADDRESS)
+        return Route(MARKET, base_url or _ADDRESS)
 
     def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
         """See `ingest.feed.ListeningVenue.requests`; a request is of one channel and has no id."""
@@ -205,13 +209,32 @@ class Coinbase:
 
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`; the Exchange's hosts, and those it had as Coinbase Pro."""
-        return _MARKET if (urlsplit(url).hostname or "") in _HOSTS else None
+        return MARKET if (urlsplit(url).hostname or "") in _HOSTS else None
 
     def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
         """See `ingest.feed.Venue.listed`; products say all by their form, so what is listed is only checked."""
         if self.market_of(url) is None or urlsplit(url).path != "/products":
             return {}
         return by_symbol((listing.id for listing in decode(_LISTED, answer)), _instrument_of)
+
+    def quota(self, _market: str) -> Quota:
+        """See `ingest.feed.AskedVenue.quota`."""
+        return _QUOTA
+
+    def answered(self, url: str, answer: bytes, received_at: int, _listings: Listings, max_clock_skew: int) -> Parsed | None:
+        """See `ingest.feed.AnsweringVenue.answered`; what `_coinbase_rest` knows."""
+        product = None if self.market_of(url) is None else _coinbase_rest.product_of(url)
+        if product is None:
+            return None
+        return _coinbase_rest.read(url, answer, Maker(_instrument_of(product), received_at, max_clock_skew))
+
+    def trades_request(self, _channel: str, missing: Missing) -> Request | None:
+        """See `ingest.feed.HealingVenue.trades_request`."""
+        return _coinbase_rest.missed(self.symbol_of(missing.instrument), missing)
+
+    def poll_request(self, subscription: Subscription) -> Request | None:
+        """See `ingest.feed.PollableVenue.poll_request`."""
+        return _coinbase_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""
@@ -232,7 +255,7 @@ def _match(frame: bytes, maker: Maker) -> Record:
         sequence=match.trade_id,
         price=match.price,
         size=match.size,
-        side=side_of(match.side, _TAKERS_SIDE),
+        side=side_of(match.side, TAKERS_SIDE),
         exchange_time=micros_of_iso(match.time, "exchange_time"),
     )
 
@@ -240,7 +263,7 @@ def _match(frame: bytes, maker: Maker) -> Record:
 def _ticker(frame: bytes, maker: Maker) -> Record:
     ticker = decode(_TICKERS, frame)
     return maker.quote(
-        _TICKER,
+        TICKER,
         None if ticker.time is None else micros_of_iso(ticker.time, "exchange_time"),
         sequence=ticker.sequence,
         bid=ticker.best_bid,

@@ -10,33 +10,44 @@ the whole venue. Without a key streams are told every 100 ms, with one also `raw
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Annotated
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import UNKNOWN_CHANNEL, Heartbeat, Limits, Listings, Parsed, Parser, Route, Subscription
+from ingest.feed import (
+    UNKNOWN_CHANNEL,
+    Heartbeat,
+    Limits,
+    Listings,
+    Page,
+    Parsed,
+    Parser,
+    Place,
+    Request,
+    Route,
+    Subscription,
+)
+from ingest.feeds import _deribit_rest
+from ingest.feeds._deribit_frames import BOOK, READERS, TICKER, TRADES
+from ingest.feeds._deribit_rest import MARKET
 from ingest.feeds._instruments import Instruments, by_symbol, day_of, delivery_of
-from ingest.feeds._levels import levels_of
-from ingest.feeds._numbers import ABSENT, exact_or_none, number, number_or_none
+from ingest.feeds._numbers import ABSENT
 from ingest.feeds._records import Maker
-from ingest.feeds._sides import side_of
 from ingest.feeds._subscriptions import Offer, in_parts
+from ingest.marks import Missing
+from ingest.quota import Quota
 from market.book_rules import BookRules, by_previous_if_named
-from market.depth import DepthKind
 from market.errors import DataValidationError
 from market.instrument import check_instrument, code_of
-from schemas.records import Record
 
-_MARKET = "v2"
 _ADDRESS = "wss://www.deribit.com/ws/api/v2"
+_QUOTA = Quota(10, 1.0)  # half of the 20 requests a second that an address without a key has (docs: "Rate Limits")
 _LIMITS = Limits(streams=200, message_seconds=0.1)  # 500 channels a subscription (docs: "public/subscribe")
 _CHANNELS_PER_MESSAGE = 100
 _HEARTBEAT = Heartbeat('{"jsonrpc":"2.0","id":0,"method":"public/test","params":{}}', 30.0)
-_TRADES, _BOOK, _TICKER = "trades", "book", "ticker"
-_KINDS = (_TRADES, _BOOK, _TICKER)
+_KINDS = (TRADES, BOOK, TICKER)
 _INTERVALS = ("100ms", "agg2", "raw")
 _CHANNELS = tuple(f"{kind}.100ms" for kind in _KINDS)
 _ALL = frozenset(f"{kind}.{interval}" for kind in _KINDS for interval in _INTERVALS)
@@ -54,9 +65,6 @@ _OFFER = Offer(
     lambda channel: channel in _ALL,
 )
 
-_Count = Annotated[int, msgspec.Meta(ge=0)]
-_Row = tuple[str, msgspec.Raw, msgspec.Raw]
-
 
 class _Params(msgspec.Struct, frozen=True):
     channel: str = ""
@@ -72,44 +80,6 @@ class _Message(msgspec.Struct):
     error: msgspec.Raw = ABSENT
 
 
-class _Trade(msgspec.Struct):
-    trade_seq: _Count
-    trade_id: str
-    timestamp: _Count
-    direction: str
-    instrument_name: str
-    price: msgspec.Raw = ABSENT
-    amount: msgspec.Raw = ABSENT
-
-
-class _Book(msgspec.Struct):
-    type: str
-    timestamp: _Count
-    instrument_name: str
-    change_id: _Count
-    bids: list[_Row]
-    asks: list[_Row]
-    prev_change_id: _Count | None = None
-
-
-class _Stats(msgspec.Struct, frozen=True):
-    volume: msgspec.Raw = ABSENT
-    price_change: msgspec.Raw = ABSENT
-    low: msgspec.Raw = ABSENT
-    high: msgspec.Raw = ABSENT
-
-
-class _Ticker(msgspec.Struct):
-    timestamp: _Count
-    instrument_name: str
-    stats: _Stats = _Stats()
-    last_price: msgspec.Raw = ABSENT
-    best_bid_price: msgspec.Raw = ABSENT
-    best_bid_amount: msgspec.Raw = ABSENT
-    best_ask_price: msgspec.Raw = ABSENT
-    best_ask_amount: msgspec.Raw = ABSENT
-
-
 class _Listing(msgspec.Struct):
     instrument_name: str
 
@@ -119,23 +89,18 @@ class _Listed(msgspec.Struct):
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
-_TRADE_LIST = msgspec.json.Decoder(list[_Trade])
-_BOOK_MESSAGE = msgspec.json.Decoder(_Book)
-_TICKERS = msgspec.json.Decoder(_Ticker)
 _LISTED = msgspec.json.Decoder(_Listed)
-
-Reader = Callable[[msgspec.Raw, str, str, Maker], Sequence[Record]]
 
 
 class DeribitParser:
     """Reads the frames of one connection; see `ingest.feed.BookParser` and `ingest.feed.SequencedParser`."""
 
     contiguous: Collection[str] = ()
-    sequenced: Collection[str] = tuple(f"{_TRADES}.{interval}" for interval in _INTERVALS)
+    sequenced: Collection[str] = tuple(f"{TRADES}.{interval}" for interval in _INTERVALS)
 
     def __init__(self, listings: Listings, max_clock_skew: int) -> None:
         self._max_skew = max_clock_skew
-        self._instruments = Instruments(listings, _MARKET, _instrument_of)
+        self._instruments = Instruments(listings, MARKET, _instrument_of)
 
     def book_rules(self, _channel: str) -> BookRules:
         """A snapshot comes in the stream; a change names the one before it (docs: "book.{instrument_name}.{interval}")."""
@@ -156,7 +121,7 @@ class DeribitParser:
             if not bytes(message.params.data):
                 raise DataValidationError("missing_field", "data: the frame does not have it", field="data")
             maker = Maker(self._instruments.of(symbol), received_at, self._max_skew)
-            reader = _READERS[channel.partition(".")[0]]
+            reader = READERS[channel.partition(".")[0]]
             return Parsed(channel, reader(message.params.data, symbol, channel, maker))
         if _NOT_CARRIED.fullmatch(name):
             return Parsed(name.partition(".")[0], ())
@@ -174,7 +139,7 @@ class Deribit:
     """The venue; see `ingest.feed.Venue`."""
 
     name = "deribit"
-    markets = (_MARKET,)
+    markets = (MARKET,)
     heartbeats = ("reply", "heartbeat")
     default_channels = _CHANNELS
     limits = _LIMITS
@@ -186,7 +151,7 @@ class Deribit:
 
     def route(self, _subscription: Subscription, base_url: str | None) -> Route:
         """See `ingest.feed.ListeningVenue.route`."""
-        return Route(_MARKET, base_url or _ADDRESS)
+        return Route(MARKET, base_url or _ADDRESS)
 
     def requests(self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool) -> list[str]:
         """See `ingest.feed.ListeningVenue.requests`."""
@@ -208,13 +173,41 @@ class Deribit:
 
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`; www.deribit.com, not its test server."""
-        return _MARKET if urlsplit(url).hostname in ("www.deribit.com", "streams.deribit.com") else None
+        return MARKET if urlsplit(url).hostname in ("www.deribit.com", "streams.deribit.com") else None
 
     def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
         """See `ingest.feed.Venue.listed`; the answer of `public/get_instruments`, whose names say all by their form."""
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/public/get_instruments"):
             return {}
         return by_symbol((listing.instrument_name for listing in decode(_LISTED, answer).result), _instrument_of)
+
+    def quota(self, _market: str) -> Quota:
+        """See `ingest.feed.AskedVenue.quota`."""
+        return _QUOTA
+
+    def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
+        """See `ingest.feed.AnsweringVenue.answered`; what `_deribit_rest` knows."""
+        symbol = None if self.market_of(url) is None else _deribit_rest.symbol_of(url)
+        if symbol is None:
+            return None
+        instrument = Instruments(listings, MARKET, _instrument_of).of(symbol)
+        return _deribit_rest.read(url, answer, symbol, Maker(instrument, received_at, max_clock_skew))
+
+    def trades_request(self, channel: str, missing: Missing) -> Request | None:
+        """See `ingest.feed.HealingVenue.trades_request`; the numbers are those of `trade_seq`."""
+        return _deribit_rest.missed(self.symbol_of(missing.instrument), channel, missing)
+
+    def poll_request(self, subscription: Subscription) -> Request | None:
+        """See `ingest.feed.PollableVenue.poll_request`."""
+        return _deribit_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
+
+    def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
+        """See `ingest.feed.HistoricalVenue.history_request`."""
+        return _deribit_rest.history(self.symbol_of(subscription.instrument), subscription.channel, place, end)
+
+    def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+        """See `ingest.feed.HistoricalVenue.history_page`."""
+        return _deribit_rest.page(place, end, parsed)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""
@@ -251,73 +244,5 @@ def _answer(message: _Message) -> Parsed:
         raise DataValidationError("missing_field", "method: the frame does not have it", field="method")
     return Parsed("reply", ())
 
-
-def _check_symbol(told: str, symbol: str) -> None:
-    if told != symbol:
-        raise DataValidationError(
-            "symbol_mismatch", f"instrument_name: {told!r:.40} in the stream of {symbol:.40}", field="instrument_name"
-        )
-
-
-def _trades(data: msgspec.Raw, symbol: str, _channel: str, maker: Maker) -> Sequence[Record]:
-    trades = decode(_TRADE_LIST, data)
-    for trade in trades:
-        _check_symbol(trade.instrument_name, symbol)
-    return [
-        maker.trade(
-            trade_id=trade.trade_id,
-            sequence=trade.trade_seq,
-            price=number(trade.price, "price"),
-            size=number(trade.amount, "size"),
-            side=side_of(trade.direction),
-            exchange_time=trade.timestamp * 1000,
-        )
-        for trade in trades
-    ]
-
-
-def _book(data: msgspec.Raw, symbol: str, _channel: str, maker: Maker) -> Sequence[Record]:
-    book = decode(_BOOK_MESSAGE, data)
-    _check_symbol(book.instrument_name, symbol)
-    if book.type not in ("snapshot", "change"):
-        raise DataValidationError("unknown_action", f"type: {book.type!r:.40} is no snapshot and no change", field="type")
-    kind = DepthKind.SNAPSHOT if book.type == "snapshot" else DepthKind.DELTA
-    sides = levels_of(map(_row, book.bids), "bids"), levels_of(map(_row, book.asks), "asks")
-    previous = None if kind is DepthKind.SNAPSHOT else book.prev_change_id
-    return [maker.depth(kind, *sides, book.timestamp * 1000, last=book.change_id, previous=previous)]
-
-
-def _row(row: _Row) -> tuple[str, str]:
-    """Price and size of what is done (new, change, delete), price and amount."""
-    action, price, amount = row
-    if action not in ("new", "change", "delete"):
-        raise DataValidationError("unknown_action", f"level: {action!r:.40} is not known", field="level")
-    size = number(amount, "amount")
-    return number(price, "price"), "0" if action == "delete" else size
-
-
-def _ticker(data: msgspec.Raw, symbol: str, channel: str, maker: Maker) -> Sequence[Record]:
-    """The volume is in the base currency."""
-    ticker = decode(_TICKERS, data)
-    _check_symbol(ticker.instrument_name, symbol)
-    stats = ticker.stats
-    return [
-        maker.quote(
-            channel,
-            ticker.timestamp * 1000,
-            bid=number_or_none(ticker.best_bid_price, "bid"),
-            bid_size=number_or_none(ticker.best_bid_amount, "bid_size"),
-            ask=number_or_none(ticker.best_ask_price, "ask"),
-            ask_size=number_or_none(ticker.best_ask_amount, "ask_size"),
-            last=number_or_none(ticker.last_price, "last"),
-            high_24h=number_or_none(stats.high, "high_24h"),
-            low_24h=number_or_none(stats.low, "low_24h"),
-            volume_24h=exact_or_none(number_or_none(stats.volume, "volume_24h"), "volume_24h"),
-            change_percent_24h=exact_or_none(number_or_none(stats.price_change, "change_percent_24h"), "change_percent_24h"),
-        )
-    ]
-
-
-_READERS: Mapping[str, Reader] = {_TRADES: _trades, _BOOK: _book, _TICKER: _ticker}
 
 VENUE = Deribit()

@@ -15,8 +15,23 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Defined, Limits, Listings, Parsed, Parser, Request, Route, Subscription
+from ingest.feed import (
+    FETCHED_BOOK,
+    UNKNOWN_CHANNEL,
+    Defined,
+    Limits,
+    Listings,
+    Page,
+    Parsed,
+    Parser,
+    Place,
+    Request,
+    Route,
+    Subscription,
+)
+from ingest.feeds import _gateio_rest
 from ingest.feeds._definitions import define, read_definitions, step_of_places
+from ingest.feeds._gateio_rest import CANDLES, MARKET, REST, TICKERS, TRADES, Ticker, quote_of
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
 from ingest.feeds._sides import side_of
@@ -29,15 +44,14 @@ from market.instrument import check_instrument, code_of
 from market.instrument_definition import InstrumentDefinition
 from schemas.records import Record
 
-_MARKET = "spot"
-_ADDRESS, _REST = "wss://api.gateio.ws", "https://api.gateio.ws/api/v4"
+_ADDRESS = "wss://api.gateio.ws"
 # The venue bounds neither subscriptions nor messages, but cuts off who reads too slowly (its answer in gateio/gatews#25).
 _LIMITS = Limits(streams=200, message_seconds=0.05)
 _PAIRS_PER_MESSAGE = 100
 _QUOTA = Quota(100, 10.0)  # half of the 200 public requests in ten seconds (docs: "Frequency limit rule")
 _BOOK_LEVELS = 1_000
-_BOOKS, _CANDLES = "spot.order_book_update", "spot.candlesticks"
-_CHANNELS = ("spot.trades", _BOOKS, "spot.tickers", _CANDLES)
+_BOOKS = "spot.order_book_update"
+_CHANNELS = (TRADES, _BOOKS, TICKERS, CANDLES)
 _INTERVALS = ("10s", "1m", "5m", "15m", "30m", "1h", "4h", "8h", "1d")
 _NOT_CARRIED = re.compile(r"spot\.(pong|book_ticker|order_book|obu|trades_v2)", re.ASCII)
 _BOOK_RULES = BookRules(by_range, fetched=True)
@@ -90,18 +104,6 @@ class _Book(msgspec.Struct):
     a: _Rows
 
 
-class _Ticker(msgspec.Struct):
-    currency_pair: str
-    last: str
-    lowest_ask: str
-    highest_bid: str
-    change_percentage: str
-    base_volume: str
-    quote_volume: str
-    high_24h: str
-    low_24h: str
-
-
 class _Candle(msgspec.Struct):
     t: str
     v: str
@@ -135,7 +137,7 @@ class _Pair(_Listing, kw_only=True):
 _MESSAGE = msgspec.json.Decoder(_Message)
 _TRADE = msgspec.json.Decoder(_Trade)
 _BOOK = msgspec.json.Decoder(_Book)
-_TICKER = msgspec.json.Decoder(_Ticker)
+_TICKER = msgspec.json.Decoder(Ticker)
 _CANDLE = msgspec.json.Decoder(_Candle)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
 _LISTED = msgspec.json.Decoder(list[_Listing])
@@ -191,7 +193,7 @@ class Gateio:
     """The venue; see `ingest.feed.Venue` and `ingest.feed.AnsweringVenue`."""
 
     name = "gateio"
-    markets = (_MARKET,)
+    markets = (MARKET,)
     heartbeats = ("reply", "spot.pong")
     default_channels = _CHANNELS
     limits = _LIMITS
@@ -203,7 +205,7 @@ class Gateio:
 
     def route(self, _subscription: Subscription, base_url: str | None) -> Route:
         """See `ingest.feed.ListeningVenue.route`."""
-        return Route(_MARKET, f"{(base_url or _ADDRESS).rstrip('/')}/ws/v4/")
+        return Route(MARKET, f"{(base_url or _ADDRESS).rstrip('/')}/ws/v4/")
 
     def requests(self, subscriptions: Sequence[Subscription], request_id: int, at: int, *, subscribe: bool) -> list[str]:
         """See `ingest.feed.ListeningVenue.requests`; books and candles are asked for one by one."""
@@ -227,12 +229,24 @@ class Gateio:
     def book_request(self, instrument: str) -> Request:
         """See `ingest.feed.FetchingVenue.book_request`."""
         pair = self.symbol_of(instrument)
-        return Request(_MARKET, f"{_REST}/spot/order_book?currency_pair={pair}&limit={_BOOK_LEVELS}&with_id=true", 1)
+        return Request(MARKET, f"{REST}/spot/order_book?currency_pair={pair}&limit={_BOOK_LEVELS}&with_id=true", 1)
+
+    def poll_request(self, subscription: Subscription) -> Request | None:
+        """See `ingest.feed.PollableVenue.poll_request`."""
+        return _gateio_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
+
+    def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
+        """See `ingest.feed.HistoricalVenue.history_request`."""
+        return _gateio_rest.history(self.symbol_of(subscription.instrument), subscription.channel, place, end)
+
+    def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+        """See `ingest.feed.HistoricalVenue.history_page`."""
+        return _gateio_rest.page(subscription.channel, place, end, parsed)
 
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`: api.gateio.ws, but not the futures at fx-api.gateio.ws."""
         host = urlsplit(url).hostname or ""
-        return _MARKET if host.endswith(("gateio.ws", "gate.io")) and not host.startswith("fx-") else None
+        return MARKET if host.endswith(("gateio.ws", "gate.io")) and not host.startswith("fx-") else None
 
     def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
         """See `ingest.feed.Venue.listed`; pairs say all by their form, so what is listed is only checked."""
@@ -248,7 +262,7 @@ class Gateio:
 
     def definition_requests(self, market: str) -> Sequence[Request]:
         """See `ingest.feed.DefiningVenue.definition_requests`."""
-        return (Request(market, f"{_REST}/spot/currency_pairs", 1),)
+        return (Request(market, f"{REST}/spot/currency_pairs", 1),)
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
         """See `ingest.feed.DefiningVenue.definitions`; the answer of `currency_pairs`."""
@@ -258,9 +272,14 @@ class Gateio:
         return read_definitions(pairs, _PAIR, lambda pair: _define(pair, received_at))
 
     def answered(self, url: str, answer: bytes, received_at: int, _listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; the order book of `order_book`, asked for `with_id`."""
+        """See `ingest.feed.AnsweringVenue.answered`; the order book of `order_book`, and what `_gateio_rest` knows."""
         parts = urlsplit(url)
-        if self.market_of(url) is None or not parts.path.endswith("/spot/order_book"):
+        if self.market_of(url) is None or "/spot/" not in parts.path:
+            return None
+        pair = _gateio_rest.pair_of(url)
+        if pair is not None:
+            return _gateio_rest.read(url, answer, Maker(_instrument_of(pair), received_at, max_clock_skew))
+        if not parts.path.endswith("/spot/order_book"):
             return None
         pairs = parse_qs(parts.query).get("currency_pair", [])
         if len(pairs) != 1:
@@ -279,7 +298,7 @@ class Gateio:
 def _payloads(channel: str, pairs: Sequence[str]) -> Iterable[Sequence[str]]:
     if channel == _BOOKS:
         return [(pair, "100ms") for pair in pairs]
-    if channel == _CANDLES:
+    if channel == CANDLES:
         return [("1m", pair) for pair in pairs]
     return in_parts(pairs, _PAIRS_PER_MESSAGE)
 
@@ -311,18 +330,8 @@ def _book(message: _Message, parser: GateioParser, received_at: int) -> Record:
 
 def _ticker(message: _Message, parser: GateioParser, received_at: int) -> Record:
     ticker = decode(_TICKER, message.result)
-    return parser.maker(ticker.currency_pair, received_at).quote(
-        message.channel or "",
-        message.micros,
-        bid=ticker.highest_bid,
-        ask=ticker.lowest_ask,
-        last=ticker.last,
-        high_24h=ticker.high_24h,
-        low_24h=ticker.low_24h,
-        volume_24h=ticker.base_volume,
-        amount_24h=ticker.quote_volume,
-        change_percent_24h=ticker.change_percentage,
-    )
+    maker = parser.maker(ticker.currency_pair, received_at)
+    return quote_of(ticker, message.channel or "", message.micros, maker)
 
 
 def _candle(message: _Message, parser: GateioParser, received_at: int) -> Record:
@@ -343,10 +352,10 @@ def _candle(message: _Message, parser: GateioParser, received_at: int) -> Record
 
 
 _READERS: Mapping[str, Reader] = {
-    "spot.trades": _trade,
+    TRADES: _trade,
     _BOOKS: _book,
-    "spot.tickers": _ticker,
-    _CANDLES: _candle,
+    TICKERS: _ticker,
+    CANDLES: _candle,
 }
 
 

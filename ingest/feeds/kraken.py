@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Limits, Listings, Parsed, Parser, Request, Route, Subscription
+from ingest.feed import Defined, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
 from ingest.feeds._definitions import define, read_definitions, step_of_places
 from ingest.feeds._kraken_frames import THEIR_NAMES, KrakenParser, instrument_of
-from ingest.feeds._kraken_rest import read_ohlc, read_trades
+from ingest.feeds._kraken_rest import read_ohlc, read_ticker, read_trades, rest_name
+from ingest.feeds._pages import numbered_page
 from ingest.feeds._subscriptions import Offer, by_channel_in_parts
 from ingest.quota import Quota
 from market.errors import DataValidationError
@@ -32,7 +33,9 @@ _LIMITS = Limits(streams=200, message_seconds=0.5)
 _PAIRS_PER_MESSAGE = 100
 _BOOK = "book-"
 _DEPTHS = (10, 25, 100, 500, 1000)
-_CHANNELS = ("trade", "ticker", "book-1000")
+_TRADE, _TICKER = "trade", "ticker"
+_MOST_TRADES = 1_000
+_CHANNELS = (_TRADE, _TICKER, "book-1000")
 _BOOKS = tuple(f"{_BOOK}{depth}" for depth in _DEPTHS)
 _OFFER = Offer(
     "kraken",
@@ -61,6 +64,9 @@ class _Row(_Pair, kw_only=True):
 class _List(msgspec.Struct):
     result: dict[str, msgspec.Raw]
 
+
+_READ = {"Trades": ("REST Trades", read_trades), "OHLC": ("REST OHLC", read_ohlc), "Ticker": (_TICKER, read_ticker)}
+"""By the last part of an answer's path what it is called, and how it is read."""
 
 _LISTED = msgspec.json.Decoder(_Listed)
 _LIST = msgspec.json.Decoder(_List)
@@ -133,12 +139,28 @@ class Kraken:
         return _QUOTA
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; trades and klines, whose pair must be listed."""
-        kind = urlsplit(url).path.rpartition("/")[2]
-        reader = {"Trades": read_trades, "OHLC": read_ohlc}.get(kind)
+        """See `ingest.feed.AnsweringVenue.answered`; trades, klines and tickers of a pair that is listed or asked for."""
+        name, reader = _READ.get(urlsplit(url).path.rpartition("/")[2], ("", None))
         if self.market_of(url) is None or reader is None:
             return None
-        return Parsed(f"REST {kind}", reader(answer, url, received_at, listings.get(_MARKET, {}), max_clock_skew))
+        return Parsed(name, reader(answer, url, received_at, listings.get(_MARKET, {}), max_clock_skew))
+
+    def poll_request(self, subscription: Subscription) -> Request | None:
+        """See `ingest.feed.PollableVenue.poll_request`; trades are not polled, as REST has other ids for them."""
+        if subscription.channel != _TICKER:
+            return None
+        return Request(_MARKET, f"{_REST}/Ticker?pair={rest_name(self.symbol_of(subscription.instrument))}", 1)
+
+    def history_request(self, subscription: Subscription, place: Place, _end: int) -> Request | None:
+        """See `ingest.feed.HistoricalVenue.history_request`; `since` is nanoseconds, and not part of the answer."""
+        if subscription.channel != _TRADE:
+            return None
+        pair, since = rest_name(self.symbol_of(subscription.instrument)), place.time * 1_000 - 1
+        return Request(_MARKET, f"{_REST}/Trades?pair={pair}&since={since}&count={_MOST_TRADES}", 1)
+
+    def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+        """See `ingest.feed.HistoricalVenue.history_page`."""
+        return numbered_page(parsed.records, place.number or 0, end)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""

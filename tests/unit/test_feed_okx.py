@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from ingest import feeds
-from ingest.feed import BookParser, Parsed
+from ingest.feed import BookParser, Parsed, Subscription
 from market.decimals import AMOUNT_SCALE, ONE
 from market.depth import BookState, DepthKind
-from market.errors import DataValidationError
+from market.errors import DataValidationError, SubscriptionError
+from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import Trade
 
@@ -140,9 +142,65 @@ def test_candle_with_and_without_its_amount(row: tuple[str, ...], amount: int | 
     assert (kline.volume, kline.amount, kline.is_closed, kline.trade_count) == (5 * ONE, amount, closed, None)
 
 
-@pytest.mark.parametrize("channel", ["books5", "bbo-tbt", "mark-price", "candle1D", "funding-rate"])
+@pytest.mark.parametrize("channel", ["books5", "bbo-tbt", "mark-price", "candle1D", "index-tickers"])
 def test_known_channel_that_is_not_carried_is_ignored_by_name(channel: str) -> None:
     assert parse(frame(channel)) == Parsed(channel, ())
+
+
+# as documented ("Funding rate channel", "Open interest channel")
+FUNDING = {
+    "formulaType": "noRate",
+    "fundingRate": "0.0001875391284828",
+    "fundingTime": "1652486400000",
+    "instId": "UNI-USD-SWAP",
+    "instType": "SWAP",
+    "method": "next_period",
+    "maxFundingRate": "0.00375",
+    "minFundingRate": "-0.00375",
+    "nextFundingRate": "",
+    "nextFundingTime": "1652515200000",
+    "premium": "0.0001233824646391",
+    "ts": "1652459223000",
+}
+OPEN_INTEREST = {
+    "instId": "UNI-USD-SWAP",
+    "instType": "SWAP",
+    "oi": "2216113",
+    "oiCcy": "22161.13",
+    "oiUsd": "1939251795.54",
+    "ts": "1652459223000",
+}
+
+
+def test_funding_rate_with_more_places_than_records_have_is_rounded_half_even() -> None:
+    funding = only(frame("funding-rate", FUNDING, inst="UNI-USD-SWAP"))
+    assert isinstance(funding, Funding)
+    assert (funding.rate, funding.next_funding_time, funding.interval_seconds) == (
+        *(187539128, 1_652_486_400_000_000),
+        28_800,
+    )
+    assert (funding.mark_price, funding.index_price, funding.exchange_time) == (None, None, 1_652_459_223_000_000)
+    for text, rate in (("0.0000000000005", 0), ("0.0000000000015", 2), ("-0.0000000000025", -2), ("-0.0001", -(10**8))):
+        assert only(frame("funding-rate", FUNDING | {"fundingRate": text}, inst="UNI-USD-SWAP")).rate == rate
+    assert refusal(frame("funding-rate", FUNDING | {"fundingRate": "1e-40"}, inst="UNI-USD-SWAP")) == ("too_precise", "rate")
+
+
+def test_open_interest_is_in_contracts_and_in_dollars_where_told() -> None:
+    told = only(frame("open-interest", OPEN_INTEREST, inst="UNI-USD-SWAP"))
+    assert isinstance(told, OpenInterest)
+    assert (told.open_interest, told.notional) == (2_216_113 * ONE, 193925179554 * 10 ** (AMOUNT_SCALE - 2))
+    older = {name: value for name, value in OPEN_INTEREST.items() if name != "oiUsd"}
+    assert only(frame("open-interest", older, inst="UNI-USD-SWAP")).notional is None
+
+
+@pytest.mark.parametrize(
+    ("instrument", "channel"),
+    [("okx:BTC-USDT", "funding-rate"), ("okx:BTC-USD-260925", "funding-rate"), ("okx:BTC-USDT", "open-interest")],
+)
+def test_what_is_told_of_contracts_alone_cannot_be_subscribed_of_others(instrument: str, channel: str) -> None:
+    with pytest.raises(SubscriptionError, match=f"{channel} tells .* and {instrument} is none"):
+        VENUE.check([Subscription(instrument, channel)])
+    VENUE.check([Subscription("okx:BTC-USDT-PERP", channel)])
 
 
 def test_answers_are_replies() -> None:

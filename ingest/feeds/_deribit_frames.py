@@ -1,0 +1,136 @@
+"""What Deribit tells of trades, books and tickers, in its streams and in its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feeds._levels import levels_of
+from ingest.feeds._numbers import ABSENT, exact_or_none, number, number_or_none
+from ingest.feeds._records import Maker
+from ingest.feeds._sides import side_of
+from market.depth import DepthKind
+from market.errors import DataValidationError
+from schemas.records import Record
+
+TRADES, BOOK, TICKER = "trades", "book", "ticker"
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Row = tuple[str, msgspec.Raw, msgspec.Raw]
+
+
+class _Trade(msgspec.Struct):
+    trade_seq: _Count
+    trade_id: str
+    timestamp: _Count
+    direction: str
+    instrument_name: str
+    price: msgspec.Raw = ABSENT
+    amount: msgspec.Raw = ABSENT
+
+
+class _Book(msgspec.Struct):
+    type: str
+    timestamp: _Count
+    instrument_name: str
+    change_id: _Count
+    bids: list[_Row]
+    asks: list[_Row]
+    prev_change_id: _Count | None = None
+
+
+class _Stats(msgspec.Struct, frozen=True):
+    volume: msgspec.Raw = ABSENT
+    price_change: msgspec.Raw = ABSENT
+    low: msgspec.Raw = ABSENT
+    high: msgspec.Raw = ABSENT
+
+
+class _Ticker(msgspec.Struct):
+    timestamp: _Count
+    instrument_name: str
+    stats: _Stats = _Stats()
+    last_price: msgspec.Raw = ABSENT
+    best_bid_price: msgspec.Raw = ABSENT
+    best_bid_amount: msgspec.Raw = ABSENT
+    best_ask_price: msgspec.Raw = ABSENT
+    best_ask_amount: msgspec.Raw = ABSENT
+
+
+_TRADE_LIST = msgspec.json.Decoder(list[_Trade])
+_BOOK_MESSAGE = msgspec.json.Decoder(_Book)
+_TICKERS = msgspec.json.Decoder(_Ticker)
+
+Reader = Callable[[msgspec.Raw, str, str, Maker], Sequence[Record]]
+
+
+def _check_symbol(told: str, symbol: str) -> None:
+    if told != symbol:
+        raise DataValidationError(
+            "symbol_mismatch", f"instrument_name: {told!r:.40} in the stream of {symbol:.40}", field="instrument_name"
+        )
+
+
+def _trades(data: msgspec.Raw, symbol: str, _channel: str, maker: Maker) -> Sequence[Record]:
+    trades = decode(_TRADE_LIST, data)
+    for trade in trades:
+        _check_symbol(trade.instrument_name, symbol)
+    return [
+        maker.trade(
+            trade_id=trade.trade_id,
+            sequence=trade.trade_seq,
+            price=number(trade.price, "price"),
+            size=number(trade.amount, "size"),
+            side=side_of(trade.direction),
+            exchange_time=trade.timestamp * 1000,
+        )
+        for trade in trades
+    ]
+
+
+def _book(data: msgspec.Raw, symbol: str, _channel: str, maker: Maker) -> Sequence[Record]:
+    book = decode(_BOOK_MESSAGE, data)
+    _check_symbol(book.instrument_name, symbol)
+    if book.type not in ("snapshot", "change"):
+        raise DataValidationError("unknown_action", f"type: {book.type!r:.40} is no snapshot and no change", field="type")
+    kind = DepthKind.SNAPSHOT if book.type == "snapshot" else DepthKind.DELTA
+    sides = levels_of(map(_row, book.bids), "bids"), levels_of(map(_row, book.asks), "asks")
+    previous = None if kind is DepthKind.SNAPSHOT else book.prev_change_id
+    return [maker.depth(kind, *sides, book.timestamp * 1000, last=book.change_id, previous=previous)]
+
+
+def _row(row: _Row) -> tuple[str, str]:
+    """Price and size of what is done (new, change, delete), price and amount."""
+    action, price, amount = row
+    if action not in ("new", "change", "delete"):
+        raise DataValidationError("unknown_action", f"level: {action!r:.40} is not known", field="level")
+    size = number(amount, "amount")
+    return number(price, "price"), "0" if action == "delete" else size
+
+
+def _ticker(data: msgspec.Raw, symbol: str, channel: str, maker: Maker) -> Sequence[Record]:
+    """The volume is in the base currency."""
+    ticker = decode(_TICKERS, data)
+    _check_symbol(ticker.instrument_name, symbol)
+    stats = ticker.stats
+    return [
+        maker.quote(
+            channel,
+            ticker.timestamp * 1000,
+            bid=number_or_none(ticker.best_bid_price, "bid"),
+            bid_size=number_or_none(ticker.best_bid_amount, "bid_size"),
+            ask=number_or_none(ticker.best_ask_price, "ask"),
+            ask_size=number_or_none(ticker.best_ask_amount, "ask_size"),
+            last=number_or_none(ticker.last_price, "last"),
+            high_24h=number_or_none(stats.high, "high_24h"),
+            low_24h=number_or_none(stats.low, "low_24h"),
+            volume_24h=exact_or_none(number_or_none(stats.volume, "volume_24h"), "volume_24h"),
+            change_percent_24h=exact_or_none(number_or_none(stats.price_change, "change_percent_24h"), "change_percent_24h"),
+        )
+    ]
+
+
+READERS: Mapping[str, Reader] = {TRADES: _trades, BOOK: _book, TICKER: _ticker}

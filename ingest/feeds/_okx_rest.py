@@ -1,0 +1,139 @@
+"""What OKX is asked for by REST, and what it answers: the same rows as in its streams, newest first.
+
+Trades and candles are told of the past as well, single trades of three months (docs: "Get trades history"). A stream sums up
+the trades of one order and price under the id of the last of them; by REST they are told one by one, under the same ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feed import Page, Parsed, Place, Request
+from ingest.feeds._arg_frames import CANDLE, Arg, Message
+from ingest.feeds._okx_frames import FUNDING, INTERVALS, OPEN_INTEREST, READERS, instrument_of_symbol
+from ingest.feeds._pages import Window, not_told, numbered_page
+from ingest.feeds._records import Maker
+from ingest.marks import Missing
+from market.errors import DataValidationError
+from market.interval import parse_interval
+from market.trade import Trade
+
+MARKET = "v5"
+REST = "https://www.okx.com/api/v5"
+
+_TRADES = "trades"
+_LATEST_TRADES = 500
+_MOST_TRADES = 100
+_MOST_CANDLES = 100
+_BY_ID, _BY_TIME = 1, 2  # what `after` means to history-trades
+_CHANNELS = {
+    "market/trades": _TRADES,
+    "market/history-trades": _TRADES,
+    "market/ticker": "tickers",
+    "public/funding-rate": FUNDING,
+    "public/open-interest": OPEN_INTEREST,
+}
+"""The channel whose rows a path answers with; those of candles are told by their `bar`."""
+
+_CANDLE_PATHS = ("market/candles", "market/history-candles")
+_LATEST: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    _TRADES: ("market/trades", {"limit": _LATEST_TRADES}),
+    "tickers": ("market/ticker", {}),
+    FUNDING: ("public/funding-rate", {}),
+}
+
+
+class _Answer(msgspec.Struct):
+    code: str
+    msg: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"[]")
+
+
+_ANSWER = msgspec.json.Decoder(_Answer)
+
+
+def latest(symbol: str, channel: str) -> Request | None:
+    """The request for the latest of a stream; books are not asked for."""
+    if channel in INTERVALS:
+        return _request("market/candles", symbol, bar=_bar(channel), limit=2)
+    if channel == OPEN_INTEREST:
+        return _request("public/open-interest", symbol, instType="SWAP" if symbol.endswith("-SWAP") else "FUTURES")
+    path, options = _LATEST.get(channel, (None, {}))
+    return None if path is None else _request(path, symbol, **options)
+
+
+def missed(symbol: str, missing: Missing) -> Request:
+    """The request for the first of these trades: those before the one that follows them."""
+    return _numbered_up_to(symbol, min(missing.last, missing.first + _MOST_TRADES - 1))
+
+
+def history(symbol: str, channel: str, place: Place, end: int) -> Request | None:
+    """The request for a page. The id of the first trade is looked up by the one before it."""
+    if channel in INTERVALS:
+        window = _window(channel, place, end)
+        span = {"before": window.begin // 1000 - 1, "after": -(-window.until // 1000)}  # neither is part of it
+        return _request("market/history-candles", symbol, bar=_bar(channel), **span, limit=_MOST_CANDLES)
+    if channel != _TRADES:
+        return None
+    if place.number is None:
+        return _request("market/history-trades", symbol, type=_BY_TIME, after=-(-place.time // 1000), limit=1)
+    return _numbered_up_to(symbol, place.number + _MOST_TRADES - 1)
+
+
+def page(channel: str, place: Place, end: int, parsed: Parsed) -> Page:
+    """The page of an answer; that of a look-up has no records. Raises DataValidationError (`no_history`)."""
+    if channel in INTERVALS:
+        return _window(channel, place, end).page(parsed.records)
+    if place.number is None:
+        before = [record for record in parsed.records if isinstance(record, Trade)]
+        if not before:
+            raise not_told("OKX tells no trades before this time any more: ask for the last three months")
+        return Page((), Place(place.time, before[0].sequence + 1))
+    return numbered_page(parsed.records, place.number, end)
+
+
+def read(url: str, answer: bytes, received_at: int, max_skew: int) -> Parsed | None:
+    """What an answer tells, oldest first, under the name of the stream; None for a path that is not carried."""
+    parts = urlsplit(url)
+    path = "/".join(parts.path.split("/")[-2:])
+    asked = parse_qs(parts.query)
+    channel = _channel_of_bar(asked) if path in _CANDLE_PATHS else _CHANNELS.get(path)
+    if channel is None:
+        return None
+    symbols = asked.get("instId", [])
+    if len(symbols) != 1:
+        raise DataValidationError("missing_field", "instId: the request does not name it", field="instId")
+    told = decode(_ANSWER, answer)
+    if told.code != "0":
+        raise DataValidationError("venue_error", f"the venue refuses a request: {told.code:.20} {told.msg:.200}")
+    arg = Arg(channel, symbols[0])
+    maker = Maker(instrument_of_symbol(symbols[0]), received_at, max_skew)
+    reader = READERS[CANDLE if channel in INTERVALS else channel]
+    return Parsed(channel, tuple(reversed(reader(Message(arg, data=told.data), arg, maker))))
+
+
+def _numbered_up_to(symbol: str, last: int) -> Request:
+    return _request("market/history-trades", symbol, type=_BY_ID, after=last + 1, limit=_MOST_TRADES)
+
+
+def _request(path: str, symbol: str, **options: object) -> Request:
+    return Request(MARKET, f"{REST}/{path}?{urlencode({'instId': symbol, **options})}", 1)
+
+
+def _bar(channel: str) -> str:
+    return channel.removeprefix(CANDLE)
+
+
+def _channel_of_bar(asked: Mapping[str, list[str]]) -> str:
+    channel = f"{CANDLE}{asked.get('bar', [''])[0]}"
+    if channel not in INTERVALS:
+        raise DataValidationError("wrong_interval", "bar: the request does not name one that is known", field="bar")
+    return channel
+
+
+def _window(channel: str, place: Place, end: int) -> Window:
+    return Window.at(place, end, parse_interval(INTERVALS[channel]).micros, _MOST_CANDLES)
