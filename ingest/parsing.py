@@ -1,4 +1,4 @@
-"""What `tapeline parse` prints: the records of a recording, or the candles folded from its trades, as plain dictionaries.
+"""What `tapeline parse` prints: the records of a recording, its candles, or its order books, as plain dictionaries.
 
 The same parser, marks and fold as in the pipeline, without a broker. Decimals become text, times stay integers in
 microseconds.
@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ingest.book_replay import BookFold
 from ingest.playback import Playback
 from ingest.recorded import Item
 from market.candle import CandleEvent
@@ -163,7 +164,15 @@ def plain_candles(playback: Playback, items: Iterable[Item], fold: CandleFold) -
     yield from map(candle_as_plain, fold.candles())
 
 
-def summary(playback: Playback, fold: CandleFold | None = None) -> str:
+def plain_books(playback: Playback, items: Iterable[Item], fold: BookFold) -> Iterator[dict[str, Any]]:
+    """The order books of the whole recording."""
+    for item in items:
+        for record in playback.take(item):
+            fold.take(record)
+    yield from fold.books()
+
+
+def summary(playback: Playback, fold: CandleFold | BookFold | None = None) -> str:
     """One line of counts for the operator."""
     counts = playback.session.counts
     by_kind = Counter({kind: counts.records[cls] for kind, cls in KINDS.items() if counts.records[cls]})
@@ -175,7 +184,9 @@ def summary(playback: Playback, fold: CandleFold | None = None) -> str:
     ]
     if playback.skipped:
         parts.append(f"not frames {listed(playback.skipped)}")
-    if fold is not None and fold.outcomes:
+    if isinstance(fold, BookFold):
+        parts.append(fold.summary())
+    elif fold is not None and fold.outcomes:
         parts.append(f"not in candles {listed(fold.outcomes)}")
     return "; ".join(parts)
 

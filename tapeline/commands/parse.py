@@ -1,4 +1,4 @@
-"""`tapeline parse`: the normalised records of recorded frames, or their candles, as JSON lines; no broker is needed."""
+"""`tapeline parse`: the normalised records of recorded frames, their candles or order books, as JSON lines; no broker."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import msgspec
 import typer
 
 from ingest import feeds
+from ingest.book_replay import BookFold
 from ingest.feed import Venue
-from ingest.parsing import DEFAULT_KINDS, KINDS, CandleFold, plain_candles, plain_records, summary
+from ingest.parsing import DEFAULT_KINDS, KINDS, CandleFold, plain_books, plain_candles, plain_records, summary
 from ingest.playback import Playback
 from ingest.recordings import read_recordings
 from market.errors import MarketDataError
@@ -26,6 +27,12 @@ KindOption = Annotated[str, typer.Option("--kind", metavar="KIND,...", help=f"Re
 CandlesOption = Annotated[
     str | None,
     typer.Option("--candles", metavar="INTERVAL,...", help="Print the candles folded from the trades instead, such as 1m,5m."),
+]
+BooksOption = Annotated[
+    bool,
+    typer.Option(
+        "--books", help="Print what became of each order book instead, and the venue's checksums compared and matched."
+    ),
 ]
 MarketOption = Annotated[
     str | None,
@@ -47,6 +54,7 @@ def parse(
     files: FilesArgument,
     kind: KindOption = _DEFAULT_KINDS,
     candles: CandlesOption = None,
+    books: BooksOption = False,
     market: MarketOption = None,
 ) -> None:
     """Print the records of recorded frames as JSON lines, times in microseconds; counts go to standard error.
@@ -57,10 +65,15 @@ def parse(
     playback = Playback(speaker, market=market_named(speaker, market))
     intervals = [] if candles is None else _intervals(candles)
     kinds = _kinds(kind)
-    fold = CandleFold(intervals) if intervals else None
+    if books and intervals:
+        raise wrong("--books", "candles and order books cannot be printed together")
+    fold = BookFold() if books else CandleFold(intervals) if intervals else None
     items = read_recordings(files)
     try:
-        _print(plain_records(playback, items, kinds) if fold is None else plain_candles(playback, items, fold))
+        if isinstance(fold, BookFold):
+            _print(plain_books(playback, items, fold))
+        else:
+            _print(plain_records(playback, items, kinds) if fold is None else plain_candles(playback, items, fold))
     finally:
         typer.echo(summary(playback, fold), err=True)
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from ingest.recorded import RecordingError
 from runtime.errors import ConfigurationError
 from tapeline.commands.parse import register
-from tests.ingest_parts import FUTURES, NOW, ROOT, SPOT, SPOT_LISTING, combined, trade_frame
-from tests.venue_data import BITGET
+from tests.ingest_parts import FUTURES, NOW, ROOT, SAMPLE, SPOT, SPOT_LISTING, combined, trade_frame
+from tests.venue_data import BITGET, KRAKEN, KRAKEN_FUTURES, OKX
 
 TRADE_FIELDS = {"instrument", "trade_id", "price", "size", "side", "exchange_time", "received_at"}
 CANDLE_FIELDS = [
@@ -163,6 +163,7 @@ def test_market_can_be_said_where_nothing_shows_it(tmp_path: Path) -> None:
         (("binance", SPOT, "--kind", ","), "--kind: names no kind"),
         (("binance", SPOT, "--candles", "7m"), "--candles: '7m' is not a candle interval"),
         (("binance", SPOT, "--candles", ","), "--candles: names no interval"),
+        (("okx", *OKX, "--books", "--candles", "1m"), "--books: candles and order books cannot be printed together"),
         (("binance", SPOT, "--market", "moon"), "--market: 'moon' is none of spot, usdm"),
     ],
 )
@@ -222,3 +223,43 @@ def test_reader_that_goes_away_is_no_failure() -> None:
     assert process.returncode == 141
     assert errors.startswith(b"frames ")
     assert b"Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("venue", "paths", "messages", "checksums"),
+    [
+        ("okx", OKX, 290, 290),
+        ("kraken", KRAKEN, 506, 503),
+        ("bitget", BITGET, 112, 112),
+        ("kraken_futures", KRAKEN_FUTURES, 7_024, 0),
+    ],
+)
+def test_books_are_rebuilt_and_every_checksum_is_compared(
+    venue: str, paths: tuple[Path, ...], messages: int, checksums: int
+) -> None:
+    result = tapeline(venue, *paths, "--books")
+    books = lines(result)
+    assert {(book["state"], book["missed"], book["crossed"]) for book in books} == {("LIVE", 0, 0)}
+    assert sum(book["messages"] for book in books) == messages
+    assert sum(book["checksums_compared"] for book in books) == checksums
+    assert all(float(book["bid"]) < float(book["ask"]) for book in books)
+    told = f"messages {messages}, missed 0; checksums compared {checksums}, matched {checksums}"
+    assert told in result.stderr
+
+
+def test_message_that_is_left_out_shows_in_the_books(tmp_path: Path) -> None:
+    items = gzip.decompress(OKX[0].read_bytes()).splitlines(keepends=True)
+    updates = [number for number, line in enumerate(items) if b'"channel":"books","instId":"BTC-USDT"}' in line]
+    path = tmp_path / "OKX.ws.1.0"
+    path.write_bytes(b"".join(items[: updates[40]] + items[updates[40] + 1 :]))
+    broken = [book for book in lines(tapeline("okx", path, "--books")) if book["state"] != "LIVE"]
+    ((instrument, state, compared, matched),) = [
+        (book["instrument"], book["state"], book["checksums_compared"], book["checksums_matched"]) for book in broken
+    ]
+    assert (instrument, state) == ("okx:BTC-USDT", "GAP")
+    assert matched == compared - 1
+
+
+def test_book_that_is_told_whole_each_minute_is_counted_once() -> None:
+    (book,) = lines(tapeline("binance", *SAMPLE, "--books"))
+    assert (book["messages"], book["snapshots"], book["missed"]) == (6_495 + 1, 1, 0)
