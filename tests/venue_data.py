@@ -16,6 +16,9 @@ from tests.ingest_parts import ALL_DATA, CRYPTOFEED, played
 
 OKX = (CRYPTOFEED / "OKX-20220513" / "OKX.ws.1.0.gz",)
 GATEIO = tuple(CRYPTOFEED / "GATEIO-20210422" / f"GATEIO.{part}.gz" for part in ("0", "http.0.0", "ws.1.0"))
+GATEIO_FUTURES = tuple(
+    CRYPTOFEED / "GATEIO_FUTURES-20230524" / f"GATEIO_FUTURES.{part}.gz" for part in ("0", "http.0.0", "ws.1.0")
+)
 KRAKEN = tuple(CRYPTOFEED / "KRAKEN-20210417" / f"KRAKEN.{part}.gz" for part in ("0", "ws.48.0", "ws.49.0", "ws.50.0.excerpt"))
 BITGET = tuple(CRYPTOFEED / "BITGET-20220407" / f"BITGET.{part}.gz" for part in ("0", "ws.1.0.excerpt", "ws.2.0.excerpt"))
 COINBASE = tuple(CRYPTOFEED / "COINBASE-20210417" / f"COINBASE.{part}.gz" for part in ("0", "ws.28.0"))

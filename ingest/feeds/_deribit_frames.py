@@ -58,6 +58,7 @@ class _Ticker(msgspec.Struct):
     best_bid_amount: msgspec.Raw = ABSENT
     best_ask_price: msgspec.Raw = ABSENT
     best_ask_amount: msgspec.Raw = ABSENT
+    open_interest: msgspec.Raw = ABSENT
 
 
 _TRADE_LIST = msgspec.json.Decoder(list[_Trade])
@@ -112,14 +113,15 @@ def _row(row: _Row) -> tuple[str, str]:
 
 
 def _ticker(data: msgspec.Raw, symbol: str, channel: str, maker: Maker) -> Sequence[Record]:
-    """The volume is in the base currency."""
+    """The volume is in the base currency; open interest is in the unit of the sizes."""
     ticker = decode(_TICKERS, data)
     _check_symbol(ticker.instrument_name, symbol)
     stats = ticker.stats
-    return [
+    time = ticker.timestamp * 1000
+    records: list[Record] = [
         maker.quote(
             channel,
-            ticker.timestamp * 1000,
+            time,
             bid=number_or_none(ticker.best_bid_price, "bid"),
             bid_size=number_or_none(ticker.best_bid_amount, "bid_size"),
             ask=number_or_none(ticker.best_ask_price, "ask"),
@@ -131,6 +133,10 @@ def _ticker(data: msgspec.Raw, symbol: str, channel: str, maker: Maker) -> Seque
             change_percent_24h=exact_or_none(number_or_none(stats.price_change, "change_percent_24h"), "change_percent_24h"),
         )
     ]
+    held = number_or_none(ticker.open_interest, "open_interest")
+    if held is not None:
+        records.append(maker.open_interest(channel, time, open_interest=held))
+    return records
 
 
 READERS: Mapping[str, Reader] = {TRADES: _trades, BOOK: _book, TICKER: _ticker}

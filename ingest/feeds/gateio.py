@@ -1,15 +1,15 @@
-"""Gate.io, WebSocket API v4: spot pairs, such as `gateio:NEO-BTC`.
+"""Gate.io, WebSocket API v4: spot pairs, such as `gateio:NEO-BTC`, and perpetuals in USDT, such as `gateio:OMG-USDT-PERP`.
 
 `side` is the taker's. The `v` of a kline is the amount in the quote currency; the volume in the base currency, `a`, and whether
 the window is closed, `w`, are told by newer servers only. Books are diffs, with snapshots asked for by REST. Candles are of one
-minute.
+minute. The channels of perpetuals are those that begin with `futures.`, and served at another address.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -17,7 +17,6 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import (
     FETCHED_BOOK,
-    UNKNOWN_CHANNEL,
     Defined,
     Limits,
     Listings,
@@ -29,91 +28,37 @@ from ingest.feed import (
     Route,
     Subscription,
 )
-from ingest.feeds import _gateio_rest
+from ingest.feeds import _gateio_futures, _gateio_rest
 from ingest.feeds._definitions import define, read_definitions, step_of_places
-from ingest.feeds._gateio_rest import CANDLES, MARKET, REST, TICKERS, TRADES, Ticker, quote_of
+from ingest.feeds._gateio_frames import BOOKS, GateioParser, instrument_of
+from ingest.feeds._gateio_rest import CANDLES, MARKET, REST, TICKERS, TRADES
+from ingest.feeds._instruments import by_symbol
 from ingest.feeds._levels import levels_of
-from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
-from ingest.feeds._sides import side_of
+from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, by_channel, in_parts
 from ingest.quota import Quota
-from market.book_rules import BookRules, by_range
 from market.depth import DepthKind
-from market.errors import DataValidationError
-from market.instrument import check_instrument, code_of
+from market.errors import DataValidationError, SubscriptionError
+from market.instrument import code_of
 from market.instrument_definition import InstrumentDefinition
-from schemas.records import Record
 
-_ADDRESS = "wss://api.gateio.ws"
+_ADDRESS, _FUTURES_ADDRESS = "wss://api.gateio.ws", "wss://fx-ws.gateio.ws"
 # The venue bounds neither subscriptions nor messages, but cuts off who reads too slowly (its answer in gateio/gatews#25).
 _LIMITS = Limits(streams=200, message_seconds=0.05)
 _PAIRS_PER_MESSAGE = 100
 _QUOTA = Quota(100, 10.0)  # half of the 200 public requests in ten seconds (docs: "Frequency limit rule")
 _BOOK_LEVELS = 1_000
-_BOOKS = "spot.order_book_update"
-_CHANNELS = (TRADES, _BOOKS, TICKERS, CANDLES)
-_INTERVALS = ("10s", "1m", "5m", "15m", "30m", "1h", "4h", "8h", "1d")
-_NOT_CARRIED = re.compile(r"spot\.(pong|book_ticker|order_book|obu|trades_v2)", re.ASCII)
-_BOOK_RULES = BookRules(by_range, fetched=True)
+_CHANNELS = (TRADES, BOOKS, TICKERS, CANDLES)
 _OFFER = Offer(
     "gateio",
-    re.compile(r"[A-Z0-9]+-[A-Z0-9]+", re.ASCII),
-    "gateio:BTC-USDT",
-    _CHANNELS,
-    lambda channel: channel in _CHANNELS,
+    re.compile(r"[A-Z0-9]+-([A-Z0-9]+|USDT-PERP)", re.ASCII),
+    "gateio:BTC-USDT or gateio:BTC-USDT-PERP",
+    (*_CHANNELS, *_gateio_futures.CHANNELS),
+    lambda channel: channel in (*_CHANNELS, *_gateio_futures.CHANNELS),
 )
 
-_ABSENT = msgspec.Raw(b"")
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Rows = list[tuple[str, str]]
-
-
-class _Message(msgspec.Struct):
-    """Any frame. `time` is the venue's, in seconds; newer servers tell it in milliseconds, too."""
-
-    channel: str | None = None
-    event: str | None = None
-    time: _Count | None = None
-    time_ms: _Count | None = None
-    error: Any = None
-    result: msgspec.Raw = _ABSENT
-
-    @property
-    def micros(self) -> int | None:
-        """The time of the message."""
-        if self.time_ms is not None:
-            return self.time_ms * 1000
-        return None if self.time is None else self.time * 1_000_000
-
-
-class _Trade(msgspec.Struct):
-    id: _Count
-    create_time_ms: str
-    side: str
-    currency_pair: str
-    amount: str
-    price: str
-
-
-class _Book(msgspec.Struct):
-    t: _Count
-    s: str
-    U: _Count
-    u: _Count
-    b: _Rows
-    a: _Rows
-
-
-class _Candle(msgspec.Struct):
-    t: str
-    v: str
-    c: str
-    h: str
-    l: str  # noqa: E741  # the venue's name
-    o: str
-    n: str
-    a: str | None = None
-    w: bool = False
 
 
 class _Snapshot(msgspec.Struct):
@@ -134,77 +79,35 @@ class _Pair(_Listing, kw_only=True):
     min_quote_amount: str | None = None
 
 
-_MESSAGE = msgspec.json.Decoder(_Message)
-_TRADE = msgspec.json.Decoder(_Trade)
-_BOOK = msgspec.json.Decoder(_Book)
-_TICKER = msgspec.json.Decoder(Ticker)
-_CANDLE = msgspec.json.Decoder(_Candle)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
 _LISTED = msgspec.json.Decoder(list[_Listing])
 _LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _PAIR = msgspec.json.Decoder(_Pair)
-
-Reader = Callable[[_Message, "GateioParser", int], Record]
-
-
-class GateioParser:
-    """Reads the frames of one connection; see `ingest.feed.BookParser`."""
-
-    contiguous: Collection[str] = ()  # trade ids are those of the whole venue
-
-    def __init__(self, max_clock_skew: int) -> None:
-        self._max_skew = max_clock_skew
-
-    def book_rules(self, _channel: str) -> BookRules:
-        """Diffs join a snapshot asked for by REST (docs: "Changed order book levels", "How to maintain local order book")."""
-        return _BOOK_RULES
-
-    def parse(self, frame: bytes, received_at: int) -> Parsed:
-        """See `ingest.feed.Parser.parse`."""
-        message = decode(_MESSAGE, frame)
-        channel = message.channel
-        if channel is None:
-            raise DataValidationError("missing_field", "channel: the frame does not have it", field="channel")
-        if message.error is not None:
-            raise DataValidationError("venue_error", f"the venue refuses a request: {message.error!s:.200}")
-        if message.event in ("subscribe", "unsubscribe"):
-            return Parsed("reply", ())
-        reader = _READERS.get(channel)
-        if reader is not None:
-            return Parsed(channel, (reader(message, self, received_at),))
-        if _NOT_CARRIED.fullmatch(channel):
-            return Parsed(channel, ())
-        raise DataValidationError("unknown_stream", f"channel: {channel!r:.80} is not known", field="channel")
-
-    def channel_of(self, frame: bytes) -> str:
-        """See `ingest.feed.Parser.channel_of`."""
-        try:
-            channel = decode(_MESSAGE, frame).channel or ""
-        except DataValidationError:
-            return UNKNOWN_CHANNEL
-        return channel if channel in _READERS or _NOT_CARRIED.fullmatch(channel) else UNKNOWN_CHANNEL
-
-    def maker(self, pair: str, received_at: int) -> Maker:
-        """The maker of records of a pair."""
-        return Maker(_instrument_of(pair), received_at, self._max_skew)
 
 
 class Gateio:
     """The venue; see `ingest.feed.Venue` and `ingest.feed.AnsweringVenue`."""
 
     name = "gateio"
-    markets = (MARKET,)
-    heartbeats = ("reply", "spot.pong")
+    markets = (MARKET, _gateio_futures.MARKET)
+    heartbeats = ("reply", "spot.pong", "futures.pong")
     default_channels = _CHANNELS
     limits = _LIMITS
     heartbeat = None  # the venue sends WebSocket pings
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
-        """See `ingest.feed.Venue.check`."""
-        _OFFER.check(subscriptions)
+        """See `ingest.feed.Venue.check`; pairs and perpetuals have channels of their own."""
+        wanted = list(subscriptions)
+        _OFFER.check(wanted)
+        for instrument, channel in wanted:
+            if _is_perpetual(instrument) != (channel in _gateio_futures.CHANNELS):
+                theirs = _gateio_futures.CHANNELS if _is_perpetual(instrument) else _CHANNELS
+                raise SubscriptionError(f"{channel} is no channel of {instrument}, which has {', '.join(theirs)}")
 
-    def route(self, _subscription: Subscription, base_url: str | None) -> Route:
+    def route(self, subscription: Subscription, base_url: str | None) -> Route:
         """See `ingest.feed.ListeningVenue.route`."""
+        if _is_perpetual(subscription.instrument):
+            return Route(_gateio_futures.MARKET, f"{(base_url or _FUTURES_ADDRESS).rstrip('/')}/v4/ws/usdt")
         return Route(MARKET, f"{(base_url or _ADDRESS).rstrip('/')}/ws/v4/")
 
     def requests(self, subscriptions: Sequence[Subscription], request_id: int, at: int, *, subscribe: bool) -> list[str]:
@@ -220,7 +123,7 @@ class Gateio:
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`."""
-        return code_of(instrument).replace("-", "_")
+        return code_of(instrument).removesuffix("-PERP").replace("-", "_")
 
     def quota(self, _market: str) -> Quota:
         """See `ingest.feed.FetchingVenue.quota`."""
@@ -229,14 +132,16 @@ class Gateio:
     def book_request(self, instrument: str) -> Request:
         """See `ingest.feed.FetchingVenue.book_request`."""
         pair = self.symbol_of(instrument)
+        if _is_perpetual(instrument):
+            return _gateio_futures.book_request(REST, pair)
         return Request(MARKET, f"{REST}/spot/order_book?currency_pair={pair}&limit={_BOOK_LEVELS}&with_id=true", 1)
 
     def poll_request(self, subscription: Subscription) -> Request | None:
-        """See `ingest.feed.PollableVenue.poll_request`."""
+        """See `ingest.feed.PollableVenue.poll_request`; of pairs alone."""
         return _gateio_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.feed.HistoricalVenue.history_request`."""
+        """See `ingest.feed.HistoricalVenue.history_request`; of pairs alone."""
         return _gateio_rest.history(self.symbol_of(subscription.instrument), subscription.channel, place, end)
 
     def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
@@ -244,28 +149,39 @@ class Gateio:
         return _gateio_rest.page(subscription.channel, place, end, parsed)
 
     def market_of(self, url: str) -> str | None:
-        """See `ingest.feed.Venue.market_of`: api.gateio.ws, but not the futures at fx-api.gateio.ws."""
-        host = urlsplit(url).hostname or ""
-        return MARKET if host.endswith(("gateio.ws", "gate.io")) and not host.startswith("fx-") else None
+        """See `ingest.feed.Venue.market_of`: api.gateio.ws; futures at fx-ws.gateio.ws and below /futures/usdt."""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if not host.endswith(("gateio.ws", "gate.io")):
+            return None
+        if host.startswith("fx-") or "/futures/" in parts.path:
+            return _gateio_futures.MARKET if "usdt" in parts.path.split("/") else None
+        return MARKET
 
     def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
         """See `ingest.feed.Venue.listed`; pairs say all by their form, so what is listed is only checked."""
+        if self.market_of(url) == _gateio_futures.MARKET and urlsplit(url).path.endswith("/contracts"):
+            return by_symbol(_gateio_futures.symbols_of(answer), _gateio_futures.instrument_of)
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/spot/currency_pairs"):
             return {}
         found = {}
         for listing in decode(_LISTED, answer):
             try:
-                found[listing.id] = _instrument_of(listing.id)
+                found[listing.id] = instrument_of(listing.id)
             except DataValidationError:
                 continue  # a pair outside our alphabet: frames of it are refused by name
         return found
 
     def definition_requests(self, market: str) -> Sequence[Request]:
         """See `ingest.feed.DefiningVenue.definition_requests`."""
+        if market == _gateio_futures.MARKET:
+            return (_gateio_futures.list_request(REST),)
         return (Request(market, f"{REST}/spot/currency_pairs", 1),)
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.feed.DefiningVenue.definitions`; the answer of `currency_pairs`."""
+        """See `ingest.feed.DefiningVenue.definitions`; the answers of `currency_pairs` and `contracts`."""
+        if self.market_of(url) == _gateio_futures.MARKET and urlsplit(url).path.endswith("/contracts"):
+            return _gateio_futures.definitions(answer, received_at)
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/spot/currency_pairs"):
             return ()
         pairs = decode(_LIST, answer)
@@ -274,11 +190,17 @@ class Gateio:
     def answered(self, url: str, answer: bytes, received_at: int, _listings: Listings, max_clock_skew: int) -> Parsed | None:
         """See `ingest.feed.AnsweringVenue.answered`; the order book of `order_book`, and what `_gateio_rest` knows."""
         parts = urlsplit(url)
+        if self.market_of(url) == _gateio_futures.MARKET and parts.path.endswith("/order_book"):
+            contracts = parse_qs(parts.query).get("contract", [])
+            if len(contracts) != 1:
+                raise DataValidationError("missing_field", "contract: the request does not name it", field="contract")
+            maker = Maker(_gateio_futures.instrument_of(contracts[0]), received_at, max_clock_skew)
+            return Parsed(FETCHED_BOOK, (_gateio_futures.read_book(answer, maker),))
         if self.market_of(url) is None or "/spot/" not in parts.path:
             return None
         pair = _gateio_rest.pair_of(url)
         if pair is not None:
-            return _gateio_rest.read(url, answer, Maker(_instrument_of(pair), received_at, max_clock_skew))
+            return _gateio_rest.read(url, answer, Maker(instrument_of(pair), received_at, max_clock_skew))
         if not parts.path.endswith("/spot/order_book"):
             return None
         pairs = parse_qs(parts.query).get("currency_pair", [])
@@ -287,7 +209,7 @@ class Gateio:
         book = decode(_SNAPSHOT, answer)
         bids, asks = levels_of(book.bids, "bids"), levels_of(book.asks, "asks")
         time = None if book.update is None else book.update * 1000
-        maker = Maker(_instrument_of(pairs[0]), received_at, max_clock_skew)
+        maker = Maker(instrument_of(pairs[0]), received_at, max_clock_skew)
         return Parsed(FETCHED_BOOK, (maker.depth(DepthKind.SNAPSHOT, bids, asks, time, last=book.id),))
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
@@ -296,72 +218,20 @@ class Gateio:
 
 
 def _payloads(channel: str, pairs: Sequence[str]) -> Iterable[Sequence[str]]:
-    if channel == _BOOKS:
+    if channel in (BOOKS, _gateio_futures.BOOKS):
         return [(pair, "100ms") for pair in pairs]
-    if channel == CANDLES:
+    if channel in (CANDLES, _gateio_futures.CANDLES):
         return [("1m", pair) for pair in pairs]
     return in_parts(pairs, _PAIRS_PER_MESSAGE)
 
 
-def _instrument_of(pair: str) -> str:
-    base, _, quote = pair.partition("_")
-    if not base or not quote or "_" in quote:
-        raise DataValidationError("unknown_symbol", f"{pair!r:.80} is no pair such as BTC_USDT", field="symbol")
-    return check_instrument(f"gateio:{base}-{quote}")
-
-
-def _trade(message: _Message, parser: GateioParser, received_at: int) -> Record:
-    trade = decode(_TRADE, message.result)
-    return parser.maker(trade.currency_pair, received_at).trade(
-        trade_id=str(trade.id),
-        sequence=trade.id,
-        price=trade.price,
-        size=trade.amount,
-        side=side_of(trade.side),
-        exchange_time=micros_of_millis(trade.create_time_ms, "exchange_time"),
-    )
-
-
-def _book(message: _Message, parser: GateioParser, received_at: int) -> Record:
-    book = decode(_BOOK, message.result)
-    bids, asks = levels_of(book.b, "bids"), levels_of(book.a, "asks")
-    return parser.maker(book.s, received_at).depth(DepthKind.DELTA, bids, asks, book.t * 1000, first=book.U, last=book.u)
-
-
-def _ticker(message: _Message, parser: GateioParser, received_at: int) -> Record:
-    ticker = decode(_TICKER, message.result)
-    maker = parser.maker(ticker.currency_pair, received_at)
-    return quote_of(ticker, message.channel or "", message.micros, maker)
-
-
-def _candle(message: _Message, parser: GateioParser, received_at: int) -> Record:
-    """`n` is interval and pair: 1m_NEO_BTC."""
-    candle = decode(_CANDLE, message.result)
-    interval, _, pair = candle.n.partition("_")
-    if interval not in _INTERVALS:
-        raise DataValidationError("wrong_interval", f"n: {candle.n!r:.40} names no interval that is known", field="n")
-    given: dict[str, Any] = {"volume": figure_or_none(candle.a, "volume"), "amount": amount_of(candle.v, "amount")}
-    return parser.maker(pair, received_at).kline(
-        interval,
-        micros_of_millis(f"{candle.t}000", "open_time"),
-        {"open": candle.o, "high": candle.h, "low": candle.l, "close": candle.c},
-        is_closed=candle.w,
-        exchange_time=message.micros,
-        **given,
-    )
-
-
-_READERS: Mapping[str, Reader] = {
-    TRADES: _trade,
-    _BOOKS: _book,
-    TICKERS: _ticker,
-    CANDLES: _candle,
-}
+def _is_perpetual(instrument: str) -> bool:
+    return instrument.endswith("-PERP")
 
 
 def _define(pair: _Pair, received_at: int) -> InstrumentDefinition | None:
     try:
-        instrument = _instrument_of(pair.id)
+        instrument = instrument_of(pair.id)
     except DataValidationError:
         return None  # a pair outside our alphabet: no topic has anything of it
     return define(

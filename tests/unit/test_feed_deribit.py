@@ -14,6 +14,7 @@ from market.book_rules import by_previous_if_named
 from market.decimals import ONE
 from market.depth import BookState, Depth, DepthKind
 from market.errors import DataValidationError
+from market.open_interest import OpenInterest
 from market.quote import Quote
 from market.trade import Trade
 from tests.ingest_parts import played
@@ -88,8 +89,15 @@ def parse(data: bytes) -> Parsed:
 
 
 def only(data: bytes) -> Any:
-    (record,) = parse(data).records
+    (record,) = (record for record in parse(data).records if not isinstance(record, OpenInterest))
     return record
+
+
+def test_ticker_tells_open_interest_where_it_has_it() -> None:
+    _, held = parse(ticker()).records
+    assert isinstance(held, OpenInterest)
+    assert (held.channel, held.open_interest, held.notional) == ("ticker.raw", 5725 * ONE // 10, None)
+    assert len(parse(ticker(open_interest=None)).records) == 1
 
 
 def test_trade_has_the_takers_side_the_venues_id_and_the_number_of_its_instrument() -> None:

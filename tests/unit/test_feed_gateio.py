@@ -121,7 +121,7 @@ def test_known_channel_that_is_not_carried_is_ignored_by_name(channel: str) -> N
     [
         (frame("spot.trades", None, error={"code": 2, "message": "unknown currency pair"}), "venue_error", None),
         (frame("spot.rumours", {}), "unknown_stream", "channel"),
-        (frame("futures.trades", {}), "unknown_stream", "channel"),
+        (frame("delivery.trades", {}), "unknown_stream", "channel"),
         (frame("spot.trades", TRADE | {"side": "both"}), "unknown_side", "side"),
         (frame("spot.trades", TRADE | {"amount": "0"}), "not_positive", "size"),
         (frame("spot.trades", TRADE | {"currency_pair": "NEOBTC"}), "unknown_symbol", "symbol"),

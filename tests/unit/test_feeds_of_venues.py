@@ -106,7 +106,7 @@ def parser_after(venue: str, told: Told) -> Parser:
         ),
         ("bitstamp", {Depth: 624, Trade: 10}),
         ("coinbase", {Depth: 9_729, Quote: 107, Trade: 107}),
-        ("deribit", {Depth: 46, Quote: 89}),
+        ("deribit", {Depth: 46, OpenInterest: 89, Quote: 89}),
         ("gateio", {Depth: 178, InstrumentDefinition: 1_458, Kline: 14, Quote: 22, Trade: 9}),
         ("kraken", {Depth: 506, InstrumentDefinition: 293, Quote: 18, Trade: 10}),
         ("kraken_futures", {Depth: 7_024, Quote: 107, Trade: 1_003}),
