@@ -18,9 +18,10 @@ from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import ABSENT, number, number_or_none
 from ingest.feeds._records import Maker, micros_of_millis
 from market.decimals import parse_decimal, parse_positive
-from market.depth import Depth, DepthKind
+from market.depth import Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.instrument import check_instrument
+from market.instrument_definition import InstrumentDefinition
 from schemas.records import Record
 
 MARKET = "usdt"
@@ -139,7 +140,8 @@ def read_book(answer: bytes, maker: Maker) -> Depth:
     book = decode(_SNAPSHOT, answer)
     told = number_or_none(book.update, "exchange_time")
     time = None if told is None else _micros_of_seconds(told)
-    return maker.depth(DepthKind.SNAPSHOT, *_sides(book.bids, book.asks), time, last=book.id)
+    bids, asks = _levels(book.bids, "bids"), _levels(book.asks, "asks")
+    return maker.depth(DepthKind.SNAPSHOT, bids, asks, time, last=book.id)
 
 
 def list_request(rest: str) -> Request:
@@ -154,10 +156,11 @@ def symbols_of(answer: bytes) -> list[str]:
 
 def definitions(answer: bytes, received_at: int) -> Sequence[Defined]:
     """What such a list says of each contract."""
-    return list(read_definitions(decode(_LIST, answer), _CONTRACT, lambda row: _define(row, received_at)))
+    rows = decode(_LIST, answer)
+    return list(read_definitions(rows, _CONTRACT, lambda row: _define(row, received_at)))
 
 
-def _define(row: _Contract, received_at: int) -> Any:
+def _define(row: _Contract, received_at: int) -> InstrumentDefinition | None:
     try:
         instrument = instrument_of(row.name)
     except DataValidationError:
@@ -195,8 +198,8 @@ def _trade(trade: _Trade, maker: Maker) -> Record:
 
 def _book(result: msgspec.Raw, _time: int | None, maker_of: MakerOf) -> Sequence[Record]:
     book = decode(_BOOK, result)
-    sides = _sides(book.b, book.a)
-    return [maker_of(book.s).depth(DepthKind.DELTA, *sides, book.t * 1000, first=book.U, last=book.u)]
+    bids, asks = _levels(book.b, "bids"), _levels(book.a, "asks")
+    return [maker_of(book.s).depth(DepthKind.DELTA, bids, asks, book.t * 1000, first=book.U, last=book.u)]
 
 
 def _book_ticker(result: msgspec.Raw, _time: int | None, maker_of: MakerOf) -> Sequence[Record]:
@@ -244,11 +247,8 @@ def _candle(candle: _Candle, time: int | None, maker_of: MakerOf) -> Record:
     )
 
 
-def _sides(bids: Sequence[_Level], asks: Sequence[_Level]) -> Any:
-    return tuple(
-        levels_of([(level.p, number(level.s, side)) for level in levels], side)
-        for side, levels in (("bids", bids), ("asks", asks))
-    )
+def _levels(levels: Sequence[_Level], side: str) -> tuple[Level, ...]:
+    return levels_of([(level.p, number(level.s, side)) for level in levels], side)
 
 
 def _micros_of_seconds(text: str) -> int:

@@ -8,7 +8,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
 
 __all__ = [
     "Count",
@@ -17,6 +26,7 @@ __all__ = [
     "Name",
     "Names",
     "Port",
+    "ProxyUrl",
     "Seconds",
     "Section",
     "Text",
@@ -86,6 +96,18 @@ Names = Annotated[tuple[Text, ...], BeforeValidator(_split), AfterValidator(_uni
 """Distinct texts: a list in YAML, or one text separated by commas."""
 
 HttpUrl = Annotated[str, matching(r"https?://[^\s/@]+(/[^\s@]*)?", "an http:// or https:// URL without credentials")]
+_PROXY = re.compile(r"(https?|socks[45][ah]?)://[^\s/]+/?")
+
+
+def _check_proxy(url: SecretStr) -> SecretStr:
+    if not _PROXY.fullmatch(url.get_secret_value()):
+        raise ValueError("must be the URL of a proxy, such as http://HOST:PORT or socks5://HOST:PORT")
+    return url
+
+
+ProxyUrl = Annotated[SecretStr, AfterValidator(_check_proxy)]
+"""It may hold credentials, so it is not shown."""
+
 WebSocketUrl = Annotated[str, matching(r"wss?://[^\s/@]+(/[^\s@]*)?", "a ws:// or wss:// URL without credentials")]
 
 Count = Annotated[int, Field(ge=1)]

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from runtime.retry import Backoff
 from runtime.settings.access import AccessSettings, QuotasSettings, TlsSettings
@@ -18,6 +18,7 @@ from runtime.settings.base import (
     Name,
     Names,
     Port,
+    ProxyUrl,
     Seconds,
     Section,
     Text,
@@ -96,7 +97,7 @@ class FeedSettings(Section):
     """WebSocket address instead of the venue's public one."""
     rest_url: Maybe[HttpUrl] = None
     """REST address instead of the venue's public one."""
-    proxy: Maybe[SecretStr] = None
+    proxy: Maybe[ProxyUrl] = None
     """URL of a proxy to connect through; it may hold credentials."""
     reconnect: ReconnectSettings = Field(default_factory=ReconnectSettings)
     heartbeat_seconds: Seconds = 30.0

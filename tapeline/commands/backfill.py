@@ -30,7 +30,9 @@ ChannelsOption = Annotated[
 ]
 FromOption = Annotated[str, typer.Option("--from", metavar="TIME", help="Begin, such as 2024-08-09 or 2024-08-09T12:00Z.")]
 ToOption = Annotated[str | None, typer.Option("--to", metavar="TIME", help="End, which is not part of it; now if not given.")]
-VenueOption = Annotated[str, typer.Option("--venue", help=f"Whose history: {', '.join(feeds.names())}.")]
+VenueOption = Annotated[
+    str | None, typer.Option("--venue", help=f"Whose history, if not the first instrument's own: {', '.join(feeds.names())}.")
+]
 RestOption = Annotated[str | None, typer.Option("--rest-url", metavar="URL", help="Address instead of the venue's public one.")]
 BookmarksOption = Annotated[
     Path | None,
@@ -48,7 +50,7 @@ def backfill(
     begin: FromOption,
     channels: ChannelsOption = "trade",
     end: ToOption = None,
-    venue: VenueOption = "binance",
+    venue: VenueOption = None,
     rest_url: RestOption = None,
     progress_file: BookmarksOption = None,
     config: ConfigOption = None,
@@ -58,10 +60,13 @@ def backfill(
 
     Each process keeps to half of what the venue allows an address.
     """
-    speaker = venue_named(venue)
+    if venue is None and ":" not in instruments[0]:
+        raise wrong("INSTRUMENT", f"{instruments[0]!r:.80} names no venue: write it as binance:BTC-USDT")
+    named = instruments[0].partition(":")[0] if venue is None else venue
+    speaker = venue_named(named, "INSTRUMENT" if venue is None else "--venue")
     if not isinstance(speaker, TellingVenue):
         able = [name for name in feeds.names() if isinstance(feeds.load(name), TellingVenue)]
-        raise wrong("--venue", f"{venue} does not tell its history; these do: {', '.join(able)}")
+        raise wrong("--venue", f"{named} does not tell its history; these do: {', '.join(able)}")
     now = round(time.time() * 1e6)
     since, until = _time("--from", begin), now if end is None else _time("--to", end)
     if until > now:

@@ -78,12 +78,12 @@ def parse(
         typer.echo(summary(playback, fold), err=True)
 
 
-def venue_named(name: str) -> Venue:
+def venue_named(name: str, option: str = "VENUE") -> Venue:
     """The venue of a name. Raises ConfigurationError listing them."""
     try:
         return feeds.load(name)
     except MarketDataError as error:
-        raise wrong("VENUE", str(error)) from error
+        raise wrong(option, str(error)) from error
 
 
 def market_named(venue: Venue, market: str | None) -> str | None:

@@ -277,6 +277,12 @@ class TestSecrets:
     def test_secrets_are_masked_in_refusals(self, text: str) -> None:
         assert "hunter2" not in refusal(text)
 
+    @pytest.mark.parametrize("proxy", ["hunter2", "ftp://hunter2", "http://u:hunter2 @h"])
+    def test_proxy_that_is_none_is_refused_without_being_shown(self, proxy: str) -> None:
+        message = refusal(f"ingest: {{feeds: {{spot: {{feed: binance, symbols: [a], proxy: '{proxy}'}}}}}}")
+        assert "ingest.feeds.spot.proxy: must be the URL of a proxy" in message
+        assert "hunter2" not in message
+
     def test_a_value_taken_from_the_environment_is_shown_as_written(self) -> None:
         message = refusal("gateway: {port: '${SOMETHING}'}", {"SOMETHING": "hunter2"})
         assert "(got '${SOMETHING}' from my.yaml:1)" in message
