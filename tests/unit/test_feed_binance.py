@@ -228,7 +228,7 @@ def test_contract_without_funding_tells_none() -> None:
     ("fields", "reason", "field"),
     [
         ({"r": "much"}, "not_a_decimal", "rate"),
-        ({"r": "0.0000000000001"}, "too_precise", "rate"),
+        ({"r": "1e-30"}, "too_precise", "rate"),
         ({"T": 1}, "bad_time", "next_funding_time"),
         ({"p": "-1"}, "not_positive", "mark_price"),
         ({"s": "ETHUSDT"}, "symbol_mismatch", "s"),

@@ -20,7 +20,7 @@ def test_every_feed_is_shown_with_what_it_can() -> None:
     found = {feed.name: feed for feed in offered()}
     assert "simulated" in found
     assert {"live", "history", "polling"} <= set(found["binance"].abilities)
-    assert "history" not in found["okx"].abilities
+    assert "history" not in found["coinbase"].abilities
     assert CliRunner().invoke(build("feeds"), ["feeds", "list"]).exit_code == 0
 
 
