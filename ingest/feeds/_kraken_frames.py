@@ -42,15 +42,20 @@ class _Event(msgspec.Struct):
     error_message: str | None = msgspec.field(name="errorMessage", default=None)
 
 
-class _Ticker(msgspec.Struct):
+class TickerFigures(msgspec.Struct):
     """Ask, bid and last as price, (whole lots,) size; the others as today's and the last 24 hours' figure."""
 
-    a: tuple[str, int, str]
-    b: tuple[str, int, str]
+    a: tuple[str, int | str, str]
+    b: tuple[str, int | str, str]
     c: tuple[str, str]
     v: tuple[str, str]
     l: tuple[str, str]  # noqa: E741  # the venue's name
     h: tuple[str, str]
+
+
+class _Ticker(TickerFigures):
+    """Of the stream, where the opening price is told of both as well."""
+
     o: tuple[str, str]
 
 
@@ -180,7 +185,12 @@ def _told(event: _Event) -> Parsed:
 
 def _ticker(payloads: Sequence[msgspec.Raw], channel: str, maker: Maker) -> Sequence[Record]:
     ticker = decode(_TICKER, payloads[0])
-    quote = maker.quote(
+    return [quote_of(ticker, channel, ticker.o[1], maker)]
+
+
+def quote_of(ticker: TickerFigures, channel: str, open_24h: str | None, maker: Maker) -> Record:
+    """The quote of a ticker, of the stream or by REST."""
+    return maker.quote(
         channel,
         None,
         bid=ticker.b[0],
@@ -189,12 +199,11 @@ def _ticker(payloads: Sequence[msgspec.Raw], channel: str, maker: Maker) -> Sequ
         ask_size=ticker.a[2],
         last=ticker.c[0],
         last_size=ticker.c[1],
-        open_24h=ticker.o[1],
+        open_24h=open_24h,
         high_24h=ticker.h[1],
         low_24h=ticker.l[1],
         volume_24h=ticker.v[1],
     )
-    return [quote]
 
 
 def _books(payloads: Sequence[msgspec.Raw], _channel: str, maker: Maker) -> Sequence[Record]:

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feeds._kraken_frames import SIDES, micros_of
+from ingest.feeds._kraken_frames import SIDES, TickerFigures, micros_of, quote_of
 from ingest.feeds._records import Maker
 from ingest.feeds._sides import side_of
 from market.decimals import parse_decimal
@@ -31,20 +31,9 @@ class _Answer(msgspec.Struct):
     result: dict[str, msgspec.Raw] = {}
 
 
-class _Ticker(msgspec.Struct):
-    """Ask and bid as price, whole lots, size; last as price and size; the others as today's and the last 24 hours' figure."""
-
-    a: tuple[str, str, str]
-    b: tuple[str, str, str]
-    c: tuple[str, str]
-    v: tuple[str, str]
-    l: tuple[str, str]  # noqa: E741  # the venue's name
-    h: tuple[str, str]
-
-
 _ANSWER = msgspec.json.Decoder(_Answer)
 _TRADES = msgspec.json.Decoder(list[tuple[str, str, msgspec.Raw, str, str, str, _Count]])
-_TICKER = msgspec.json.Decoder(_Ticker)
+_TICKER = msgspec.json.Decoder(TickerFigures)
 _KLINES = msgspec.json.Decoder(list[tuple[_Count, str, str, str, str, str, str, _Count]])
 
 
@@ -87,21 +76,7 @@ def read_ohlc(answer: bytes, url: str, received_at: int, pairs: Mapping[str, str
 def read_ticker(answer: bytes, url: str, received_at: int, pairs: Mapping[str, str], max_skew: int) -> Sequence[Record]:
     """The ticker of an answer, as of the stream but for the opening price, which is today's."""
     maker, row = _read(answer, url, received_at, pairs, max_skew)
-    ticker = decode(_TICKER, row)
-    quote = maker.quote(
-        "ticker",
-        None,
-        bid=ticker.b[0],
-        bid_size=ticker.b[2],
-        ask=ticker.a[0],
-        ask_size=ticker.a[2],
-        last=ticker.c[0],
-        last_size=ticker.c[1],
-        high_24h=ticker.h[1],
-        low_24h=ticker.l[1],
-        volume_24h=ticker.v[1],
-    )
-    return (quote,)
+    return (quote_of(decode(_TICKER, row), "ticker", None, maker),)
 
 
 def _read(answer: bytes, url: str, received_at: int, pairs: Mapping[str, str], max_skew: int) -> tuple[Maker, msgspec.Raw]:

@@ -171,6 +171,14 @@ class Watched:
         for one in self.happened[first:last]:
             self.records += self.session.received("line", frame(self.venue, one), self.clock.time)
 
+    def miss(self, first: int, last: int, until: int) -> None:
+        """Lose the line before a trade, and have it back with a later one."""
+        self.connect()
+        self.tell(0, first)
+        self.lose()
+        self.connect()
+        self.tell(last, until)
+
     def heal(self, rounds: int = 400) -> None:
         async def run() -> None:
             tasks = [asyncio.create_task(helper.run()) for helper in self._helpers]
@@ -196,11 +204,7 @@ class Watched:
 def test_what_was_missed_comes_once_and_its_gap_is_told_healed_behind_it(venue: str, missed: int, step: int) -> None:
     happened = tape(60, step=1 if venue in NUMBERED else step)
     watched = Watched(venue, happened)
-    watched.connect()
-    watched.tell(0, 21)  # the next one is of the same instant
-    watched.lose()
-    watched.connect()
-    watched.tell(21 + missed, 55)
+    watched.miss(21, 21 + missed, 55)  # the first that is missed is of the instant of the last one before it
     watched.heal()
     assert sorted(trade.sequence for trade in map(_by_id, watched.trades())) == [one.id for one in happened[:55]]
     assert [trade.origin for trade in watched.trades()].count("backfill") == missed
@@ -223,11 +227,7 @@ def test_gap_that_the_venue_tells_under_other_ids_stays_marked(venue: str) -> No
     happened = tape(60, step=3)
     watched = Watched(venue, happened)
     watched.server.tape = [one._replace(id=one.id + 1_000_000) for one in happened]
-    watched.connect()
-    watched.tell(0, 20)
-    watched.lose()
-    watched.connect()
-    watched.tell(40, 50)
+    watched.miss(20, 40, 50)
     watched.heal()
     assert len(watched.trades()) == 30
     assert [gap.healed for gap in watched.gaps()] == [False]
@@ -239,11 +239,7 @@ def test_gap_whose_end_the_venue_does_not_tell_stays_marked(venue: str) -> None:
     happened = tape(60, step=3)
     watched = Watched(venue, happened)
     watched.server.tape = happened[:30]
-    watched.connect()
-    watched.tell(0, 20)
-    watched.lose()
-    watched.connect()
-    watched.tell(40, 50)
+    watched.miss(20, 40, 50)
     watched.heal()
     assert [trade.origin for trade in watched.trades()].count("backfill") == 10
     assert [gap.healed for gap in watched.gaps()] == [False]
@@ -252,11 +248,7 @@ def test_gap_whose_end_the_venue_does_not_tell_stays_marked(venue: str) -> None:
 
 def test_answer_that_cannot_be_read_is_a_dead_letter_and_the_gap_stays_marked() -> None:
     watched = Watched("gateio", tape(60, step=3))
-    watched.connect()
-    watched.tell(0, 20)
-    watched.lose()
-    watched.connect()
-    watched.tell(40, 50)
+    watched.miss(20, 40, 50)
     watched.server._serve = lambda *_: {"label": "INVALID_PARAM_VALUE"}
     watched.heal()
     letters = [record for record in watched.records if isinstance(record, DeadLetter)]
@@ -266,11 +258,7 @@ def test_answer_that_cannot_be_read_is_a_dead_letter_and_the_gap_stays_marked() 
 
 def test_gap_is_healed_once_its_stream_is_live_again() -> None:
     watched = Watched("gateio", tape(60, step=3))
-    watched.connect()
-    watched.tell(0, 20)
-    watched.lose()
-    watched.connect()
-    watched.tell(40, 50)
+    watched.miss(20, 40, 50)
     watched.lose()
     watched.heal()
     assert watched.server.asked == []
