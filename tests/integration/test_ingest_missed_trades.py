@@ -69,7 +69,7 @@ async def dropped(there: Exchange) -> None:
 
 async def away(there: Exchange) -> None:
     await there.stop()
-    await there.play(51)
+    await there.play(35)  # with those that follow less than the sixty that Bybit tells
     await there.start()
 
 
@@ -86,11 +86,12 @@ async def test_every_trade_comes_once_and_every_gap_is_healed(venue: str, fault:
         await listener.until(lambda: len(listener.trades()) == 41)
         await fault(there)
         await listener.until(lambda: len(there.topics) == 1, within=5)
-        await there.play(40)
+        await there.play(20)
         await listener.until(lambda: len(listener.trades()) >= there.position)
         await listener.until(lambda: any(gap.healed for gap in listener.gaps()))
         assert len(set(listener.ids())) == len(listener.ids()) == there.position
-        assert [trade.origin for trade in listener.trades()].count("backfill") == there.position - 81
+        told_again = 1 if venue == "coinbase" else 0  # its stream begins with the last match
+        assert [trade.origin for trade in listener.trades()].count("backfill") == there.position - 61 - told_again
         gaps = listener.gaps()
         assert {gap for gap in gaps if gap.healed} == {gap._replace(healed=True) for gap in gaps}
         assert listener.states(stream)[-1] is FeedState.LIVE
