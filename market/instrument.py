@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from market.errors import DataValidationError, SubscriptionError
 
@@ -19,11 +20,17 @@ _SEPARATORS = str.maketrans("", "", "-/_: .")
 
 def check_instrument(instrument: str) -> str:
     """Return a well-formed instrument id unchanged. Raises DataValidationError (`bad_instrument`)."""
-    if not _ID.fullmatch(instrument):
+    if not is_instrument(instrument):
         raise DataValidationError(
             "bad_instrument", f"{instrument!r:.80} is not an instrument id such as binance:BTC-USDT", field="instrument"
         )
     return instrument
+
+
+@lru_cache(maxsize=65_536)
+def is_instrument(text: str) -> bool:
+    """Whether a text is a well-formed instrument id."""
+    return _ID.fullmatch(text) is not None
 
 
 def is_venue_name(venue: str) -> bool:

@@ -24,6 +24,9 @@ _MAGIC = 0
 SchemaIds = Mapping[tuple[str, type[Record]], int]
 """Schema id of each (topic, record class)."""
 
+Stamper = Callable[[Any, bytes, int], bytes]
+"""From a record, a header and the time of `published_at`: the framed value. Raises DataValidationError as `Codec.encode`."""
+
 
 def split_frame(data: bytes) -> tuple[int, bytes]:
     """Schema id and Avro body of a framed value. Raises DataValidationError (`undecodable`)."""
@@ -65,8 +68,10 @@ class Codec:
         self._ids = ids
         self._fetch_schema = fetch_schema
         self._encoders: dict[type[Record], Callable[[Any], bytes]] = {}
+        self._stampers: dict[type[Record], Stamper] = {}
         self._decoders: dict[type[Record], Callable[[bytes], Any]] = {}
         self._missing: set[int] = set()
+        self._headers = {place: _HEADER.pack(_MAGIC, schema_id) for place, schema_id in ids.items()}
         self._readers: dict[int, tuple[Schema, type[Record] | None]] = {}
         for (_, record_type), schema_id in ids.items():
             self._readers[schema_id] = reader_schema(record_type), record_type
@@ -77,11 +82,17 @@ class Codec:
 
     def header(self, topic: str, record_type: type[Record]) -> bytes:
         """What a value begins with that holds a record of this class with our own schema. Raises KeyError as above."""
-        return _HEADER.pack(_MAGIC, self._ids[topic, record_type])
+        return self._headers[topic, record_type]
 
-    def encode_with(self, record_type: type[Record], encoder: Callable[[Any], bytes]) -> None:
+    def encode_with(self, record_type: type[Record], encoder: Callable[[Any], bytes], stamper: Stamper | None = None) -> None:
         """Have the bodies of a class's records written by a function that gives the same bytes sooner."""
         self._encoders[record_type] = encoder
+        if stamper is not None:
+            self._stampers[record_type] = stamper
+
+    def stamper(self, record_type: type[Record]) -> Stamper | None:
+        """What frames records of a class as published at a time, sooner than `encode` does; None where there is nothing."""
+        return self._stampers.get(record_type)
 
     def decode_with(self, record_type: type[Record], decoder: Callable[[bytes], Any]) -> None:
         """Have the bodies of a class's records, where they have our own schema, read by a function that does it sooner.
