@@ -68,7 +68,7 @@ class _Open(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Continuity:
+class Continuity:
     """What is known of one instrument's trades. `last_id` is None where ids are no numbers."""
 
     latest: int
@@ -83,7 +83,7 @@ class _Continuity:
 
     def add(self, trade: Trade) -> Verdict:
         """Remember the trade's id, or ids; NEW when any of them is."""
-        number = _number(trade.trade_id)
+        number = number_of(trade.trade_id)
         if number is not None:
             for earlier in range(_first_number(trade, number), number):
                 self.seen.add(str(earlier))
@@ -94,15 +94,16 @@ class Marks:
     """The marks of one feed."""
 
     def __init__(self) -> None:
-        self._instruments: dict[str, _Continuity] = {}
+        self._instruments: dict[str, Continuity] = {}
         self._second: int | None = None
+        self.due = -(1 << 63)  # before then `advance` gives nothing
 
     def advance(self, now: int) -> list[TimeMark]:
         """Time marks due when the feed's clock reaches `now`: one an instrument, at the last full second."""
         second = now // _SECOND
         if self._second is not None and second <= self._second:
             return []
-        self._second = second
+        self._second, self.due = second, (second + 1) * _SECOND
         return self.finish(second * _SECOND)
 
     def finish(self, now: int, instruments: Iterable[str] | None = None) -> list[TimeMark]:
@@ -136,14 +137,14 @@ class Marks:
         """
         known = self._instruments.get(trade.instrument)
         if known is None:
-            self._instruments[trade.instrument] = known = _Continuity(trade.event_time, None)
+            self._instruments[trade.instrument] = known = Continuity(trade.event_time, None)
             known.at_latest.add(trade.trade_id)
             known.add(trade)
             known.seen.holes.clear()  # ids before the first one seen are no hole
             _remember(known, trade)
             return [GapMark(trade.instrument, None, trade.event_time)]
         known.is_up = True
-        before, number = known.seen.last, _number(trade.trade_id)
+        before, number = known.seen.last, number_of(trade.trade_id)
         if known.add(trade) is Verdict.DUPLICATE:
             # What is told again after connecting are the latest trades: where ids are no numbers, this one shows that
             # nothing was missed before it. Numbers tell more with the next trade.
@@ -194,6 +195,10 @@ class Marks:
         known.stretches.remove(found)
         return [found.gap._replace(healed=True)] if healed else []
 
+    def continuity(self, instrument: str) -> Continuity:
+        """What is known of an instrument's trades, for `follows`. Raises KeyError before the first."""
+        return self._instruments[instrument]
+
     def missing(self) -> list[Missing]:
         """Trades that gap marks tell to be missing, of instruments that are up."""
         return [
@@ -206,7 +211,7 @@ class Marks:
 
     def is_missing(self, trade: Trade) -> bool:
         """Whether a gap mark tells a trade to be missing."""
-        known, number = self._instruments.get(trade.instrument), _number(trade.trade_id)
+        known, number = self._instruments.get(trade.instrument), number_of(trade.trade_id)
         if known is None or number is None:
             return False
         told = any(hole.first <= number <= hole.last for hole in known.holes)
@@ -219,19 +224,20 @@ def numbered_by_sequence(trade: Trade) -> Trade:
     return trade._replace(trade_id=number, first_trade_id=number, last_trade_id=number)
 
 
-def _number(trade_id: str) -> int | None:
+def number_of(trade_id: str) -> int | None:
+    """The number that a trade id is, None for one that is none."""
     return int(trade_id) if trade_id.isascii() and trade_id.isdecimal() and len(trade_id) <= _LONGEST_NUMBER else None
 
 
 def _first_number(trade: Trade, number: int) -> int:
     """The first id of a trade that the venue summed up under the id of the last one; aggregates of own ids have one each."""
-    first = _number(trade.first_trade_id)
+    first = number_of(trade.first_trade_id)
     if first is None or trade.trade_id != trade.last_trade_id:
         return number
     return max(first, number - _MOST_SUMMED_UP)
 
 
-def _open_stretches(known: _Continuity, trade: Trade, gaps: Iterable[GapMark]) -> None:
+def _open_stretches(known: Continuity, trade: Trade, gaps: Iterable[GapMark]) -> None:
     """Beyond the most that are kept the oldest stays a gap."""
     for gap in gaps:
         before, end = frozenset(known.at_latest), max(trade.event_time, known.latest)
@@ -240,7 +246,7 @@ def _open_stretches(known: _Continuity, trade: Trade, gaps: Iterable[GapMark]) -
         del known.stretches[:-_MOST_STRETCHES]
 
 
-def _remember_id(known: _Continuity, trade: Trade) -> None:
+def _remember_id(known: Continuity, trade: Trade) -> None:
     """Of trades whose ids show no holes."""
     if trade.event_time > known.latest:
         known.at_latest.clear()
@@ -251,14 +257,14 @@ def _remember_id(known: _Continuity, trade: Trade) -> None:
             one.told.add(trade.trade_id)
 
 
-def _remember(known: _Continuity, trade: Trade) -> None:
+def _remember(known: Continuity, trade: Trade) -> None:
     known.latest = max(known.latest, trade.event_time)
-    last = _number(trade.last_trade_id)
+    last = number_of(trade.last_trade_id)
     known.last_id = last if last is None or known.last_id is None else max(last, known.last_id)
 
 
-def _since_last_line(known: _Continuity, trade: Trade) -> list[GapMark]:
-    first, last = _number(trade.first_trade_id), _number(trade.last_trade_id)
+def _since_last_line(known: Continuity, trade: Trade) -> list[GapMark]:
+    first, last = number_of(trade.first_trade_id), number_of(trade.last_trade_id)
     if known.last_id is not None and first is not None and last is not None:
         if last <= known.last_id:
             return []  # sent again after connecting: says nothing of what came in between
@@ -269,7 +275,7 @@ def _since_last_line(known: _Continuity, trade: Trade) -> list[GapMark]:
     return [_gap(trade, known.latest)]
 
 
-def _of_ids(known: _Continuity, trade: Trade, before: int, number: int) -> list[GapMark]:
+def _of_ids(known: Continuity, trade: Trade, before: int, number: int) -> list[GapMark]:
     first = _first_number(trade, number)
     if first > before + 1:
         gap = _gap(trade, known.latest)
@@ -278,7 +284,7 @@ def _of_ids(known: _Continuity, trade: Trade, before: int, number: int) -> list[
     return _healed(known) if known.holes and number < before else []
 
 
-def _healed(known: _Continuity) -> list[GapMark]:
+def _healed(known: Continuity) -> list[GapMark]:
     """Gaps all of whose trades have come. Holes found in one instant have equal gaps: the last of them to fill heals it."""
     open_, filled = [], []
     for hole in known.holes:

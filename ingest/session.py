@@ -24,6 +24,7 @@ from ingest.feed import (
     UnsubscribingParser,
 )
 from ingest.marks import Marks, Missing, Stretch, numbered_by_sequence
+from ingest.steady import Steady, next_of_steady
 from market.arbitration import Arbiter, Statement
 from market.book_rules import BookRules
 from market.dead_letter import DeadLetter
@@ -31,7 +32,7 @@ from market.depth import BookState, Depth
 from market.errors import DataValidationError
 from market.feed_status import FeedState, FeedStatus
 from market.instrument_definition import InstrumentDefinition
-from market.quote import Kline
+from market.quote import Kline, Quote
 from market.trade import GapMark, Trade
 from schemas.records import Record
 
@@ -53,12 +54,12 @@ class _Line:
     source: str | None = None
     states: dict[Subscription, FeedState] = field(default_factory=dict)
     traded: set[str] = field(default_factory=set)
-    last_data: int | None = None
-    heard_at: int | None = None
+    steady: Steady = field(default_factory=Steady)
     sequenced: frozenset[str] = frozenset()  # trade channels that are numbered by sequences
 
     def read_by(self, parser: Parser) -> None:
         """Take another parser."""
+        self.steady.forget()
         self.parser = parser
         self.sequenced = frozenset(parser.sequenced if isinstance(parser, SequencedParser) else ())
 
@@ -126,12 +127,12 @@ class Session:
 
     def silence(self, name: str, at: int) -> int:
         """Microseconds since market data last came on this line (since it was restored, if none came yet)."""
-        last = self._lines[name].last_data
+        last = self._lines[name].steady.last_data
         return 0 if last is None else at - last
 
     def heard_at(self, name: str) -> int | None:
         """When market data last came on this line, None if it never did."""
-        return self._lines[name].heard_at
+        return self._lines[name].steady.heard_at
 
     def is_down(self, stream: Subscription) -> bool:
         """Whether a stream was told to be down last, or nothing yet."""
@@ -156,7 +157,7 @@ class Session:
     def restored(self, name: str, at: int) -> list[Record]:
         """A line is open. Its streams are told to be live with their first message."""
         line = self._lines[name]
-        line.last_data = at
+        line.steady.last_data = at
         marks = self._marks.advance(at)  # before this line counts as up: it was not at the last full second
         self._marks.restored(line.traded & self._trade_channels.keys())
         return [*marks]
@@ -164,15 +165,17 @@ class Session:
     def received(self, name: str, frame: bytes, at: int) -> list[Record]:
         """A frame came on a line at this time."""
         line = self._lines[name]
-        records: list[Record] = [*self._marks.advance(at)]
+        marks = self._marks.advance(at) if at >= self._marks.due else None
         self.counts.frames += 1
         try:
-            records += self._read(line, frame, at)
+            parsed = line.parser.parse(frame, at)
+            told = next_of_steady(line.steady, self.counts, self._heartbeats, parsed, at)
+            records = self._read(line, frame, parsed, at) if told is None else [told]
         except DataValidationError as error:
             channel = line.parser.channel_of(frame)
             self._doubt(line, channel)
-            records.append(self.refuse(channel, frame, error, at))
-        return records
+            records = [self.refuse(channel, frame, error, at)]
+        return [*marks, *records] if marks else records
 
     def answered(self, parsed: Parsed, at: int) -> list[Record]:
         """A REST request was answered. Order books are taken in, and trades that a gap mark told to be missing.
@@ -211,7 +214,7 @@ class Session:
         So is a kline that was told closed already: the stream tells more of it, which the answer would replace.
         """
         line = self._lines[name]
-        line.last_data = line.heard_at = at
+        line.steady.last_data = line.steady.heard_at = at
         records: list[Record] = [*self._marks.advance(at)]
         if stream not in self._muted:
             records += self._tell(line, [stream], FeedState.LIVE, "the venue answers", at)
@@ -276,7 +279,7 @@ class Session:
     def lost(self, name: str, at: int, reason: str, *, state: FeedState = FeedState.DOWN) -> list[Record]:
         """A line is down, or cannot be trusted any more (STALE): its instruments get no time marks."""
         line = self._lines[name]
-        line.last_data = None
+        line.steady.last_data = None
         self._marks.lost(line.traded - self._traded_beside(line))
         self._books.lost(line.states, name)
         if self._arbiter is not None:
@@ -310,6 +313,7 @@ class Session:
         for line in self._lines.values():
             for stream in known:
                 line.states.pop(stream, None)
+        self._forget_steady()
         return self._tell(self._lines[name], known, FeedState.DOWN, reason, at)
 
     def refuse(self, channel: str, data: bytes, error: DataValidationError, at: int) -> DeadLetter:
@@ -333,6 +337,7 @@ class Session:
         """Leave out the records of these streams from now on; instruments whose trades are left out get no time marks."""
         for stream in subscriptions:
             self._muted.add(stream)
+            self._forget_steady()
             if self._trade_channels.get(stream.instrument) == stream.channel:
                 del self._trade_channels[stream.instrument]
                 self._marks.lost([stream.instrument])
@@ -341,6 +346,7 @@ class Session:
     def unmute(self, subscriptions: Iterable[Subscription]) -> None:
         """Take in these streams again."""
         self._muted.difference_update(subscriptions)
+        self._forget_steady()
 
     # records
 
@@ -363,11 +369,10 @@ class Session:
         by_sequence = line is not None and channel in line.sequenced
         return self._marks.is_missing(numbered_by_sequence(trade) if by_sequence else trade)
 
-    def _read(self, line: _Line, frame: bytes, at: int) -> list[Record]:
-        parsed = line.parser.parse(frame, at)
+    def _read(self, line: _Line, frame: bytes, parsed: Parsed, at: int) -> list[Record]:
         self.counts.received[parsed.name] += 1
         if parsed.name not in self._heartbeats:
-            line.last_data = line.heard_at = at
+            line.steady.last_data = line.steady.heard_at = at
         if not parsed.records:
             self.counts.ignored[parsed.name] += 1
         records: list[Record] = [self.refuse(parsed.name, frame, fault, at) for fault in parsed.faults]
@@ -379,7 +384,27 @@ class Session:
         paused = {told.instrument for told in parsed.told if told.state is not FeedState.GAP}
         for record in parsed.records:
             records += self._accepted(line, parsed.name, record, at, paused)
+        if len(parsed.records) == 1:
+            self._note_steady(line, parsed.name, parsed.records[0])
         return records
+
+    def _note_steady(self, line: _Line, channel: str, record: Record) -> None:
+        """Remember a stream that is live, so that of its next records nothing needs to be looked up; see `ingest.steady`."""
+        stream = Subscription(record.instrument, channel)  # type: ignore[union-attr]  # parsers give no dead letters
+        if stream in self._muted or line.states.get(stream) is not FeedState.LIVE:
+            return
+        if isinstance(record, Quote):
+            if self._arbiter is None:
+                line.steady.quotes.add(stream)
+            return
+        is_told = self._trade_channels.get(stream.instrument) == channel
+        if is_told and channel in line.parser.contiguous and channel not in line.sequenced:
+            line.steady.trades[stream] = self._marks.continuity(stream.instrument)
+
+    def _forget_steady(self) -> None:
+        """Something has changed: what is remembered of live streams may hold no longer."""
+        for line in self._lines.values():
+            line.steady.forget()
 
     def _accepted(self, line: _Line, channel: str, record: Record, at: int, paused: Collection[str] = ()) -> list[Record]:
         """`paused` are instruments whose streams are not live, whatever comes."""
@@ -449,7 +474,7 @@ class Session:
 
     def _doubt(self, line: _Line, refused: str) -> None:
         """A refused frame may have been a trade. Ids without holes would show that one is missing; others cannot."""
-        channels = ((instrument, self._trade_channels[instrument]) for instrument in line.traded)
+        channels = ((instrument, self._trade_channels[instrument]) for instrument in line.traded & self._trade_channels.keys())
         self._marks.doubt(
             instrument
             for instrument, channel in channels
@@ -471,6 +496,7 @@ class Session:
             if line.states.get(stream) is state:
                 continue
             line.states[stream] = state
+            self._forget_steady()
             best = self._best_state(stream)
             if self._told_state(stream) is not best:
                 told.append(self._status(stream, best, reason, at, line.source))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from importlib import import_module
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -39,6 +40,11 @@ _OFF_BOOK = ("INSURANCE_FUND", "ADL", "NA")
 _FIRST_NAME = len(b'{"stream":"')
 
 _ABSENT = msgspec.Raw(b"")
+
+try:
+    _COMPILED: Any = import_module("ingest.feeds._binance_compiled")
+except ImportError:
+    _COMPILED = None  # where it was not built
 
 _T = TypeVar("_T")
 _Id = Annotated[int, msgspec.Meta(ge=0)]
@@ -177,6 +183,7 @@ class BinanceParser:
         self._listings = listings
         self._max_skew = max_clock_skew
         self._streams: dict[bytes, _Stream] = {}
+        self._compiled: Any = _no_reader if _COMPILED is None else _COMPILED.TickReaders()  # reads what it knows sooner
         self._booked: set[str] = set()  # instruments of the diff streams
         self._readers: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any, _Stream, int], Parsed]]] = {
             "trade": (msgspec.json.Decoder(_Combined[_TradeMessage]), self._trade),
@@ -199,6 +206,9 @@ class BinanceParser:
 
     def parse(self, frame: bytes, received_at: int) -> Parsed:
         """Read one frame; see `ingest.feed.Parser.parse`."""
+        parsed: Parsed | None = self._compiled(frame, received_at)
+        if parsed is not None:
+            return parsed
         stream = self._streams.get(frame[_FIRST_NAME : frame.find(b'"', _FIRST_NAME)])
         if stream is None:
             found = self._resolve(frame, received_at)
@@ -236,6 +246,9 @@ class BinanceParser:
             if reader is None:
                 raise DataValidationError("unknown_stream", f"stream: {envelope.stream!r:.80} is not known", field="stream")
             stream = _Stream(channel, symbol.upper(), self._instrument(symbol.upper()), *reader)
+            if _COMPILED is not None and channel in _COMPILED.KINDS:
+                reader = _COMPILED.TickReader(channel, envelope.stream, stream.symbol, stream.instrument, self._max_skew)
+                self._compiled.add(envelope.stream, reader)
         self._streams[envelope.stream.encode()] = stream
         return stream
 
@@ -365,6 +378,10 @@ class BinanceParser:
             last_trade_id=None if k.L < 0 else str(k.L),
         )
         return Parsed(stream.channel, (kline,))
+
+
+def _no_reader(_frame: bytes, _received_at: int) -> Parsed | None:
+    return None
 
 
 def _answer(envelope: _Envelope) -> Parsed | None:

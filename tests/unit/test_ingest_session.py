@@ -485,3 +485,12 @@ def test_streams_are_ended_by_the_parser_only_where_the_venue_names_them_anew() 
     session.received(LINE, b'{"event":"subscribed","channel":"trades","chanId":7,"symbol":"tBTCUSD"}', NOW)
     assert session.unsubscriptions(LINE, [stream]) == ['{"event":"unsubscribe","chanId":7}']
     assert numbering().unsubscriptions(LINE, [stream]) is None
+
+
+def test_bad_frame_after_a_trade_stream_was_unsubscribed_is_refused_as_any_other() -> None:
+    session = Session("binance", ())
+    session.add_line(LINE, parser())
+    session.received(LINE, trade_frame(1), NOW)
+    session.unsubscribed(LINE, [Subscription("binance:BTC-USDT", "trade")], NOW)
+    (letter,) = session.received(LINE, b'{"stream":"btcusdt@trade","data":{}}', NOW)
+    assert isinstance(letter, DeadLetter)

@@ -1,0 +1,13 @@
+from collections.abc import Sequence
+
+from ingest.feed import Parsed
+
+class TickReader:
+    def __init__(self, channel: str, stream: str, symbol: str, instrument: str, max_skew: int) -> None: ...
+    def __call__(self, frame: bytes, received_at: int) -> Parsed | None: ...
+
+class TickReaders:
+    def add(self, stream: str, reader: TickReader) -> None: ...
+    def __call__(self, frame: bytes, received_at: int) -> Parsed | None: ...
+
+KINDS: Sequence[str]
