@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -21,13 +21,13 @@ from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus,
 from ingest.breaker import Breaker
 from ingest.clock import Clock
 from ingest.feed import ConnectionStatus, ListeningVenue, Recorder, Route, Subscription
+from ingest.outlet import Outlet
 from ingest.seconds import seconds_of
 from ingest.session import Session
 from market.errors import WebSocketError
 from market.feed_status import FeedState
 from runtime.logs import get_logger
 from runtime.retry import Backoff
-from schemas.records import Record
 
 log = get_logger(__name__)
 
@@ -55,7 +55,7 @@ class Unconnectable(WebSocketError):
 
 
 class Connection:
-    """One line. `put` takes records, `room` waits until more may be put; they are the feed's."""
+    """One line. The outlet is the feed's."""
 
     def __init__(
         self,
@@ -66,8 +66,7 @@ class Connection:
         *,
         options: ConnectionOptions,
         clock: Clock,
-        put: Callable[[Iterable[Record]], None],
-        room: Callable[[], Awaitable[bool]],
+        outlet: Outlet,
         recorder: Recorder | None = None,
         breaker: Breaker | None = None,
     ) -> None:
@@ -79,8 +78,7 @@ class Connection:
         self._session = session
         self._options = options
         self._clock = clock
-        self._put = put
-        self._room = room
+        self._outlet = outlet
         self._recorder = recorder
         self._breaker = breaker or Breaker()
         self._never = asyncio.Event()
@@ -99,7 +97,7 @@ class Connection:
         """Keep the line up until cancelled. Raises Unconnectable when it can never work: a wrong address or proxy."""
         self.status = ConnectionStatus.CONNECTING
         while True:
-            await self._room()  # else the states of a line that cannot be kept would pile up while nobody takes them
+            await self._outlet.room()  # else the states of a line that cannot be kept would pile up while nobody takes them
             self._connecting(self.subscriptions)
             reason, least_delay = "", 0.0  # none where the line is stopped on purpose
             try:
@@ -135,7 +133,7 @@ class Connection:
         gone = [subscription for subscription in subscriptions if subscription in self.subscriptions]
         for subscription in gone:
             del self.subscriptions[subscription]
-        self._put(self._session.unsubscribed(self.name, gone, self._clock.now(), because))
+        self._outlet.put(self._session.unsubscribed(self.name, gone, self._clock.now(), because))
         if self._socket is not None:
             await self._ask(self._socket, gone, subscribe=False)
 
@@ -147,7 +145,7 @@ class Connection:
         if silence < self._options.stale_after_seconds * 1e6:
             return
         reason = f"no market data for {silence / 1e6:.0f} s"
-        self._put(self._session.lost(self.name, now, reason, state=FeedState.STALE))
+        self._outlet.put(self._session.lost(self.name, now, reason, state=FeedState.STALE))
         self.status = ConnectionStatus.STALE
         self._limit.reschedule(asyncio.get_running_loop().time())
         self._limit = None
@@ -178,7 +176,7 @@ class Connection:
         self.status = ConnectionStatus.CONNECTED
         if self._recorder is not None:
             self._recorder.opened(now, self.name, self.route.url, self.route.market)
-        self._put(self._session.restored(self.name, now))
+        self._outlet.put(self._session.restored(self.name, now))
         self._socket, asked = socket, set[Subscription]()
         try:
             async with asyncio.timeout(None) as self._limit:
@@ -200,26 +198,31 @@ class Connection:
         """Receive until another connection has taken the place of this one. Raises ConnectionClosed when it is lost."""
         try:
             while True:
-                await self._take(await socket.recv(decode=False))
+                self.take(await socket.recv(decode=False))
+                if not self._outlet.has_room:
+                    await self.room()
         except ConnectionClosed:
             if self._next is None:
                 raise
 
-    async def _take(self, frame: bytes) -> bool:
-        """Take a frame in, and wait until there is room for more; whether it was market data."""
+    def take(self, frame: bytes) -> bool:
+        """Take a frame in; whether it was market data. Before the next one there must be `room`."""
         now = self._clock.now()
         if self._recorder is not None:
             self._recorder.frame(now, self.name, frame)
-        self._put(self._session.received(self.name, frame, now))
+        self._outlet.put(self._session.received(self.name, frame, now))
         is_data = self._session.silence(self.name, now) == 0
         if is_data:  # the venue works
             self._attempt = 0
             self.status = ConnectionStatus.SUBSCRIBED
+        return is_data
+
+    async def room(self) -> None:
+        """Wait until there is room for what more frames say."""
         self._is_waiting = True
-        if await self._room():
+        if await self._outlet.room():
             self._waited_until = self._clock.now()
         self._is_waiting = False
-        return is_data
 
     async def _renew(self, old: ClientConnection) -> None:
         """Open another connection before the venue cuts this one, and close this one once data comes on the other.
@@ -244,8 +247,8 @@ class Connection:
         new, asked = await self._dial(), list(self.subscriptions)
         try:
             await self._ask(new, asked)
-            while not await self._take(await new.recv(decode=False)):
-                pass
+            while not self.take(await new.recv(decode=False)):
+                await self.room()
             self._next = new, set(asked)
         finally:
             if self._next is None:
@@ -300,10 +303,10 @@ class Connection:
 
     def _connecting(self, subscriptions: Iterable[Subscription]) -> None:
         reason = f"connecting to {self.route.url}"
-        self._put(self._session.connecting(self.name, subscriptions, self._clock.now(), reason))
+        self._outlet.put(self._session.connecting(self.name, subscriptions, self._clock.now(), reason))
 
     def _lost(self, reason: str) -> None:
         now = self._clock.now()
         if self._recorder is not None:
             self._recorder.closed(now, self.name, reason)
-        self._put(self._session.lost(self.name, now, reason))
+        self._outlet.put(self._session.lost(self.name, now, reason))

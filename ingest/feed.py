@@ -102,6 +102,9 @@ class Feed(Protocol):
     def __aiter__(self) -> AsyncIterator[Record]:
         """Iterate the records; one iterator at a time."""
 
+    def batches(self) -> AsyncIterator[Sequence[Record]]:
+        """Iterate them as they come, several at a time."""
+
     async def __aenter__(self) -> Self:
         """Connect."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -213,6 +213,10 @@ class LiveFeed:
     def __aiter__(self) -> AsyncIterator[Record]:
         return aiter(self._outlet)
 
+    def batches(self) -> AsyncIterator[Sequence[Record]]:
+        """See `ingest.feed.Feed.batches`."""
+        return self._outlet.batches()
+
     async def __aenter__(self) -> Self:
         await self.connect()
         return self
@@ -360,8 +364,7 @@ class LiveFeed:
             self._session,
             options=self._options,
             clock=self._clock,
-            put=self._outlet.put,
-            room=self._outlet.room,
+            outlet=self._outlet,
             recorder=self._capture,
             breaker=self._breakers.setdefault(urlsplit(route.url).netloc, Breaker()),
         )

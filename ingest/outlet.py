@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 from schemas.records import Record
+
+BATCH = 256
+"""Records handed over before others get a turn."""
 
 
 class Outlet:
     """Bounded: who puts waits for room, from `limit` records on until less than half as many are left.
 
-    Iterating raises `failure` behind the last record.
+    Iterating raises `failure` behind the last record. While it `has_room`, nobody has to wait.
     """
 
     def __init__(self, limit: int) -> None:
@@ -21,6 +24,7 @@ class Outlet:
         self._filled = asyncio.Event()
         self._drained = asyncio.Event()
         self._drained.set()
+        self.has_room = True
         self._closed = False
         self.failure: BaseException | None = None
 
@@ -29,12 +33,8 @@ class Outlet:
         self._records.extend(records)
         self._filled.set()
         if len(self._records) >= self._limit:
+            self.has_room = False
             self._drained.clear()
-
-    @property
-    def has_room(self) -> bool:
-        """Whether nobody has to wait."""
-        return self._drained.is_set()
 
     async def room(self) -> bool:
         """Wait until there is room; whether waiting was needed."""
@@ -51,14 +51,29 @@ class Outlet:
         self._filled.set()
 
     async def __aiter__(self) -> AsyncIterator[Record]:
-        while True:
-            while self._records:
-                yield self._records.popleft()
-                if len(self._records) * 2 < self._limit:
-                    self._drained.set()
+        while await self._any():
+            yield self._records.popleft()
+            self._shrunk()
+
+    async def batches(self) -> AsyncIterator[Sequence[Record]]:
+        """The records, as many at a time as there are, up to BATCH."""
+        while await self._any():
+            take = self._records.popleft
+            yield [take() for _ in range(min(len(self._records), BATCH))]
+            self._shrunk()
+
+    async def _any(self) -> bool:
+        """Wait for records; False when no more will come."""
+        while not self._records:
             if self.failure is not None:
                 raise self.failure
             if self._closed:
-                return
+                return False
             self._filled.clear()
             await self._filled.wait()
+        return True
+
+    def _shrunk(self) -> None:
+        if not self.has_room and len(self._records) * 2 < self._limit:
+            self.has_room = True
+            self._drained.set()

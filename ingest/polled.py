@@ -149,6 +149,10 @@ class PolledFeed:
     def __aiter__(self) -> AsyncIterator[Record]:
         return aiter(self._outlet)
 
+    def batches(self) -> AsyncIterator[Sequence[Record]]:
+        """See `ingest.feed.Feed.batches`."""
+        return self._outlet.batches()
+
     async def __aenter__(self) -> Self:
         await self.connect()
         return self

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,7 +28,7 @@ from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
 from runtime import metrics
 from runtime.logs import get_logger
-from schemas.codec import Codec
+from schemas.codec import Codec, Stamper
 from schemas.partitioning import partition_of
 from schemas.records import Record
 from schemas.topics import DEAD_LETTERS, DEPTH, FUNDING, INSTRUMENTS, KLINES, OPEN_INTEREST, QUOTES, STATUS, TRADES, Topic
@@ -54,6 +54,7 @@ ROOM_FOR_ORIGINAL = 900_000
 """Bytes of a dead letter's original that are kept: the client's limit for a message holds for the dead letters as well."""
 
 _RECORDS_PER_POLL = 100
+_MOST_PLACES = 65_536
 _LOG_EVERY_SECONDS = 10.0
 _WAIT_SECONDS = 0.005
 
@@ -89,6 +90,18 @@ class Delivered:
     waits: int = 0
 
 
+@dataclass(slots=True)
+class _Way:
+    """Where records of a class go, and how they are written. `places` are key and partition by instrument."""
+
+    topic: Topic
+    name: str
+    on_delivery: Callable[[KafkaError | None, Message], None]
+    stamper: Stamper | None
+    header: bytes
+    places: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+
+
 class Publisher:
     """One idempotent producer. Not safe for several threads; `poll` or `publish` must be called regularly."""
 
@@ -112,24 +125,35 @@ class Publisher:
         self._is_troubled = False
         self._since_poll = 0
         self._logged_at = float("-inf")
-        self._latency = metrics.LATENCY.labels(metrics.Hop.RECEIVE_TO_PUBLISH)
+        self._ways = {kind: self._way(kind, topic) for kind, topic in TOPIC_OF.items()}
+        self._delays: list[int] = []  # from receiving to publishing, in microseconds
         self._producer = make_producer({**options, "error_cb": self._on_error})
 
     def publish(self, record: Record) -> bool:
-        """Hand a record over; False when the queue is full and nothing was done.
+        """Hand a record over; False when the queue is full and nothing was done. Raises as `publish_all`."""
+        return self.publish_all((record,)) == 1
+
+    def publish_all(self, records: Sequence[Record]) -> int:
+        """Hand records over until the queue is full; how many of them.
 
         Raises Undelivered when an earlier record was lost or the client has broken down.
         """
-        self._since_poll += 1
-        if self._since_poll >= _RECORDS_PER_POLL:
-            self.poll()
-        self._check()
-        topic = TOPIC_OF[type(record)]
+        done = 0
         try:
-            value = self._codec.encode(topic.name, self._stamped(record))
-            return self._produce(topic, record, value)
-        except DataValidationError as error:
-            return self._refuse(topic, record, error)
+            for record in records:
+                self._since_poll += 1
+                if self._since_poll >= _RECORDS_PER_POLL:
+                    self.poll()
+                if self._failure is not None:
+                    self._check()
+                if not self._publish(record):
+                    break
+                done += 1
+        finally:
+            if self._delays:
+                metrics.observe_many(metrics.Hop.RECEIVE_TO_PUBLISH, self._delays)
+                self._delays.clear()
+        return done
 
     def poll(self) -> None:
         """Take in what the broker said since the last time. Raises Undelivered as `publish` does."""
@@ -161,26 +185,45 @@ class Publisher:
 
     # one record
 
-    def _stamped(self, record: Record) -> Record:
-        if isinstance(record, DeadLetter):
-            return fit(record, ROOM_FOR_ORIGINAL)
-        return record._replace(published_at=self._clock.now())  # type: ignore[call-arg]  # every other record of TOPIC_OF has it
-
-    def _produce(self, topic: Topic, record: Record, value: bytes) -> bool:
-        key, partition_id = topic.place(record)
-        partition = partition_of(partition_id, self._partitions[topic.name])
+    def _publish(self, record: Record) -> bool:
+        kind = type(record)
+        way = self._ways[kind]
+        now = self._clock.now()
         try:
-            self._producer.produce(topic.name, value, key, partition, self._on_delivery)
+            value = self._written(way, record, now) if way.stamper is None else way.stamper(record, way.header, now)
+            key, partition = way.places.get(record[0]) or self._place(way, record)
+            self._producer.produce(way.name, value, key, partition, way.on_delivery)
         except BufferError:
             return False
+        except DataValidationError as error:
+            return self._refuse(way.topic, record, error)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                raise DataValidationError("message_too_large", f"{len(value)} bytes are too large for one message") from None
-            raise Undelivered(f"{topic.name}: {error.args[0].str()}") from error
-        self.counts.published[topic.name] += 1
-        if isinstance(record, Trade):
-            self._latency.observe(max(0, self._clock.now() - record.received_at) / 1e6)
+                text = f"{len(value)} bytes are too large for one message"
+                return self._refuse(way.topic, record, DataValidationError("message_too_large", text))
+            raise Undelivered(f"{way.name}: {error.args[0].str()}") from error
+        self.counts.published[way.name] += 1
+        if type(record) is Trade:
+            self._delays.append(max(0, now - record.received_at))
         return True
+
+    def _written(self, way: _Way, record: Record, now: int) -> bytes:
+        if isinstance(record, DeadLetter):
+            return self._codec.encode(way.name, fit(record, ROOM_FOR_ORIGINAL))
+        return self._codec.encode(way.name, record._replace(published_at=now))  # type: ignore[call-arg]  # every other has it
+
+    def _place(self, way: _Way, record: Record) -> tuple[bytes, int]:
+        """Key and partition; those of instruments, which are few, are remembered."""
+        found = self._computed(way.topic, record)
+        if record._fields[0] == "instrument":
+            if len(way.places) >= _MOST_PLACES:
+                way.places.clear()
+            way.places[record[0]] = found
+        return found
+
+    def _computed(self, topic: Topic, record: Record) -> tuple[bytes, int]:
+        key, partition_id = topic.place(record)
+        return key, partition_of(partition_id, self._partitions[topic.name])
 
     def _refuse(self, topic: Topic, record: Record, error: DataValidationError) -> bool:
         if topic is DEAD_LETTERS:
@@ -209,8 +252,19 @@ class Publisher:
         if self._failure is not None:
             raise Undelivered(f"records are not delivered to the broker: {self._failure}")
 
-    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
-        topic = message.topic() or "?"
+    def _way(self, kind: type[Record], topic: Topic) -> _Way:
+        def on_delivery(error: KafkaError | None, _message: Message) -> None:
+            if error is None and not self._is_troubled:
+                delivered[name] += 1
+            else:
+                self._on_delivery(error, name)
+
+        name, delivered = topic.name, self.counts.delivered
+        stamper = self._codec.stamper(kind)
+        header = b"" if stamper is None else self._codec.header(name, kind)
+        return _Way(topic, name, on_delivery, stamper, header)
+
+    def _on_delivery(self, error: KafkaError | None, topic: str) -> None:
         if error is None:
             self.counts.delivered[topic] += 1
             if self._is_troubled and self._failure is None:

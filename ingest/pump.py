@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from ingest.clock import Clock, SystemClock
 from ingest.feed import ConnectionStatus, Feed
+from ingest.outlet import BATCH
 from ingest.publisher import CHECK, Health, Publisher, Undelivered
 from market.composite import Composite
 from market.quote import Quote
 from runtime import metrics
 from schemas.records import Record
 
-_RECORDS_PER_TURN = 256
 _POLL_SECONDS = 0.05
 _REPORT_SECONDS = 1.0
 _CUT_SECONDS = 1.0
@@ -96,15 +96,22 @@ async def _until_done(
 async def _pump(feed: Feed, publisher: Publisher, composites: Sequence[Composite]) -> None:
     await feed.connect()
     number = 0
-    async for record in feed:
-        await _publish(record, publisher)
-        if isinstance(record, Quote):
-            for composite in composites:
-                if quote := composite.take(record):
-                    await _publish(quote, publisher)
-        number += 1
-        if number % _RECORDS_PER_TURN == 0:
+    async for records in feed.batches():
+        await _publish(with_composites(records, composites) if composites else records, publisher)
+        number += len(records)
+        if number >= BATCH:
+            number = 0
             await asyncio.sleep(0)
+
+
+def with_composites(records: Iterable[Record], composites: Sequence[Composite]) -> list[Record]:
+    """The records, each with what composites make of it behind it."""
+    found: list[Record] = []
+    for record in records:
+        found.append(record)
+        if isinstance(record, Quote):
+            found += filter(None, (composite.take(record) for composite in composites))
+    return found
 
 
 async def _cut(composites: Sequence[Composite], publisher: Publisher, clock: Clock) -> None:
@@ -112,13 +119,15 @@ async def _cut(composites: Sequence[Composite], publisher: Publisher, clock: Clo
     while True:
         for composite in composites:
             if quote := composite.tell(clock.now()):
-                await _publish(quote, publisher)
+                await _publish([quote], publisher)
         await asyncio.sleep(_CUT_SECONDS)
 
 
-async def _publish(record: Record, publisher: Publisher) -> None:
-    while not publisher.publish(record):
+async def _publish(records: Sequence[Record], publisher: Publisher) -> None:
+    done = publisher.publish_all(records)
+    while done < len(records):
         await publisher.room()
+        done += publisher.publish_all(records[done:])
 
 
 async def _poll(publisher: Publisher) -> None:

@@ -7,7 +7,7 @@ feed is a replay of items that are made up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Self
 
 from ingest.clock import Clock, SystemClock
@@ -98,13 +98,22 @@ class ReplayFeed:
 
     async def __aiter__(self) -> AsyncIterator[Record]:
         """The records; what is left of the recording when the feed is disconnected is not played."""
+        async for records in self.batches():
+            for record in records:
+                yield record
+
+    async def batches(self) -> AsyncIterator[Sequence[Record]]:
+        """See `ingest.feed.Feed.batches`: the records of each item."""
         for turn, item in enumerate(self._items):
             if isinstance(item, Frame):
                 await self._wait_for(item.at)
                 self._status = ConnectionStatus.SUBSCRIBED
             stopped = self._stop.is_set()
-            for record in self.playback.stopped(item.at) if stopped else self.playback.take(item):
-                yield record if self._shift is None else self._shift.apply(record, self._clock.now())
+            records = self.playback.stopped(item.at) if stopped else self.playback.take(item)
+            if self._shift is not None:
+                records = [self._shift.apply(record, self._clock.now()) for record in records]
+            if records:
+                yield records
             if stopped:
                 return
             if turn % _ITEMS_PER_TURN == 0:

@@ -31,10 +31,12 @@ from market.depth import Depth
 from runtime.health import Health, keep_beating, serving
 from runtime.kafka import admin_options, check_broker, producer_options, registry_options, tail_options
 from runtime.logs import get_logger
+from runtime.memory import spare_the_collector
 from runtime.settings import Settings
 from schemas.codec import Codec
 from schemas.contract import open_contract
 from schemas.depth_encoding import encode_depth
+from schemas.tick_encoding import write_ticks
 from schemas.topics import CONTROL
 
 log = get_logger(__name__)
@@ -151,6 +153,7 @@ async def publish(
     """Publish feeds to the configured cluster until they end or `stop` is set."""
     health = Health([CHECK, *(feed.name for feed in feeds)])
     publisher = await asyncio.to_thread(open_publisher, settings, health)
+    spare_the_collector()
     with serving(health, settings.observability):
         beating = asyncio.create_task(keep_beating(health))
         try:
@@ -170,6 +173,7 @@ def open_publisher(settings: Settings, health: Health) -> Publisher:
     partitions = settings.topics.partitions
     codec = open_contract(admin_options(settings.kafka, "ingest"), registry_options(settings.registry), partitions, topics)
     codec.encode_with(Depth, encode_depth)
+    write_ticks(codec)
     queue = settings.ingest.publisher
     options = producer_options(
         settings.kafka,

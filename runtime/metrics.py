@@ -5,8 +5,9 @@ A metric only one stage needs is defined in that stage with `registry=metrics.RE
 `tapeline_`. Labels must come from small closed sets (topics, feeds, reasons): never a client id, never a message text.
 """
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import psutil
@@ -21,6 +22,7 @@ REGISTRY = CollectorRegistry()
 """Ours rather than the library's global one, so that a second import in a test finds no name taken."""
 
 LATENCY_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BUCKETS_MICROS = tuple(round(bound * 1e6) for bound in LATENCY_BUCKETS)
 
 
 class Hop(StrEnum):
@@ -94,3 +96,14 @@ GCCollector(registry=REGISTRY)
 def observe_latency(hop: Hop, seconds: float) -> None:
     """Count one latency at the end of a hop; clocks may differ, so a negative one counts as 0."""
     LATENCY.labels(hop).observe(max(0.0, seconds))
+
+
+def observe_many(hop: Hop, micros: Sequence[int]) -> None:
+    """Take in how long several records took, in microseconds; the histogram's own way is one by one, with two locks each."""
+    histogram = LATENCY.labels(hop)
+    numbers: defaultdict[int, int] = defaultdict(int)
+    for each in micros:
+        numbers[bisect_left(_BUCKETS_MICROS, each)] += 1
+    for bucket, number in numbers.items():
+        histogram._buckets[bucket].inc(number)  # noqa: SLF001  # it has no other way to take in several
+    histogram._sum.inc(sum(micros) / 1e6)  # noqa: SLF001

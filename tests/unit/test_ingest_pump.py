@@ -1,7 +1,7 @@
 """Moving records from feeds to the publisher, and the end of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -46,6 +46,10 @@ class ListFeed:
 
     def get_status(self) -> ConnectionStatus:
         return self.status
+
+    async def batches(self) -> AsyncIterator[Sequence[Record]]:
+        async for record in self:
+            yield [record]
 
     async def __aiter__(self) -> AsyncIterator[Record]:
         for record in self._records:
