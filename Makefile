@@ -15,7 +15,7 @@ help: ## list the targets
 
 setup: $(READY) ## install everything into .venv
 
-$(READY): requirements.lock pyproject.toml $(wildcard schemas/*.pxd processors/*.pxd processors/*/*.p[xy][dx] sinks/stores/*.pyx)
+$(READY): requirements.lock pyproject.toml $(wildcard schemas/*.p[xy][dx] processors/*.pxd processors/*/*.p[xy][dx] sinks/stores/*.pyx ingest/*.pyx ingest/feeds/*.pyx)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else \
 		f"Python {v[0]}.{v[1]} is too old or too new: 3.11 to 3.14 is needed. Name another with: make PYTHON=python3.11")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
@@ -75,4 +75,4 @@ lock: ## renew requirements.lock (needs uv)
 
 clean: ## remove .venv, caches and built extensions of the checkout
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
-	rm -f processors/*/*.so processors/*/*.c sinks/stores/*.so sinks/stores/*.c
+	rm -f processors/*/*.so processors/*/*.c sinks/stores/*.so sinks/stores/*.c schemas/*.so schemas/*.c ingest/*.so ingest/*.c ingest/feeds/*.so ingest/feeds/*.c

@@ -25,7 +25,7 @@ def read_options(environment: Mapping[str, str], known: tuple[str, ...]) -> Opti
     return Options(
         records=number(environment, "BENCH_RECORDS", 5_000_000, least=500_000),
         rounds=number(environment, "BENCH_ROUNDS", 3, least=1),
-        contestants=_names(environment, known),
+        contestants=names(environment, "BENCH_CONTESTANTS", known),
         live_seconds=number(environment, "BENCH_LIVE_SECONDS", 30, least=0),
         seed=number(environment, "BENCH_SEED", 1, least=0),
     )
@@ -39,9 +39,10 @@ def number(environment: Mapping[str, str], name: str, default: int, *, least: in
     return int(text)
 
 
-def _names(environment: Mapping[str, str], known: tuple[str, ...]) -> tuple[str, ...]:
-    names = tuple(part.strip() for part in environment.get("BENCH_CONTESTANTS", ",".join(known)).split(",") if part.strip())
-    for name in names:
-        if name not in known:
-            raise OptionError(f"BENCH_CONTESTANTS has {name!r}; there are {', '.join(known)}")
-    return tuple(name for name in known if name in names)
+def names(environment: Mapping[str, str], name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Known names from a variable, all of them where it is not set. Raises OptionError."""
+    given = tuple(part.strip() for part in environment.get(name, ",".join(known)).split(",") if part.strip())
+    for one in given:
+        if one not in known:
+            raise OptionError(f"{name} has {one!r}; there are {', '.join(known)}")
+    return tuple(one for one in known if one in given)
