@@ -25,8 +25,9 @@ class Full(Exception):
 class Slots:
     """The digits below the microsecond.
 
-    A record takes the last three digits of its sequence, or the next ones that are free when another record has them. Records
-    that are read again in their order get the same digits again, and a record repeated those it has. Remembered are the latest
+    A record takes the last three digits of its sequence, of its receive time or of a checksum, whichever tells it from others,
+    or the next ones that are free when another record has them. Records that are read again in their order get the same digits
+    again, and a record repeated those it has. Remembered are the latest
     `memory` microseconds of each series that had a record: only a record that comes after so many later ones, or on the other
     side of a restart from its like, can meet one with the same last digits that is not remembered.
     """

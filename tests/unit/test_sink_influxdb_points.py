@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sinks.stores._influxdb_lines import Row
+from market.feed_status import FeedState, FeedStatus
+from sinks.stores._influxdb_lines import Row, row_of
 from sinks.stores._influxdb_points import SLOTS, Full, Slots, Versions
 
 
@@ -34,6 +35,12 @@ def test_no_two_records_share_a_point_and_each_finds_its_own_again(given_: list[
 
 def test_record_takes_the_last_digits_of_its_sequence() -> None:
     assert Slots().take(tick(123_456_789)) == 789
+
+
+def test_states_of_one_microsecond_keep_apart_on_both_sides_of_a_restart() -> None:
+    one = FeedStatus("binance", "trade", "binance:BTC-USDT", FeedState.DOWN, "no data", 1)
+    rows = [row_of(one), row_of(one._replace(state=FeedState.LIVE, reason="data is coming in"))]
+    assert len({Slots().take(row) for row in rows if row is not None}) == 2
 
 
 def test_full_microsecond_is_told() -> None:
