@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import weakref
 from collections.abc import Callable, Collection, Iterator
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from gateway.close_codes import CloseCode
@@ -22,7 +24,10 @@ _ENDS_KEPT = 100
 class Client:
     """A connected client: its conversation, its outbox, and how to close it."""
 
-    __slots__ = ("close", "counted", "followed", "is_connected", "outbox", "publisher", "replay", "session", "stats")
+    __slots__ = (
+        *("__weakref__", "close", "counted", "followed", "is_connected", "outbox", "publisher", "replay", "session"),
+        "stats",
+    )
 
     def __init__(
         self,
@@ -41,17 +46,20 @@ class Client:
         """Whose rooms it enters: the hub's, or that of its own replay."""
         self.replay = replay
         self.is_connected = True
-        self.followed: set[str] = set()
+        self.followed: AbstractSet[str] = frozenset()
         """Symbols of portfolios whose changes it is to hear of."""
         self.counted = 0
         """Subscriptions that were counted in the totals."""
 
 
 class TokenEnds:
-    """When the tokens of clients end; those of clients that are gone, or have newer tokens, are dropped by and by."""
+    """When the tokens of clients end; those of clients that are gone, or have newer tokens, are dropped by and by.
+
+    The clients themselves are not kept, or one that is gone would hold what it had for as long as its token was good.
+    """
 
     def __init__(self) -> None:
-        self._ends: list[tuple[int, int, Client]] = []
+        self._ends: list[tuple[int, int, weakref.ref[Client]]] = []
         self._numbers = itertools.count()
 
     def __len__(self) -> int:
@@ -62,7 +70,7 @@ class TokenEnds:
         principal = client.session.visitor.principal
         if principal is None or principal.expires_at is None:
             return
-        heapq.heappush(self._ends, (principal.expires_at, next(self._numbers), client))
+        heapq.heappush(self._ends, (principal.expires_at, next(self._numbers), weakref.ref(client)))
         if len(self._ends) > 2 * len(connected) + _ENDS_KEPT:
             self._ends = []
             for each in connected:
@@ -71,4 +79,5 @@ class TokenEnds:
     def due(self, now: int) -> Iterator[Client]:
         """Take out the clients for which a noted time is over."""
         while self._ends and self._ends[0][0] <= now:
-            yield heapq.heappop(self._ends)[2]
+            if (client := heapq.heappop(self._ends)[2]()) is not None:
+                yield client

@@ -96,6 +96,7 @@ class GuardedHttp(HttpToolsProtocol):
         """The connection passes to another protocol."""
         self._stop_clock()
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # as the parent does at the end: the two refer to each other
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""

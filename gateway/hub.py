@@ -265,6 +265,7 @@ class Hub:
         subscriptions.recovering.clear()
         self._count_subscriptions(client)
         client.outbox.discard()
+        client.session.counts = list  # it refers to the client, which is to be freed at once
         self.admission.leave(client.session.visitor)
 
     def set_problem(self, problem: str | None) -> None:

@@ -52,6 +52,7 @@ from runtime.errors import AddressUnavailable, ConfigurationError, Problem
 from runtime.health import Health, keep_beating, serving
 from runtime.kafka import admin_options, check_broker, producer_options, registry_options, tail_options
 from runtime.logs import get_logger
+from runtime.memory import spare_the_collector
 from runtime.open_files import allow_files
 from runtime.settings import Settings
 from runtime.settings.access import TlsSettings
@@ -227,6 +228,7 @@ async def run(
                 delivery_timeout_seconds=DELIVERY_SECONDS,
             )
             sender = opened.enter_context(CommandProducer(producer, codec, settings.topics.partitions))
+        spare_the_collector()
         await serve(options, tail, health, stop, listening, past, history, calendar_of, sender, archive, send_control)
 
 

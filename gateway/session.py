@@ -65,13 +65,6 @@ class Session:
         self._limits = limits
         self._admission = admission
         self._errors = Rate(1e6 / limits.error_pause, limits.errors)
-        self._actions: dict[str, Callable[[Request, int, Outcome], None]] = {
-            "subscribe": self._subscribe,
-            "unsubscribe": self._unsubscribe,
-            "subscriptions": self._list,
-            "ping": self._ping,
-            "authenticate": self._authenticate,
-        }
 
     def receive(self, text: bytes, now: int) -> Outcome:
         """Answer a message of the client."""
@@ -99,7 +92,14 @@ class Session:
     def _do(self, text: bytes, now: int, outcome: Outcome) -> None:
         """Do what a text asks for. Raises Refusal."""
         request = parse_request(text)
-        find_action(request.action, self._actions)(request, now, outcome)
+        actions: dict[str, Callable[[Request, int, Outcome], None]] = {
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "subscriptions": self._list,
+            "ping": self._ping,
+            "authenticate": self._authenticate,
+        }  # not kept: there are many sessions, and each would refer to itself
+        find_action(request.action, actions)(request, now, outcome)
 
     def refuse(self, refusal: Refusal, now: int) -> Outcome:
         """Answer something that is no text at all."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 
 from gateway.clients import Client
 from gateway.holdings import symbol_of
 from gateway.outcome import Outcome
+
+_NOTHING: AbstractSet[str] = frozenset()
 
 
 class Watchers:
@@ -25,7 +28,7 @@ class Watchers:
         subscriptions = client.session.subscriptions
         is_watching = client.is_connected and client.replay is None and subscriptions.watches
         self._clients.add(client) if is_watching else self._clients.discard(client)
-        portfolios = subscriptions.portfolios if is_watching else set()
+        portfolios = subscriptions.portfolios if is_watching else _NOTHING
         for symbol in portfolios - client.followed:
             self._of_portfolios.setdefault(symbol, set()).add(client)
         for symbol in client.followed - portfolios:

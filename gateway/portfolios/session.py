@@ -44,7 +44,10 @@ class PortfolioSession(Session):
         self._portfolio_id = portfolio_id
         self._channel = channel
         self._desk = desk
-        self._doings: Mapping[str, Callable[[PortfolioRequest, int, Outcome], None]] = {
+
+    def _do(self, text: bytes, now: int, outcome: Outcome) -> None:
+        request = parse_portfolio_request(text)
+        doings: Mapping[str, Callable[[PortfolioRequest, int, Outcome], None]] = {
             "subscribe": self._enter,
             "unsubscribe": self._exit,
             "get_snapshot": self._snapshot,
@@ -54,10 +57,7 @@ class PortfolioSession(Session):
             "ping": self._ping,
             "authenticate": self._authenticate,
         }
-
-    def _do(self, text: bytes, now: int, outcome: Outcome) -> None:
-        request = parse_portfolio_request(text)
-        find_action(request.action, self._doings)(request, now, outcome)
+        find_action(request.action, doings)(request, now, outcome)
 
     def resume_metadata(self) -> dict[str, str]:
         """Nothing: who returns gets the portfolio whole."""
