@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -48,6 +49,12 @@ class Room(NamedTuple):
         """The room as answers and notices name it."""
         named = {"data_type": self.data_type, "instrument": self.instrument}
         return named if self.interval is None else named | {"interval": self.interval}
+
+
+@lru_cache(maxsize=100_000)
+def room_of(data_type: str, instrument: str, interval: str | None = None) -> Room:
+    """A room without a view: one object for all who are in it, since there are as many subscriptions as clients have."""
+    return Room(data_type, instrument, interval)
 
 
 class Message(NamedTuple):

@@ -116,7 +116,7 @@ class Outbox:
 
     def catch_up(self) -> Backlog:
         """Take out what was pending, what the client missed since, and what was kept for it."""
-        kept = [queued.frame for queued in heapq.merge(self._queue, self._latest.values())]
+        kept = [queued.frame for queued in heapq.merge(self._queue or (), self._latest.values())]
         backlog = Backlog(self.pending, list(self._gaps.values()), kept, self._conflated)
         self.discard()
         return backlog
@@ -130,12 +130,12 @@ class Outbox:
     @property
     def waiting(self) -> int:
         """How many messages and answers are to be written."""
-        return len(self.pending) + len(self._queue) + len(self._latest)
+        return len(self.pending) + len(self._queue or ()) + len(self._latest)
 
     def lost(self, room: Room) -> tuple[int, int, int]:
         """Of the messages of a room, how many were replaced by later ones, were left out, and are waiting."""
         lost = self._lost.get(room, _NOTHING)
-        waiting = sum(queued.room == room for queued in (*self._queue, *self._latest.values()))
+        waiting = sum(queued.room == room for queued in (*(self._queue or ()), *self._latest.values()))
         return lost.conflated, lost.dropped, waiting
 
     def forget(self, room: Room) -> None:
@@ -151,7 +151,7 @@ class Outbox:
 
     def _forget(self) -> None:
         self._latest: dict[Hashable, _Queued] = {}
-        self._queue: deque[_Queued] = deque()
+        self._queue: deque[_Queued] | None = None  # made when needed: empty ones of all clients would be a MB for each 1,300
         self._gaps: dict[Room, Gap] = {}
         self._conflated = 0
         self._kept_bytes = 0
@@ -169,6 +169,8 @@ class Outbox:
         return self._lost.setdefault(room, _Lost())
 
     def _enqueue(self, queued: _Queued) -> None:
+        if self._queue is None:
+            self._queue = deque()
         self._queue.append(queued)
         self._kept_bytes += len(queued.frame)
         if len(self._queue) > self._limits.messages:

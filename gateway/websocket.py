@@ -220,6 +220,7 @@ class MarketSocket(asyncio.Protocol):
             self._ws.send_response(self._rejection(refusal))
             return
         response = self._ws.accept(request)
+        request.headers.clear()  # the library keeps them as long as the connection: a token, and 2 kB of each client
         self._ws.send_response(response)
         self._pump()
         if self._ws.state is not State.OPEN:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from gateway.channel import ChannelOptions, Grant
 from gateway.latest import LatestStore
-from gateway.messages import Arrival, Message, Room, encode
+from gateway.messages import Arrival, Message, Room, encode, room_of
 from gateway.requests import Request
 
 
@@ -41,7 +41,7 @@ class LatestRecordChannel(ABC):
 
     def grant(self, instrument: str, request: Request) -> Grant:
         """Any known instrument may have a record."""
-        return Grant(Room(self.data_type, instrument), {})
+        return Grant(room_of(self.data_type, instrument), {})
 
     def take(self, arrival: Arrival) -> Room | None:
         """Keep the record; None for one that is not newer than the one kept."""
@@ -50,7 +50,7 @@ class LatestRecordChannel(ABC):
         if latest.arrival is not None and not self.is_newer(record, latest.arrival.record):
             return None
         latest.arrival = arrival
-        return Room(self.data_type, record.instrument)
+        return room_of(self.data_type, record.instrument)
 
     def render(self, arrival: Arrival, now: int) -> Message:
         """The record just taken."""
@@ -68,6 +68,6 @@ class LatestRecordChannel(ABC):
 
     def _message(self, arrival: Arrival, now: int, metadata: dict[str, Any]) -> Message:
         record: Any = arrival.record
-        room = Room(self.data_type, record.instrument)
+        room = room_of(self.data_type, record.instrument)
         payload = encode(self.message_type, now, self.describe(record), metadata | arrival.source.metadata())
         return Message(room, room, arrival.source, payload)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from gateway.channel import ChannelOptions, Grant
 from gateway.latest import LatestStore
-from gateway.messages import Arrival, Message, Room, encode
+from gateway.messages import Arrival, Message, Room, encode, room_of
 from gateway.requests import Request
 from market.book_side import BookSide
 from market.book_tops import BookHead, BookTops, TopRules
@@ -85,7 +85,7 @@ class Channel:
 
     def grant(self, instrument: str, request: Request) -> Grant:
         """Any known instrument may have a book."""
-        return Grant(Room(self.data_type, instrument), {})
+        return Grant(room_of(self.data_type, instrument), {})
 
     def take(self, arrival: Arrival) -> Room | None:
         """Bring the book up to a record; None for one that tells nothing, while the book waits for its snapshot."""
@@ -93,7 +93,7 @@ class Channel:
         book = self._books.entry(instrument, lambda: _Book(instrument))
         if book.is_overtaken_by(arrival):
             book.begin()
-        return Room(self.data_type, instrument) if book.take(arrival) else None
+        return room_of(self.data_type, instrument) if book.take(arrival) else None
 
     def render(self, arrival: Arrival, now: int) -> Message:
         """What the record just taken changed."""
@@ -111,7 +111,7 @@ class Channel:
         return [self._message(book, book.last, whole, now, {"snapshot": True})]
 
     def _message(self, book: _Book, arrival: Arrival, change: _Change, now: int, metadata: dict[str, Any]) -> Message:
-        room, source = Room(self.data_type, book.instrument), arrival.source
+        room, source = room_of(self.data_type, book.instrument), arrival.source
         data = {
             "instrument": book.instrument,
             "kind": change.kind.value,

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.candle_history import CandleHistory, HeldCandle
 from gateway.channel import ChannelOptions, Grant
-from gateway.messages import Arrival, Message, Room, Source, encode
+from gateway.messages import Arrival, Message, Room, Source, encode, room_of
 from gateway.refusals import ErrorCode, Refusal
 from gateway.requests import Request
 from market.candle import CandleEvent
@@ -42,14 +42,14 @@ class Channel:
                 candidates=list(self._intervals),
             )
         history = min(DEFAULT_HISTORY if request.history is None else request.history, self._most)
-        return Grant(Room(self.data_type, instrument, interval), {"interval": interval, "history": history})
+        return Grant(room_of(self.data_type, instrument, interval), {"interval": interval, "history": history})
 
     def take(self, arrival: Arrival) -> Room | None:
         """Keep the candle; None if its version is not higher than what is kept, or it is older than all that is."""
         event: CandleEvent = arrival.record
         if not self._history.take(event, arrival.source):
             return None
-        return Room(self.data_type, event.instrument, event.interval)
+        return room_of(self.data_type, event.instrument, event.interval)
 
     def render(self, arrival: Arrival, now: int) -> Message:
         """The candle in its new version."""
@@ -69,7 +69,7 @@ class Channel:
         return candle.payload
 
     def _message(self, event: CandleEvent, source: Source, payload: bytes) -> Message:
-        room = Room(self.data_type, event.instrument, event.interval)
+        room = room_of(self.data_type, event.instrument, event.interval)
         return Message(room, (room, event.open_time), source, payload)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.channel import ChannelOptions, Grant
 from gateway.identity import PORTFOLIO
-from gateway.messages import Arrival, Message, Room, Source, encode
+from gateway.messages import Arrival, Message, Room, Source, encode, room_of
 from gateway.portfolios.book import Change, PortfolioBook
 from gateway.portfolios.figures import (
     describe,
@@ -51,7 +51,7 @@ class Channel:
         """A portfolio that exists. Raises Refusal."""
         if self.book.find(instrument) is None:
             raise unknown_portfolio()
-        return Grant(Room(PORTFOLIO, instrument), {})
+        return Grant(room_of(PORTFOLIO, instrument), {})
 
     def take(self, arrival: Arrival) -> Room | None:
         """Keep the record; None for one that is not later than the one kept."""
@@ -68,12 +68,12 @@ class Channel:
         if not is_later:
             return None
         self._sources[record.portfolio_id] = arrival.source
-        return Room(PORTFOLIO, record.portfolio_id)
+        return room_of(PORTFOLIO, record.portfolio_id)
 
     def render(self, arrival: Arrival, now: int) -> Message:
         """What the record just taken changed."""
         record: Any = arrival.record
-        room = Room(PORTFOLIO, record.portfolio_id)
+        room = room_of(PORTFOLIO, record.portfolio_id)
         key: Hashable | None
         match record:
             case Portfolio():

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.channel import ChannelOptions, Grant
 from gateway.latest import LatestStore
-from gateway.messages import Arrival, Message, Room, encode
+from gateway.messages import Arrival, Message, Room, encode, room_of
 from gateway.requests import Request
 from market.decimals import AMOUNT_SCALE, format_decimal
 from market.quality_event import QualityEvent
@@ -38,7 +38,7 @@ class Channel:
 
     def grant(self, instrument: str, request: Request) -> Grant:
         """Any known instrument may have findings."""
-        return Grant(Room(self.data_type, instrument), {})
+        return Grant(room_of(self.data_type, instrument), {})
 
     def take(self, arrival: Arrival) -> Room | None:
         """Keep the finding; None for one that was told before."""
@@ -48,7 +48,7 @@ class Channel:
         if key in latest and _identity(record) == _identity(latest[key].record):
             return None
         latest[key] = arrival
-        return Room(self.data_type, record.instrument)
+        return room_of(self.data_type, record.instrument)
 
     def render(self, arrival: Arrival, now: int) -> Message:
         """The finding."""
@@ -62,7 +62,7 @@ class Channel:
 
     def _message(self, arrival: Arrival, now: int, metadata: dict[str, Any]) -> Message:
         payload = encode(self.message_type, now, describe(arrival.record), metadata | arrival.source.metadata())
-        return Message(Room(self.data_type, arrival.record.instrument), None, arrival.source, payload)
+        return Message(room_of(self.data_type, arrival.record.instrument), None, arrival.source, payload)
 
 
 def _key(record: QualityEvent | QualityScore) -> _Key:

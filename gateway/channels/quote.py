@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.channel import ChannelOptions, Grant
 from gateway.latest import LatestStore
-from gateway.messages import Arrival, Message, Room, Source, encode
+from gateway.messages import Arrival, Message, Room, Source, encode, room_of
 from gateway.quotes import FIELDS, QuoteState
 from gateway.requests import Request
 from market.quote import Quote
@@ -34,14 +34,14 @@ class Channel:
 
     def grant(self, instrument: str, request: Request) -> Grant:
         """Any known instrument has quotes."""
-        return Grant(Room(self.data_type, instrument), {})
+        return Grant(room_of(self.data_type, instrument), {})
 
     def take(self, arrival: Arrival) -> Room | None:
         """Merge a quote, or a trade's price, into the instrument's quote."""
         record, source = arrival.record, arrival.source
         state = self._quotes.entry(record.instrument, lambda: QuoteState(record.instrument))
         changed = state.take_quote(record, source) if isinstance(record, Quote) else state.take_trade(record, source)
-        return Room(self.data_type, record.instrument) if changed else None
+        return room_of(self.data_type, record.instrument) if changed else None
 
     def render(self, arrival: Arrival, now: int) -> Message:
         """The whole quote after this record."""
@@ -57,6 +57,6 @@ class Channel:
         return [self._message(state, state.updated.source, now, {"snapshot": True})]
 
     def _message(self, state: QuoteState, source: Source, now: int, metadata: dict[str, Any]) -> Message:
-        room = Room(self.data_type, state.instrument)
+        room = room_of(self.data_type, state.instrument)
         payload = encode(self.message_type, now, state.describe(), metadata | source.metadata())
         return Message(room, room, source, payload)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.channel import ChannelOptions, Grant
-from gateway.messages import Arrival, Message, Room, encode
+from gateway.messages import Arrival, Message, Room, encode, room_of
 from gateway.requests import Request
 from market.feed_status import FeedStatus
 from schemas.topics import STATUS
@@ -26,7 +26,7 @@ class Channel:
 
     def grant(self, instrument: str, request: Request) -> Grant:
         """Any known instrument may have streams."""
-        return Grant(Room(self.data_type, instrument), {})
+        return Grant(room_of(self.data_type, instrument), {})
 
     def take(self, arrival: Arrival) -> Room | None:
         """Keep the state; None for one that says what was said before."""
@@ -36,7 +36,7 @@ class Channel:
         if before is not None and status._replace(published_at=None) == before.record._replace(published_at=None):
             return None
         states[status.channel] = arrival
-        return Room(self.data_type, status.instrument)
+        return room_of(self.data_type, status.instrument)
 
     def render(self, arrival: Arrival, now: int) -> Message:
         """The state of the stream."""
@@ -49,7 +49,7 @@ class Channel:
 
     def _message(self, arrival: Arrival, now: int, metadata: dict[str, Any]) -> Message:
         status: FeedStatus = arrival.record
-        room = Room(self.data_type, status.instrument)
+        room = room_of(self.data_type, status.instrument)
         data = status._asdict() | {"state": status.state.value}
         payload = encode(self.message_type, now, data, metadata | arrival.source.metadata())
         return Message(room, (room, status.channel), arrival.source, payload)

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.channel import ChannelOptions, Grant
 from gateway.latest import LatestStore
-from gateway.messages import Arrival, Message, Room, encode
+from gateway.messages import Arrival, Message, Room, encode, room_of
 from gateway.metrics import TRADES_TOO_OLD
 from gateway.requests import Request
 from market.decimals import format_decimal
@@ -46,7 +46,7 @@ class Channel:
 
     def grant(self, instrument: str, request: Request) -> Grant:
         """Any known instrument has trades."""
-        return Grant(Room(self.data_type, instrument), {})
+        return Grant(room_of(self.data_type, instrument), {})
 
     def take(self, arrival: Arrival) -> Room | None:
         """Remember the trade; None for one that was told before, or may have been."""
@@ -57,7 +57,7 @@ class Channel:
             self._untold[verdict].inc()
             return None
         tape.last = arrival
-        return Room(self.data_type, trade.instrument)
+        return room_of(self.data_type, trade.instrument)
 
     def render(self, arrival: Arrival, now: int) -> Message:
         """The trade."""
@@ -73,7 +73,7 @@ class Channel:
     def _message(self, arrival: Arrival, now: int, metadata: dict[str, Any]) -> Message:
         trade: Trade = arrival.record
         payload = encode(self.message_type, now, describe(trade), metadata | arrival.source.metadata())
-        return Message(Room(self.data_type, trade.instrument), None, arrival.source, payload)
+        return Message(room_of(self.data_type, trade.instrument), None, arrival.source, payload)
 
 
 def describe(trade: Trade) -> dict[str, Any]:
