@@ -13,7 +13,9 @@ from tapeline.load.plan import LoadPlan
 MESSAGE_TYPES = {"TRADE": "trade_data", "QUOTE": "market_data", "DEPTH": "depth_data", "PRICE": "price_data"}
 """What can be subscribed to without further settings, and the type of its messages."""
 
-_CHUNK = 1 << 18
+READ_BYTES = 1 << 18
+"""What is read at once at most."""
+
 _SLOW_BUFFER = 4096
 _UPGRADED = b" 101 "
 _GRANTED = b'"type":"subscribe"'
@@ -59,15 +61,16 @@ class LoadClient:
         self.socket.sendall(masked(text))
         self.socket.setblocking(False)
 
-    def read(self, now: int, tally: Tally, size: int = _CHUNK) -> int:
-        """Read what is there, `now` in microseconds; how many bytes that was."""
+    def read(self, now: int, tally: Tally, buffer: memoryview) -> int:
+        """Read what is there into a buffer, `now` in microseconds; how many bytes that was."""
         try:
-            chunk = self.socket.recv(size)
+            size = self.socket.recv_into(buffer)
         except BlockingIOError:
             return 0
         except OSError as error:
             self._end(error.strerror or str(error))
             return 0
+        chunk = bytes(buffer[:size])
         if not chunk:
             code = self.reader.close_code
             self._end("ended" if code is None else f"closed {code}")
@@ -75,7 +78,7 @@ class LoadClient:
             self.reader.take(chunk, now, tally)
         else:
             self._prepare(chunk)
-        return len(chunk)
+        return size
 
     def _prepare(self, chunk: bytes) -> None:
         """Look for the answers that come before what is counted."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import cast
 
-from tapeline.load.clients import LoadClient, State
+from tapeline.load.clients import READ_BYTES, LoadClient, State
 from tapeline.load.counting import Tally
 from tapeline.load.plan import LoadPlan
 
@@ -50,7 +50,8 @@ class _Worker:
         last_quick = plan.clients - plan.slow
         self._clients = [LoadClient(plan, plan.first + each, slow=each >= last_quick) for each in range(plan.clients)]
         self._slow = [client for client in self._clients if client.slow]
-        self._slow_bytes = plan.slow_bytes
+        self._buffer = memoryview(bytearray(READ_BYTES))  # one for all: making one for each read took longer than all the rest
+        self._slow_buffer = self._buffer[: plan.slow_bytes]
         self._slow_at = 0.0
         self._selector = selectors.DefaultSelector()
         self._listened: object = None
@@ -109,14 +110,14 @@ class _Worker:
         for key, _ in self._selector.select(seconds):
             client = cast("LoadClient | None", key.data)
             if client is not None:
-                client.read(time.time_ns() // 1000, self._tally)
+                client.read(time.time_ns() // 1000, self._tally, self._buffer)
                 if client.state is State.CLOSED:
                     self._selector.unregister(key.fileobj)
         if self._slow and time.monotonic() - self._slow_at >= 1:
             self._slow_at = time.monotonic()
             for client in self._slow:
                 if client.state is State.SUBSCRIBED:
-                    client.read(time.time_ns() // 1000, self._slow_tally, self._slow_bytes)
+                    client.read(time.time_ns() // 1000, self._slow_tally, self._slow_buffer)
 
     def _answer(self, done: int) -> Answer:
         ended = Counter(client.why for client in self._clients if client.why is not None)
