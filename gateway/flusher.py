@@ -67,15 +67,13 @@ class Flusher:
             self._flush()
 
     def _flush(self) -> None:
-        self._rest, self.dirty = self.dirty, []
+        self._rest, self.dirty = self.dirty[::-1], []  # taken from the end, so who has waited longest comes first
         self._began = self.scheduler.time()
         self._flush_chunk()
 
     def _flush_chunk(self) -> None:
-        chunk = self._rest[-self._policy.chunk :]
-        del self._rest[-self._policy.chunk :]
-        for outbox in chunk:
-            outbox.flush()
+        for _ in range(min(self._policy.chunk, len(self._rest))):
+            self._rest.pop().flush()
         # Some loops send at the end of a turn, so what a chunk cost is known only in the next one.
         self.scheduler.call_soon(self._flush_chunk if self._rest else self._done)
 

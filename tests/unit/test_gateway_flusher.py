@@ -77,13 +77,25 @@ def test_many_clients_are_written_to_in_turns() -> None:
     assert counts == [200, 400, 450]
 
 
+def test_who_has_waited_longest_is_written_to_first() -> None:
+    loop, order = HandTurnedLoop(), list[int]()
+
+    def outbox(number: int) -> Outbox:
+        return Outbox(lambda frames: order.append(number), OutboxLimits())
+
+    loop.now = 1.0
+    publish(Flusher(loop, FlushPolicy(chunk=2)), *map(outbox, range(5)))
+    loop.settle()
+    assert order == [0, 1, 2, 3, 4]
+
+
 def test_what_comes_during_a_flush_goes_out_with_the_next() -> None:
     loop = HandTurnedLoop()
     writes, flusher = Writes(loop), Flusher(loop, FlushPolicy(chunk=1))
     first, second = writes.outbox(), writes.outbox()
     loop.now = 1.0
     publish(flusher, first, second)
-    publish(flusher, second)  # written to already
+    publish(flusher, first)  # written to already
     loop.settle()
     assert len(writes.times) == 3
     assert first.pending == second.pending == []
