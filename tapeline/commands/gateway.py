@@ -12,6 +12,7 @@ import typer
 
 from runtime import lifecycle, logs
 from runtime.errors import ConfigurationError, Problem
+from runtime.memory import keep_freed_memory
 from tapeline.options import ConfigOption, SetOption, read_settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def gateway(context: typer.Context, config: ConfigOption = None, overrides: SetO
     from gateway import service  # here: FastAPI is slow to import, and the other commands do not need it
     from processors.calendars import Calendars
 
+    keep_freed_memory()  # asyncio asks for 256 KiB each time it reads from a socket
     settings = read_settings(config, overrides)
     logs.configure("gateway", settings.observability.log_level, settings.observability.log_format)
     calendars = Calendars(settings.processors.calendars)
