@@ -7,6 +7,7 @@ beyond a quota is refused with the quota's own code, and whoever asked decides w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -144,6 +145,7 @@ def _rate(per_second: float) -> Rate:
     return Rate(per_second, per_second * BURST_SECONDS)
 
 
+@lru_cache(maxsize=10_000)
 def _network(address: str) -> str:
     try:
         ip = ip_address(address.partition("%")[0])
