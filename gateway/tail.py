@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -156,27 +157,31 @@ class Tail:
         first = consumer.poll(_POLL_SECONDS)
         if first is None:
             return []
-        arrivals, faults = [], []
+        arrivals, faults, counts = [], [], Counter[str]()
         for message in (first, *consumer.consume(_BATCH - 1, 0)):
             error = message.error()
             if error is not None:
                 self._on_message_error(message, error)
                 continue
             self._heard()
+            partition = partition_of_message(message)
+            counts[partition[0]] += 1
             try:
-                self._records_in[partition_of_message(message)[0]].inc()
                 arrival = arrival_of(message, self._patiently_decode, self._max_skew)
             except DataValidationError as fault:
                 faults.append((message, fault))
             else:
                 arrivals += [arrival] if arrival else []
-            self._progress.move(partition_of_message(message), offset_of(message) + 1)
+            self._progress.move(partition, offset_of(message) + 1)
+        for topic, count in counts.items():
+            self._records_in[topic].inc(count)
         self._tell_passed_over(faults)
         return arrivals
 
     def _patiently_decode(self, value: bytes | None) -> Record:
         """Decode, waiting as long as the registry cannot be asked. Raises DataValidationError for what is no record."""
-        for delay in delays(self._backoff):
+        waits: Iterator[float] | None = None
+        while True:
             try:
                 record = self._decode(value)
             except RegistryError as error:
@@ -185,11 +190,11 @@ class Tail:
                 log.warning("schema cannot be looked up, trying again", error=str(error))
                 self._registry_problem = "the schema registry is not reachable"
                 self._report()
-                self._stop.wait(delay)
+                waits = waits or delays(self._backoff)
+                self._stop.wait(next(waits))
             else:
                 self._registry_problem = None
                 return record
-        raise AssertionError("the delays have no end")
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop, deliver: Deliver, arrivals: list[Arrival]) -> None:
         def take() -> None:
