@@ -392,11 +392,14 @@ def _allow_clients(clients: int) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except socket.gaierror as error:
         raise AddressUnavailable("the gateway", host, port, error.strerror or str(error)) from error
     except OSError as error:  # whose text names the address once more
         raise AddressUnavailable("the gateway", host, port, os.strerror(error.errno or 0)) from error
+    # Connections inherit it; asyncio sets it only where the protocol's number was given, which `create_server` does not.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _announce(options: GatewayOptions, host: str, port: int) -> None:

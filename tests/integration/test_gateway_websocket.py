@@ -1,6 +1,7 @@
 """The WebSocket protocol on the real server: what is sent, what is refused, how it ends."""
 
 import asyncio
+import socket
 import struct
 import zlib
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from gateway.close_codes import CloseCode
 from gateway.outbox import OutboxLimits
 from gateway.outcome import SessionLimits
 from gateway.service import GatewayOptions
-from gateway.websocket import SocketLimits
+from gateway.websocket import MarketSocket, SocketLimits
 from market.candle import CandleEventKind
 from market.decimals import ONE
 from market.errors import WebSocketError
@@ -45,6 +46,23 @@ async def connections(gateway: Running) -> dict[str, int]:
     """The gateway's own count of its clients."""
     _, status = await gateway.get("/api/v1/realtime/status")
     return dict(status["data"]["connections"])
+
+
+@in_loop
+async def test_small_messages_are_not_held_back_for_the_acknowledgement_of_earlier_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = list[asyncio.BaseTransport]()
+    accept = MarketSocket.connection_made
+
+    def connection_made(self: MarketSocket, transport: asyncio.BaseTransport) -> None:
+        made.append(transport)
+        accept(self, transport)
+
+    monkeypatch.setattr(MarketSocket, "connection_made", connection_made)
+    async with running() as gateway, gateway.client():
+        accepted = made[0].get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @in_loop
