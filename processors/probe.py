@@ -12,9 +12,13 @@ from typing import Any
 from confluent_kafka import KafkaException
 
 from processors.metrics import RECOVERY_REMAINING
+from processors.waiting import places_of
 from processors.watchdog import Place, Position, Watchdog
 from runtime import metrics
 from runtime.health import Health
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
 
 WAITED_FOR = frozenset({"registry", "deliveries"})
 """Checks of a worker's health whose failing is a known reason why it does not get ahead."""
@@ -64,6 +68,8 @@ class Probe:
             self.watchdog.excuse()
         elif stalled := self.watchdog.stalled(positions, self.clock()):
             names = ", ".join(map(str, stalled))
+            tasks = asyncio.all_tasks() | asyncio.all_tasks(self.app.consumer.thread_loop)
+            log.error("the tasks of a worker that does not get ahead", waiting=places_of(tasks))
             raise WorkerFailed(f"{names}: records are waiting and the position has not moved: ending to be restarted")
 
     def _check_recovery(self, left: int) -> None:

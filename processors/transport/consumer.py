@@ -78,6 +78,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return Owned(generation, int(self.app.consumer_generation_id), partitions)
 
     @property
+    def thread_loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the thread that speaks to the brokers."""
+        loop: asyncio.AbstractEventLoop = self._thread.thread_loop
+        return loop
+
+    @property
     def heartbeat_at(self) -> float:
         """When the last heartbeat was sent that the group answered well, on a monotonic clock."""
         return float(self._thread.heartbeat_at)

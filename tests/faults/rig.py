@@ -102,7 +102,7 @@ class Worker(Service):
             return self.is_ready() or self.process.poll() is not None
 
         if not until(is_decided, timeout, 0.1) or self.process.poll() is not None:
-            raise AssertionError(f"not ready: {self.reasons()}\n{self.text()[-4_000:]}")
+            raise AssertionError(f"not ready: {self.reasons()}\n{self.text()[-12_000:]}")
 
     def reasons(self) -> dict[str, str]:
         """Why it says that it cannot work."""
@@ -254,7 +254,7 @@ class Rig:
 
         def is_done() -> bool:
             for worker in workers:
-                assert worker.process.poll() is None, f"a worker ended:\n{worker.text()[-4_000:]}"
+                assert worker.process.poll() is None, f"a worker ended:\n{worker.text()[-12_000:]}"
             return self.is_done()
 
         wait_for(is_done, f"everything to be committed: {self.committed()} of {self.cluster.ends(TRADES)}", timeout, 0.15)

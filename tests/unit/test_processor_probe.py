@@ -37,7 +37,10 @@ class World:
         self.health = Health(("kafka", "registry", "tables"))
         self.health.ready("registry")
         self.failure: KafkaException | None = None
-        consumer = SimpleNamespace(assignment=lambda: {TP(TOPIC, partition) for partition in self.positions})
+        consumer = SimpleNamespace(
+            assignment=lambda: {TP(TOPIC, partition) for partition in self.positions},
+            thread_loop=object(),
+        )
         self.app: Any = SimpleNamespace(consumer=consumer, rebalancing=False, tables=SimpleNamespace(recovery=self.recovery))
         self.probe = Probe(self.app, {TOPIC}, self.health, Watchdog(60), Watchdog(60), self._answer, lambda: self.now)
 
