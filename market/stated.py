@@ -63,9 +63,9 @@ def check_quote(quote: Quote, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int 
 def _is_ordinary_top(quote: Quote, max_skew: int, not_after: int | None) -> bool:
     """Whether nothing is wrong of a book's top as feeds tell it, in one look: most quotes are such. False says nothing."""
     instrument, channel, sequence, bid, bid_size, ask, ask_size = quote[:7]
-    exchange_time, received_at, published_at = quote[16:]
+    exchange_time, received_at = quote.exchange_time, quote.received_at
     return (
-        published_at is None
+        quote.published_at is None
         and not_after is None
         and quote[7:16] == _NO_FIGURES
         and bid is not None
