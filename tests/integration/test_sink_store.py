@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import socket
 import threading
 import time
@@ -278,6 +279,29 @@ def test_database_that_only_reads_is_no_store(store: PostgresStore, database: st
     store.close()
     with pytest.raises(StoreUnavailable, match="read-only"):
         store.offsets([P0])
+
+
+def test_database_that_takes_no_more_connections_is_waited_for(store: PostgresStore, database: str) -> None:
+    name = "limited" + secrets.token_hex(4)
+    theirs = make_conninfo(database, user=name, password=name)
+    with psycopg.connect(database, autocommit=True) as connection:
+        owner = connection.info.user
+        connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}' CONNECTION LIMIT 1 IN ROLE {owner}")
+        limited = make_store(theirs)
+        try:
+            with psycopg.connect(theirs), pytest.raises(StoreUnavailable, match="too many connections for role"):
+                limited.open()
+            wait_for(lambda: is_alone(connection, name), "the other to be gone")
+            limited.open()
+            assert limited.write(batch(store, [make_trade(1)])) == {"trades": 1}
+        finally:
+            limited.close()
+            wait_for(lambda: is_alone(connection, name), "the store to be gone")
+            connection.execute(f"DROP ROLE {name}")
+
+
+def is_alone(connection: psycopg.Connection[Any], role: str) -> bool:
+    return connection.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (role,)).fetchone() == (0,)
 
 
 def test_disk_that_is_full_is_waited_for_and_refuses_no_row(store: PostgresStore, database: str, query: Query) -> None:
