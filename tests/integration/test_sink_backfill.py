@@ -15,7 +15,10 @@ from tests.sink_running import TABLE_OF, TOPICS, Sink, Start, columns_of
 from tests.venue_data import KRAKEN, OKX, WHOLE_BITGET, WHOLE_KRAKEN
 
 WHOLE_BINANCE = tuple(sorted(ALL_DATA.glob("hftbacktest/spot/btcusdt_*.gz")))
-WHOLE = (("binance", WHOLE_BINANCE), ("kraken", WHOLE_KRAKEN), ("bitget", WHOLE_BITGET), ("binance", WHOLE_BINANCE))
+WHOLE = (
+    *(("binance", WHOLE_BINANCE), ("kraken", WHOLE_KRAKEN), ("bitget", WHOLE_BITGET)),
+    *(("binance", WHOLE_BINANCE),) * 3,
+)
 COMMITTED = (("binance", (SPOT,)), ("kraken", KRAKEN), ("okx", OKX), ("binance", (SPOT,)))
 """Venues and their recordings; the first one's are played again at the end, as by someone who begins anew."""
 
