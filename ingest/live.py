@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Coroutine, Iterable
+from typing import Any
 from urllib.parse import urlsplit
 
 from ingest.breaker import Breaker
@@ -26,7 +26,7 @@ from ingest.feed import (
 )
 from ingest.fetching import Fetcher
 from ingest.healing import Healing
-from ingest.outlet import Outlet
+from ingest.outlet import Outlet, OutletFeed
 from ingest.polling import Poller
 from ingest.quota import Allowances
 from ingest.refilling import Refilling
@@ -36,7 +36,6 @@ from ingest.session import UNSUBSCRIBED, Session
 from ingest.standing_in import FailoverOptions, StandIn
 from market.feed_status import FeedState, FeedStatus
 from market.quality import MAX_CLOCK_SKEW
-from schemas.records import Record
 
 _WORST_FIRST = (
     ConnectionStatus.FAILED,
@@ -49,7 +48,7 @@ _WORST_FIRST = (
 _TICK_SECONDS = 1.0
 
 
-class LiveFeed:
+class LiveFeed(OutletFeed):
     """See `ingest.feed.Feed`."""
 
     def __init__(
@@ -209,20 +208,6 @@ class LiveFeed:
     def get_subscribed_tickers(self) -> frozenset[str]:
         """See `ingest.feed.Feed.get_subscribed_tickers`."""
         return frozenset(subscription.instrument for subscription in self.subscriptions())
-
-    def __aiter__(self) -> AsyncIterator[Record]:
-        return aiter(self._outlet)
-
-    def batches(self) -> AsyncIterator[Sequence[Record]]:
-        """See `ingest.feed.Feed.batches`."""
-        return self._outlet.batches()
-
-    async def __aenter__(self) -> Self:
-        await self.connect()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.disconnect()
 
     # starting and stopping
 

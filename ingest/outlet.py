@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Self
 
 from schemas.records import Record
 
@@ -77,3 +79,31 @@ class Outlet:
         if not self.has_room and len(self._records) * 2 < self._limit:
             self.has_room = True
             self._drained.set()
+
+
+class OutletFeed(ABC):
+    """The part of a feed whose records come out of `_outlet`: see `ingest.feed.Feed`."""
+
+    _outlet: Outlet
+
+    @abstractmethod
+    async def connect(self) -> None:
+        """See `ingest.feed.Feed.connect`."""
+
+    @abstractmethod
+    async def disconnect(self) -> None:
+        """See `ingest.feed.Feed.disconnect`."""
+
+    def __aiter__(self) -> AsyncIterator[Record]:
+        return aiter(self._outlet)
+
+    def batches(self) -> AsyncIterator[Sequence[Record]]:
+        """See `ingest.feed.Feed.batches`."""
+        return self._outlet.batches()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.disconnect()

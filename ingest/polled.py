@@ -9,14 +9,14 @@ missing then is told to be DOWN. Answers that stop changing while the market is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
 from ingest.capture import Capture
 from ingest.clock import Clock
 from ingest.connection import ConnectionOptions
 from ingest.feed import ConnectionStatus, Counts, PolledVenue, Source, Subscription
-from ingest.outlet import Outlet
+from ingest.outlet import Outlet, OutletFeed
 from ingest.rest import Unanswered
 from ingest.session import UNSUBSCRIBED, Session
 from market.errors import SubscriptionError
@@ -24,7 +24,6 @@ from market.feed_status import FeedState, FeedStatus
 from market.quality import MAX_CLOCK_SKEW
 from market.session import TradingCalendar
 from runtime.logs import get_logger
-from schemas.records import Record
 
 log = get_logger(__name__)
 
@@ -52,7 +51,7 @@ _WORST_FIRST = (
 )
 
 
-class PolledFeed:
+class PolledFeed(OutletFeed):
     """See `ingest.feed.Feed`."""
 
     stands_in = False
@@ -145,20 +144,6 @@ class PolledFeed:
     def get_subscribed_tickers(self) -> frozenset[str]:
         """See `ingest.feed.Feed.get_subscribed_tickers`."""
         return frozenset(stream.instrument for stream in self.subscriptions())
-
-    def __aiter__(self) -> AsyncIterator[Record]:
-        return aiter(self._outlet)
-
-    def batches(self) -> AsyncIterator[Sequence[Record]]:
-        """See `ingest.feed.Feed.batches`."""
-        return self._outlet.batches()
-
-    async def __aenter__(self) -> Self:
-        await self.connect()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.disconnect()
 
     # starting and stopping
 

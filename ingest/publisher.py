@@ -214,16 +214,13 @@ class Publisher:
 
     def _place(self, way: _Way, record: Record) -> tuple[bytes, int]:
         """Key and partition; those of instruments, which are few, are remembered."""
-        found = self._computed(way.topic, record)
+        key, partition_id = way.topic.place(record)
+        found = key, partition_of(partition_id, self._partitions[way.name])
         if record._fields[0] == "instrument":
             if len(way.places) >= _MOST_PLACES:
                 way.places.clear()
             way.places[record[0]] = found
         return found
-
-    def _computed(self, topic: Topic, record: Record) -> tuple[bytes, int]:
-        key, partition_id = topic.place(record)
-        return key, partition_of(partition_id, self._partitions[topic.name])
 
     def _refuse(self, topic: Topic, record: Record, error: DataValidationError) -> bool:
         if topic is DEAD_LETTERS:

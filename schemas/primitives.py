@@ -19,7 +19,11 @@ def encode_long(number: int) -> bytes:
     """Avro's long, and its int: zigzag, then seven bits a byte, lowest first. Raises DataValidationError (`unencodable`)."""
     if not -_LONG <= number < _LONG:
         raise DataValidationError("unencodable", f"{number} has more than 64 bits")
-    rest = (number << 1) ^ (number >> 63)
+    return encode_varint((number << 1) ^ (number >> 63))
+
+
+def encode_varint(rest: int) -> bytes:
+    """A number of zero or above: seven bits a byte, lowest first."""
     found = bytearray()
     while rest > 0x7F:
         found.append(rest & 0x7F | 0x80)

@@ -16,7 +16,7 @@ from market.quality import INT, LONG
 from market.quote import Quote
 from market.trade import Trade
 from schemas.codec import Codec, encode_body
-from schemas.primitives import LENGTHS, encode_long, encode_text
+from schemas.primitives import LENGTHS, encode_long, encode_text, encode_varint
 
 _LIMIT = 10**PRECISION
 _TAIL_BITS = 21
@@ -123,15 +123,6 @@ def _long(number: int) -> bytes:
     return tail.to_bytes(3, "little") + _upper(rest >> _TAIL_BITS)
 
 
-@lru_cache(maxsize=4096)
-def _upper(rest: int) -> bytes:
-    found = bytearray()
-    while rest > 0x7F:
-        found.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    found.append(rest)
-    return bytes(found)
-
-
+_upper: Callable[[int], bytes] = lru_cache(maxsize=4096)(encode_varint)
 _name: Callable[[str], bytes] = lru_cache(maxsize=65_536)(encode_text)
 """Names of instruments and channels, which come again."""

@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from market.decimals import ONE
+from schemas.primitives import encode_varint
 
 INSTRUMENTS = 500
 TRADES_PER_SECOND = 5_000
@@ -70,19 +71,9 @@ def instrument_names(count: int = INSTRUMENTS) -> list[str]:
     return [f"sim:S{number:03d}-USD" for number in range(1, count + 1)]
 
 
-def varint(rest: int) -> bytes:
-    """An unsigned integer in groups of seven bits, the lowest first."""
-    parts = bytearray()
-    while rest > 0x7F:
-        parts.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    parts.append(rest)
-    return bytes(parts)
-
-
 def long(value: int) -> bytes:
     """An Avro long of zero or above."""
-    return varint(value << 1)
+    return encode_varint(value << 1)
 
 
 def sized(data: bytes) -> bytes:
@@ -109,7 +100,7 @@ class LargeLongs:
         if high is None:
             if len(self._high) == _KNOWN_PARTS:
                 self._high.clear()
-            high = self._high[rest] = varint(rest)
+            high = self._high[rest] = encode_varint(rest)
         return _LOW[doubled & 0x3FFF] + high
 
 

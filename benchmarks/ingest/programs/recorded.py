@@ -7,19 +7,17 @@ import gc
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Self
 
 from benchmarks.ingest.frames import INSTRUMENT
 from ingest import feeds
 from ingest.clock import SystemClock
 from ingest.connection import Connection, ConnectionOptions
 from ingest.feed import ConnectionStatus, Counts, ListeningVenue, Subscription
-from ingest.outlet import Outlet
+from ingest.outlet import Outlet, OutletFeed
 from ingest.session import Session
 from market.quality import MAX_CLOCK_SKEW
-from schemas.records import Record
 
 FRAMES_PER_TURN = 64
 """Of the event loop: as many as a read from a busy socket may hold."""
@@ -27,7 +25,7 @@ FRAMES_PER_TURN = 64
 _LIMIT = 10_000
 
 
-class RecordedFeed:
+class RecordedFeed(OutletFeed):
     """See `ingest.feed.Feed`. The parts of a live feed, without the socket; all its frames there are come at once."""
 
     def __init__(self, frames: Iterable[bytes]) -> None:
@@ -80,20 +78,6 @@ class RecordedFeed:
     def get_subscribed_tickers(self) -> frozenset[str]:
         """The recorded one."""
         return frozenset([INSTRUMENT])
-
-    def __aiter__(self) -> AsyncIterator[Record]:
-        return aiter(self._outlet)
-
-    def batches(self) -> AsyncIterator[Sequence[Record]]:
-        """See `ingest.feed.Feed.batches`."""
-        return self._outlet.batches()
-
-    async def __aenter__(self) -> Self:
-        await self.connect()
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.disconnect()
 
     async def _play(self) -> None:
         self._outlet.put(self._session.restored(self.name, self._clock.now()))
