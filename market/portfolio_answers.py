@@ -110,7 +110,8 @@ def apply(portfolio: Portfolio | None, command: Command, at: int, source: Source
         after = _apply(portfolio, command, at, source)
     except (CommandRefused, ConcurrencyError, DataValidationError) as error:
         return portfolio, refused(portfolio, command, at, source, error)
-    return after, _reply(command, at, source, accepted=True, version=after.version, position_id=_position_id(after, command))
+    position_id = _position_id(portfolio, command)
+    return after, _reply(command, at, source, accepted=True, version=after.version, position_id=position_id)
 
 
 def _apply(portfolio: Portfolio | None, command: Command, at: int, source: Source) -> Portfolio:
@@ -176,8 +177,9 @@ def _reply(
     )
 
 
-def _position_id(portfolio: Portfolio, command: Command) -> str | None:
-    if isinstance(command, ApplyFill):
-        return filled_position(portfolio, command)
+def _position_id(before: Portfolio | None, command: Command) -> str | None:
+    """The position of an accepted command. Where a fill goes is seen before it: it may leave flat what was open."""
+    if before is not None and isinstance(command, ApplyFill):
+        return filled_position(before, command)
     found: str | None = getattr(command, "position_id", None)
     return found

@@ -212,6 +212,15 @@ def test_fill_without_a_position_goes_to_the_open_one_before_flat_ones() -> None
     assert refusal(three, command(ApplyFill, 5, position_id=None)).candidates == ("p1", "p2")
 
 
+def test_fill_that_closes_the_only_open_position_beside_a_flat_one_is_answered_with_it() -> None:
+    both = done(command(ApplyFill, 2, position_id="p0"), portfolio=HELD)
+    one_flat = done(command(ClosePosition, 3, position_id="p0"), portfolio=both)
+    closed, (reply,) = run(command(ApplyFill, 4, position_id=None, quantity=-ONE), portfolio=one_flat)
+    assert closed is not None
+    assert closed.positions["p1"].quantity == 0
+    assert (reply.accepted, reply.position_id) == (True, "p1")
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
