@@ -82,7 +82,7 @@ def test_broker_away_for_long_is_waited_for_in_bounded_memory_and_few_words(rig:
 def test_dead_letters_that_cannot_be_written_hold_everything_back_until_they_can(rig: Rig) -> None:
     story, chance = rig.story(Shape(trades=400, too_late=0)), random.Random(rig.seed)
     half = len(story.records) // 2
-    worker = rig.worker(processors={"store": "rocksdict", "worker": {"stalled_after_seconds": 60}})
+    worker = rig.ready_worker(processors={"store": "rocksdict", "worker": {"stalled_after_seconds": 60}})
     rig.publish(story.records[:half])
     rig.wait_done(worker)
     poison, key = b"\xff" + chance.randbytes(99), story.instruments[0].encode()
