@@ -10,7 +10,8 @@ as well either was never there or has expired (`processors.expiry`).
 
 What was fetched while a rebalance began is dropped without a seek: Faust stops the flow only then, and when it is over
 (`tables.recovery`: `_resume_streams`, `on_recovery_completed`) it seeks all partitions to what is committed before it resumes.
-A seek here would race with that one, and with the seeks in changelogs that recovery makes in between.
+A seek here would race with that one, and with the seeks in changelogs that recovery makes in between. What is fetched while the
+rebalance goes on may come after that seek; it is put back where it was fetched (`processors.transport.thread`).
 """
 
 from __future__ import annotations
@@ -106,13 +107,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         if self.app.rebalancing and active_partitions is not None:
-            active_partitions = {tp for tp in active_partitions if not self._is_batched(tp)}
+            active_partitions = {tp for tp in active_partitions if not self.is_batched(tp)}
             if not active_partitions:
                 await asyncio.sleep(PAUSE_WHILE_REBALANCING)
                 return {}
         return await super()._getmany(active_partitions, timeout)
 
-    def _is_batched(self, tp: TP) -> bool:
+    def is_batched(self, tp: TP) -> bool:
+        """Whether the records of a partition come as batches."""
         return tp.topic in self.transport.readers
 
     def _is_current(self, generation: int) -> bool:
@@ -129,7 +131,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 await self._deliver_partition(tp, found, generation)
 
     async def _deliver_partition(self, tp: TP, found: list[Any], generation: int) -> None:
-        if not self._is_batched(tp):
+        if not self.is_batched(tp):
             await self._deliver_records(tp, found, generation)
             return
         parts: list[FetchedBatch] = found if self.transport.has_views else [PlainBatch.of(found)]
@@ -187,7 +189,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def _hand_over(self, tp: TP, message: ConsumerMessage, generation: int) -> bool:
         """Give a message to its agents; False when a rebalance came in between, after which it is read again."""
-        if self._is_batched(tp) and self.app.rebalancing:
+        if self.is_batched(tp) and self.app.rebalancing:
             return False
         await self.wait_first(self.callback(message), self.suspend_flow.wait())
         return self._is_current(generation)
@@ -239,7 +241,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return True
 
     def _new_offset(self, tp: TP) -> int | None:
-        if not self._is_batched(tp):
+        if not self.is_batched(tp):
             offset: int | None = super()._new_offset(tp)
             return offset
         acked = self._acked[tp]

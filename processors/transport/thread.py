@@ -6,10 +6,12 @@ requests; an idle one waits long and is ended by the first record there is, so t
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 
 from processors.transport import FAUST_LOGGER
@@ -65,9 +67,22 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Fa
         # The generation is read in the thread that sets it, when the records are there: a fetch begun in one generation may
         # end in the next, behind the positions that recovery has sought by then. Nobody would ask for these records again.
         found = Fetched(await super()._fetch_records(consumer, *args, **kwargs), self.app.rebalancing_count)
+        if self.app.rebalancing:
+            self._put_back(found, consumer._fetcher)
         fetcher, pace = consumer._fetcher, self.consumer.transport.busy if found else IDLE
         fetcher._fetch_max_wait_ms, fetcher._fetch_min_bytes = pace
         return found
+
+    def _put_back(self, found: Fetched, fetcher: Any) -> None:
+        """Take out what nobody reads before the rebalance is over, and have it fetched again.
+
+        A fetch begun before a rebalance goes on through it, and may end when recovery has sought the partition already: nobody
+        would ask for these records again. Nothing is awaited between the fetch and this, so that no seek comes in between.
+        """
+        for tp in [tp for tp in found if self.consumer.is_batched(tp)]:
+            first = found.pop(tp)[0]
+            with contextlib.suppress(IllegalStateError):  # no longer ours: whose it is reads from what is committed
+                fetcher.seek_to(tp, first.start if self.consumer.transport.has_views else first.offset)
 
 
 class RebalanceListener(driver.ConsumerRebalanceListener):  # type: ignore[misc]
