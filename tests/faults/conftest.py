@@ -20,6 +20,9 @@ from tests.servers import Addresses, throwaway_stack
 
 SEEDS = os.environ.get("TAPELINE_FAULT_SEEDS")
 
+LONGEST = {"test_crashes", "test_influx_crashes", "test_sink_crashes"}
+"""Files that take minutes: a process that began one last would go on alone."""
+
 ACCESS_RULES = """\
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 allow.everyone.if.no.acl.found=true
@@ -38,6 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if SEEDS:
+        items.sort(key=lambda item: item.path.stem not in LONGEST)
         return
     here = Path(__file__).parent
     left_out = [item for item in items if here in item.path.parents and item.get_closest_marker("short") is None]
