@@ -18,8 +18,8 @@ from benchmarks.stream.load import FIRST_ID, SchemaIds, TradeEncoder, instrument
 from benchmarks.stream.servers import PARTITIONS, Server
 from market.decimals import ONE
 from market.trade import Trade
-from runtime.kafka import registry_options
-from runtime.settings import RegistrySettings
+from runtime.kafka import producer_options, registry_options
+from runtime.settings import KafkaSettings, RegistrySettings
 from schemas.partitioning import partition_of
 from schemas.registry import Registry
 from schemas.topics import TRADES
@@ -77,7 +77,7 @@ def _publish(pipe: Connection, bootstrap: str, ids: SchemaIds) -> None:
     names = instrument_names()
     encoder, keys = TradeEncoder(ids, names, delay=0), [name.encode() for name in names]
     partitions = [partition_of(name, PARTITIONS) for name in names]
-    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "compression.type": "lz4", "linger.ms": 0})
+    producer = Producer(producer_options(KafkaSettings(bootstrap=bootstrap), "benchmark"))
     chance, numbers, size = random.Random(1), [FIRST_ID] * len(names), unscaled(ONE)
 
     def send(index: int) -> None:

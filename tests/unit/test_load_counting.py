@@ -3,6 +3,7 @@
 import itertools
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,16 @@ def test_one_sample_stands_for_all_messages_of_a_chunk() -> None:
     assert percentile_ms(tally.since_received, 0.5) == 1.02
     assert percentile_ms(tally.since_received, 0.99) == 9.02
     assert percentile_ms({}, 0.5) is None
+
+
+def test_chunk_that_is_looked_at_stands_for_those_that_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    chances = iter([0.9, 0.1, 0.0])  # whether to look at the first chunk, at the second, and where in that
+    monkeypatch.setattr("tapeline.load.counting.random.random", lambda: next(chances))
+    reader, tally = Reader("trade_data", sampled=8), Tally()
+    reader.take(trade(1000) * 2, NOW, tally)
+    reader.take(trade(9000) * 3, NOW, tally)
+    assert tally.messages == 5
+    assert tally.since_received == {9000 // STEP: 3 * 8}
 
 
 def test_message_without_a_receive_time_is_timed_by_the_gateways() -> None:
