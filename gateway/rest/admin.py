@@ -34,7 +34,7 @@ _Number = Annotated[int, Path(ge=1, le=_LARGEST, description="The connection's n
 def router(context: Context) -> APIRouter:
     """The endpoints. Pages of other origins are kept out: without keys every local user is an operator."""
 
-    def check_origin(request: Request) -> None:
+    async def check_origin(request: Request) -> None:
         context.door.check_origin(request.headers.get("origin"), request.headers.get("host"))
 
     routes = APIRouter(prefix="/api/v1/admin", tags=["admin"], dependencies=[Depends(check_origin)])

@@ -10,7 +10,7 @@ import orjson
 from fastapi import Request, Response
 
 from gateway.rest.context import Context
-from gateway.rest.guard import principal_of
+from gateway.rest.guard import asking
 from gateway.rest.models import error_responses
 
 _TAG_BYTES = 12
@@ -35,7 +35,7 @@ def answer(
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if _has(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
-    stamp = context.metadata(principal_of(request)) if is_latest else context.stamp()
+    stamp = context.metadata(asking(request)) if is_latest else context.stamp()
     metadata = orjson.dumps({**stamp, **(more or {})})
     return Response(b'{"data":%b,"metadata":%b}' % (body, metadata), media_type="application/json", headers=headers)
 

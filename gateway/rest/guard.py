@@ -62,15 +62,23 @@ def refused(refusal: Refusal) -> JSONResponse:
     return JSONResponse({"error": refusal.body()}, status_code=refusal.status, headers=refusal.headers)
 
 
-def principal_of(request: Request) -> Principal:
+def asking(request: Request) -> Principal:
     """Who asks."""
     principal: Principal = request.state.principal
     return principal
 
 
-def operator_of(request: Request) -> Principal:
+# FastAPI would run these in a thread if they were no coroutines, and a busy event loop leaves threads little time.
+
+
+async def principal_of(request: Request) -> Principal:
+    """Who asks."""
+    return asking(request)
+
+
+async def operator_of(request: Request) -> Principal:
     """Who asks and is an operator. Raises Refusal for others."""
-    principal = principal_of(request)
+    principal = asking(request)
     principal.check_role(ADMIN)
     return principal
 

@@ -38,7 +38,7 @@ Asking = Annotated[Principal, Depends(principal_of)]
 _Time = Annotated[int, Query(ge=EARLIEST, le=LATEST)]
 
 
-def _span(
+async def _span(
     since: Annotated[_Time, Query(description="From this time on, microseconds since the epoch.")] = EARLIEST,
     until: Annotated[_Time, Query(description="Before this time.")] = LATEST,
     limit: Annotated[int, Query(ge=1, le=MOST, description="How many a page has at most.")] = 100,
