@@ -37,7 +37,7 @@ class FlushPolicy:
     low: float = 0.001
     high: float = 0.020
     share: float = 0.5
-    chunk: int = 200
+    chunk: int = 64
 
 
 _SMOOTHING = 0.25
