@@ -11,9 +11,7 @@ from ingest.capture import Capture
 from ingest.clock import SystemClock
 from ingest.connection import ConnectionOptions
 from ingest.feed import (
-    AskedVenue,
     Asking,
-    DefiningVenue,
     Feed,
     GeneratingVenue,
     ListeningVenue,
@@ -276,8 +274,6 @@ def _check_address(name: str, settings: FeedSettings, venue: ListeningVenue, sub
         if getattr(settings, setting) is not None and len(markets) > 1:
             text = f"one address cannot serve the symbols of several markets ({', '.join(sorted(markets))}): make several feeds"
             raise _wrong(f"{name}.{setting}", text)
-    if settings.rest_url is not None and not isinstance(venue, AskedVenue | DefiningVenue):
-        raise _wrong(f"{name}.rest_url", f"{settings.feed} asks for nothing by REST")
 
 
 def _capturing(settings: IngestSettings, capture: Path) -> IngestSettings:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from ingest.clock import Clock
-from ingest.marks import Missing
+from ingest.marks import Missing, Stretch
 from ingest.quota import Allowances, Quota
 from ingest.recorded import Item
 from market.book_rules import BookRules
@@ -162,6 +162,10 @@ class SequencedParser(Parser, Protocol):
     @property
     def sequenced(self) -> Collection[str]:
         """Trade channels whose sequences have no holes, so that a hole means lost trades; none of them is `contiguous`."""
+
+    @property
+    def is_retold_by_sequence(self) -> bool:
+        """Whether REST tells trades by these sequences, too; otherwise they are known by their ids there."""
 
 
 @runtime_checkable
@@ -393,6 +397,17 @@ class HistoricalVenue(AskedVenue, Protocol):
 
         Raises DataValidationError (`no_history`) where the venue does not tell its past as far back as that.
         """
+
+
+@runtime_checkable
+class RetellingVenue(AskedVenue, Protocol):
+    """A venue that tells by REST the trades of the time up to now alone."""
+
+    def retelling_request(self, channel: str, stretch: Stretch, now: int) -> Request | None:
+        """The request for the trades since a stretch began; None where it has none of so long ago, or of such a channel."""
+
+    def retold(self, stretch: Stretch, parsed: Parsed) -> Page:
+        """The trades of the stretch in its answer, as a last page."""
 
 
 class Answered(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ingest.clock import Clock
-from ingest.feed import AskedVenue, HistoricalVenue, Listings, Page, Parsed, Place, Recorder, Request, Subscription
+from ingest.feed import AskedVenue, Listings, Page, Parsed, Recorder, Request, Subscription
 from ingest.rest import RestClient
 from ingest.session import Session
 from market.errors import DataValidationError
@@ -49,10 +49,8 @@ class Fetcher:
             request, lambda parsed, now: self._session.polled(line, stream, parsed, now) if wanted() else []
         )
 
-    async def ask_page(
-        self, venue: HistoricalVenue, request: Request, stream: Subscription, place: Place, end: int
-    ) -> tuple[Page | None, list[Record]]:
-        """The page of history that the answer is, or what is to be published of one that cannot be taken in.
+    async def ask_page(self, request: Request, read: Callable[[Parsed], Page]) -> tuple[Page | None, list[Record]]:
+        """The page that the answer is as it is read, or what is to be published of one that cannot be taken in.
 
         Raises `ingest.rest.Unanswered`, and DataValidationError where the venue does not tell its past as far back as that.
         """
@@ -63,7 +61,7 @@ class Fetcher:
             return []
 
         refused = await self._asked(request, keep)
-        return (venue.history_page(stream, place, end, answers[0]) if answers else None), refused
+        return (read(answers[0]) if answers else None), refused
 
     async def _asked(self, request: Request, take: Callable[[Parsed, int], list[Record]]) -> list[Record]:
         answer = await self._rest.get(request)

@@ -6,24 +6,19 @@ is told healed with the last of them (see `ingest.marks`). What the venue does n
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 
 from ingest.clock import Clock
 from ingest.feed import HealingVenue
 from ingest.fetching import Fetcher
 from ingest.marks import Missing
+from ingest.mending import ASKING, REQUESTS_IN_VAIN, mend
 from ingest.rest import Unanswered
 from ingest.session import Session
 from runtime.logs import get_logger
-from runtime.retry import Backoff
 from schemas.records import Record
 
 log = get_logger(__name__)
-
-_LOOK_SECONDS = 0.1
-_REQUESTS_IN_VAIN = 6
-ASKING = Backoff(initial_seconds=1.0, maximum_seconds=30.0)
 
 
 class Healing:
@@ -43,46 +38,37 @@ class Healing:
         self._venue = venue
         self._fetcher = fetcher
         self._put = put
-        self._in_hand: set[str] = set()
         self._given_up: set[Missing] = set()
 
     async def run(self) -> None:
         """Go on until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                for instrument in {missing.instrument for _, missing in self._open()} - self._in_hand:
-                    self._in_hand.add(instrument)
-                    tasks.create_task(self._heal(instrument), name=f"trades of {instrument}")
-                await self._clock.sleep(_LOOK_SECONDS)
+        await mend(self._clock, self._open, self._heal)
 
     def _open(self) -> list[tuple[str, Missing]]:
         return [(channel, missing) for channel, missing in self._session.missing() if missing not in self._given_up]
 
-    async def _heal(self, instrument: str) -> None:
+    async def _heal(self, _channel: str, first: Missing) -> None:
         """Ask for what is missing of an instrument, oldest first, until nothing is or the venue does not tell it."""
         in_vain = 0
-        try:
-            while found := [(channel, missing) for channel, missing in self._open() if missing.instrument == instrument]:
-                channel, missing = found[0]
-                request = self._venue.trades_request(channel, missing)
-                if request is None:
-                    self._give_up(missing, "the venue does not tell them again")
+        while found := [(channel, missing) for channel, missing in self._open() if missing.instrument == first.instrument]:
+            channel, missing = found[0]
+            request = self._venue.trades_request(channel, missing)
+            if request is None:
+                self._give_up(missing, "the venue does not tell them again")
+                continue
+            try:
+                self._put(await self._fetcher.ask(request))
+            except Unanswered as error:
+                log.warning("missed trades not fetched", missing=missing, reason=str(error))
+            else:
+                in_vain = 0 if (channel, missing) not in self._session.missing() else in_vain + 1
+                if in_vain >= REQUESTS_IN_VAIN:
+                    self._give_up(missing, "the venue did not tell them")
+                    in_vain = 0
                     continue
-                try:
-                    self._put(await self._fetcher.ask(request))
-                except Unanswered as error:
-                    log.warning("missed trades not fetched", missing=missing, reason=str(error))
-                else:
-                    in_vain = 0 if (channel, missing) not in self._session.missing() else in_vain + 1
-                    if in_vain >= _REQUESTS_IN_VAIN:
-                        self._give_up(missing, "the venue did not tell them")
-                        in_vain = 0
-                        continue
-                    if not in_vain:
-                        continue
-                await self._clock.sleep(ASKING.delay(in_vain))
-        finally:
-            self._in_hand.discard(instrument)
+                if not in_vain:
+                    continue
+            await self._clock.sleep(ASKING.delay(in_vain))
 
     def _give_up(self, missing: Missing, reason: str) -> None:
         log.warning("missed trades stay missing", missing=missing, reason=reason)

@@ -21,6 +21,7 @@ from ingest.feed import (
     HistoricalVenue,
     ListeningVenue,
     PollableVenue,
+    RetellingVenue,
     Route,
     Subscription,
 )
@@ -150,7 +151,7 @@ class LiveFeed(OutletFeed):
         if self._fetcher is not None and isinstance(self._venue, HealingVenue):
             healing = Healing(self._session, self._clock, self._venue, self._fetcher, put=self._outlet.put)
             self._start("healing", healing.run())
-        if self._fetcher is not None and isinstance(self._venue, HistoricalVenue):
+        if self._fetcher is not None and isinstance(self._venue, HistoricalVenue | RetellingVenue):
             refilling = Refilling(self._session, self._clock, self._venue, self._fetcher, put=self._outlet.put)
             self._start("refilling", refilling.run())
 

@@ -12,7 +12,8 @@ the stream is told in `market.candle_series`. The rules:
 - Where the venue's trade ids have no holes, a hole is a gap too, whether the line was down or not; it is healed when the
   missing trades come late.
 - Where they have, what was missed is known by its time alone: a gap is a stretch between two trades, and healed when whoever
-  asked for that stretch says that all of it was told.
+  asked for that stretch says that all of it was told. So it is where numbers without holes show what was missed, but the venue
+  does not tell trades again by them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from market.seen_trades import SeenTrades, Verdict
+from market.seen_trades import MAX_HASHES, SeenTrades, Verdict
 from market.trade import GapMark, TimeMark, Trade
 
 _SECOND = 1_000_000
@@ -60,11 +61,12 @@ class _Hole(NamedTuple):
 
 
 class _Open(NamedTuple):
-    """A stretch that is not healed yet, the gap that told of it, and the ids that were told of it."""
+    """A stretch that is not healed yet, the gap that told of it, the ids that were told of it, and which numbers it lacks."""
 
     stretch: Stretch
     gap: GapMark
     told: set[str]
+    numbers: tuple[int, int] | None
 
 
 @dataclass(slots=True)
@@ -80,6 +82,8 @@ class Continuity:
     never_filled: set[GapMark] = field(default_factory=set)
     at_latest: set[str] = field(default_factory=set)  # ids of the latest instant
     stretches: list[_Open] = field(default_factory=list)
+    is_retold_by_id: bool = False  # holes in numbers are asked for as stretches
+    refilled: dict[str, None] = field(default_factory=dict)  # ids of the last ones taken in that are no numbers
 
     def add(self, trade: Trade) -> Verdict:
         """Remember the trade's id, or ids; NEW when any of them is."""
@@ -130,22 +134,23 @@ class Marks:
             if name in self._instruments:
                 self._instruments[name].is_up = True
 
-    def before(self, trade: Trade, *, contiguous: bool) -> list[GapMark] | None:
+    def before(self, trade: Trade, *, contiguous: bool, retold_as: Trade | None = None) -> list[GapMark] | None:
         """Gap marks that belong in the stream before this trade, None when it was told before.
 
-        `contiguous`: the venue's trade ids have no holes.
+        `contiguous`: the venue's trade ids have no holes. `retold_as`: as which the venue tells it again, where the id of
+        `trade` is a number that it has in the stream alone.
         """
         known = self._instruments.get(trade.instrument)
         if known is None:
             self._instruments[trade.instrument] = known = Continuity(trade.event_time, None)
-            known.at_latest.add(trade.trade_id)
+            known.at_latest.add((retold_as or trade).trade_id)
             known.add(trade)
             known.seen.holes.clear()  # ids before the first one seen are no hole
             _remember(known, trade)
             return [GapMark(trade.instrument, None, trade.event_time)]
         known.is_up = True
         before, number = known.seen.last, number_of(trade.trade_id)
-        if known.add(trade) is Verdict.DUPLICATE:
+        if known.add(trade) is Verdict.DUPLICATE or trade.trade_id in known.refilled:
             # What is told again after connecting are the latest trades: where ids are no numbers, this one shows that
             # nothing was missed before it. Numbers tell more with the next trade.
             known.was_down = known.was_down and number is not None
@@ -153,6 +158,11 @@ class Marks:
         if contiguous and number is not None and before >= 0:
             marks = _of_ids(known, trade, before, number)
             known.was_down = known.was_down and number <= before
+            if retold_as is not None:
+                known.is_retold_by_id = True
+                known.stretches = [one for one in known.stretches if one.gap._replace(healed=True) not in marks]
+                _open_stretches(known, retold_as, marks if number > before else (), (before + 1, number - 1))
+                _remember_id(known, retold_as)
         else:
             marks = _since_last_line(known, trade) if known.was_down else []
             _open_stretches(known, trade, marks)
@@ -183,7 +193,12 @@ class Marks:
         if trade.trade_id in found.told:
             return False
         found.told.add(trade.trade_id)
-        known.add(trade)
+        if number_of(trade.trade_id) is not None:
+            known.add(trade)
+        else:  # apart, as they would put those out of mind that the stream told since
+            known.refilled[trade.trade_id] = None
+            if len(known.refilled) > MAX_HASHES:
+                del known.refilled[next(iter(known.refilled))]
         return True
 
     def close(self, stretch: Stretch, *, healed: bool) -> list[GapMark]:
@@ -193,6 +208,10 @@ class Marks:
         if known is None or found is None:
             return []
         known.stretches.remove(found)
+        if healed and found.numbers is not None:
+            begin, end = found.numbers
+            known.holes = [hole for hole in known.holes if hole.gap != found.gap]
+            known.seen.holes = [(first, last) for first, last in known.seen.holes if first < begin or last > end]
         return [found.gap._replace(healed=True)] if healed else []
 
     def continuity(self, instrument: str) -> Continuity:
@@ -204,7 +223,7 @@ class Marks:
         return [
             Missing(instrument, first, last)
             for instrument, known in self._instruments.items()
-            if known.is_up and known.holes
+            if known.is_up and known.holes and not known.is_retold_by_id
             for first, last in known.seen.holes
             if any(first <= hole.last and last >= hole.first for hole in known.holes)
         ]
@@ -237,12 +256,12 @@ def _first_number(trade: Trade, number: int) -> int:
     return max(first, number - _MOST_SUMMED_UP)
 
 
-def _open_stretches(known: Continuity, trade: Trade, gaps: Iterable[GapMark]) -> None:
+def _open_stretches(known: Continuity, trade: Trade, gaps: Iterable[GapMark], numbers: tuple[int, int] | None = None) -> None:
     """Beyond the most that are kept the oldest stays a gap."""
     for gap in gaps:
         before, end = frozenset(known.at_latest), max(trade.event_time, known.latest)
         stretch = Stretch(trade.instrument, known.latest, end, before, trade.trade_id)
-        known.stretches.append(_Open(stretch, gap, set(known.at_latest)))
+        known.stretches.append(_Open(stretch, gap, set(known.at_latest), numbers))
         del known.stretches[:-_MOST_STRETCHES]
 
 

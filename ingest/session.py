@@ -56,12 +56,14 @@ class _Line:
     traded: set[str] = field(default_factory=set)
     steady: Steady = field(default_factory=Steady)
     sequenced: frozenset[str] = frozenset()  # trade channels that are numbered by sequences
+    is_retold_by_sequence: bool = True
 
     def read_by(self, parser: Parser) -> None:
         """Take another parser."""
         self.steady.forget()
         self.parser = parser
         self.sequenced = frozenset(parser.sequenced if isinstance(parser, SequencedParser) else ())
+        self.is_retold_by_sequence = not isinstance(parser, SequencedParser) or parser.is_retold_by_sequence
 
     def forgets(self, channel: str) -> bool:
         """Whether the trades of a channel have numbers with holes, or none: which were told is not remembered for long."""
@@ -70,7 +72,8 @@ class _Line:
     def gaps_before(self, marks: Marks, channel: str, trade: Trade) -> list[GapMark] | None:
         """See `Marks.before`."""
         if channel in self.sequenced:
-            return marks.before(numbered_by_sequence(trade), contiguous=True)
+            retold_as = None if self.is_retold_by_sequence else trade
+            return marks.before(numbered_by_sequence(trade), contiguous=True, retold_as=retold_as)
         return marks.before(trade, contiguous=channel in self.parser.contiguous)
 
 

@@ -19,14 +19,15 @@ from ingest.feed import (
     ListeningVenue,
     PollableVenue,
     PolledVenue,
+    RetellingVenue,
 )
 
-_ABILITIES: Mapping[str, type] = {
+_ABILITIES: Mapping[str, type | tuple[type, ...]] = {
     "live": ListeningVenue,
     "generated": GeneratingVenue,
     "polled": PolledVenue,
     "books by REST": FetchingVenue,
-    "missed trades by REST": HealingVenue,
+    "missed trades by REST": (HealingVenue, HistoricalVenue, RetellingVenue),
     "polling": PollableVenue,
     "history": HistoricalVenue,
     "REST answers read": AnsweringVenue,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from ingest.feed import Request
+from ingest.feed import Request, Subscription
 
 
 class Happened(NamedTuple):
@@ -115,6 +115,81 @@ def _bitfinex(tape: Sequence[Happened], path: str, query: Mapping[str, str]) -> 
     return [_bitfinex_row(one) for one in told[: int(query["limit"])]]
 
 
+def _gateio_futures(tape: Sequence[Happened], path: str, query: Mapping[str, str]) -> Any:
+    assert (path, query["contract"]) == ("/api/v4/futures/usdt/trades", "BTC_USDT")
+    told = [one for one in reversed(tape) if int(query["from"]) <= one.time // 1000 <= int(query["to"])]
+    offset = int(query["offset"])
+    return [
+        {
+            "id": one.id,
+            "create_time": one.time // 1000,
+            "create_time_ms": one.time / 1000,
+            "contract": "BTC_USDT",
+            "size": _contracts(one),
+            "price": one.price,
+        }
+        for one in told[offset : offset + int(query["limit"])]
+    ]
+
+
+def _contracts(one: Happened) -> int:
+    return 25 if one.side == "buy" else -25
+
+
+def _bitget(tape: Sequence[Happened], path: str, query: Mapping[str, str]) -> Any:
+    is_contract = path == "/api/v2/mix/market/fills-history"
+    assert is_contract or path == "/api/v2/spot/market/fills-history"
+    assert (query["symbol"], query.get("productType")) == ("BTCUSDT", "USDT-FUTURES" if is_contract else None)
+    begin, end, below = int(query["startTime"]), int(query["endTime"]), int(query.get("idLessThan", 10**18))
+    told = [one for one in reversed(tape) if begin <= one.time <= end and one.id < below]
+    rows = [
+        {
+            "symbol": "BTCUSDT",
+            "tradeId": str(one.id),
+            "side": one.side.capitalize(),
+            "price": f"{one.price}00",
+            "size": one.size,
+            "ts": str(one.time),
+        }
+        for one in told[: int(query["limit"])]
+    ]
+    return {"code": "00000", "msg": "success", "requestTime": 0, "data": rows}
+
+
+def _bitstamp(tape: Sequence[Happened], path: str, query: Mapping[str, str]) -> Any:
+    assert path == "/api/v2/transactions/btcusdt/"
+    begin = tape[-1].time - {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}[query["time"]]
+    return [
+        {
+            "date": str(one.time // 1000),
+            "tid": str(one.id),
+            "amount": one.size,
+            "price": one.price,
+            "type": "0" if one.side == "buy" else "1",
+        }
+        for one in reversed(tape)
+        if one.time >= begin
+    ]
+
+
+def _kraken_futures(tape: Sequence[Happened], path: str, query: Mapping[str, str]) -> Any:
+    assert (path, query["symbol"]) == ("/derivatives/api/v3/history", "PI_XBTUSD")
+    told = [one for one in tape if _iso(one.time)[:-4] < query["lastTime"].removesuffix("Z")][-100:]
+    rows = [
+        {
+            "time": f"{_iso(one.time)[:-4]}Z",
+            "trade_id": number,
+            "price": float(one.price),
+            "size": 25.0,
+            "side": one.side,
+            "type": "fill",
+            "uid": f"uid-{one.id}",
+        }
+        for number, one in enumerate(told, start=1)
+    ]
+    return {"result": "success", "history": rows[::-1], "serverTime": "2026-02-23T21:45:00.000Z"}
+
+
 def _kraken(tape: Sequence[Happened], path: str, query: Mapping[str, str]) -> Any:
     assert (path, query["pair"]) == ("/0/public/Trades", "XBTUSDT")
     told = [one for one in tape if one.time * 1_000_000 > int(query["since"])][: int(query["count"])]
@@ -143,22 +218,47 @@ def _bybit(tape: Sequence[Happened], path: str, query: Mapping[str, str]) -> Any
 
 SERVERS: Mapping[str, Server] = {
     "bitfinex": _bitfinex,
+    "bitget": _bitget,
+    "bitget_futures": _bitget,
+    "bitstamp": _bitstamp,
     "bybit": _bybit,
     "coinbase": _coinbase,
     "deribit": _deribit,
     "gateio": _gateio,
+    "gateio_futures": _gateio_futures,
     "kraken": _kraken,
+    "kraken_futures": _kraken_futures,
     "okx": _okx,
 }
 CHANNELS = {
     "bitfinex": "trades",
+    "bitget": "trade",
+    "bitget_futures": "trade",
+    "bitstamp": "live_trades",
     "bybit": "publicTrade",
     "coinbase": "matches",
     "deribit": "trades.100ms",
     "gateio": "spot.trades",
+    "gateio_futures": "futures.trades",
     "kraken": "trade",
+    "kraken_futures": "trade",
     "okx": "trades",
 }
+_INSTRUMENTS = {
+    "bitget_futures": "bitget:BTC-USDT-PERP",
+    "gateio_futures": "gateio:BTC-USDT-PERP",
+    "kraken_futures": "kraken_futures:BTC-USD-PERP",
+}
+
+
+def stream(market: str) -> Subscription:
+    """The trades of the instrument that the tape is of, of a venue or of its market of this name."""
+    return Subscription(_INSTRUMENTS.get(market, f"{market}:BTC-USDT"), CHANNELS[market])
+
+
+def venue_of(market: str) -> str:
+    """The venue of a market."""
+    return stream(market).instrument.partition(":")[0]
 
 
 class TapeServer:
@@ -191,7 +291,25 @@ def frame(venue: str, one: Happened) -> bytes:
     return json.dumps(_FRAMES[venue](one)).encode()
 
 
+def _bitget_frame(market: str, one: Happened) -> Any:
+    arg = {"instType": market, "channel": "trade", "instId": "BTCUSDT"}
+    return {"action": "update", "arg": arg, "data": [[str(one.time), one.price, one.size, one.side]]}
+
+
 _FRAMES: Mapping[str, Callable[[Happened], Any]] = {
+    "bitget": lambda one: _bitget_frame("sp", one),
+    "bitget_futures": lambda one: _bitget_frame("mc", one),
+    "bitstamp": lambda one: {
+        "event": "trade",
+        "channel": "live_trades_btcusdt",
+        "data": {
+            "id": one.id,
+            "amount_str": one.size,
+            "price_str": one.price,
+            "type": 0 if one.side == "buy" else 1,
+            "microtimestamp": str(one.time * 1000),
+        },
+    },
     "bitfinex": lambda one: [7, "te", _bitfinex_row(one)],
     "bybit": lambda one: {
         "topic": "publicTrade.BTCUSDT",
@@ -237,6 +355,38 @@ _FRAMES: Mapping[str, Callable[[Happened], Any]] = {
             "amount": one.size,
             "price": one.price,
         },
+    },
+    "gateio_futures": lambda one: {
+        "time": one.time // 1000,
+        "channel": "futures.trades",
+        "event": "update",
+        "result": [
+            {
+                "id": one.id,
+                "create_time": one.time // 1000,
+                "create_time_ms": one.time,
+                "contract": "BTC_USDT",
+                "size": _contracts(one),
+                "price": one.price,
+            }
+        ],
+    },
+    "kraken": lambda one: [
+        337,
+        [[one.price, one.size, f"{one.time // 1000}.{one.time % 1000:03}000", one.side[0], "m", ""]],
+        "trade",
+        "XBT/USDT",
+    ],
+    "kraken_futures": lambda one: {
+        "feed": "trade",
+        "product_id": "PI_XBTUSD",
+        "uid": f"uid-{one.id}",
+        "side": one.side,
+        "type": "fill",
+        "seq": one.id,
+        "time": one.time,
+        "qty": 25.0,
+        "price": float(one.price),
     },
     "okx": lambda one: {"arg": {"channel": "trades", "instId": "BTC-USDT"}, "data": [_okx_row(one)]},
 }

@@ -1,27 +1,32 @@
-"""What Gate.io tells of perpetual contracts settled in USDT: in streams, order books by REST, and the list of contracts.
+"""What Gate.io tells of perpetual contracts in USDT: in streams, order books and trades by REST, and the list of contracts.
 
 Books, book tops, candles and the list are read as recorded; trades and tickers as documented ("futures.trades",
-"futures.tickers"), none was recorded. Sizes are contracts; that of a sale is below zero in trades.
+"futures.tickers", "Futures market transaction records"), none was recorded. Sizes are contracts; that of a sale is below zero
+in trades. By REST trades are told under the ids of the stream, newest first, with times in seconds of three decimal places
+(`create_time_ms`), of whole seconds of time asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Request
+from ingest.feed import Defined, Page, Parsed, Place, Request
 from ingest.feeds._definitions import define, read_definitions
 from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import ABSENT, number, number_or_none
+from ingest.feeds._pages import backward_page, stretch_until
 from ingest.feeds._records import Maker, micros_of_millis
 from market.decimals import parse_decimal, parse_positive
 from market.depth import Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.instrument_definition import InstrumentDefinition
+from market.trade import Trade
 from schemas.records import Record
 
 MARKET = "usdt"
@@ -31,6 +36,8 @@ CHANNELS = (TRADES, BOOKS, BOOK_TICKER, TICKERS, CANDLES)
 
 _SETTLED = "USDT"
 _MOST_LEVELS = 100
+_MOST_TRADES = 1_000
+_SECOND = 1_000_000
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -144,6 +151,28 @@ def read_book(answer: bytes, maker: Maker) -> Depth:
     return maker.depth(DepthKind.SNAPSHOT, bids, asks, time, last=book.id)
 
 
+def history(rest: str, contract: str, channel: str, place: Place, end: int) -> Request | None:
+    """The request for a page of trades; a place's number is how many of its stretch were told."""
+    if channel != TRADES:
+        return None
+    span = {"from": place.time // _SECOND, "to": -(-stretch_until(place, end) // _SECOND)}
+    query = urlencode({"contract": contract, **span, "limit": _MOST_TRADES, "offset": place.number or 0})
+    return Request(MARKET, f"{rest}/futures/usdt/trades?{query}", 1)
+
+
+def page(place: Place, end: int, parsed: Parsed) -> Page:
+    """The page of an answer. Raises DataValidationError (`no_history`), see `backward_page`."""
+    told = place.number or 0
+    return backward_page(parsed.records, place, end, _MOST_TRADES, lambda trades: told + len(trades), "Gate.io")
+
+
+def read_trades(answer: bytes, maker: Maker) -> Parsed:
+    """The trades of an answer, oldest first."""
+    trades = [_trade(trade, maker, _micros_of_seconds) for trade in decode(_TRADE_LIST, answer)]
+    trades.sort(key=lambda trade: trade.sequence)
+    return Parsed(TRADES, trades)
+
+
 def list_request(rest: str) -> Request:
     """The request for the list of contracts."""
     return Request(MARKET, f"{rest}/futures/usdt/contracts", 1)
@@ -181,10 +210,10 @@ def _define(row: _Contract, received_at: int) -> InstrumentDefinition | None:
 
 
 def _trades(result: msgspec.Raw, _time: int | None, maker_of: MakerOf) -> Sequence[Record]:
-    return [_trade(trade, maker_of(trade.contract)) for trade in decode(_TRADE_LIST, result)]
+    return [_trade(trade, maker_of(trade.contract), _micros_of_millis) for trade in decode(_TRADE_LIST, result)]
 
 
-def _trade(trade: _Trade, maker: Maker) -> Record:
+def _trade(trade: _Trade, maker: Maker, micros_of: Callable[[str], int]) -> Trade:
     size = number(trade.size, "size")
     return maker.trade(
         trade_id=str(trade.id),
@@ -192,7 +221,7 @@ def _trade(trade: _Trade, maker: Maker) -> Record:
         price=trade.price,
         size=size.removeprefix("-"),
         side="sell" if size.startswith("-") else "buy",
-        exchange_time=micros_of_millis(number(trade.create_time_ms, "exchange_time"), "exchange_time"),
+        exchange_time=micros_of(number(trade.create_time_ms, "exchange_time")),
     )
 
 
@@ -249,6 +278,10 @@ def _candle(candle: _Candle, time: int | None, maker_of: MakerOf) -> Record:
 
 def _levels(levels: Sequence[_Level], side: str) -> tuple[Level, ...]:
     return levels_of([(level.p, number(level.s, side)) for level in levels], side)
+
+
+def _micros_of_millis(text: str) -> int:
+    return micros_of_millis(text, "exchange_time")
 
 
 def _micros_of_seconds(text: str) -> int:

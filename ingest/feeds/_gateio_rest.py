@@ -13,7 +13,7 @@ import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import Page, Parsed, Place, Request
-from ingest.feeds._pages import Window
+from ingest.feeds._pages import Window, stretch_until
 from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
 from ingest.feeds._sides import side_of
 from market.errors import DataValidationError
@@ -26,7 +26,6 @@ REST = "https://api.gateio.ws/api/v4"
 TRADES, TICKERS, CANDLES = "spot.trades", "spot.tickers", "spot.candlesticks"
 
 _SECOND = 1_000_000
-_STRETCH = 300 * _SECOND  # of trades asked for together
 _MOST = 1_000
 _CHANNELS = {"trades": TRADES, "tickers": TICKERS, "candlesticks": CANDLES}
 
@@ -75,7 +74,7 @@ def history(pair: str, channel: str, place: Place, end: int) -> Request | None:
         return _request("candlesticks", pair, interval="1m", **span)
     if channel != TRADES:
         return None
-    span = {"from": place.time // _SECOND, "to": _until(place, end) // _SECOND}
+    span = {"from": place.time // _SECOND, "to": stretch_until(place, end) // _SECOND}
     return _request("trades", pair, **span, limit=_MOST, page=place.number or 1)
 
 
@@ -83,7 +82,7 @@ def page(channel: str, place: Place, end: int, parsed: Parsed) -> Page:
     """The page of an answer."""
     if channel == CANDLES:
         return _window(place, end).page(parsed.records)
-    until = _until(place, end)
+    until = stretch_until(place, end)
     trades = [record for record in parsed.records if isinstance(record, Trade)]
     wanted = [trade for trade in trades if place.time <= trade.event_time < until]
     if len(trades) >= _MOST:
@@ -164,10 +163,6 @@ def _candle(row: list[str], maker: Maker) -> Record:
 
 def _request(path: str, pair: str, **options: object) -> Request:
     return Request(MARKET, f"{REST}/spot/{path}?{urlencode({'currency_pair': pair, **options})}", 1)
-
-
-def _until(place: Place, end: int) -> int:
-    return min(place.time + _STRETCH, end)
 
 
 def _window(place: Place, end: int) -> Window:

@@ -12,6 +12,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
 
+def iso_of_millis(millis: int) -> str:
+    """2021-04-17T16:43:37.264Z of milliseconds."""
+    return (_EPOCH + timedelta(milliseconds=millis)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def micros_of_iso(text: str, field: str) -> int:
     """Microseconds of 2021-04-17T16:43:37.264230Z, further digits cut off. Raises DataValidationError (`bad_time`)."""
     match = _TIME.fullmatch(text)

@@ -134,10 +134,15 @@ class KrakenParser:
     def _read_trade(self, row: tuple[str, ...], maker: Maker) -> Record:
         price, size, time, side, kind, _ = row
         micros = micros_of(time, "exchange_time")
-        trade_id, sequence = self._trades.name(maker.instrument, micros, f"{price}:{size}:{side}{kind}")
+        trade_id, sequence = self._trades.name(maker.instrument, micros, figures_of(price, size, side, kind))
         return maker.trade(
             trade_id=trade_id, sequence=sequence, price=price, size=size, side=side_of(side, SIDES), exchange_time=micros
         )
+
+
+def figures_of(price: str, size: str, side: str, kind: str) -> str:
+    """What tells a trade from others of its time; the same of a stream and by REST."""
+    return f"{price}:{size}:{side}{kind}"
 
 
 def instrument_of(pair: str) -> str:

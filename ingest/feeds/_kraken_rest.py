@@ -1,7 +1,10 @@
 """Kraken's REST answers: trades (`Trades`), klines (`OHLC`) and tickers (`Ticker`), one pair an answer.
 
 Trades and klines are read as recorded, tickers as documented ("Get Ticker Information"): none was recorded. Times of trades are
-JSON numbers with more digits than a float holds, so they are read as text.
+JSON numbers with more digits than a float holds, so they are read as text. Trades get the ids that the stream's have, of their
+own figures, since its messages have no numbers; the venue's number (docs: "Get Recent Trades", `trade_id`) is their sequence.
+Both were recorded, but never of the same time: should the stream round where we cut off behind the microsecond, its ids
+differ, and what was missed is not taken for told (see `ingest.refilling`).
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feeds._kraken_frames import SIDES, TickerFigures, micros_of, quote_of
+from ingest.feeds._kraken_frames import SIDES, TickerFigures, figures_of, micros_of, quote_of
+from ingest.feeds._nameless import NamelessTrades
 from ingest.feeds._records import Maker
 from ingest.feeds._sides import side_of
 from market.decimals import parse_decimal
@@ -40,12 +44,12 @@ _KLINES = msgspec.json.Decoder(list[tuple[_Count, str, str, str, str, str, str, 
 def read_trades(answer: bytes, url: str, received_at: int, pairs: Mapping[str, str], max_skew: int) -> Sequence[Record]:
     """The trades of an answer, in its order: price, size, time, side, kind of order, nothing, id."""
     maker, rows = _read(answer, url, received_at, pairs, max_skew)
-    found = []
-    for price, size, time, side, _, _, number in decode(_TRADES, rows):
+    names, found = NamelessTrades(), []
+    for price, size, time, side, kind, _, number in decode(_TRADES, rows):
         micros = micros_of(bytes(time).decode(errors="replace"), "exchange_time")
         found.append(
             maker.trade(
-                trade_id=str(number),
+                trade_id=names.name(maker.instrument, micros, figures_of(price, size, side, kind))[0],
                 sequence=number,
                 price=price,
                 size=size,

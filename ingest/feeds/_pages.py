@@ -1,12 +1,12 @@
 """Pages of history out of what venues answer: what lies before the end, and where the next page begins.
 
 By number or by time: where answers are told oldest first each goes on where the one before it ended, otherwise the venue is
-asked for one stretch of time after another.
+asked for one stretch of time after another. What is told newest first goes backwards within such a stretch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Self
 
 from ingest.feed import Page, Place
@@ -16,6 +16,7 @@ from market.trade import Trade
 from schemas.records import Record
 
 _MILLISECOND = 1_000
+_STRETCH = 300_000_000  # of trades asked for together, where they are told newest first
 
 
 def trades_page(records: Sequence[Record], end: int, most: int) -> Page:
@@ -90,3 +91,29 @@ def latest_page(venue: str, records: Sequence[Record], place: Place, end: int, m
     if len(trades) >= most and trades[0].event_time >= place.time:
         raise not_told(f"{venue} tells the last {most} trades alone, and these do not reach back so far")
     return Page([trade for trade in trades if place.time <= trade.event_time < end], None)
+
+
+def stretch_until(place: Place, end: int) -> int:
+    """Where the stretch of time ends of which the page at a place is, where trades are told newest first."""
+    return min(place.time + _STRETCH, end)
+
+
+def backward_page(
+    records: Sequence[Record], place: Place, end: int, most: int, number: Callable[[Sequence[Trade]], int], venue: str
+) -> Page:
+    """A page of a stretch that is told newest first; the next one is of the same stretch where an answer is full.
+
+    Its place has the number that `number` gives for the trades of this one. The oldest instant of a full answer may go on in
+    the next one, which tells all of it: so it is left out here. Raises DataValidationError (`no_history`) where an instant has
+    more trades than an answer holds.
+    """
+    until = stretch_until(place, end)
+    trades = [record for record in records if isinstance(record, Trade)]
+    is_full = len(trades) >= most and trades[0].event_time >= place.time
+    kept = [trade for trade in trades if trade.event_time > trades[0].event_time] if is_full else trades
+    if is_full and not kept:
+        raise not_told(f"{venue} tells no more than {most} trades of one instant")
+    wanted = [trade for trade in kept if place.time <= trade.event_time < until]
+    if is_full:
+        return Page(wanted, Place(place.time, number(kept)))
+    return Page(wanted, Place(until) if until < end else None)

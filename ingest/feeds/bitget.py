@@ -2,7 +2,7 @@
 
 Spot is `bitget:EOS-USDT`, a perpetual `bitget:UNI-USDT-PERP`. Trades have no id, so they get one of their own figures; after
 subscribing the last 50 are told again, newest first. The open of a kline is the close of the one before, not its first trade.
-What is spoken is version 1, as recorded.
+What is spoken is version 1, as recorded; only the past is asked for in version 2 (`_bitget_rest`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Heartbeat, Limits, Listings, Parser, Request, Route, Subscription
+from ingest.feed import Defined, Heartbeat, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feeds import _bitget_rest
 from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, op_messages, read_books, rows
+from ingest.feeds._bitget_rest import CONTRACTS, SPOT
 from ingest.feeds._definitions import define, read_definitions, step_of_places, whole_of
 from ingest.feeds._interleaved import LEVELS, checksum, text_of
 from ingest.feeds._nameless import NamelessTrades
@@ -31,16 +33,15 @@ from market.instrument import check_instrument, code_of
 from market.instrument_definition import InstrumentDefinition
 from schemas.records import Record
 
-_SPOT, _CONTRACTS = "sp", "mc"
 _ADDRESS, _REST = "wss://ws.bitget.com", "https://api.bitget.com/api"
 _LISTS = {
-    _SPOT: ("spot/v1/public/products",),
-    _CONTRACTS: ("mix/v1/market/contracts?productType=umcbl", "mix/v1/market/contracts?productType=dmcbl"),
+    SPOT: ("spot/v1/public/products",),
+    CONTRACTS: ("mix/v1/market/contracts?productType=umcbl", "mix/v1/market/contracts?productType=dmcbl"),
 }
-# Half of the 20 lists that an address may ask for in a second (docs: "Get Symbols", "Get All Symbols").
-_QUOTA = Quota(10, 1.0)
+# Half of the ten requests for old trades that an address has in a second; lists have 20 (docs: "Get Market Trades").
+_QUOTA = Quota(5, 1.0)
 _LIST_PATHS = ("/public/products", "/market/contracts")
-_PATHS = {_SPOT: "spot/v1/stream", _CONTRACTS: "mix/v1/stream"}
+_PATHS = {SPOT: "spot/v1/stream", CONTRACTS: "mix/v1/stream"}
 # Fewer than 50 channels a connection are advised, 10 messages a second and 240 subscriptions an hour taken (docs: "Connect").
 _LIMITS = Limits(streams=48, message_seconds=0.2)
 # Who has sent no text ping for two minutes is cut off; one is asked for every 30 s (docs: "Connect").
@@ -150,12 +151,11 @@ class BitgetParser(ArgParser):
 
     def _instrument_named(self, arg: Arg) -> str:
         market = arg.inst_type
-        if market not in (_SPOT, _CONTRACTS):
+        if market not in (SPOT, CONTRACTS):
             raise DataValidationError(
                 "unknown_market", f"instType: {market!r:.40} is no market that is known", field="instType"
             )
-        listed = self._listings.get(market, {}).get(arg.inst_id)
-        return listed or _instrument(market, *split_symbol(arg.inst_id, _QUOTE_ASSETS))
+        return _instrument_of(market, arg.inst_id, self._listings)
 
     def _read_trades(self, message: Message, _arg: Arg, maker: Maker) -> Sequence[Record]:
         newest_first = rows(_TRADES, message)
@@ -164,7 +164,7 @@ class BitgetParser(ArgParser):
     def _read_trade(self, row: _TradeRow, maker: Maker) -> Record:
         time, price, size, side = row
         micros = micros_of_millis(time, "exchange_time")
-        trade_id, sequence = self._trades.name(maker.instrument, micros, f"{price}:{size}:{side}")
+        trade_id, sequence = self._trades.name(maker.instrument, micros, _bitget_rest.figures_of(price, size, side))
         return maker.trade(
             trade_id=trade_id, sequence=sequence, price=price, size=size, side=side_of(side), exchange_time=micros
         )
@@ -174,7 +174,7 @@ class Bitget:
     """The venue; see `ingest.feed.Venue`."""
 
     name = "bitget"
-    markets = (_SPOT, _CONTRACTS)
+    markets = (SPOT, CONTRACTS)
     heartbeats = ("reply", "pong")
     default_channels = _CHANNELS
     limits = _LIMITS
@@ -207,7 +207,7 @@ class Bitget:
         parts = urlsplit(url)
         if not (parts.hostname or "").endswith("bitget.com"):
             return None
-        return _CONTRACTS if "/mix/" in parts.path else _SPOT
+        return CONTRACTS if "/mix/" in parts.path else SPOT
 
     def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
         """See `ingest.feed.Venue.listed`; streams name BTCUSDT what is listed as BTCUSDT_SPBL or BTCUSDT_UMCBL."""
@@ -235,13 +235,32 @@ class Bitget:
         if market is None or not urlsplit(url).path.endswith(_LIST_PATHS):
             return ()
         rows = decode(_LIST, answer).data
-        if market == _SPOT:
+        if market == SPOT:
             return read_definitions(rows, _PAIR, lambda row: _define_pair(row, received_at))
         return read_definitions(rows, _CONTRACT, lambda row: _define_contract(row, received_at))
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.DefiningVenue.quota`."""
+        """See `ingest.feed.AskedVenue.quota`."""
         return _QUOTA
+
+    def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
+        """See `ingest.feed.AnsweringVenue.answered`; trades."""
+        market = self.market_of(url)
+        symbol = None if market is None else _bitget_rest.symbol_of(url)
+        if market is None or symbol is None:
+            return None
+        return _bitget_rest.read(answer, Maker(_instrument_of(market, symbol, listings), received_at, max_clock_skew))
+
+    def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
+        """See `ingest.feed.HistoricalVenue.history_request`: trades of 90 days, of perpetuals those in USDT and of coins."""
+        if subscription.channel != _bitget_rest.TRADES:
+            return None
+        base, quote, *_ = code_of(subscription.instrument).split("-")
+        return _bitget_rest.history(_market_of(subscription.instrument), base, quote, place, end)
+
+    def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+        """See `ingest.feed.HistoricalVenue.history_page`."""
+        return _bitget_rest.page(place, end, parsed)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`; the frames name their market themselves."""
@@ -249,11 +268,15 @@ class Bitget:
 
 
 def _market_of(instrument: str) -> str:
-    return _CONTRACTS if code_of(instrument).endswith("-PERP") else _SPOT
+    return CONTRACTS if code_of(instrument).endswith("-PERP") else SPOT
+
+
+def _instrument_of(market: str, symbol: str, listings: Listings) -> str:
+    return listings.get(market, {}).get(symbol) or _instrument(market, *split_symbol(symbol, _QUOTE_ASSETS))
 
 
 def _instrument(market: str, base: str, quote: str) -> str:
-    return check_instrument(f"bitget:{base}-{quote}{'-PERP' if market == _CONTRACTS else ''}")
+    return check_instrument(f"bitget:{base}-{quote}{'-PERP' if market == CONTRACTS else ''}")
 
 
 def _listed_as(market: str, row: _Listing) -> str | None:
@@ -265,7 +288,7 @@ def _listed_as(market: str, row: _Listing) -> str | None:
 
 
 def _define_pair(row: _Pair, received_at: int) -> InstrumentDefinition | None:
-    instrument = _listed_as(_SPOT, row)
+    instrument = _listed_as(SPOT, row)
     if instrument is None:
         return None
     return define(
@@ -281,7 +304,7 @@ def _define_pair(row: _Pair, received_at: int) -> InstrumentDefinition | None:
 
 
 def _define_contract(row: _Contract, received_at: int) -> InstrumentDefinition | None:
-    instrument = _listed_as(_CONTRACTS, row)
+    instrument = _listed_as(CONTRACTS, row)
     if instrument is None:
         return None
     coins = row.support_margin_coins

@@ -3,7 +3,7 @@
 `type` of a trade is the taker's side (docs: "Live ticker": 0 is buy, 1 is sell). Prices and amounts are read from the texts
 beside the numbers (`price_str`). Books are diffs with the venue's time in microseconds, which join an order book asked for by
 REST; a stream tells every change, so the diff after another one of a connection covers all since that one. One that the venue
-left out would not show.
+left out would not show. Trades of the last day are told again by REST, with times of whole seconds (`_bitstamp_rest`).
 """
 
 from __future__ import annotations
@@ -16,33 +16,45 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Heartbeat, Limits, Listings, Parsed, Parser, Request, Route, Subscription
+from ingest.feed import (
+    FETCHED_BOOK,
+    UNKNOWN_CHANNEL,
+    Heartbeat,
+    Limits,
+    Listings,
+    Page,
+    Parsed,
+    Parser,
+    Request,
+    Route,
+    Subscription,
+)
+from ingest.feeds import _bitstamp_rest
+from ingest.feeds._bitstamp_rest import MARKET, REST, TRADES, taker_of
 from ingest.feeds._instruments import Instruments, by_symbol
 from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import ABSENT
 from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer
+from ingest.marks import Stretch
 from ingest.quota import Quota
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules, by_range
 from market.depth import DepthKind
 from market.errors import DataValidationError
 from market.instrument import check_instrument, code_of
-from market.trade import Side
 from schemas.records import Record
 
-_MARKET = "spot"
-_ADDRESS, _REST = "wss://ws.bitstamp.net", "https://www.bitstamp.net/api/v2"
+_ADDRESS = "wss://ws.bitstamp.net"
 _HOSTS = ("ws.bitstamp.net", "www.bitstamp.net")
 _LIMITS = Limits(streams=200, message_seconds=0.1)
 _HEARTBEAT = Heartbeat('{"event":"bts:heartbeat"}', 30.0)
 _QUOTA = Quota(80, 10.0)  # half of the 10,000 requests in ten minutes (docs: "Request limits"), evenly
-_TRADES, _BOOK = "live_trades", "diff_order_book"
-_CHANNELS = (_TRADES, _BOOK)
+_BOOK = "diff_order_book"
+_CHANNELS = (TRADES, _BOOK)
 _QUOTES = ("USD", "EUR", "GBP", "BTC", "ETH", "USDT", "USDC", "PAX")
 _SUBSCRIBED = "bts:subscription_succeeded"
 _NOT_CARRIED = re.compile(r"(live_orders|order_book|detail_order_book|funding_rate)_[a-z0-9\-]+", re.ASCII)
-_SIDES: Mapping[int, Side] = {0: "buy", 1: "sell"}
 _BOOK_RULES = BookRules(by_range, fetched=True)
 _OFFER = Offer(
     "bitstamp",
@@ -97,7 +109,7 @@ class BitstampParser:
 
     def __init__(self, listings: Listings, max_clock_skew: int) -> None:
         self._max_skew = max_clock_skew
-        self._instruments = Instruments(listings, _MARKET, _instrument_of)
+        self._instruments = Instruments(listings, MARKET, _instrument_of)
         self._told_until: dict[str, int] = {}  # time of the last diff, by channel; none while one may be missing
 
     def book_rules(self, _channel: str) -> BookRules:
@@ -143,7 +155,7 @@ class BitstampParser:
         if not bytes(message.data):
             raise DataValidationError("missing_field", "data: the frame does not have it", field="data")
         maker = Maker(self._instruments.of(symbol), received_at, self._max_skew)
-        record = _trade(message.data, maker) if channel == _TRADES else self._diff(message, maker)
+        record = _trade(message.data, maker) if channel == TRADES else self._diff(message, maker)
         return Parsed(channel, (record,))
 
     def _diff(self, message: _Message, maker: Maker) -> Record:
@@ -162,7 +174,7 @@ class Bitstamp:
     """The venue; see `ingest.feed.Venue` and `ingest.feed.FetchingVenue`."""
 
     name = "bitstamp"
-    markets = (_MARKET,)
+    markets = (MARKET,)
     heartbeats = ("reply", "bts:heartbeat", "bts:request_reconnect")
     default_channels = _CHANNELS
     limits = _LIMITS
@@ -174,7 +186,7 @@ class Bitstamp:
 
     def route(self, _subscription: Subscription, base_url: str | None) -> Route:
         """See `ingest.feed.ListeningVenue.route`."""
-        return Route(_MARKET, base_url or _ADDRESS)
+        return Route(MARKET, base_url or _ADDRESS)
 
     def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
         """See `ingest.feed.ListeningVenue.requests`; a request is of one stream and has no id."""
@@ -192,11 +204,19 @@ class Bitstamp:
 
     def book_request(self, instrument: str) -> Request:
         """See `ingest.feed.FetchingVenue.book_request`."""
-        return Request(_MARKET, f"{_REST}/order_book/{self.symbol_of(instrument)}", 1)
+        return Request(MARKET, f"{REST}/order_book/{self.symbol_of(instrument)}", 1)
+
+    def retelling_request(self, _channel: str, stretch: Stretch, now: int) -> Request | None:
+        """See `ingest.feed.RetellingVenue.retelling_request`; trades of a day at most."""
+        return _bitstamp_rest.since(self.symbol_of(stretch.instrument), stretch.begin, now)
+
+    def retold(self, stretch: Stretch, parsed: Parsed) -> Page:
+        """See `ingest.feed.RetellingVenue.retold`."""
+        return _bitstamp_rest.page(stretch, parsed)
 
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`."""
-        return _MARKET if (urlsplit(url).hostname or "") in _HOSTS else None
+        return MARKET if (urlsplit(url).hostname or "") in _HOSTS else None
 
     def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
         """See `ingest.feed.Venue.listed`; the answer of `trading-pairs-info`, which has base and quote apart."""
@@ -206,13 +226,15 @@ class Bitstamp:
         return by_symbol(names, lambda symbol: _instrument_of_pair(*names[symbol].split("/", 1)))
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; the order book of `order_book`, told until its `microtimestamp`."""
+        """See `ingest.feed.AnsweringVenue.answered`; trades, and the order book until its `microtimestamp`."""
         folder, _, symbol = urlsplit(url).path.rstrip("/").rpartition("/")
-        if self.market_of(url) is None or not folder.endswith("/order_book"):
+        if self.market_of(url) is None or not folder.endswith(("/order_book", "/transactions")):
             return None
+        maker = Maker(Instruments(listings, MARKET, _instrument_of).of(symbol), received_at, max_clock_skew)
+        if folder.endswith("/transactions"):
+            return _bitstamp_rest.read(answer, maker)
         book = decode(_BOOK_MESSAGE, answer)
         until = _micros_of(book.microtimestamp)
-        maker = Maker(Instruments(listings, _MARKET, _instrument_of).of(symbol), received_at, max_clock_skew)
         bids, asks = levels_of(book.bids, "bids"), levels_of(book.asks, "asks")
         return Parsed(FETCHED_BOOK, (maker.depth(DepthKind.SNAPSHOT, bids, asks, until, last=until),))
 
@@ -239,15 +261,12 @@ def _instrument_of_pair(base: str, quote: str = "") -> str:
 
 def _trade(data: msgspec.Raw, maker: Maker) -> Record:
     trade = decode(_TRADE, data)
-    side = _SIDES.get(trade.type)
-    if side is None:
-        raise DataValidationError("unknown_side", f"type: {trade.type!r:.40} is no side", field="type")
     return maker.trade(
         trade_id=str(trade.id),
         sequence=trade.id,
         price=trade.price_str,
         size=trade.amount_str,
-        side=side,
+        side=taker_of(trade.type),
         exchange_time=_micros_of(trade.microtimestamp),
     )
 

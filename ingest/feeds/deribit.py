@@ -96,6 +96,7 @@ class DeribitParser:
     """Reads the frames of one connection; see `ingest.feed.BookParser` and `ingest.feed.SequencedParser`."""
 
     contiguous: Collection[str] = ()
+    is_retold_by_sequence = True
     sequenced: Collection[str] = tuple(f"{TRADES}.{interval}" for interval in _INTERVALS)
 
     def __init__(self, listings: Listings, max_clock_skew: int) -> None:

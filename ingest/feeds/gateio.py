@@ -141,11 +141,16 @@ class Gateio:
         return _gateio_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.feed.HistoricalVenue.history_request`; of pairs alone."""
-        return _gateio_rest.history(self.symbol_of(subscription.instrument), subscription.channel, place, end)
+        """See `ingest.feed.HistoricalVenue.history_request`; of perpetuals trades alone."""
+        pair = self.symbol_of(subscription.instrument)
+        if _is_perpetual(subscription.instrument):
+            return _gateio_futures.history(REST, pair, subscription.channel, place, end)
+        return _gateio_rest.history(pair, subscription.channel, place, end)
 
     def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
         """See `ingest.feed.HistoricalVenue.history_page`."""
+        if _is_perpetual(subscription.instrument):
+            return _gateio_futures.page(place, end, parsed)
         return _gateio_rest.page(subscription.channel, place, end, parsed)
 
     def market_of(self, url: str) -> str | None:
@@ -188,13 +193,15 @@ class Gateio:
         return read_definitions(pairs, _PAIR, lambda pair: _define(pair, received_at))
 
     def answered(self, url: str, answer: bytes, received_at: int, _listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; the order book of `order_book`, and what `_gateio_rest` knows."""
+        """See `ingest.feed.AnsweringVenue.answered`: order books, trades of perpetuals, and what `_gateio_rest` knows."""
         parts = urlsplit(url)
-        if self.market_of(url) == _gateio_futures.MARKET and parts.path.endswith("/order_book"):
+        if self.market_of(url) == _gateio_futures.MARKET and parts.path.endswith(("/order_book", "/trades")):
             contracts = parse_qs(parts.query).get("contract", [])
             if len(contracts) != 1:
                 raise DataValidationError("missing_field", "contract: the request does not name it", field="contract")
             maker = Maker(_gateio_futures.instrument_of(contracts[0]), received_at, max_clock_skew)
+            if parts.path.endswith("/trades"):
+                return _gateio_futures.read_trades(answer, maker)
             return Parsed(FETCHED_BOOK, (_gateio_futures.read_book(answer, maker),))
         if self.market_of(url) is None or "/spot/" not in parts.path:
             return None

@@ -1,8 +1,8 @@
 """Kraken spot: WebSocket API v1, and REST trades and klines (OHLC).
 
 Instruments are `kraken:BTC-USDT`: what Kraken calls XBT and XDG is BTC and DOGE. Streams name a pair XBT/USD, REST names it
-XBTUSD or XXBTZUSD. Trades of a stream have no id, so they get one of their own figures; those by REST have one, in another
-order of numbers. `b` and `s` are the taker's side.
+XBTUSD or XXBTZUSD. Trades of a stream have no id, so they get one of their own figures, as do those by REST. `b` and `s` are
+the taker's side.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _List(msgspec.Struct):
     result: dict[str, msgspec.Raw]
 
 
-_READ = {"Trades": ("REST Trades", read_trades), "OHLC": ("REST OHLC", read_ohlc), "Ticker": (_TICKER, read_ticker)}
+_READ = {"Trades": (_TRADE, read_trades), "OHLC": ("REST OHLC", read_ohlc), "Ticker": (_TICKER, read_ticker)}
 """By the last part of an answer's path what it is called, and how it is read."""
 
 _LISTED = msgspec.json.Decoder(_Listed)
@@ -146,7 +146,7 @@ class Kraken:
         return Parsed(name, reader(answer, url, received_at, listings.get(_MARKET, {}), max_clock_skew))
 
     def poll_request(self, subscription: Subscription) -> Request | None:
-        """See `ingest.feed.PollableVenue.poll_request`; trades are not polled, as REST has other ids for them."""
+        """See `ingest.feed.PollableVenue.poll_request`; trades are not: nothing recorded shows their ids alike."""
         if subscription.channel != _TICKER:
             return None
         return Request(_MARKET, f"{_REST}/Ticker?pair={rest_name(self.symbol_of(subscription.instrument))}", 1)

@@ -7,7 +7,8 @@ Kraken calls XBT and XDG is BTC and DOGE.
 
 `side` is the taker's (docs: "Websockets API v1", "Trade"); `seq` numbers the trades of a contract without holes, and the
 messages about its book. After subscribing the latest trades are told, newest first; trades of blocks and liquidations are
-among them. `ticker_lite` has no time, and a change with more digits than a record holds, which is left out.
+among them. By REST they are told under the same `uid`, but without that number (`_kraken_futures_rest`). `ticker_lite` has no
+time, and a change with more digits than a record holds, which is left out.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import UNKNOWN_CHANNEL, Limits, Listings, Parsed, Parser, Route, Subscription
+from ingest.feed import UNKNOWN_CHANNEL, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feeds import _kraken_futures_rest
 from ingest.feeds._instruments import Instruments, by_symbol
 from ingest.feeds._kraken_frames import OUR_NAMES, THEIR_NAMES
+from ingest.feeds._kraken_futures_rest import TRADES
 from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import ABSENT, exact_or_none, number, number_or_none
 from ingest.feeds._records import Maker
 from ingest.feeds._sides import side_of
 from ingest.feeds._subscriptions import Offer, by_channel_in_parts
+from ingest.quota import Quota
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules, by_one
 from market.depth import DepthKind
@@ -40,8 +44,10 @@ _ADDRESS = "wss://futures.kraken.com/ws/v1"
 # How much a connection takes is told for private feeds alone; 100 requests a second (docs: "Websockets", "Limits").
 _LIMITS = Limits(streams=200, message_seconds=0.1)
 _PRODUCTS_PER_MESSAGE = 100
-_TRADES, _BOOK, _TICKER = "trade", "book", "ticker_lite"
-_CHANNELS = (_TRADES, _BOOK, _TICKER)
+# Public requests cost nothing of what a client may spend (docs: "Derivatives Rate Limits"); no number of them is told.
+_QUOTA = Quota(5, 1.0)
+_BOOK, _TICKER = "book", "ticker_lite"
+_CHANNELS = (TRADES, _BOOK, _TICKER)
 _NOT_CARRIED = ("ticker", "heartbeat")
 _QUOTES = ("USD", "EUR", "GBP", "USDT", "USDC")
 _PRODUCT = re.compile(r"(PI|PF|FI|FF)_([A-Z0-9]+)(?:_(\d{6}))?", re.ASCII)
@@ -131,7 +137,8 @@ class KrakenFuturesParser:
     """Reads the frames of one connection; see `ingest.feed.BookParser` and `ingest.feed.SequencedParser`."""
 
     contiguous: Collection[str] = ()
-    sequenced: Collection[str] = (_TRADES,)
+    sequenced: Collection[str] = (TRADES,)
+    is_retold_by_sequence = False
 
     def __init__(self, listings: Listings, max_clock_skew: int) -> None:
         self._max_skew = max_clock_skew
@@ -210,6 +217,28 @@ class KrakenFutures:
             return {}
         return by_symbol((listing.symbol.upper() for listing in decode(_LISTED, answer).instruments), _instrument_of)
 
+    def quota(self, _market: str) -> Quota:
+        """See `ingest.feed.AskedVenue.quota`."""
+        return _QUOTA
+
+    def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
+        """See `ingest.feed.AnsweringVenue.answered`; trades."""
+        product = None if self.market_of(url) is None else _kraken_futures_rest.product_of(url)
+        if product is None:
+            return None
+        instrument = Instruments(listings, _MARKET, _instrument_of).of(product)
+        return _kraken_futures_rest.read(answer, Maker(instrument, received_at, max_clock_skew))
+
+    def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
+        """See `ingest.feed.HistoricalVenue.history_request`: trades of seven days at most."""
+        if subscription.channel != TRADES:
+            return None
+        return _kraken_futures_rest.history(_MARKET, self.symbol_of(subscription.instrument), place, end)
+
+    def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+        """See `ingest.feed.HistoricalVenue.history_page`."""
+        return _kraken_futures_rest.page(place, end, parsed)
+
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""
         return KrakenFuturesParser(listings, max_clock_skew)
@@ -287,8 +316,8 @@ def _ticker(frame: bytes, _head: _Head, maker: Maker) -> Sequence[Record]:
 
 
 _READERS: Mapping[str, tuple[str, Reader]] = {
-    "trade": (_TRADES, _trade),
-    "trade_snapshot": (_TRADES, _trades),
+    "trade": (TRADES, _trade),
+    "trade_snapshot": (TRADES, _trades),
     "book": (_BOOK, _change),
     "book_snapshot": (_BOOK, _snapshot),
     "ticker_lite": (_TICKER, _ticker),

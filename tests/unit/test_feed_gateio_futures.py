@@ -155,7 +155,7 @@ def test_perpetuals_are_asked_for_at_their_own_address() -> None:
     assert listed.url == "https://api.gateio.ws/api/v4/futures/usdt/contracts"
 
 
-def test_pairs_and_perpetuals_have_channels_of_their_own_and_pairs_alone_a_past() -> None:
+def test_pairs_and_perpetuals_have_channels_of_their_own() -> None:
     assert isinstance(VENUE, PollableVenue)
     assert isinstance(VENUE, HistoricalVenue)
     for instrument, channel in ((PERPETUAL, "spot.trades"), ("gateio:BTC-USDT", "futures.trades")):
@@ -165,4 +165,10 @@ def test_pairs_and_perpetuals_have_channels_of_their_own_and_pairs_alone_a_past(
         VENUE.check([Subscription("gateio:BTC-USD-PERP", "futures.trades")])
     stream = Subscription(PERPETUAL, "futures.trades")
     assert VENUE.poll_request(stream) is None
-    assert VENUE.history_request(stream, Place(NOW), NOW * 2) is None
+    request = VENUE.history_request(stream, Place(NOW + 1_500_000), NOW + 2_000_001)
+    assert request is not None
+    assert request.url == (
+        "https://api.gateio.ws/api/v4/futures/usdt/trades"
+        f"?contract=BTC_USDT&from={NOW // 1_000_000 + 1}&to={NOW // 1_000_000 + 3}&limit=1000&offset=0"
+    )
+    assert VENUE.history_request(Subscription(PERPETUAL, "futures.candlesticks"), Place(NOW), NOW * 2) is None

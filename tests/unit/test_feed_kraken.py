@@ -154,10 +154,11 @@ def test_listing_names_a_pair_as_streams_and_as_answers_do() -> None:
     assert listed == dict.fromkeys(("XXBTZUSD", "XBTUSD", "XBT/USD"), "kraken:BTC-USD")
 
 
-def test_trades_by_rest_have_their_ids_and_times_are_not_rounded() -> None:
+def test_trades_by_rest_are_named_as_the_streams_and_times_are_not_rounded() -> None:
     rows = [["105433.60000", "0.00027625", 1618678140.9717445, "b", "l", "", 10218208]]
     (trade,) = answered("Trades", {"XBTUSDT": rows, "last": "1618678140971744500"})
-    assert (trade.instrument, trade.trade_id, trade.sequence, trade.side) == ("kraken:BTC-USDT", "10218208", 10218208, "buy")
+    assert (trade.instrument, trade.sequence, trade.side) == ("kraken:BTC-USDT", 10218208, "buy")
+    assert trade.trade_id == "1618678140971744:105433.60000:0.00027625:bl:1"
     assert trade.exchange_time == 1_618_678_140_971_744
 
 

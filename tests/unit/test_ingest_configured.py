@@ -160,14 +160,6 @@ def test_every_venue_is_listened_to_with_its_own_channels(venue: str) -> None:
     assert feed.get_subscribed_tickers() == {f"{venue}:BTC-USDT"}
 
 
-def test_venue_that_is_asked_for_nothing_has_no_rest_address() -> None:
-    wanted = {"a": {"feed": "okx", "symbols": ["okx:BTC-USDT"], "rest_url": "http://127.0.0.1:1"}}
-    assert configured(wanted)
-    wanted["a"] |= {"feed": "kraken_futures", "symbols": ["kraken_futures:BTC-USD-PERP"]}
-    with pytest.raises(ConfigurationError, match=r"ingest\.feeds\.a\.rest_url: kraken_futures asks for nothing by REST"):
-        configured(wanted)
-
-
 @pytest.mark.parametrize(
     ("setting", "url"),
     [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ingest import feeds
 from ingest.backfill import Backfill, BackfillFailed, TellingVenue
 from ingest.bookmarks import Bookmarks
-from ingest.feed import AskedVenue, HealingVenue, HistoricalVenue, PollableVenue, Subscription
+from ingest.feed import AskedVenue, HealingVenue, HistoricalVenue, ListeningVenue, PollableVenue, RetellingVenue
 from ingest.fetching import Fetcher
 from ingest.healing import Healing
 from ingest.refilling import Refilling
@@ -23,18 +23,17 @@ from market.feed_status import FeedState
 from market.trade import GapMark, Trade
 from schemas.records import Record
 from tests.ingest_parts import NOW, Bench, FakeClock
-from tests.rest_venues import CHANNELS, SERVERS, Happened, TapeServer, frame, greeting
+from tests.rest_venues import CHANNELS, Happened, TapeServer, frame, greeting, stream, venue_of
 
 SKEW = 5_000_000
 BEGIN = NOW // 1000  # milliseconds
 MINUTE = 60_000
 NUMBERED = ("coinbase", "deribit", "okx")
-TIMED = ("bitfinex", "bybit", "gateio")
-WITH_HISTORY = ("bitfinex", "deribit", "gateio", "kraken", "okx")
-
-
-def stream(venue: str) -> Subscription:
-    return Subscription(f"{venue}:BTC-USDT", CHANNELS[venue])
+WITHOUT_HOLES = (*NUMBERED, "kraken_futures")
+NEWEST_FIRST = ("bitget", "bitget_futures", "gateio", "gateio_futures", "kraken_futures")
+TIMED = ("bitfinex", "bitstamp", "bybit", "kraken", *NEWEST_FIRST)
+POLLED = (*NUMBERED, "bitfinex", "bybit", "gateio")
+WITH_HISTORY = ("bitfinex", "deribit", "kraken", "okx", *NEWEST_FIRST)
 
 
 def tape(number: int, every: int = 250, *, step: int = 1) -> list[Happened]:
@@ -45,10 +44,23 @@ def tape(number: int, every: int = 250, *, step: int = 1) -> list[Happened]:
     ]
 
 
+def numbers(trades: list[Trade], happened: list[Happened]) -> list[int]:
+    """The tape's numbers of trades: out of their ids, or by time and side where these are of the trades' own figures."""
+    places = {(one.time * 1000, one.side): one.id for one in happened}
+
+    def number(trade: Trade) -> int:
+        prefix, _, digits = trade.trade_id.rpartition("-")
+        if digits.isdecimal():
+            return int(digits) // (7 if prefix == "ETH" else 1)
+        return places[trade.event_time, str(trade.side)]
+
+    return sorted(map(number, trades))
+
+
 def content(record: Record) -> Record:
-    """A trade but for when it was received, how it came and its place in the connection."""
+    """A trade but for when it was received and published, how it came and its place in the connection."""
     assert isinstance(record, Trade)
-    return record._replace(received_at=0, origin=None, sequence=0)
+    return record._replace(received_at=0, published_at=None, origin=None, sequence=0)
 
 
 # history
@@ -56,7 +68,7 @@ def content(record: Record) -> Record:
 
 def history(venue: str, server: TapeServer, begin: int, end: int) -> list[Trade]:
     """Trades between two times (milliseconds) as a backfill publishes them."""
-    speaker, bench = feeds.load(venue), Bench()
+    speaker, bench = feeds.load(venue_of(venue)), Bench()
     assert isinstance(speaker, TellingVenue)
     with TemporaryDirectory() as folder:
         marks = Bookmarks(Path(folder) / "marks.json")
@@ -74,17 +86,17 @@ def history(venue: str, server: TapeServer, begin: int, end: int) -> list[Trade]
 )
 @settings(max_examples=25)
 def test_every_trade_of_a_range_comes_once(venue: str, begin: int, length: int, step: int, every: int) -> None:
-    happened = tape(2_600, every, step=1 if venue in NUMBERED else step)
+    happened = tape(2_600, every, step=1 if venue in WITHOUT_HOLES else step)
     first = Happened(1_000 - step, BEGIN - MINUTE, "1", "1", "buy")  # OKX looks the first one up by the one before it
     server = TapeServer(venue, [first, *happened])
     trades = history(venue, server, BEGIN + begin, BEGIN + begin + length)
     wanted = [one for one in happened if BEGIN + begin <= one.time < BEGIN + begin + length]
-    assert sorted(trade.sequence for trade in trades) == [one.id for one in wanted]
+    assert numbers(trades, happened) == [one.id for one in wanted]
     assert {trade.origin for trade in trades} <= {"backfill"}
     assert len(server.asked) < 40, "pages are full"
 
 
-@pytest.mark.parametrize("venue", ["bybit", "okx"])
+@pytest.mark.parametrize("venue", ["bybit", "kraken_futures", "okx"])
 def test_history_that_the_venue_does_not_keep_is_refused_and_not_done(venue: str) -> None:
     server = TapeServer(venue, tape(2_000))
     with pytest.raises(BackfillFailed, match=r"trades before this time any more|do not reach back so far"):
@@ -101,7 +113,7 @@ def test_latest_trades_of_bybit_are_its_history_as_far_as_they_reach() -> None:
 # the same records as the stream's
 
 
-@pytest.mark.parametrize("venue", sorted(set(SERVERS) - {"kraken"}))
+@pytest.mark.parametrize("venue", POLLED)
 def test_latest_trades_are_what_the_stream_tells(venue: str) -> None:
     speaker = feeds.load(venue)
     assert isinstance(speaker, PollableVenue)
@@ -123,10 +135,25 @@ def test_latest_trades_are_what_the_stream_tells(venue: str) -> None:
     assert [record.sequence for record in parsed.records] == [record.sequence for record in streamed]  # type: ignore[union-attr]  # trades
 
 
-def test_trades_of_kraken_have_other_ids_by_rest_and_are_not_polled() -> None:
+def test_trades_of_kraken_are_not_polled() -> None:
     kraken = feeds.load("kraken")
     assert isinstance(kraken, PollableVenue)
     assert kraken.poll_request(stream("kraken")) is None
+
+
+@pytest.mark.parametrize("venue", WITH_HISTORY)
+def test_trades_of_the_past_are_what_the_stream_told(venue: str) -> None:
+    speaker = feeds.load(venue_of(venue))
+    assert isinstance(speaker, TellingVenue)
+    twins = [Happened(1_000 + each, BEGIN + each // 4, "100.5", "0.25", "buy") for each in range(9)]  # alike in all but the id
+    before = Happened(999, BEGIN - MINUTE, "1", "1", "buy")
+    trades = history(venue, TapeServer(venue, [before, *twins]), BEGIN, BEGIN + MINUTE)
+    reader = speaker.parser({"bybit": "spot"}.get(venue), {}, SKEW)
+    streamed: list[Record] = []
+    for data in (*greeting(venue), *(frame(venue, one) for one in twins)):
+        streamed += reader.parse(data, NOW * 2).records
+    assert sorted(map(content, trades)) == sorted(map(content, streamed))
+    assert len({trade.trade_id for trade in trades}) == len(twins)
 
 
 # what was missed
@@ -136,10 +163,12 @@ class Watched:
     """A session whose stream misses some of what happens, and what heals it."""
 
     def __init__(self, venue: str, happened: list[Happened]) -> None:
-        speaker = feeds.load(venue)
+        speaker = feeds.load(venue_of(venue))
         assert isinstance(speaker, AskedVenue)
+        assert isinstance(speaker, ListeningVenue)
+        traded = stream(venue)
         self.venue, self.happened = venue, happened
-        self.clock = FakeClock(NOW * 2)
+        self.clock = FakeClock(happened[-1].time * 1000 + 5_000_000)
         self.server = TapeServer(venue, happened)
         self.session = Session(venue, speaker.heartbeats, once=True)
         self.session.add_line("line", speaker.parser({"bybit": "spot"}.get(venue), {}, SKEW))
@@ -149,14 +178,14 @@ class Watched:
             self.server,  # type: ignore[arg-type]  # it does what is used
             self.session,
             self.clock,
-            listings={},
+            listings={speaker.route(traded, None).market: {speaker.symbol_of(traded.instrument): traded.instrument}},
             max_clock_skew=SKEW,
             recorder=None,
         )
         self._helpers: list[Healing | Refilling] = []
         if isinstance(speaker, HealingVenue):
             self._helpers.append(Healing(self.session, self.clock, speaker, fetcher, put=self.records.extend))
-        if isinstance(speaker, HistoricalVenue):
+        if isinstance(speaker, HistoricalVenue | RetellingVenue):
             self._helpers.append(Refilling(self.session, self.clock, speaker, fetcher, put=self.records.extend))
 
     def connect(self) -> None:
@@ -202,11 +231,11 @@ class Watched:
 @pytest.mark.parametrize("venue", [*NUMBERED, *TIMED])
 @pytest.mark.parametrize(("missed", "step"), [(1, 1), (2, 1), (25, 1), (25, 3)])
 def test_what_was_missed_comes_once_and_its_gap_is_told_healed_behind_it(venue: str, missed: int, step: int) -> None:
-    happened = tape(60, step=1 if venue in NUMBERED else step)
+    happened = tape(60, step=1 if venue in WITHOUT_HOLES else step)
     watched = Watched(venue, happened)
     watched.miss(21, 21 + missed, 55)  # the first that is missed is of the instant of the last one before it
     watched.heal()
-    assert sorted(trade.sequence for trade in map(_by_id, watched.trades())) == [one.id for one in happened[:55]]
+    assert numbers(watched.trades(), happened) == [one.id for one in happened[:55]]
     assert [trade.origin for trade in watched.trades()].count("backfill") == missed
     gaps = watched.gaps()
     assert gaps
@@ -216,34 +245,105 @@ def test_what_was_missed_comes_once_and_its_gap_is_told_healed_behind_it(venue: 
     assert max(late) == healed + (1 if venue in NUMBERED else -1), "numbers show with the last trade that nothing is missing"
 
 
-def _by_id(trade: Trade) -> Trade:
-    """With the tape's number for a sequence."""
-    number = int(trade.trade_id.removeprefix("ETH-")) // (7 if trade.trade_id.startswith("ETH-") else 1)
-    return trade._replace(sequence=number)
+@pytest.mark.parametrize("venue", NEWEST_FIRST)
+@pytest.mark.parametrize("every", [1, 500])
+def test_gap_of_more_than_an_answer_holds_is_healed_once_all_of_it_is_told(venue: str, every: int) -> None:
+    happened = tape(2_600, every, step=1 if venue in WITHOUT_HOLES else 3)
+    watched = Watched(venue, happened)
+    watched.miss(21, 2_501, 2_600)
+    watched.heal()
+    assert numbers(watched.trades(), happened) == [one.id for one in happened]
+    assert [gap.healed for gap in watched.gaps()] == [False, True]
+    assert len(watched.server.asked) > 2
+
+
+@pytest.mark.parametrize("venue", ["bitget", "kraken_futures"])
+@pytest.mark.parametrize("last", [210, 290])
+def test_trades_told_after_connecting_again_are_known_though_they_were_told_by_rest(venue: str, last: int) -> None:
+    watched = Watched(venue, tape(400))
+    watched.miss(20, last, 300)
+    watched.heal()
+    watched.lose()
+    watched.connect()
+    watched.tell(250, 310)  # both tell the latest ones first
+    watched.heal()
+    assert numbers(watched.trades(), watched.happened) == [one.id for one in watched.happened[:310]]
+    assert [gap.healed for gap in watched.gaps()] == [False, True]
+
+
+@pytest.mark.parametrize("venue", ["bitget", "gateio_futures", "kraken_futures"])
+def test_gap_with_more_in_an_instant_than_an_answer_holds_stays_marked(venue: str) -> None:
+    crowd = [Happened(2_000 + each, BEGIN + 10, f"{100 + each}.5", "0.25", "buy") for each in range(1_100)]
+    happened = [Happened(1_999, BEGIN, "1", "1", "buy"), *crowd, Happened(3_100, BEGIN + 20, "1", "1", "buy")]
+    watched = Watched(venue, happened)
+    watched.miss(1, 1_101, 1_102)
+    watched.heal()
+    assert [gap.healed for gap in watched.gaps()] == [False]
+
+
+def test_hole_of_kraken_futures_on_an_open_line_is_told_again_by_the_ids() -> None:
+    happened = tape(60)
+    watched = Watched("kraken_futures", happened)
+    watched.connect()
+    watched.tell(0, 20)
+    watched.tell(30, 40)
+    watched.tell(50, 60)
+    watched.heal()
+    assert numbers(watched.trades(), happened) == [one.id for one in happened]
+    assert [gap.healed for gap in watched.gaps()] == [False, False, True, True]
+    watched.tell(0, 60)
+    assert len(watched.trades()) == 60
+
+
+def test_trades_of_bitstamp_told_again_lie_between_those_of_the_stream() -> None:
+    happened = [one._replace(time=one.time + 730) for one in tape(60, step=3)]
+    watched = Watched("bitstamp", happened)
+    watched.miss(21, 41, 60)
+    watched.heal()
+    told = [trade for trade in watched.trades() if trade.origin == "backfill"]
+    assert numbers(told, happened) == [one.id for one in happened[21:41]]
+    assert [trade.trade_id for trade in sorted(watched.trades(), key=lambda trade: (trade.event_time, trade.sequence))] == [
+        str(one.id) for one in happened
+    ]
+    exact = {str(one.id): one.time * 1000 for one in happened}
+    assert all(0 <= exact[trade.trade_id] - trade.event_time < 1_000_000 for trade in told)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "asked"),
+    [(30, ["minute"]), (50, ["hour"]), (3_000, ["hour"]), (80_000, ["day"]), (86_390, [])],
+)
+def test_bitstamp_is_asked_for_no_more_than_its_gap_needs(seconds: int, asked: list[str]) -> None:
+    watched = Watched("bitstamp", tape(60, step=3))
+    watched.miss(20, 40, 50)
+    watched.clock.time = (watched.happened[19].time + seconds * 1_000) * 1_000
+    watched.heal(20)
+    assert [url.rpartition("=")[2] for url in watched.server.asked] == asked
+    assert [gap.healed for gap in watched.gaps()] == ([False, True] if asked else [False])
 
 
 @pytest.mark.parametrize("venue", TIMED)
 def test_gap_that_the_venue_tells_under_other_ids_stays_marked(venue: str) -> None:
-    happened = tape(60, step=3)
+    happened = tape(60, step=1 if venue in WITHOUT_HOLES else 3)
     watched = Watched(venue, happened)
-    watched.server.tape = [one._replace(id=one.id + 1_000_000) for one in happened]
+    watched.server.tape = [one._replace(id=one.id + 1_000_000, price="7") for one in happened]
     watched.miss(20, 40, 50)
     watched.heal()
     assert len(watched.trades()) == 30
     assert [gap.healed for gap in watched.gaps()] == [False]
-    assert len(watched.server.asked) == 1
+    assert len(watched.server.asked) == (6 if venue == "bitstamp" else 1), "it is known by the first page, if that has any"
 
 
 @pytest.mark.parametrize("venue", TIMED)
 def test_gap_whose_end_the_venue_does_not_tell_stays_marked(venue: str) -> None:
-    happened = tape(60, step=3)
+    happened = tape(60, step=1 if venue in WITHOUT_HOLES else 3)
     watched = Watched(venue, happened)
     watched.server.tape = happened[:30]
     watched.miss(20, 40, 50)
     watched.heal()
     assert [trade.origin for trade in watched.trades()].count("backfill") == 10
     assert [gap.healed for gap in watched.gaps()] == [False]
-    assert len(watched.server.asked) == 6
+    assert len(watched.server.asked) == (12 if venue == "kraken" else 6), "Kraken shows by an empty page that there are no more"
 
 
 def test_answer_that_cannot_be_read_is_a_dead_letter_and_the_gap_stays_marked() -> None:
@@ -272,7 +372,7 @@ def test_gap_is_healed_once_its_stream_is_live_again() -> None:
 # the latest of a silent stream
 
 
-@pytest.mark.parametrize("venue", [*NUMBERED, *TIMED])
+@pytest.mark.parametrize("venue", POLLED)
 def test_polling_tells_each_trade_once_and_the_stream_goes_on_behind_it(venue: str) -> None:
     happened = tape(2_000, 10, step=1 if venue in NUMBERED else 3)
     speaker = feeds.load(venue)
@@ -290,7 +390,7 @@ def test_polling_tells_each_trade_once_and_the_stream_goes_on_behind_it(venue: s
         assert parsed is not None
         watched.records += watched.session.polled("rest", stream(venue), parsed, watched.clock.time)
     watched.tell(1_100, 1_120)
-    assert sorted(_by_id(trade).sequence for trade in watched.trades()) == [one.id for one in happened[:1_120]]
+    assert numbers(watched.trades(), happened) == [one.id for one in happened[:1_120]]
     assert [trade.origin for trade in watched.trades()].count("poll") == 100
     assert watched.gaps() == []
     assert watched.session.counts.ignored[f"{CHANNELS[venue]}, told before"] > 0
