@@ -50,10 +50,14 @@ def build(wanted: str | None = None) -> typer.Typer:
     return COMMON
 
 
-def main() -> None:
-    """Run the command line; faults that an operator can mend are one line on standard error."""
+def main(*first: str) -> None:
+    """Run the command line; faults that an operator can mend are one line on standard error.
+
+    `first` are arguments before those that were typed, where what was typed is the name of a command's own.
+    """
+    arguments = [*first, *sys.argv[1:]]
     try:
-        build(next(iter(sys.argv[1:]), None))()
+        build(next(iter(arguments), None))(arguments, prog_name="tapeline" if first else None)
     except (RuntimeFault, MarketDataError) as error:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(getattr(error, "exit_code", 1))

@@ -14,7 +14,7 @@ _BOOKS, _CANDLES = "spot.order_book_update", "spot.candlesticks"
 
 
 class Gateio:
-    """See `tests.exchange.dialect.Dialect`. Topics are channel:pair."""
+    """See `tests.exchange.dialect.Dialect`. Topics are channel:pair; the trades of perpetuals are told in lists."""
 
     greetings: Sequence[str] = ()
     chatter = '{"time":1619093562,"channel":"spot.pong","event":"","result":null}'
@@ -67,7 +67,9 @@ class Gateio:
         return json.dumps({"id": book.number, "bids": book.best_bids(limit), "asks": book.best_asks(limit)}).encode()
 
 
-def _pair(result: Mapping[str, Any]) -> str:
+def _pair(result: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> str:
+    if isinstance(result, Sequence):
+        return str(result[0]["contract"])
     if "n" in result:
         return str(result["n"]).partition("_")[2]
     return str(result.get("s") or result["currency_pair"])
