@@ -150,7 +150,7 @@ class Marks:
             return [GapMark(trade.instrument, None, trade.event_time)]
         known.is_up = True
         before, number = known.seen.last, number_of(trade.trade_id)
-        if known.add(trade) is Verdict.DUPLICATE or trade.trade_id in known.refilled:
+        if trade.trade_id in known.refilled or known.add(trade) is Verdict.DUPLICATE:
             # What is told again after connecting are the latest trades: where ids are no numbers, this one shows that
             # nothing was missed before it. Numbers tell more with the next trade.
             known.was_down = known.was_down and number is not None

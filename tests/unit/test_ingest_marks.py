@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.marks import Marks
+from ingest.marks import Marks, Stretch
 from market.trade import GapMark, TimeMark, Trade
 from tests.builders import INSTRUMENT, START, make_trade
 
@@ -266,3 +266,52 @@ def test_missing_are_exactly_the_numbers_that_did_not_come(numbers: set[int], lo
     told = {number for _, first, last in marks.missing() for number in range(first, last + 1)}
     is_up = max(numbers) > lost_after
     assert told == (set(range(min(numbers), max(numbers))) - numbers if is_up else set())
+
+
+# numbers that the venue has in its stream alone
+
+
+def streamed(marks: Marks, number: int) -> list[GapMark] | None:
+    trade = make_trade(number, at=START + number)
+    return marks.before(trade, contiguous=True, retold_as=opaque(trade, f"u{number}"))
+
+
+def retold(marks: Marks, stretch: Stretch, number: int) -> bool:
+    return marks.refill(stretch, opaque(make_trade(number, at=START + number), f"u{number}"))
+
+
+@given(st.permutations(range(1, 12)))
+def test_hole_in_such_numbers_is_a_stretch_for_as_long_as_trades_are_missing(numbers: list[int]) -> None:
+    marks = Marks()
+    for count, number in enumerate(numbers):
+        streamed(marks, number)
+        come = numbers[: count + 1]
+        assert bool(marks.stretches()) == bool(set(range(numbers[0], max(come))) - set(come))
+        assert marks.missing() == []
+
+
+def test_what_was_told_again_by_the_ids_is_known_by_the_numbers() -> None:
+    marks = Marks()
+    gaps = [mark for number in (1, 2, 6, 9) for mark in streamed(marks, number) or []][1:]
+    first, second = marks.stretches()
+    assert (first.begin, first.end, first.before, first.after) == (START + 2, START + 6, frozenset({"u2"}), "u6")
+    assert [retold(marks, first, number) for number in (2, 3, 4, 4, 5, 6, 7)] == [False, True, True, False, True, False, False]
+    assert marks.close(first, healed=True) == [gaps[0]._replace(healed=True)]
+    assert [streamed(marks, number) for number in (3, 4, 5)] == [None] * 3
+    assert marks.close(second, healed=False) == []
+    assert [streamed(marks, number) for number in (7, 8)] == [[], [gaps[1]._replace(healed=True)]]
+    assert marks.stretches() == []
+
+
+def test_opaque_ids_told_again_are_known_beside_those_that_the_stream_told_since() -> None:
+    marks = Marks()
+    names = [f"t{number}" for number in range(400)]
+    trades = [opaque(make_trade(number, at=START + number), name) for number, name in enumerate(names)]
+    marks.before(trades[0], contiguous=False)
+    marks.doubt([INSTRUMENT])
+    for trade in trades[300:]:
+        marks.before(trade, contiguous=False)
+    (stretch,) = marks.stretches()
+    assert all(marks.refill(stretch, trade) for trade in trades[1:300])
+    marks.close(stretch, healed=True)
+    assert {marks.before(trade, contiguous=False) is None for trade in trades[200:]} == {True}

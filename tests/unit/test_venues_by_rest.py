@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from ingest import feeds
-from ingest.feed import HistoricalVenue, Page, Parsed, Place, PollableVenue, Subscription
+from ingest.feed import AskedVenue, HistoricalVenue, Page, Parsed, Place, PollableVenue, RetellingVenue, Subscription
+from ingest.marks import Stretch
 from market.decimals import AMOUNT_SCALE, ONE
 from market.errors import DataValidationError
 from market.funding import Funding
@@ -252,13 +253,16 @@ def test_answer_that_is_none_is_refused_by_name(stream: tuple[str, str], answer:
         ("coinbase", "https://api.exchange.coinbase.com/products/BTC-USD/stats"),
         ("deribit", "https://www.deribit.com/api/v2/public/get_time"),
         ("gateio", "https://api.gateio.ws/api/v4/spot/tickers"),
+        ("bitget", "https://api.bitget.com/api/v2/public/time"),
+        ("bitstamp", "https://www.bitstamp.net/api/v2/ticker/btcusd/"),
+        ("kraken_futures", "https://futures.kraken.com/derivatives/api/v3/tickers"),
         ("bitfinex", "https://api-pub.bitfinex.com/v2/platform/status"),
         ("okx", "https://example.com/api/v5/market/ticker?instId=BTC-USDT"),
     ],
 )
 def test_answer_of_another_kind_or_server_is_left_alone(venue: str, url: str) -> None:
     speaker = feeds.load(venue)
-    assert isinstance(speaker, PollableVenue)
+    assert isinstance(speaker, AskedVenue)
     assert speaker.answered(url, b"{}", NOW, {}, SKEW) is None
 
 
@@ -363,4 +367,90 @@ def test_recorded_trades_of_kraken_are_a_page_of_history() -> None:
     assert len(page.records) == 1_000
     assert page.next == Place(page.records[-1].exchange_time, 10_219_208)  # type: ignore[union-attr, arg-type]  # a trade
     again = kraken.history_page(stream, Place(begin, 10_219_207), end, parsed)
-    assert [trade.trade_id for trade in again.records if isinstance(trade, Trade)] == ["10219207"]
+    assert [trade.sequence for trade in again.records if isinstance(trade, Trade)] == [10_219_207]
+    assert len({trade.trade_id for trade in page.records if isinstance(trade, Trade)}) == 1_000, "figures tell them apart"
+
+
+# the past of venues that are not polled
+
+
+def told(venue: str, instrument: str, answer: Any) -> Parsed:
+    """What the answer to the request for the past of a stream of trades is."""
+    speaker = feeds.load(venue)
+    if isinstance(speaker, RetellingVenue):
+        stretch = Stretch(instrument, NOW, NOW, frozenset({"1"}), "2")
+        request = speaker.retelling_request("live_trades", stretch, NOW)
+    else:
+        assert isinstance(speaker, HistoricalVenue)
+        request = speaker.history_request(Subscription(instrument, STREAMS[instrument]), Place(NOW), NOW * 2)
+        assert isinstance(speaker, AskedVenue)
+    assert request is not None
+    assert 0 < request.weight <= speaker.quota(request.market).weight
+    assert speaker.market_of(request.url) == request.market
+    parsed = speaker.answered(request.url, json.dumps(answer).encode(), NOW * 2, {}, SKEW)
+    assert parsed is not None
+    return parsed
+
+
+STREAMS = {
+    "bitget:BTC-USDT": "trade",
+    "bitget:BTC-USD-PERP": "trade",
+    "gateio:BTC-USDT-PERP": "futures.trades",
+    "kraken_futures:BTC-USD-260925": "trade",
+}
+BITGET_ROW = {"symbol": "BTCUSDT", "tradeId": "1", "side": "Sell", "price": "26372.5", "size": "9.25", "ts": "1695865151000"}
+KRAKEN_ROW = {"time": "2022-06-16T12:32:23.002Z", "side": "buy", "uid": "u", "price": 3574, "size": 100, "type": "fill"}
+BITSTAMP_ROW = {"date": "1641343709", "tid": "216000485", "amount": "3.2", "price": "3802.89", "type": "1"}
+
+
+@pytest.mark.parametrize(
+    ("instrument", "answer", "reason"),
+    [
+        ("bitget:BTC-USDT", {"code": "40034", "msg": "Parameter BTCUSDT does not exist", "data": None}, "venue_error"),
+        ("bitget:BTC-USDT", {"code": "00000", "data": [BITGET_ROW | {"side": "both"}]}, "unknown_side"),
+        ("bitget:BTC-USD-PERP", {"code": "00000", "data": [BITGET_ROW | {"tradeId": "a"}]}, "wrong_type"),
+        ("bitget:BTC-USD-PERP", {"code": "00000", "data": [BITGET_ROW | {"ts": "soon"}]}, "bad_time"),
+        ("gateio:BTC-USDT-PERP", {"label": "CONTRACT_NOT_FOUND"}, "wrong_type"),
+        (
+            "gateio:BTC-USDT-PERP",
+            [{"id": 1, "contract": "BTC_USDT", "create_time_ms": "x", "price": "1", "size": 1}],
+            "wrong_type",
+        ),
+        ("kraken_futures:BTC-USD-260925", {"result": "error", "error": "contractNotFound"}, "venue_error"),
+        ("kraken_futures:BTC-USD-260925", {"result": "success", "history": [KRAKEN_ROW | {"price": None}]}, "missing_field"),
+        ("kraken_futures:BTC-USD-260925", {"result": "success", "history": [KRAKEN_ROW | {"time": "now"}]}, "bad_time"),
+        ("bitstamp:BTC-USD", {"error": "not found"}, "wrong_type"),
+        ("bitstamp:BTC-USD", [BITSTAMP_ROW | {"type": "2"}], "unknown_side"),
+        ("bitstamp:BTC-USD", [BITSTAMP_ROW | {"tid": "x"}], "wrong_type"),
+    ],
+)
+def test_answer_about_the_past_that_is_none_is_refused_by_name(instrument: str, answer: Any, reason: str) -> None:
+    with pytest.raises(DataValidationError) as caught:
+        told(instrument.partition(":")[0], instrument, answer)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("instrument", "answer", "trade"),
+    [
+        ("bitget:BTC-USD-PERP", {"code": "00000", "data": [BITGET_ROW]}, ("1695865151000000:26372.5:9.25:sell:1", "sell")),
+        ("kraken_futures:BTC-USD-260925", {"result": "success", "history": [KRAKEN_ROW]}, ("u", "buy")),
+        ("bitstamp:BTC-USD", [BITSTAMP_ROW], ("216000485", "sell")),
+    ],
+)
+def test_documented_answer_about_the_past_is_a_trade(instrument: str, answer: Any, trade: tuple[str, str]) -> None:
+    (found,) = told(instrument.partition(":")[0], instrument, answer).records
+    assert isinstance(found, Trade)
+    assert (found.instrument, found.trade_id, found.side) == (instrument, *trade)
+
+
+def test_perpetuals_in_usdc_have_no_past_at_bitget() -> None:
+    bitget = feeds.load("bitget")
+    assert isinstance(bitget, HistoricalVenue)
+    for stream in (("bitget:BTC-USDC-PERP", "trade"), ("bitget:BTC-USDT", "ticker")):
+        assert bitget.history_request(Subscription(*stream), Place(NOW), NOW * 2) is None
+    request = bitget.history_request(Subscription("bitget:BTC-USD-PERP", "trade"), Place(NOW, 77), NOW + 1)
+    assert request is not None
+    span = f"startTime={NOW // 1000}&endTime={NOW // 1000 + 1}"
+    names = "symbol=BTCUSD&productType=COIN-FUTURES"
+    assert request.url == f"https://api.bitget.com/api/v2/mix/market/fills-history?{names}&{span}&limit=1000&idLessThan=77"
