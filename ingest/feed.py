@@ -377,7 +377,8 @@ class Place(NamedTuple):
 class Page(NamedTuple):
     """A page of history, oldest record first, and where the next one begins; None behind the last one.
 
-    A last one is not whole where something before the end is not over yet: a kline that is still open.
+    A last one is not whole where something before the end is not over yet: a kline that is still open. Where a venue tells
+    newest first, pages go backwards through a stretch of time: their places have one time, and differ by the number.
     """
 
     records: Sequence[Record]
