@@ -36,6 +36,7 @@ _CLOSE_TIMEOUT = 2.0
 _RENEWED_BEFORE = (1_800.0, 3_600.0)
 """Seconds before the venue's cut, by chance between them, so that lines opened together are not renewed together."""
 _LARGEST_FRAME = 16 << 20
+_SUBSCRIBED = ConnectionStatus.SUBSCRIBED  # looked up by name, an enum's member costs as much as a call
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +212,11 @@ class Connection:
         if self._recorder is not None:
             self._recorder.frame(now, self.name, frame)
         self._outlet.put(self._session.received(self.name, frame, now))
-        is_data = self._session.silence(self.name, now) == 0
-        if is_data:  # the venue works
-            self._attempt = 0
-            self.status = ConnectionStatus.SUBSCRIBED
-        return is_data
+        if self._session.heard_at(self.name) != now:
+            return False
+        self._attempt = 0  # the venue works
+        self.status = _SUBSCRIBED
+        return True
 
     async def room(self) -> None:
         """Wait until there is room for what more frames say."""

@@ -32,9 +32,11 @@ class Outlet:
 
     def put(self, records: Iterable[Record]) -> None:
         """Add records, whether there is room or not."""
-        self._records.extend(records)
-        self._filled.set()
-        if len(self._records) >= self._limit:
+        held = self._records
+        if not held:  # else it is set
+            self._filled.set()
+        held.extend(records)
+        if len(held) >= self._limit:
             self.has_room = False
             self._drained.clear()
 
@@ -59,9 +61,14 @@ class Outlet:
 
     async def batches(self) -> AsyncIterator[Sequence[Record]]:
         """The records, as many at a time as there are, up to BATCH."""
+        held = self._records
         while await self._any():
-            take = self._records.popleft
-            yield [take() for _ in range(min(len(self._records), BATCH))]
+            if len(held) <= BATCH:
+                batch = [*held]
+                held.clear()
+            else:
+                batch = [held.popleft() for _ in range(BATCH)]
+            yield batch
             self._shrunk()
 
     async def _any(self) -> bool:

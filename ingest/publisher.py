@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from ingest.clock import Clock, SystemClock
+from ingest.handover import Way, hand_over
 from market.dead_letter import DeadLetter, fit
 from market.depth import Depth
 from market.errors import DataPublishError, DataValidationError
@@ -28,7 +29,7 @@ from market.quote import Kline, Quote
 from market.trade import GapMark, TimeMark, Trade
 from runtime import metrics
 from runtime.logs import get_logger
-from schemas.codec import Codec, Stamper
+from schemas.codec import Codec
 from schemas.partitioning import partition_of
 from schemas.records import Record
 from schemas.topics import DEAD_LETTERS, DEPTH, FUNDING, INSTRUMENTS, KLINES, OPEN_INTEREST, QUOTES, STATUS, TRADES, Topic
@@ -81,25 +82,12 @@ CHECK = "publisher"
 
 @dataclass(slots=True)
 class Delivered:
-    """What became of the records handed over. `published`, `delivered` and `failed` are by topic."""
+    """What became of the records handed over. `delivered` and `failed` are by topic, `refused` by reason."""
 
-    published: Counter[str] = field(default_factory=Counter)
     delivered: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     waits: int = 0
-
-
-@dataclass(slots=True)
-class _Way:
-    """Where records of a class go, and how they are written. `places` are key and partition by instrument."""
-
-    topic: Topic
-    name: str
-    on_delivery: Callable[[KafkaError | None, Message], None]
-    stamper: Stamper | None
-    header: bytes
-    places: dict[str, tuple[bytes, int]] = field(default_factory=dict)
 
 
 class Publisher:
@@ -126,6 +114,7 @@ class Publisher:
         self._since_poll = 0
         self._logged_at = float("-inf")
         self._ways = {kind: self._way(kind, topic) for kind, topic in TOPIC_OF.items()}
+        self._ordinary = {kind: way for kind, way in self._ways.items() if way.stamper is not None}
         self._delays: list[int] = []  # from receiving to publishing, in microseconds
         self._producer = make_producer({**options, "error_cb": self._on_error})
 
@@ -139,16 +128,20 @@ class Publisher:
         Raises Undelivered when an earlier record was lost or the client has broken down.
         """
         done = 0
+        records = records if type(records) is list else [*records]
         try:
-            for record in records:
-                self._since_poll += 1
+            while done < len(records):
                 if self._since_poll >= _RECORDS_PER_POLL:
                     self.poll()
-                if self._failure is not None:
-                    self._check()
-                if not self._publish(record):
-                    break
-                done += 1
+                self._check()
+                end = min(len(records), done + _RECORDS_PER_POLL - self._since_poll)
+                handed = hand_over(self._ordinary, self._producer.produce, records, done, end, self._clock.now(), self._delays)
+                if handed == done:
+                    if not self._publish(records[done]):
+                        break
+                    handed += 1
+                self._since_poll += handed - done
+                done = handed
         finally:
             if self._delays:
                 metrics.observe_many(metrics.Hop.RECEIVE_TO_PUBLISH, self._delays)
@@ -186,8 +179,7 @@ class Publisher:
     # one record
 
     def _publish(self, record: Record) -> bool:
-        kind = type(record)
-        way = self._ways[kind]
+        way = self._ways[type(record)]
         now = self._clock.now()
         try:
             value = self._written(way, record, now) if way.stamper is None else way.stamper(record, way.header, now)
@@ -202,17 +194,16 @@ class Publisher:
                 text = f"{len(value)} bytes are too large for one message"
                 return self._refuse(way.topic, record, DataValidationError("message_too_large", text))
             raise Undelivered(f"{way.name}: {error.args[0].str()}") from error
-        self.counts.published[way.name] += 1
         if type(record) is Trade:
             self._delays.append(max(0, now - record.received_at))
         return True
 
-    def _written(self, way: _Way, record: Record, now: int) -> bytes:
+    def _written(self, way: Way, record: Record, now: int) -> bytes:
         if isinstance(record, DeadLetter):
             return self._codec.encode(way.name, fit(record, ROOM_FOR_ORIGINAL))
         return self._codec.encode(way.name, record._replace(published_at=now))  # type: ignore[call-arg]  # every other has it
 
-    def _place(self, way: _Way, record: Record) -> tuple[bytes, int]:
+    def _place(self, way: Way, record: Record) -> tuple[bytes, int]:
         """Key and partition; those of instruments, which are few, are remembered."""
         key, partition_id = way.topic.place(record)
         found = key, partition_of(partition_id, self._partitions[way.name])
@@ -249,7 +240,7 @@ class Publisher:
         if self._failure is not None:
             raise Undelivered(f"records are not delivered to the broker: {self._failure}")
 
-    def _way(self, kind: type[Record], topic: Topic) -> _Way:
+    def _way(self, kind: type[Record], topic: Topic) -> Way:
         def on_delivery(error: KafkaError | None, _message: Message) -> None:
             if error is None and not self._is_troubled:
                 delivered[name] += 1
@@ -259,7 +250,7 @@ class Publisher:
         name, delivered = topic.name, self.counts.delivered
         stamper = self._codec.stamper(kind)
         header = b"" if stamper is None else self._codec.header(name, kind)
-        return _Way(topic, name, on_delivery, stamper, header)
+        return Way(topic, name, on_delivery, stamper, header, {})
 
     def _on_delivery(self, error: KafkaError | None, topic: str) -> None:
         if error is None:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-for _name in ("ingest._steady_compiled", "ingest.feeds._binance_compiled", "schemas._ticks_compiled"):
+for _name in (
+    "ingest._handover_compiled",
+    "ingest._steady_compiled",
+    "ingest.feeds._binance_compiled",
+    "schemas._ticks_compiled",
+):
     sys.modules[_name] = None  # type: ignore[assignment]  # importing it fails then, as where it is not there
 
 from benchmarks.ingest.programs.tapeline_ingest import main  # noqa: E402  # behind what it must not find
