@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""`ingest.steady.next_plainly` in C."""
+"""`ingest.steady.PlainSteady` in C."""
 
 from cpython.long cimport PyLong_AsLongLongAndOverflow, PyLong_CheckExact
 from cpython.dict cimport PyDict_GetItem, PyDict_SetItem
@@ -57,26 +57,63 @@ cdef inline int count(object counter, object key) except -1:
     return 0
 
 
-def next_of_steady(steady, counts, heartbeats, parsed, at):
-    """See `ingest.steady.next_plainly`."""
-    cdef object channel, found, record
-    if type(parsed) is not Parsed:
-        return None
-    channel, found = item(parsed, 0), item(parsed, 1)
-    if type(found) is not tuple or PyTuple_GET_SIZE(found) != 1 or item(parsed, 2) or item(parsed, 3) or channel in heartbeats:
-        return None
-    record = item(found, 0)
-    if type(record) is Trade:
-        known = (<dict>steady.trades).get((item(record, 0), channel))
-        if known is None or not follows(known, record):
-            return None
-    elif type(record) is not Quote or (item(record, 0), channel) not in <set>steady.quotes:
-        return None
-    count(counts.received, channel)
-    count(counts.records, type(record))
-    steady.last_data = at
-    steady.heard_at = at
-    return record
+cdef class Steady:
+    """See `ingest.steady.PlainSteady`."""
+
+    cdef public object last_data, heard_at
+    cdef object _counts, _heartbeats
+    cdef object _received, _records  # counters of the counts
+    cdef dict _trades, _quotes  # by channel, then by instrument
+
+    def __init__(self, counts, heartbeats):
+        self._counts, self._heartbeats = counts, heartbeats
+        self._received, self._records = counts.received, counts.records
+        self._trades, self._quotes = {}, {}
+
+    def note_quotes(self, instrument, channel):
+        """See `PlainSteady.note_quotes`."""
+        (<dict>self._quotes.setdefault(channel, {}))[instrument] = True
+
+    def note_trades(self, instrument, channel, known):
+        """See `PlainSteady.note_trades`."""
+        (<dict>self._trades.setdefault(channel, {}))[instrument] = known
+
+    def forget(self):
+        """See `PlainSteady.forget`."""
+        self._trades.clear()
+        self._quotes.clear()
+
+    def take(self, parse, frame, at):
+        """See `PlainSteady.take`."""
+        cdef object channel, found, record
+        cdef PyObject* known
+        self._counts.frames += 1
+        parsed = parse(frame, at)
+        if type(parsed) is not Parsed:
+            return parsed
+        channel, found = item(parsed, 0), item(parsed, 1)
+        if type(found) is not tuple or PyTuple_GET_SIZE(found) != 1 or item(parsed, 2) or item(parsed, 3):
+            return parsed
+        if channel in self._heartbeats:
+            return parsed
+        record = item(found, 0)
+        if type(record) is Trade:
+            known = known_of(self._trades, channel, item(record, 0))
+            if known is NULL or not follows(<object>known, record):
+                return parsed
+        elif type(record) is not Quote or known_of(self._quotes, channel, item(record, 0)) is NULL:
+            return parsed
+        count(self._received, channel)
+        count(self._records, type(record))
+        self.last_data = at
+        self.heard_at = at
+        return record
+
+
+cdef inline PyObject* known_of(dict streams, object channel, object instrument):
+    """What is known of a steady stream, NULL of any other."""
+    cdef PyObject* found = PyDict_GetItem(streams, channel)
+    return NULL if found is NULL else PyDict_GetItem(<object>found, instrument)
 
 
 cdef bint follows(object known, object trade) except -1:

@@ -24,7 +24,7 @@ from ingest.feed import (
     UnsubscribingParser,
 )
 from ingest.marks import Marks, Missing, Stretch, numbered_by_sequence
-from ingest.steady import Steady, next_of_steady
+from ingest.steady import Steady
 from market.arbitration import Arbiter, Statement
 from market.book_rules import BookRules
 from market.dead_letter import DeadLetter
@@ -51,10 +51,10 @@ _OF_BOOK = {BookState.SYNCING: FeedState.RESYNC, BookState.LIVE: FeedState.LIVE,
 class _Line:
     name: str
     parser: Parser
-    source: str | None = None
+    source: str | None
+    steady: Steady
     states: dict[Subscription, FeedState] = field(default_factory=dict)
     traded: set[str] = field(default_factory=set)
-    steady: Steady = field(default_factory=Steady)
     sequenced: frozenset[str] = frozenset()  # trade channels that are numbered by sequences
     is_retold_by_sequence: bool = True
 
@@ -111,7 +111,7 @@ class Session:
         """
         known = self._lines.get(name)
         if known is None:
-            known = self._lines[name] = _Line(name, parser, source)
+            known = self._lines[name] = _Line(name, parser, source, Steady(self.counts, self._heartbeats))
         known.read_by(parser)
 
     def has_line(self, name: str) -> bool:
@@ -169,11 +169,9 @@ class Session:
         """A frame came on a line at this time."""
         line = self._lines[name]
         marks = self._marks.advance(at) if at >= self._marks.due else None
-        self.counts.frames += 1
         try:
-            parsed = line.parser.parse(frame, at)
-            told = next_of_steady(line.steady, self.counts, self._heartbeats, parsed, at)
-            records = self._read(line, frame, parsed, at) if told is None else [told]
+            told = line.steady.take(line.parser.parse, frame, at)
+            records = self._read(line, frame, told, at) if isinstance(told, Parsed) else [told]
         except DataValidationError as error:
             channel = line.parser.channel_of(frame)
             self._doubt(line, channel)
@@ -398,11 +396,11 @@ class Session:
             return
         if isinstance(record, Quote):
             if self._arbiter is None:
-                line.steady.quotes.add(stream)
+                line.steady.note_quotes(*stream)
             return
         is_told = self._trade_channels.get(stream.instrument) == channel
         if is_told and channel in line.parser.contiguous and channel not in line.sequenced:
-            line.steady.trades[stream] = self._marks.continuity(stream.instrument)
+            line.steady.note_trades(*stream, self._marks.continuity(stream.instrument))
 
     def _forget_steady(self) -> None:
         """Something has changed: what is remembered of live streams may hold no longer."""

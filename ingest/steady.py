@@ -8,8 +8,8 @@ the same for these. `ingest._steady_compiled` does it sooner where it was built.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 
 from ingest.feed import Counts, Parsed
 from ingest.marks import Continuity, number_of
@@ -20,40 +20,53 @@ from schemas.records import Record
 _NUMBERS = 10**18  # as in `market.seen_trades`
 
 
-@dataclass(slots=True)
-class Steady:
-    """A line's steady streams, by instrument and channel, and when it was last heard: any data, and since it was restored."""
+class PlainSteady:
+    """A line's steady streams, and when it was last heard: any data (`heard_at`), and since it was restored (`last_data`)."""
 
-    trades: dict[tuple[str, str], Continuity] = field(default_factory=dict)
-    quotes: set[tuple[str, str]] = field(default_factory=set)
-    last_data: int | None = None
-    heard_at: int | None = None
+    __slots__ = ("_counts", "_heartbeats", "_quotes", "_trades", "heard_at", "last_data")
+
+    def __init__(self, counts: Counts, heartbeats: Collection[str]) -> None:
+        self._counts, self._heartbeats = counts, heartbeats
+        self._trades: dict[tuple[str, str], Continuity] = {}
+        self._quotes: set[tuple[str, str]] = set()
+        self.last_data: int | None = None
+        self.heard_at: int | None = None
+
+    def note_quotes(self, instrument: str, channel: str) -> None:
+        """Quotes of an instrument by a channel are steady."""
+        self._quotes.add((instrument, channel))
+
+    def note_trades(self, instrument: str, channel: str, known: Continuity) -> None:
+        """Trades of an instrument by a channel are steady, as far as they follow what is known."""
+        self._trades[instrument, channel] = known
 
     def forget(self) -> None:
         """No stream is known to be steady."""
-        self.trades.clear()
-        self.quotes.clear()
+        self._trades.clear()
+        self._quotes.clear()
 
+    def take(self, parse: Callable[[bytes, int], Parsed], frame: bytes, at: int) -> Record | Parsed:
+        """Count and read a frame: the record of one that comes next on a steady stream, which is counted as well.
 
-def next_plainly(steady: Steady, counts: Counts, heartbeats: Collection[str], parsed: Parsed, at: int) -> Record | None:
-    """The record of a frame, which is counted, where it is the one that comes next on a steady stream.
-
-    None where there is more to say, or may be; nothing is done then.
-    """
-    channel, found, told, faults = parsed
-    if len(found) != 1 or told or faults or channel in heartbeats:
-        return None
-    record = found[0]
-    if type(record) is Trade:
-        known = steady.trades.get((record.instrument, channel))
-        if known is None or not _follows(known, record):
-            return None
-    elif type(record) is not Quote or (record.instrument, channel) not in steady.quotes:
-        return None
-    counts.received[channel] += 1
-    counts.records[type(record)] += 1
-    steady.last_data = steady.heard_at = at
-    return record
+        Where there is more to say, or may be, it is as it was parsed, and nothing else is done. Raises what `parse` raises.
+        """
+        counts = self._counts
+        counts.frames += 1
+        parsed = parse(frame, at)
+        channel, found, told, faults = parsed
+        if len(found) != 1 or told or faults or channel in self._heartbeats:
+            return parsed
+        record = found[0]
+        if type(record) is Trade:
+            known = self._trades.get((record.instrument, channel))
+            if known is None or not _follows(known, record):
+                return parsed
+        elif type(record) is not Quote or (record.instrument, channel) not in self._quotes:
+            return parsed
+        counts.received[channel] += 1
+        counts.records[type(record)] += 1
+        self.last_data = self.heard_at = at
+        return record
 
 
 def _follows(known: Continuity, trade: Trade) -> bool:
@@ -76,7 +89,10 @@ def _follows(known: Continuity, trade: Trade) -> bool:
     return True
 
 
-try:
-    from ingest._steady_compiled import next_of_steady as next_of_steady
-except ImportError:  # it was not built
-    next_of_steady = next_plainly
+if TYPE_CHECKING:
+    Steady = PlainSteady
+else:
+    try:
+        from ingest._steady_compiled import Steady as Steady
+    except ImportError:  # it was not built
+        Steady = PlainSteady

@@ -63,9 +63,9 @@ def check_quote(quote: Quote, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int 
 def _is_ordinary_top(quote: Quote, max_skew: int, not_after: int | None) -> bool:
     """Whether nothing is wrong of a book's top as feeds tell it, in one look: most quotes are such. False says nothing."""
     instrument, channel, sequence, bid, bid_size, ask, ask_size = quote[:7]
-    exchange_time, received_at = quote.exchange_time, quote.received_at
+    exchange_time, received_at, published_at = quote[16:]
     return (
-        quote.published_at is None
+        published_at is None
         and not_after is None
         and quote[7:16] == _NO_FIGURES
         and bid is not None
@@ -78,7 +78,7 @@ def _is_ordinary_top(quote: Quote, max_skew: int, not_after: int | None) -> bool
         and 0 < ask_size < _LIMIT
         and (sequence is None or -LONG <= sequence < LONG)
         and EARLIEST <= received_at < LATEST
-        and (exchange_time is None or EARLIEST <= exchange_time < min(LATEST, received_at + max_skew + 1))
+        and (exchange_time is None or (EARLIEST <= exchange_time < LATEST and exchange_time <= received_at + max_skew))
         and 0 < len(channel) <= LONGEST_ID
         and is_instrument(instrument)
     )

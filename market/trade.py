@@ -94,10 +94,10 @@ _FIGURE_LIMIT, _AMOUNT_LIMIT = 10**PRECISION, 10**AMOUNT_PRECISION
 
 def _is_ordinary(trade: Trade, max_skew: int, not_after: int | None) -> bool:
     """Whether nothing of a trade as feeds tell it is wrong, in one look: most are so. False says nothing."""
-    price, size, exchange_time, received_at = trade.price, trade.size, trade.exchange_time, trade.received_at
+    name, number, sequence, price, size, _, exchange_time, received_at, first, last, count, published_at, origin = trade
     return (
-        trade.published_at is None
-        and trade.origin is None
+        published_at is None
+        and origin is None
         and not_after is None
         and exchange_time is not None
         and EARLIEST <= received_at < LATEST
@@ -106,12 +106,12 @@ def _is_ordinary(trade: Trade, max_skew: int, not_after: int | None) -> bool:
         and 0 < price < _FIGURE_LIMIT
         and 0 < size < _FIGURE_LIMIT
         and price * size < _AMOUNT_LIMIT
-        and 0 < trade.trade_count < INT
-        and -LONG <= trade.sequence < LONG
-        and 0 < len(trade.trade_id) <= LONGEST_ID
-        and 0 < len(trade.first_trade_id) <= LONGEST_ID
-        and 0 < len(trade.last_trade_id) <= LONGEST_ID
-        and is_instrument(trade.instrument)
+        and 0 < count < INT
+        and -LONG <= sequence < LONG
+        and 0 < len(number) <= LONGEST_ID
+        and 0 < len(first) <= LONGEST_ID
+        and 0 < len(last) <= LONGEST_ID
+        and is_instrument(name)
     )
 
 

@@ -40,7 +40,8 @@ def encode_maybe_long(number: int | None) -> bytes:
 def encode_text(text: str) -> bytes:
     """A string: its length and its bytes in UTF-8."""
     encoded = text.encode()
-    return encode_long(len(encoded)) + encoded
+    length = len(encoded)
+    return (LENGTHS[length] if length < len(LENGTHS) else encode_long(length)) + encoded
 
 
 def encode_decimal(unscaled: int, limit: int) -> bytes:

@@ -19,8 +19,9 @@ from schemas.codec import Codec, encode_body
 from schemas.primitives import LENGTHS, encode_long, encode_text, encode_varint
 
 _LIMIT = 10**PRECISION
-_TAIL_BITS = 21
-_LARGE = 1 << _TAIL_BITS
+_TAIL_BITS = 14
+_TAIL = (1 << _TAIL_BITS) - 1
+_TAILS = [bytes((tail & 0x7F | 0x80, tail >> 7 | 0x80)) for tail in range(1 << _TAIL_BITS)]
 _SIDES = {None: b"\x00", "buy": b"\x02\x00", "sell": b"\x02\x02"}
 _UNUSUAL = (TypeError, ValueError, KeyError, AttributeError, OverflowError, IndexError, DataValidationError)
 _NO_FIGURES, _NO_FIGURES_ENCODED = (None,) * 9, b"\x00" * 9  # of the last trade and of 24 hours, which tickers alone have
@@ -70,11 +71,11 @@ def _trade(trade: Trade, header: bytes, published_at: int | None) -> bytes:
             _figure(price),
             _figure(size),
             _SIDES[side],
-            b"\x00" if event is None else b"\x02" + _long(event),
+            _optional_time(event),
             _long(received),
             ids,
             b"\x02" if count == 1 else encode_long(count),
-            b"\x00" if published is None else b"\x02" + _long(published),
+            _optional_time(published),
             b"\x00",
         )
     )
@@ -93,35 +94,46 @@ def _quote(quote: Quote, header: bytes, published_at: int | None) -> bytes:
             _name(name),
             _name(channel),
             b"\x00" if sequence is None else b"\x02" + _long(sequence),
-            b"\x00" if bid is None else b"\x02" + _figure(bid),
-            b"\x00" if bid_size is None else b"\x02" + _figure(bid_size),
-            b"\x00" if ask is None else b"\x02" + _figure(ask),
-            b"\x00" if ask_size is None else b"\x02" + _figure(ask_size),
+            _optional_figure(bid),
+            _optional_figure(bid_size),
+            _optional_figure(ask),
+            _optional_figure(ask_size),
             _NO_FIGURES_ENCODED,
-            b"\x00" if event is None else b"\x02" + _long(event),
+            _optional_time(event),
             _long(received),
-            b"\x00" if published is None else b"\x02" + _long(published),
+            _optional_time(published),
         )
     )
 
 
-@lru_cache(maxsize=4096, typed=True)
-def _figure(unscaled: int) -> bytes:
-    """Prices come again and again."""
+def _encode_figure(unscaled: int) -> bytes:
     if not -_LIMIT < unscaled < _LIMIT:
         raise ValueError
     length = unscaled.bit_length() // 8 + 1
     return LENGTHS[length] + unscaled.to_bytes(length, "big", signed=True)
 
 
+@lru_cache(maxsize=4096, typed=True)
+def _optional_figure(unscaled: int | None) -> bytes:
+    return b"\x00" if unscaled is None else b"\x02" + _encode_figure(unscaled)
+
+
 def _long(number: int) -> bytes:
     """Of times and ids, which rise slowly, the upper bytes are those of the one before."""
     rest = number << 1
-    if not _LARGE <= rest < LONG:
+    if not _TAIL < rest < LONG:
         return encode_long(number)
-    tail = rest & 0x7F | rest << 1 & 0x7F00 | rest << 2 & 0x7F0000 | 0x808080
-    return tail.to_bytes(3, "little") + _upper(rest >> _TAIL_BITS)
+    return _TAILS[rest & _TAIL] + _upper(rest >> _TAIL_BITS)
 
+
+@lru_cache(maxsize=4096, typed=True)
+def _optional_time(time: int | None) -> bytes:
+    """Many trades have happened at one time of the venue's, and many records are published at one of ours."""
+    return b"\x00" if time is None else b"\x02" + _long(time)
+
+
+_figure: Callable[[int], bytes] = lru_cache(maxsize=4096, typed=True)(_encode_figure)
+"""Prices come again and again."""
 
 _upper: Callable[[int], bytes] = lru_cache(maxsize=4096)(encode_varint)
 _name: Callable[[str], bytes] = lru_cache(maxsize=65_536)(encode_text)

@@ -170,26 +170,22 @@ cdef class TickReader:
         self._channel, self._instrument = channel, instrument
         self._max_skew = max_skew
 
-    def __call__(self, frame, i64 received_at):
-        """What a parser makes of a frame with one record, None for one that must be read the plain way."""
-        return self.read(frame, received_at)
-
-    cdef object read(self, object frame, i64 received_at):
-        cdef Field[NAMES] fields
-        cdef cp p, end
+    cdef inline bint reads(self, bytes frame) noexcept:
+        """Whether a frame is one of the stream."""
         cdef Py_ssize_t head = PyBytes_GET_SIZE(self._head)
-        if not PyBytes_CheckExact(frame) or PyBytes_GET_SIZE(frame) < head:
-            return None
-        p = <cp>PyBytes_AS_STRING(frame)
-        end = p + PyBytes_GET_SIZE(frame)
-        if memcmp(p, PyBytes_AS_STRING(self._head), head) != 0:
-            return None
+        return PyBytes_GET_SIZE(frame) >= head and memcmp(PyBytes_AS_STRING(frame), PyBytes_AS_STRING(self._head), head) == 0
+
+    cdef object read(self, bytes frame, object received):
+        """What a parser makes of a frame of the stream with one record, None for one that must be read the plain way."""
+        cdef Field[NAMES] fields
+        cdef cp p = <cp>PyBytes_AS_STRING(frame)
+        cdef i64 at = received
         memset(&fields[65], 0, (NAMES - 65) * sizeof(Field))
-        if not read_fields(p + head, end, fields) or not self._is_of_symbol(&fields[b"s"[0]]):
+        if not read_fields(p + PyBytes_GET_SIZE(self._head), p + PyBytes_GET_SIZE(frame), fields):
             return None
-        if received_at < BEGIN_OF_TIMES or received_at >= END_OF_TIMES:
+        if not self._is_of_symbol(&fields[b"s"[0]]) or at < BEGIN_OF_TIMES or at >= END_OF_TIMES:
             return None
-        record = self._quote(fields, received_at) if self._kind == BOOK_TICKER else self._trade(fields, received_at)
+        record = self._quote(fields, at, received) if self._kind == BOOK_TICKER else self._trade(fields, at, received)
         if record is None:
             return None
         records = (record,)
@@ -214,7 +210,7 @@ cdef class TickReader:
         out[0] *= 1000
         return out[0] >= BEGIN_OF_TIMES and out[0] < END_OF_TIMES and out[0] <= received_at + self._max_skew
 
-    cdef object _trade(self, const Field* fields, i64 received_at):
+    cdef object _trade(self, const Field* fields, i64 at, object received):
         cdef const Field* numbered = &fields[b"t"[0]] if self._kind == TRADE else &fields[b"a"[0]]
         cdef i64 sequence, time, first, last, count = 1
         cdef i128 price, size
@@ -225,7 +221,7 @@ cdef class TickReader:
             and read_decimal(&fields[b"q"[0]], &size)
             and price > 0
             and size > 0
-            and self._is_time(&fields[b"T"[0]], received_at, &time)
+            and self._is_time(&fields[b"T"[0]], at, &time)
             and (maker == 116 or maker == 102)  # true or false
         ):
             return None
@@ -248,7 +244,7 @@ cdef class TickReader:
         fill(trade, 4, number(size))
         fill(trade, 5, SELL if maker == 116 else BUY)
         fill(trade, 6, time)
-        fill(trade, 7, received_at)
+        fill(trade, 7, received)
         fill(trade, 8, first_id)
         fill(trade, 9, last_id)
         fill(trade, 10, count)
@@ -256,7 +252,7 @@ cdef class TickReader:
         fill(trade, 12, None)
         return trade
 
-    cdef object _quote(self, const Field* fields, i64 received_at):
+    cdef object _quote(self, const Field* fields, i64 at, object received):
         cdef i64 sequence, time = 0
         cdef i128 bid, bid_size, ask, ask_size
         cdef Py_ssize_t index
@@ -266,7 +262,7 @@ cdef class TickReader:
             and read_decimal(&fields[b"B"[0]], &bid_size)
             and read_decimal(&fields[b"a"[0]], &ask)
             and read_decimal(&fields[b"A"[0]], &ask_size)
-            and (fields[b"T"[0]].kind == 0 or self._is_time(&fields[b"T"[0]], received_at, &time))
+            and (fields[b"T"[0]].kind == 0 or self._is_time(&fields[b"T"[0]], at, &time))
         ):
             return None
         quote = new(QUOTE_TYPE, QUOTE_FIELDS)
@@ -280,34 +276,46 @@ cdef class TickReader:
         for index in range(7, 16):
             fill(quote, index, None)
         fill(quote, 16, time if fields[b"T"[0]].kind else None)
-        fill(quote, 17, received_at)
+        fill(quote, 17, received)
         fill(quote, 18, None)
         return quote
 
 
 cdef class TickReaders:
-    """The readers of a connection's streams."""
+    """The readers of a connection's streams; `plainly` reads what they do not know."""
 
     cdef dict _readers
+    cdef TickReader _last  # the same stream often tells several times
+    cdef object _plainly
 
-    def __init__(self):
-        self._readers = {}
+    def __init__(self, plainly):
+        self._readers, self._last, self._plainly = {}, None, plainly
 
     def add(self, str stream, TickReader reader not None):
         """Have the frames of a stream read by this one."""
         self._readers[stream.encode()] = reader
 
-    def __call__(self, frame, i64 received_at):
-        """As the reader of the frame's stream, None also where there is none."""
+    def parse(self, frame, received_at):
+        """See `ingest.feed.Parser.parse`."""
+        parsed = self.read(frame, received_at)
+        return self._plainly(frame, received_at) if parsed is None else parsed
+
+    cpdef object read(self, object frame, object received_at):
+        """What the reader of the frame's stream makes of it, None where it knows no such frame or there is no reader."""
         cdef cp begin, end
+        cdef TickReader reader = self._last
         if not PyBytes_CheckExact(frame) or PyBytes_GET_SIZE(frame) <= FIRST_NAME:
             return None
-        begin = <cp>PyBytes_AS_STRING(frame) + FIRST_NAME
-        end = <cp>memchr(begin, 34, PyBytes_GET_SIZE(frame) - FIRST_NAME)
-        if end is NULL:
-            return None
-        reader = self._readers.get(PyBytes_FromStringAndSize(<const char*>begin, end - begin))
-        return None if reader is None else (<TickReader>reader).read(frame, received_at)
+        if reader is None or not reader.reads(<bytes>frame):
+            begin = <cp>PyBytes_AS_STRING(frame) + FIRST_NAME
+            end = <cp>memchr(begin, 34, PyBytes_GET_SIZE(frame) - FIRST_NAME)
+            if end is NULL:
+                return None
+            reader = self._readers.get(PyBytes_FromStringAndSize(<const char*>begin, end - begin))
+            if reader is None or not reader.reads(<bytes>frame):
+                return None
+            self._last = reader
+        return reader.read(<bytes>frame, received_at)
 
 
 cdef inline bint is_market(const Field* field) noexcept:

@@ -22,6 +22,8 @@ from market.book_rules import BookRules
 from market.decimals import parse_decimal, parse_positive
 from market.errors import DataValidationError
 from market.instrument import check_instrument
+from market.quote import Quote
+from market.stated import check_quote
 from market.trade import Trade, check_trade
 
 SPOT, FUTURES = "spot", "usdm"
@@ -183,7 +185,9 @@ class BinanceParser:
         self._listings = listings
         self._max_skew = max_clock_skew
         self._streams: dict[bytes, _Stream] = {}
-        self._compiled: Any = _no_reader if _COMPILED is None else _COMPILED.TickReaders()  # reads what it knows sooner
+        self._compiled: Any = None if _COMPILED is None else _COMPILED.TickReaders(self._parse)  # reads what it knows sooner
+        self.parse: Callable[[bytes, int], Parsed] = self._parse if _COMPILED is None else self._compiled.parse
+        """Read one frame; see `ingest.feed.Parser.parse`."""
         self._booked: set[str] = set()  # instruments of the diff streams
         self._readers: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any, _Stream, int], Parsed]]] = {
             "trade": (msgspec.json.Decoder(_Combined[_TradeMessage]), self._trade),
@@ -204,11 +208,7 @@ class BinanceParser:
         """See `ingest.feed.BookParser.book_rules`."""
         return FUTURES_BOOKS if self._market == FUTURES else SPOT_BOOKS
 
-    def parse(self, frame: bytes, received_at: int) -> Parsed:
-        """Read one frame; see `ingest.feed.Parser.parse`."""
-        parsed: Parsed | None = self._compiled(frame, received_at)
-        if parsed is not None:
-            return parsed
+    def _parse(self, frame: bytes, received_at: int) -> Parsed:
         stream = self._streams.get(frame[_FIRST_NAME : frame.find(b'"', _FIRST_NAME)])
         if stream is None:
             found = self._resolve(frame, received_at)
@@ -246,7 +246,7 @@ class BinanceParser:
             if reader is None:
                 raise DataValidationError("unknown_stream", f"stream: {envelope.stream!r:.80} is not known", field="stream")
             stream = _Stream(channel, symbol.upper(), self._instrument(symbol.upper()), *reader)
-            if _COMPILED is not None and channel in _COMPILED.KINDS:
+            if self._compiled is not None and channel in _COMPILED.KINDS:
                 reader = _COMPILED.TickReader(channel, envelope.stream, stream.symbol, stream.instrument, self._max_skew)
                 self._compiled.add(envelope.stream, reader)
         self._streams[envelope.stream.encode()] = stream
@@ -305,16 +305,19 @@ class BinanceParser:
         return Maker(stream.instrument, received_at, self._max_skew)
 
     def _book_ticker(self, message: _BookTickerMessage, stream: _Stream, received_at: int) -> Parsed:
-        quote = self._maker(stream, received_at).quote(
+        quote = Quote(
+            stream.instrument,
             stream.channel,
+            message.u,
+            parse_decimal(message.b, field="bid") or None if message.b else None,
+            parse_decimal(message.B, field="bid_size") or None if message.B else None,
+            parse_decimal(message.a, field="ask") or None if message.a else None,
+            parse_decimal(message.A, field="ask_size") or None if message.A else None,
+            *(None, None, None, None, None, None, None, None, None),  # of the last trade and of 24 hours
             None if message.T is None else message.T * 1000,
-            sequence=message.u,
-            bid=message.b,
-            bid_size=message.B,
-            ask=message.a,
-            ask_size=message.A,
+            received_at,
         )
-        return Parsed(stream.channel, (quote,))
+        return Parsed(stream.channel, (check_quote(quote, max_skew=self._max_skew),))
 
     def _ticker(self, message: _TickerMessage, stream: _Stream, received_at: int) -> Parsed:
         quote = self._maker(stream, received_at).quote(
@@ -378,10 +381,6 @@ class BinanceParser:
             last_trade_id=None if k.L < 0 else str(k.L),
         )
         return Parsed(stream.channel, (kline,))
-
-
-def _no_reader(_frame: bytes, _received_at: int) -> Parsed | None:
-    return None
 
 
 def _answer(envelope: _Envelope) -> Parsed | None:
