@@ -1,6 +1,9 @@
+from collections import Counter
 from collections.abc import Callable, Sequence
 
-from ingest.handover import Way
+from confluent_kafka import KafkaError
+
+from ingest.handover import OnDelivery, Way
 from schemas.records import Record
 
 def hand_over(
@@ -12,3 +15,4 @@ def hand_over(
     now: int,
     delays: list[int],
 ) -> int: ...
+def tally(delivered: Counter[str], topic: str, failed: Callable[[KafkaError, str], None]) -> OnDelivery: ...

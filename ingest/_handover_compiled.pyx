@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""`ingest.handover.hand_over_plainly` in C."""
+"""`ingest.handover.hand_over_plainly` and `tally_plainly` in C."""
 
-from cpython.dict cimport PyDict_GetItem
+from cpython.dict cimport PyDict_GetItem, PyDict_SetItem
 from cpython.object cimport PyObject
 from cpython.tuple cimport PyTuple_GET_ITEM
 
@@ -43,3 +43,24 @@ def hand_over(dict ways, produce, list records not None, Py_ssize_t begin, Py_ss
     except NOT_ORDINARY:  # nothing was done with it
         pass
     return done
+
+
+def tally(delivered, topic, failed):
+    """See `ingest.handover.tally_plainly`."""
+    return Tally(delivered, topic, failed)
+
+
+cdef class Tally:
+
+    cdef object _delivered, _topic, _failed
+
+    def __init__(self, delivered, topic, failed):
+        self._delivered, self._topic, self._failed = delivered, topic, failed
+
+    def __call__(self, error, _message):
+        cdef PyObject* before
+        if error is not None:
+            self._failed(error, self._topic)
+            return
+        before = PyDict_GetItem(self._delivered, self._topic)
+        PyDict_SetItem(self._delivered, self._topic, 1 if before is NULL else <object>before + 1)

@@ -60,12 +60,13 @@ cdef inline int count(object counter, object key) except -1:
 cdef class Steady:
     """See `ingest.steady.PlainSteady`."""
 
-    cdef public object last_data, heard_at
+    cdef public object parse, last_data, heard_at
     cdef object _counts, _heartbeats
     cdef object _received, _records  # counters of the counts
     cdef dict _trades, _quotes  # by channel, then by instrument
 
-    def __init__(self, counts, heartbeats):
+    def __init__(self, parse, counts, heartbeats):
+        self.parse = parse
         self._counts, self._heartbeats = counts, heartbeats
         self._received, self._records = counts.received, counts.records
         self._trades, self._quotes = {}, {}
@@ -83,12 +84,12 @@ cdef class Steady:
         self._trades.clear()
         self._quotes.clear()
 
-    def take(self, parse, frame, at):
+    def take(self, frame, at):
         """See `PlainSteady.take`."""
         cdef object channel, found, record
         cdef PyObject* known
         self._counts.frames += 1
-        parsed = parse(frame, at)
+        parsed = self.parse(frame, at)
         if type(parsed) is not Parsed:
             return parsed
         channel, found = item(parsed, 0), item(parsed, 1)

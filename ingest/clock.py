@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from time import monotonic, time_ns
 from typing import Protocol
 
 
@@ -28,11 +28,11 @@ class SystemClock:
 
     def now(self) -> int:
         """See `Clock.now`."""
-        return time.time_ns() // 1000
+        return time_ns() // 1000
 
     def monotonic(self) -> float:
         """See `Clock.monotonic`."""
-        return time.monotonic()
+        return monotonic()
 
     async def sleep(self, seconds: float) -> None:
         """See `Clock.sleep`."""

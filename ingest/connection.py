@@ -206,17 +206,16 @@ class Connection:
             if self._next is None:
                 raise
 
-    def take(self, frame: bytes) -> bool:
-        """Take a frame in; whether it was market data. Before the next one there must be `room`."""
+    def take(self, frame: bytes) -> int:
+        """Take a frame in; at what time. Before the next one there must be `room`."""
         now = self._clock.now()
         if self._recorder is not None:
             self._recorder.frame(now, self.name, frame)
         self._outlet.put(self._session.received(self.name, frame, now))
-        if self._session.heard_at(self.name) != now:
-            return False
-        self._attempt = 0  # the venue works
-        self.status = _SUBSCRIBED
-        return True
+        if self.status is not _SUBSCRIBED and self._session.heard_at(self.name) == now:
+            self._attempt = 0  # the venue works
+            self.status = _SUBSCRIBED
+        return now
 
     async def room(self) -> None:
         """Wait until there is room for what more frames say."""
@@ -248,7 +247,7 @@ class Connection:
         new, asked = await self._dial(), list(self.subscriptions)
         try:
             await self._ask(new, asked)
-            while not self.take(await new.recv(decode=False)):
+            while self.take(await new.recv(decode=False)) != self._session.heard_at(self.name):
                 await self.room()
             self._next = new, set(asked)
         finally:

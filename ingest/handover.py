@@ -1,4 +1,4 @@
-"""Handing ordinary records to the client, one behind the other, with as little as there is to look at.
+"""Handing ordinary records to the client, and counting its deliveries, with as little as there is to look at.
 
 Ordinary is a record whose class is stamped as it is written, of an instrument that was published before. The publisher says
 which classes and instruments these are, and takes whatever else comes its whole way, which does the same for these.
@@ -7,6 +7,7 @@ which classes and instruments these are, and takes whatever else comes its whole
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -19,6 +20,8 @@ from schemas.codec import Stamper
 from schemas.records import Record
 from schemas.topics import Topic
 
+OnDelivery = Callable[[KafkaError | None, Message], None]
+
 NOT_ORDINARY = (KeyError, BufferError, KafkaException, DataValidationError)
 """What is raised before the client has taken a record: it is not known, does not fit, or there is no room."""
 
@@ -28,7 +31,7 @@ class Way(NamedTuple):
 
     topic: Topic
     name: str
-    on_delivery: Callable[[KafkaError | None, Message], None]
+    on_delivery: OnDelivery
     stamper: Stamper | None
     header: bytes
     places: dict[str, tuple[bytes, int]]
@@ -61,8 +64,22 @@ def hand_over_plainly(
     return done
 
 
+def tally_plainly(delivered: Counter[str], topic: str, failed: Callable[[KafkaError, str], None]) -> OnDelivery:
+    """A delivery callback for the records of a topic: counts those that were delivered, and tells of any other."""
+
+    def on_delivery(error: KafkaError | None, _message: Message) -> None:
+        if error is None:
+            delivered[topic] += 1
+        else:
+            failed(error, topic)
+
+    return on_delivery
+
+
 hand_over: Any
+tally: Any
 try:
     from ingest._handover_compiled import hand_over as hand_over
+    from ingest._handover_compiled import tally as tally
 except ImportError:  # it was not built
-    hand_over = hand_over_plainly
+    hand_over, tally = hand_over_plainly, tally_plainly

@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ingest.clock import Clock, SystemClock
-from ingest.handover import Way, hand_over
+from ingest.handover import Way, hand_over, tally
 from market.dead_letter import DeadLetter, fit
 from market.depth import Depth
 from market.errors import DataPublishError, DataValidationError
@@ -111,6 +111,7 @@ class Publisher:
         self._clock = clock or SystemClock()
         self._failure: str | None = None
         self._is_troubled = False
+        self._delivered_before = 0  # the trouble
         self._since_poll = 0
         self._logged_at = float("-inf")
         self._ways = {kind: self._way(kind, topic) for kind, topic in TOPIC_OF.items()}
@@ -153,6 +154,10 @@ class Publisher:
         self._since_poll = 0
         self._producer.poll(0)
         self._check()
+        if self._is_troubled and self.counts.delivered.total() > self._delivered_before:
+            self._is_troubled = False
+            self._health.ready(CHECK)
+            log.info("the broker takes records again")
 
     @property
     def has_failed(self) -> bool:
@@ -241,25 +246,11 @@ class Publisher:
             raise Undelivered(f"records are not delivered to the broker: {self._failure}")
 
     def _way(self, kind: type[Record], topic: Topic) -> Way:
-        def on_delivery(error: KafkaError | None, _message: Message) -> None:
-            if error is None and not self._is_troubled:
-                delivered[name] += 1
-            else:
-                self._on_delivery(error, name)
-
-        name, delivered = topic.name, self.counts.delivered
         stamper = self._codec.stamper(kind)
-        header = b"" if stamper is None else self._codec.header(name, kind)
-        return Way(topic, name, on_delivery, stamper, header, {})
+        header = b"" if stamper is None else self._codec.header(topic.name, kind)
+        return Way(topic, topic.name, tally(self.counts.delivered, topic.name, self._on_failure), stamper, header, {})
 
-    def _on_delivery(self, error: KafkaError | None, topic: str) -> None:
-        if error is None:
-            self.counts.delivered[topic] += 1
-            if self._is_troubled and self._failure is None:
-                self._is_troubled = False
-                self._health.ready(CHECK)
-                log.info("the broker takes records again")
-            return
+    def _on_failure(self, error: KafkaError, topic: str) -> None:
         self.counts.failed[topic] += 1
         self._fail(f"{topic}: {error.str()}")
 
@@ -274,6 +265,7 @@ class Publisher:
         if not self._is_troubled:
             log.warning("records wait for the broker", reason=reason)
         self._is_troubled = True
+        self._delivered_before = self.counts.delivered.total()
         self._health.not_ready(CHECK, reason)
 
     def _fail(self, reason: str) -> None:

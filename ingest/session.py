@@ -61,7 +61,7 @@ class _Line:
     def read_by(self, parser: Parser) -> None:
         """Take another parser."""
         self.steady.forget()
-        self.parser = parser
+        self.parser, self.steady.parse = parser, parser.parse
         self.sequenced = frozenset(parser.sequenced if isinstance(parser, SequencedParser) else ())
         self.is_retold_by_sequence = not isinstance(parser, SequencedParser) or parser.is_retold_by_sequence
 
@@ -111,7 +111,7 @@ class Session:
         """
         known = self._lines.get(name)
         if known is None:
-            known = self._lines[name] = _Line(name, parser, source, Steady(self.counts, self._heartbeats))
+            known = self._lines[name] = _Line(name, parser, source, Steady(parser.parse, self.counts, self._heartbeats))
         known.read_by(parser)
 
     def has_line(self, name: str) -> bool:
@@ -170,8 +170,8 @@ class Session:
         line = self._lines[name]
         marks = self._marks.advance(at) if at >= self._marks.due else None
         try:
-            told = line.steady.take(line.parser.parse, frame, at)
-            records = self._read(line, frame, told, at) if isinstance(told, Parsed) else [told]
+            told = line.steady.take(frame, at)
+            records: list[Record] = self._read(line, frame, told, at) if isinstance(told, Parsed) else [told]
         except DataValidationError as error:
             channel = line.parser.channel_of(frame)
             self._doubt(line, channel)

@@ -23,9 +23,10 @@ _NUMBERS = 10**18  # as in `market.seen_trades`
 class PlainSteady:
     """A line's steady streams, and when it was last heard: any data (`heard_at`), and since it was restored (`last_data`)."""
 
-    __slots__ = ("_counts", "_heartbeats", "_quotes", "_trades", "heard_at", "last_data")
+    __slots__ = ("_counts", "_heartbeats", "_quotes", "_trades", "heard_at", "last_data", "parse")
 
-    def __init__(self, counts: Counts, heartbeats: Collection[str]) -> None:
+    def __init__(self, parse: Callable[[bytes, int], Parsed], counts: Counts, heartbeats: Collection[str]) -> None:
+        self.parse = parse
         self._counts, self._heartbeats = counts, heartbeats
         self._trades: dict[tuple[str, str], Continuity] = {}
         self._quotes: set[tuple[str, str]] = set()
@@ -45,14 +46,14 @@ class PlainSteady:
         self._trades.clear()
         self._quotes.clear()
 
-    def take(self, parse: Callable[[bytes, int], Parsed], frame: bytes, at: int) -> Record | Parsed:
+    def take(self, frame: bytes, at: int) -> Record | Parsed:
         """Count and read a frame: the record of one that comes next on a steady stream, which is counted as well.
 
         Where there is more to say, or may be, it is as it was parsed, and nothing else is done. Raises what `parse` raises.
         """
         counts = self._counts
         counts.frames += 1
-        parsed = parse(frame, at)
+        parsed = self.parse(frame, at)
         channel, found, told, faults = parsed
         if len(found) != 1 or told or faults or channel in self._heartbeats:
             return parsed

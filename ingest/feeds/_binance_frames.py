@@ -186,7 +186,7 @@ class BinanceParser:
         self._max_skew = max_clock_skew
         self._streams: dict[bytes, _Stream] = {}
         self._compiled: Any = None if _COMPILED is None else _COMPILED.TickReaders(self._parse)  # reads what it knows sooner
-        self.parse: Callable[[bytes, int], Parsed] = self._parse if _COMPILED is None else self._compiled.parse
+        self.parse: Callable[[bytes, int], Parsed] = self._parse if self._compiled is None else self._compiled.parse
         """Read one frame; see `ingest.feed.Parser.parse`."""
         self._booked: set[str] = set()  # instruments of the diff streams
         self._readers: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any, _Stream, int], Parsed]]] = {
