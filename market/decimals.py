@@ -35,7 +35,7 @@ def parse_decimal(text: str, *, field: str, scale: int = SCALE, precision: int =
     """
     if isinstance(text, str):
         is_price = scale == SCALE and precision == PRECISION
-        plain = _plain_price(text) if is_price else _plain_decimal(text, scale, precision)
+        plain = plain_price(text) if is_price else _plain_decimal(text, scale, precision)
         if plain is not None:
             return plain
     match = _DECIMAL.match(text) if isinstance(text, str) and len(text) <= _LONGEST_TEXT else None
@@ -56,8 +56,11 @@ def parse_decimal(text: str, *, field: str, scale: int = SCALE, precision: int =
 
 
 @lru_cache(maxsize=4096)
-def _plain_price(text: str) -> int | None:
-    """As `_plain_decimal`; the same prices come again and again, and are found soonest by their text alone."""
+def plain_price(text: str) -> int | None:
+    """What `parse_decimal` makes of most texts of prices and sizes, digits with a point or without; None of any other.
+
+    The same prices come again and again, and are found soonest by their text alone.
+    """
     return _plain_decimal(text, SCALE, PRECISION)
 
 

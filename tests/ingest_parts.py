@@ -128,10 +128,11 @@ class FakeHealth:
 class Bench:
     """A publisher with everything around it at hand."""
 
-    def __init__(self, room: int = 1_000_000) -> None:
+    def __init__(self, room: int = 1_000_000, writers: Callable[[Codec], None] = lambda _codec: None) -> None:
         self.clock = FakeClock()
         self.health = FakeHealth()
         self.codec = Codec(IDS, lambda _id: None)
+        writers(self.codec)
         self.publisher = Publisher(
             {"bootstrap.servers": "nowhere"},
             self.codec,

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -19,7 +20,7 @@ from ingest.feeds._binance_depth import DEPTH_CHANNEL, FUTURES_BOOKS, SPOT_BOOKS
 from ingest.feeds._records import Maker, amount_of
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules
-from market.decimals import parse_decimal, parse_positive
+from market.decimals import parse_decimal, parse_positive, plain_price
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.quote import Quote
@@ -167,7 +168,8 @@ _SHOWING = msgspec.json.Decoder(_Combined[_Evidence])
 _SKIPPED = msgspec.json.Decoder(_Combined[msgspec.Raw])
 
 
-class _Stream(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Stream:
     """How frames of one stream are read."""
 
     channel: str
@@ -290,8 +292,8 @@ class BinanceParser:
             stream.instrument,
             trade_id,
             sequence,
-            parse_positive(message.p, field="price"),
-            parse_positive(message.q, field="size"),
+            plain_price(message.p) or parse_positive(message.p, field="price"),
+            plain_price(message.q) or parse_positive(message.q, field="size"),
             "sell" if message.m else "buy",  # m: the buyer was the maker, so the seller took
             message.T * 1000,
             received_at,
@@ -309,10 +311,10 @@ class BinanceParser:
             stream.instrument,
             stream.channel,
             message.u,
-            parse_decimal(message.b, field="bid") or None if message.b else None,
-            parse_decimal(message.B, field="bid_size") or None if message.B else None,
-            parse_decimal(message.a, field="ask") or None if message.a else None,
-            parse_decimal(message.A, field="ask_size") or None if message.A else None,
+            plain_price(message.b) or _price_or_none(message.b, "bid"),
+            plain_price(message.B) or _price_or_none(message.B, "bid_size"),
+            plain_price(message.a) or _price_or_none(message.a, "ask"),
+            plain_price(message.A) or _price_or_none(message.A, "ask_size"),
             *(None, None, None, None, None, None, None, None, None),  # of the last trade and of 24 hours
             None if message.T is None else message.T * 1000,
             received_at,
@@ -381,6 +383,11 @@ class BinanceParser:
             last_trade_id=None if k.L < 0 else str(k.L),
         )
         return Parsed(stream.channel, (kline,))
+
+
+def _price_or_none(text: str, field: str) -> int | None:
+    """A price or size of zero or of no text is one that is not there."""
+    return parse_decimal(text, field=field) or None if text else None
 
 
 def _answer(envelope: _Envelope) -> Parsed | None:

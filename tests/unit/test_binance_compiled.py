@@ -4,6 +4,7 @@ import json
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from ingest.feeds import _binance_frames
 from ingest.recorded import Frame
 from ingest.recordings import read_recordings
 from ingest.session import Session
+from ingest.steady import PlainSteady, Steady
 from market.errors import DataValidationError
 from market.quality import MAX_CLOCK_SKEW
 from tests.ingest_parts import FUTURES, NOW, SAMPLE, SPOT, combined, trade_frame
@@ -143,13 +145,18 @@ EVENTS = st.lists(
 @given(EVENTS, st.booleans(), st.booleans())
 def test_sessions_tell_the_same_whichever_way_frames_are_read(events: Any, once: bool, arbitrated: bool) -> None:
     told = []
-    for parser, expects in zip(parsers(), (True, False), strict=True):
+    for steady, expects, (swift, plain) in (
+        (Steady, True, parsers()),
+        (PlainSteady, True, parsers()),
+        (Steady, False, parsers()),
+    ):
         session = Session("binance", (), once=once, arbitrated=arbitrated)
         if not expects:
             session._note_steady = lambda *_: None  # type: ignore[method-assign]
-        session.add_line("line", parser)
+        with patch("ingest.session.Steady", steady):
+            session.add_line("line", swift if expects else plain)
         told.append(([*play(session, events)], session.counts, session.instruments(), session.missing()))
-    assert told[0] == told[1]
+    assert told[0] == told[1] == told[2]
 
 
 def play(session: Session, events: Any) -> Any:

@@ -51,6 +51,23 @@ def test_latency_is_told_apart_from_a_millisecond_to_ten_seconds() -> None:
     assert list(metrics.LATENCY_BUCKETS) == sorted(metrics.LATENCY_BUCKETS)
 
 
+@pytest.mark.parametrize("micros", [[500], [400, 600, 1_000], [500, 1_001, 20_000_000, 5_000, 5_001]])
+def test_several_latencies_count_as_one_by_one(micros: list[int]) -> None:
+    before = latencies(Hop.RECEIVE_TO_STORE), latencies(Hop.RECEIVE_TO_CLIENT)
+    metrics.observe_many(Hop.RECEIVE_TO_STORE, micros)
+    for each in micros:
+        metrics.LATENCY.labels(Hop.RECEIVE_TO_CLIENT).observe(each / 1e6)
+    after = latencies(Hop.RECEIVE_TO_STORE), latencies(Hop.RECEIVE_TO_CLIENT)
+    together, single = ([now - was for now, was in zip(*pair, strict=True)] for pair in zip(after, before, strict=True))
+    assert together == pytest.approx(single)
+
+
+def latencies(hop: Hop) -> list[float]:
+    name = "tapeline_latency_seconds"
+    bounds = [*(str(bound) for bound in metrics.LATENCY_BUCKETS), "+Inf"]
+    return [*(value(f"{name}_bucket", hop=hop, le=bound) for bound in bounds), value(f"{name}_sum", hop=hop)]
+
+
 def test_the_hit_rate_of_a_cache_is_that_of_its_counted_look_ups() -> None:
     assert REGISTRY.get_sample_value("tapeline_cache_hit_rate", {"cache": "test"}) is None
     metrics.CACHE_REQUESTS.labels("test", "hit").inc(3)
