@@ -32,6 +32,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "change_24h",
         "change_percent_24h",
     ),
+    "mark": ("mark_price", "index_price"),
 }
 """Fields that belong together; each group has a source and times of its own."""
 

@@ -13,7 +13,7 @@ name is greater. This choice is made among:
 - bid and ask: channels that have ever told a bid or an ask. They are taken from one message with their sizes. A side that it
   does not give is empty, and None; a book top with neither empties both. An older side beside a newer one would be a market
   that never was.
-- last: channels whose latest message gives it.
+- last: channels whose latest message gives it. Mark price and index price: each likewise.
 - the last 24 hours: channels whose latest message gives any figure of them. All are taken from one message. The change is the
   venue's, else last price less opening price of that message; its per cent the venue's, else that of the change.
 
@@ -128,14 +128,16 @@ def latest_price(instrument: str, quotes: Statements, trades: Statements) -> Pri
     day = _latest(one for one in said if _tells_day(one.quote))
     bid, ask = _book(_latest(one for one in said if one.tells_book))
     last = _latest(one for one in said if one.quote.last is not None)
+    mark = _latest(one for one in said if one.quote.mark_price is not None)
+    index = _latest(one for one in said if one.quote.index_price is not None)
     return PriceRecord(
         instrument=instrument,
         bid=bid,
         ask=ask,
         last=None if last is None else _point(last.quote.last, last.quote.last_size, last),
-        mark_price=None,  # this and the next three no record of these topics tells
-        index_price=None,
-        close=None,
+        mark_price=None if mark is None else _point(mark.quote.mark_price, None, mark),
+        index_price=None if index is None else _point(index.quote.index_price, None, index),
+        close=None,  # this and the next one no record of these topics tells
         previous_close=None,
         source_24h=None if day is None else day.source,
         received_at=max(one.quote.received_at for one in said),

@@ -56,9 +56,10 @@ class PricePoint(NamedTuple):
 class PriceRecord(NamedTuple):
     """What is known of an instrument's prices; what no source gives is None, never zero.
 
-    `bid` and `ask` come of one message: a side that is None beside one that is not was empty. `mark_price`, `index_price`,
-    `close` (the venue's closing price) and `previous_close` are None as long as no feed tells them. The figures of the last
-    24 hours come of one message, too, in the units of `market.quote.Quote`. `received_at` is the latest receive time taken in.
+    `bid` and `ask` come of one message: a side that is None beside one that is not was empty. `mark_price` and `index_price`
+    have no size. `close` (the venue's closing price) and `previous_close` are None as long as no feed tells them. The figures
+    of the last 24 hours come of one message, too, in the units of `market.quote.Quote`. `received_at` is the latest receive
+    time taken in.
 
     `quotes_offset` and `trades_offset` are the offsets of the last records of the two topics that changed what is known (None:
     none did). They are the record's version: two records of one version are equal.

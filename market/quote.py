@@ -11,7 +11,8 @@ class Quote(NamedTuple):
     `channel` is the venue's name for the message (bookTicker, ticker). Prices, sizes and the 24 h volume are unscaled at
     scale 12, `amount_24h` at scale 24; `change_24h` is a price difference, `change_percent_24h` a per cent ratio (scale 12).
     Of venues that close the figures of 24 hours are those of the trading day, `open_24h` is the close of the one before, and
-    volumes are in shares.
+    volumes are in shares. `mark_price` is that by which the venue values positions of a contract, `index_price` that of its
+    underlying by the venue's index.
     """
 
     instrument: str
@@ -33,6 +34,8 @@ class Quote(NamedTuple):
     exchange_time: int | None
     received_at: int
     published_at: int | None = None
+    mark_price: int | None = None
+    index_price: int | None = None
 
 
 class Kline(NamedTuple):

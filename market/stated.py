@@ -30,7 +30,11 @@ from market.quote import Kline, Quote
 
 Stated = Quote | Kline | Funding | OpenInterest
 
-_QUOTE_ABOVE_ZERO = ("bid", "bid_size", "ask", "ask_size", "last", "last_size", "open_24h", "high_24h", "low_24h")
+_MARKS = ("mark_price", "index_price")
+_QUOTE_ABOVE_ZERO = (
+    *("bid", "bid_size", "ask", "ask_size", "last", "last_size", "open_24h", "high_24h", "low_24h"),
+    *_MARKS,
+)
 _NO_FIGURES, _LIMIT = (None,) * 9, 10**PRECISION
 _KLINE_PRICES = ("open", "high", "low", "close")
 
@@ -68,6 +72,8 @@ def _is_ordinary_top(quote: Quote, max_skew: int, not_after: int | None) -> bool
         published_at is None
         and not_after is None
         and quote[7:16] == _NO_FIGURES
+        and quote.mark_price is None
+        and quote.index_price is None
         and bid is not None
         and 0 < bid < _LIMIT
         and bid_size is not None
@@ -117,7 +123,7 @@ def check_funding(funding: Funding, *, max_skew: int = MAX_CLOCK_SKEW, not_after
         check_time(funding.next_funding_time, field="next_funding_time")
     if funding.interval_seconds is not None:
         check_count(funding.interval_seconds, field="interval_seconds")
-    for field in ("mark_price", "index_price"):
+    for field in _MARKS:
         value = getattr(funding, field)
         if value is not None:
             check_positive(value, field=field)

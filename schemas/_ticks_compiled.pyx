@@ -26,7 +26,7 @@ cdef enum:
     LONGEST_HEADER = 5  # of framed Avro
     LONGEST_TEXT = 200  # of five of them at most
     TRADE_FIELDS = 13
-    QUOTE_FIELDS = 19
+    QUOTE_FIELDS = 21
 
 cdef object LIMIT = 10**PRECISION
 
@@ -189,10 +189,14 @@ def encode_quote(quote, bytes header=b"", published_at=None):
             put_byte(&p, 0)
         else:
             if (
-                put_optional_long(&p, item(quote, 16))
+                item(quote, 19) is None
+                and item(quote, 20) is None
+                and put_optional_long(&p, item(quote, 16))
                 and put_long(&p, item(quote, 17))
                 and put_optional_long(&p, item(quote, 18) if published_at is None else published_at)
             ):
+                put_byte(&p, 0)
+                put_byte(&p, 0)
                 return PyBytes_FromStringAndSize(<char*>room, p - room)
     return header + encode_body(quote if published_at is None else quote._replace(published_at=published_at))
 

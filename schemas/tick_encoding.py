@@ -25,6 +25,7 @@ _TAILS = [bytes((tail & 0x7F | 0x80, tail >> 7 | 0x80)) for tail in range(1 << _
 _SIDES = {None: b"\x00", "buy": b"\x02\x00", "sell": b"\x02\x02"}
 _UNUSUAL = (TypeError, ValueError, KeyError, AttributeError, OverflowError, IndexError, DataValidationError)
 _NO_FIGURES, _NO_FIGURES_ENCODED = (None,) * 9, b"\x00" * 9  # of the last trade and of 24 hours, which tickers alone have
+_NO_MARK, _NO_MARK_ENCODED = (None,) * 2, b"\x00" * 2
 
 
 def write_ticks(codec: Codec) -> None:
@@ -82,11 +83,10 @@ def _trade(trade: Trade, header: bytes, published_at: int | None) -> bytes:
 
 
 def _quote(quote: Quote, header: bytes, published_at: int | None) -> bytes:
-    figures: tuple[object, ...] = quote[7:16]
-    if figures != _NO_FIGURES:
+    if quote[7:16] != _NO_FIGURES or quote[19:] != _NO_MARK:
         raise ValueError
     name, channel, sequence, bid, bid_size, ask, ask_size = quote[:7]
-    event, received, published = quote[16:]
+    event, received, published = quote[16:19]
     published = published if published_at is None else published_at
     return b"".join(
         (
@@ -102,6 +102,7 @@ def _quote(quote: Quote, header: bytes, published_at: int | None) -> bytes:
             _optional_time(event),
             _long(received),
             _optional_time(published),
+            _NO_MARK_ENCODED,
         )
     )
 

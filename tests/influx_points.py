@@ -57,7 +57,7 @@ KINDS: Mapping[type[Any], Kind] = {
         None,
         ("price", "size", "amount", "trade_id", "sequence", "trade_count", "received_at"),
     ),
-    Quote: Kind("quotes", ("channel", "instrument"), None, (*Quote._fields[2:16], "received_at")),
+    Quote: Kind("quotes", ("channel", "instrument"), None, (*Quote._fields[2:16], "received_at", "mark_price", "index_price")),
     Funding: Kind("funding", ("channel", "instrument"), None, (*Funding._fields[2:7], "received_at")),
     OpenInterest: Kind("open_interest", ("channel", "instrument"), None, ("open_interest", "notional", "received_at")),
     PriceChangedEvent: Kind(

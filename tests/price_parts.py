@@ -52,7 +52,7 @@ def both_sides(instrument: str, version: int, bid: int, ask: int, now: int) -> P
 def quotes(draw: st.DrawFn, *, instruments: tuple[str, ...] = (INSTRUMENT,)) -> Quote:
     """A message of a few channels at one of a few times, so that many come at once; any field may be missing."""
     figures = st.none() | st.integers(1, 9).map(lambda figure: figure * ONE)
-    names = ("bid", "bid_size", "ask", "ask_size", "last", "open_24h", "volume_24h", "change_24h")
+    names = ("bid", "bid_size", "ask", "ask_size", "last", "open_24h", "volume_24h", "change_24h", "mark_price", "index_price")
     fields: dict[str, Any] = {name: draw(figures) for name in names if draw(st.booleans())}
     return make_quote(
         channel=draw(st.sampled_from(["bookTicker", "ticker", "miniTicker"])),

@@ -65,6 +65,7 @@ class QuoteSources(BaseModel):
     book: FieldSource | None
     last: FieldSource | None
     day: FieldSource | None
+    mark: FieldSource | None
 
 
 class QuoteBody(BaseModel):
@@ -84,6 +85,8 @@ class QuoteBody(BaseModel):
     amount_24h: str | None
     change_24h: str | None
     change_percent_24h: str | None
+    mark_price: str | None
+    index_price: str | None
     sources: QuoteSources
 
 

@@ -28,7 +28,7 @@ cdef enum:
     FIRST_NAME = 11  # the place of the stream's name
     MOST_DIGITS = 12  # before the point, and behind it: a product of two then has no more than 48
     TRADE_FIELDS = 13
-    QUOTE_FIELDS = 19
+    QUOTE_FIELDS = 21
 
 KINDS = ("trade", "aggTrade", "bookTicker")
 
@@ -277,7 +277,8 @@ cdef class TickReader:
             fill(quote, index, None)
         fill(quote, 16, time if fields[b"T"[0]].kind else None)
         fill(quote, 17, received)
-        fill(quote, 18, None)
+        for index in range(18, QUOTE_FIELDS):
+            fill(quote, index, None)
         return quote
 
 

@@ -283,6 +283,8 @@ def _ticker(known: dict[str, str], millis: int, channel: str, maker: Maker) -> R
         volume_24h=known.get("volume24h"),
         amount_24h=known.get("turnover24h"),
         change_percent_24h=percent_of(known.get("price24h_pcnt"), "change_percent_24h"),
+        mark_price=known.get("mark_price"),
+        index_price=known.get("index_price"),
     )
 
 

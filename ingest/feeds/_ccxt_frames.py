@@ -55,6 +55,8 @@ class _Ticker(msgspec.Struct):
     quoteVolume: str | None = None  # noqa: N815
     change: str | None = None
     percentage: str | None = None
+    markPrice: str | None = None  # noqa: N815
+    indexPrice: str | None = None  # noqa: N815
 
 
 class _Trade(msgspec.Struct):
@@ -195,6 +197,8 @@ def _quote(maker: Maker, ticker: _Ticker) -> Record:
         amount_24h=_fitting(ticker.quoteVolume, AMOUNT_SCALE),
         change_24h=_fitting(ticker.change),
         change_percent_24h=_rounded(ticker.percentage),
+        mark_price=_fitting(ticker.markPrice),
+        index_price=_fitting(ticker.indexPrice),
     )
 
 

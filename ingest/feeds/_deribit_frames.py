@@ -59,6 +59,8 @@ class _Ticker(msgspec.Struct):
     best_ask_price: msgspec.Raw = ABSENT
     best_ask_amount: msgspec.Raw = ABSENT
     open_interest: msgspec.Raw = ABSENT
+    mark_price: msgspec.Raw = ABSENT
+    index_price: msgspec.Raw = ABSENT
 
 
 _TRADE_LIST = msgspec.json.Decoder(list[_Trade])
@@ -131,6 +133,8 @@ def _ticker(data: msgspec.Raw, symbol: str, channel: str, maker: Maker) -> Seque
             low_24h=number_or_none(stats.low, "low_24h"),
             volume_24h=exact_or_none(number_or_none(stats.volume, "volume_24h"), "volume_24h"),
             change_percent_24h=exact_or_none(number_or_none(stats.price_change, "change_percent_24h"), "change_percent_24h"),
+            mark_price=exact_or_none(number_or_none(ticker.mark_price, "mark_price"), "mark_price"),
+            index_price=exact_or_none(number_or_none(ticker.index_price, "index_price"), "index_price"),
         )
     ]
     held = number_or_none(ticker.open_interest, "open_interest")

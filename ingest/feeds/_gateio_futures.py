@@ -242,6 +242,7 @@ def _tickers(result: msgspec.Raw, time: int | None, maker_of: MakerOf) -> Sequen
 
 
 def _ticker(ticker: _Ticker, time: int | None, maker: Maker) -> Sequence[Record]:
+    prices = {"mark_price": ticker.mark_price, "index_price": ticker.index_price}
     return (
         maker.quote(
             TICKERS,
@@ -250,8 +251,9 @@ def _ticker(ticker: _Ticker, time: int | None, maker: Maker) -> Sequence[Record]
             high_24h=ticker.high_24h,
             low_24h=ticker.low_24h,
             change_percent_24h=ticker.change_percentage,
+            **prices,
         ),
-        maker.funding(TICKERS, time, rate=ticker.funding_rate, mark_price=ticker.mark_price, index_price=ticker.index_price),
+        maker.funding(TICKERS, time, rate=ticker.funding_rate, **prices),
         maker.open_interest(TICKERS, time, open_interest=ticker.total_size),
     )
 

@@ -75,6 +75,8 @@ class Maker(NamedTuple):
         amount_24h: str | None = None,
         change_24h: str | None = None,
         change_percent_24h: str | None = None,
+        mark_price: str | None = None,
+        index_price: str | None = None,
     ) -> Quote:
         """A quote of the venue's texts. A price or size of zero or of no text is one that is not there."""
         quote = Quote(
@@ -96,6 +98,8 @@ class Maker(NamedTuple):
             parse_decimal(change_percent_24h, field="change_percent_24h") if change_percent_24h else None,
             exchange_time,
             self.received_at,
+            mark_price=parse_decimal(mark_price, field="mark_price") or None if mark_price else None,
+            index_price=parse_decimal(index_price, field="index_price") or None if index_price else None,
         )
         return check_quote(quote, max_skew=self.max_skew)
 

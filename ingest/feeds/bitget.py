@@ -363,6 +363,8 @@ def _quote(ticker: _Ticker, channel: str, time: int | None, maker: Maker) -> Rec
         volume_24h=ticker.base_volume,
         amount_24h=ticker.quote_volume,
         change_percent_24h=percent_of(ticker.price_change_percent, "change_percent_24h"),
+        mark_price=ticker.mark_price,
+        index_price=ticker.index_price,
     )
 
 

@@ -22,7 +22,7 @@ from schemas.records import parse
 
 VERSION = 2
 VERSIONS = (VERSION, 3, 4)
-"""Of all tables; 3 and 4 are those of portfolios alone (`processors.states.portfolios`)."""
+"""Of all tables; 3 is that of prices and portfolios alone, 4 of portfolios (`processors.states.portfolios`)."""
 
 HEAD = struct.Struct(">Bq")
 

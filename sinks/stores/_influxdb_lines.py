@@ -155,7 +155,7 @@ _QUOTE: Mapping[str, Callable[[Any], str]] = {
     "volume_24h": price,
     "amount_24h": amount,
     "change_24h": price,
-    "change_percent_24h": price,
+    **dict.fromkeys(("change_percent_24h", "mark_price", "index_price"), price),
     "sequence": whole,
     "received_at": whole,
 }
@@ -164,7 +164,8 @@ _QUOTE: Mapping[str, Callable[[Any], str]] = {
 def _quote(quote: Quote) -> Row:
     time = quote.received_at if quote.exchange_time is None else quote.exchange_time
     begin = series("quotes", ("channel", quote.channel), ("instrument", quote.instrument))
-    return Row("quotes", begin, time, _given(quote, _QUOTE), quote.sequence or quote.received_at, quote[2:-1])
+    identity = quote[2:18] + quote[19:]  # without published_at
+    return Row("quotes", begin, time, _given(quote, _QUOTE), quote.sequence or quote.received_at, identity)
 
 
 _FUNDING: Mapping[str, Callable[[Any], str]] = {

@@ -32,6 +32,7 @@ def quote_row(quote: Quote, source: KafkaRecord, *, period: int) -> Row:
         *(figure_or_null(quote.amount_24h, AMOUNT_SCALE), figure_or_null(quote.change_24h)),
         *(figure_or_null(quote.change_percent_24h), time_or_null(quote.exchange_time), time_text(quote.received_at)),
         *(time_or_null(quote.published_at), str(source.partition), str(source.offset)),
+        *map(figure_or_null, (quote.mark_price, quote.index_price)),
     )
     return Row("quotes", (quote.instrument, begin, quote.channel), (quote.received_at,), month_of(begin), text)
 

@@ -68,7 +68,7 @@ QUOTES = Table(
     (
         *("instrument", "channel", "period_time", "sequence", "bid", "bid_size", "ask", "ask_size", "last", "last_size"),
         *("open_24h", "high_24h", "low_24h", "volume_24h", "amount_24h", "change_24h", "change_percent_24h"),
-        *("exchange_time", "received_at", "published_at", "source_partition", "source_offset"),
+        *("exchange_time", "received_at", "published_at", "source_partition", "source_offset", "mark_price", "index_price"),
     ),
     key=("instrument", "period_time", "channel"),
     newer=("received_at",),

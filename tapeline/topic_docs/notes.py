@@ -45,7 +45,10 @@ NOTES: Mapping[str, tuple[str, ...]] = {
         "A `TimeMark` comes for every live instrument each second, so time passes without trades. A `GapMark` says that trades "
         "may be missing; one with `healed` that they came afterwards.",
     ),
-    QUOTES.name: ("Each record says what one message said and is no merged quote: a field the message lacks is null.",),
+    QUOTES.name: (
+        "Each record says what one message said and is no merged quote: a field the message lacks is null.",
+        "A message about a contract's mark price alone (`markPrice` of Binance) is a record, too, with neither bid nor ask.",
+    ),
     KLINES.name: ("The venue's own candles, for comparison. Ours, which are computed from the trades, are in `md.candles`.",),
     INSTRUMENTS.name: (
         "The latest record of a key is what the venue listed last; earlier ones are compacted away. A record comes when a feed "
@@ -55,7 +58,7 @@ NOTES: Mapping[str, tuple[str, ...]] = {
         "Each record says what one message said of the payment that comes next, whose rate may move until then. What was paid "
         "in the end is not told.",
         "Where a venue sends changes only, `mark_price` and `index_price` are those known with the rate, and a change of theirs"
-        " alone makes no record.",
+        " alone makes no record here; `md.quotes` has each.",
     ),
     OPEN_INTEREST.name: (
         "`open_interest` counts in the unit of the instrument's trade sizes; `notional` is what the venue itself says it is "

@@ -19,6 +19,7 @@ from market.errors import DataValidationError, SubscriptionError
 from market.funding import Funding
 from market.quote import Kline, Quote
 from market.trade import Trade
+from tests.gateway_parts import make_quote
 from tests.ingest_parts import FUTURES_LISTING, NOW, SPOT_LISTING, combined, parser, trade_frame
 
 AGG_TRADE = {
@@ -201,27 +202,31 @@ def test_kline_of_a_minute_without_trades_has_no_trade_ids() -> None:
 
 @pytest.mark.parametrize("channel", ["markPrice", "markPrice@1s"])
 @pytest.mark.parametrize("market", ["usdm", None])
-def test_mark_price_of_a_perpetual_tells_its_funding(channel: str, market: str | None) -> None:
+def test_mark_price_of_a_perpetual_tells_its_funding_and_is_a_quote(channel: str, market: str | None) -> None:
     at = 1_790_526_539_000_000
     parsed = parse(combined(f"btcusdt@{channel}", MARK_PRICE), market=market, at=at)
     assert parsed.name == channel
-    assert only(parsed) == Funding(
-        instrument="binance:BTC-USDT-PERP",
-        channel=channel,
-        rate=8010000,
-        next_funding_time=1_790_553_600_000_000,
-        interval_seconds=None,
-        mark_price=84551_107623190000,
-        index_price=84590_873043480000,
-        exchange_time=at,
-        received_at=at,
+    prices = {"mark_price": 84551_107623190000, "index_price": 84590_873043480000}
+    assert parsed.records == (
+        make_quote(channel=channel, instrument="binance:BTC-USDT-PERP", exchange_time=at, at=at, **prices),
+        Funding(
+            instrument="binance:BTC-USDT-PERP",
+            channel=channel,
+            rate=8010000,
+            next_funding_time=1_790_553_600_000_000,
+            interval_seconds=None,
+            exchange_time=at,
+            received_at=at,
+            **prices,
+        ),
     )
 
 
-def test_contract_without_funding_tells_none() -> None:
-    message = MARK_PRICE | {"s": "BTCUSDT_261225", "r": "", "T": 0}
-    parsed = parse(combined("btcusdt_261225@markPrice@1s", message), market="usdm", at=NOW * 2)
-    assert parsed == Parsed("markPrice@1s", ())
+def test_contract_without_funding_tells_its_mark_price_alone() -> None:
+    message = MARK_PRICE | {"s": "BTCUSDT_261225", "r": "", "T": 0, "i": "0"}
+    quote = only(parse(combined("btcusdt_261225@markPrice@1s", message), market="usdm", at=NOW * 2))
+    assert isinstance(quote, Quote)
+    assert (quote.instrument, quote.mark_price, quote.index_price) == ("binance:BTC-USDT-261225", 84551_107623190000, None)
 
 
 @pytest.mark.parametrize(

@@ -147,12 +147,13 @@ def test_message_numbered_one_is_a_snapshot_after_a_restart(kind: str, number: i
 
 def test_ticker_keeps_what_a_delta_leaves_out() -> None:
     reader = parser()
-    reader.parse(frame("tickers.SOLUSDT", TICKER), AT)
+    reader.parse(frame("tickers.SOLUSDT", TICKER | OF_PERPETUAL), AT)
     delta = frame("tickers.SOLUSDT", {"symbol": "SOLUSDT", "bid1Price": "77.290", "bid1Size": "1"}, kind="delta")
     (quote,) = reader.parse(delta, AT).records
     assert isinstance(quote, Quote)
     assert (quote.bid, quote.ask, quote.last) == (77_290000000000, 77_310000000000, 77_310000000000)
     assert (quote.change_percent_24h, quote.open_24h, quote.change_24h) == (1_337000000000, 76_290000000000, None)
+    assert (quote.mark_price, quote.index_price) == (77_310000000000, 77_339000000000)
 
 
 def test_ticker_of_a_delta_alone_knows_no_more_than_it_says() -> None:

@@ -71,6 +71,12 @@ def test_per_cent_is_rounded_and_other_quotients_are_left_out() -> None:
     assert quote.change_percent_24h == ONE
 
 
+def test_mark_and_index_prices_are_told_where_ccxt_knows_them() -> None:
+    (quote,) = parse(CcxtParser(5_000_000), "ticker", {"markPrice": "2.5", "indexPrice": "1.3333333333333"}).records
+    assert isinstance(quote, Quote)
+    assert (quote.mark_price, quote.index_price) == (5 * ONE // 2, None)
+
+
 def test_a_binary_number_is_refused() -> None:
     with pytest.raises(DataValidationError, match=r"data\.bid: CCXT gives a binary number") as caught:
         frame_of("kraken", "ticker", BTC, {"bid": 0.1})

@@ -122,6 +122,12 @@ def test_ticker_of_an_option_has_the_best_levels_and_the_last_day() -> None:
     assert (quote.ask, quote.ask_size, quote.last) == (2_500_000_000, 13_700_000_000_000, 2_500_000_000)
     assert (quote.high_24h, quote.low_24h, quote.volume_24h) == (3_500_000_000, 2_000_000_000, 193_400_000_000_000)
     assert (quote.change_percent_24h, quote.exchange_time) == (-28_571_400_000_000, 1_626_993_723_632_000)
+    assert (quote.mark_price, quote.index_price) == (2_220_140_000, None)
+
+
+def test_mark_price_with_more_digits_than_are_kept_takes_no_others_with_it() -> None:
+    quote = only(ticker(mark_price=0.0000000000001, index_price=32_341.5))
+    assert (quote.mark_price, quote.index_price, quote.bid) == (None, 32_341_500_000_000_000, 2_000_000_000)
 
 
 def test_side_without_orders_is_none() -> None:

@@ -98,6 +98,7 @@ def test_ticker_tells_funding_and_open_interest_too() -> None:
     assert isinstance(held, OpenInterest)
     assert (quote.last, quote.bid, quote.change_percent_24h) == (1184 * ONE // 10, None, 77 * ONE // 100)
     assert (funding.rate, funding.mark_price, funding.index_price) == (-114_000_000, 11835 * ONE // 100, 11836 * ONE // 100)
+    assert (quote.mark_price, quote.index_price) == (funding.mark_price, funding.index_price)
     assert (held.open_interest, held.notional, held.exchange_time) == (73_648 * ONE, None, NOW)
 
 

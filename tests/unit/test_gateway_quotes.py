@@ -68,6 +68,10 @@ def test_each_group_names_its_source() -> None:
     assert sources["book"] == {"channel": "bookTicker", "exchange_time": None, "received_at": START}
     assert sources["last"] == {"channel": "trades", "exchange_time": START + 3, "received_at": START + 3}
     assert sources["day"] is None
+    state.take_quote(make_quote(channel="markPrice", at=START + 5, mark_price=6 * ONE, index_price=7 * ONE), SOURCE)
+    told = state.describe()
+    assert (told["bid"], told["mark_price"], told["index_price"]) == ("1", "6", "7")
+    assert told["sources"]["mark"] == {"channel": "markPrice", "exchange_time": None, "received_at": START + 5}
 
 
 def test_trade_sets_the_last_price() -> None:

@@ -111,6 +111,21 @@ def test_at_one_time_the_channel_that_tells_less_counts() -> None:
         assert prices(record_of(*records)) == (10, 11, 4)
 
 
+def test_mark_and_index_prices_are_each_the_latest_that_was_told() -> None:
+    marked = make_quote(channel="markPrice", at=START + 5, exchange_time=START + 4, mark_price=6 * ONE, index_price=7 * ONE)
+    ticker, top = make_quote(at=START + 6, **TICKER, mark_price=8 * ONE), make_quote(at=START + 9, bid=9 * ONE)
+    for records in permutations([marked, ticker, top]):
+        record = record_of(*records)
+        assert record.mark_price is not None
+        assert record.index_price is not None
+        mark = record.mark_price
+        assert (mark.price, mark.size, mark.source.offset) == (8 * ONE, None, records.index(ticker))
+        source = record.index_price.source
+        assert (record.index_price.price, source.channel, source.exchange_time) == (7 * ONE, "markPrice", START + 4)
+        assert (source.topic, source.offset) == ("md.quotes", records.index(marked))
+        assert prices(record) == (9, None, 7)
+
+
 def test_message_told_twice_is_one_message() -> None:
     trade = make_trade(3, price=4)
     topic = Statements()

@@ -15,8 +15,8 @@ from market.trade import GapMark, TimeMark, Trade
 from processors.agents import prices
 from processors.computation import Effects
 from processors.outputs import Message
-from processors.states.form import reflected_offset
-from processors.states.prices import decode_statements, encode_statements
+from processors.states.form import encode, head, reflected_offset
+from processors.states.prices import STATEMENTS_2, decode_statements, encode_statements
 from processors.transport.packing import messages_of
 from runtime.settings import ProcessorSettings
 from schemas.records import Record
@@ -113,11 +113,27 @@ def test_nothing_stored_is_nothing_said() -> None:
 
 def test_what_a_quote_says_is_stored_to_its_last_field() -> None:
     figures: dict[str, Any] = {name: number for number, name in enumerate(Quote._fields[3:16], start=1)}
-    full = make_quote(channel="ticker", sequence=5, exchange_time=START - 5, published_at=START + 5, **figures)
+    prices: dict[str, Any] = {"mark_price": 20, "index_price": 21}
+    full = make_quote(channel="ticker", sequence=5, exchange_time=START - 5, published_at=START + 5, **figures, **prices)
     assert None not in full
     state = Statements()
     state.take(statement_of(full, (QUOTES.name, 0, 9)))
     assert decode_statements(encode_statements(state), INSTRUMENT, (QUOTES.name, 0)).by_channel["ticker"].quote == full
+
+
+def test_values_from_before_mark_prices_are_read() -> None:
+    quote = make_quote(channel="ticker", sequence=5, bid=3 * ONE, exchange_time=START - 5)
+    fields = {name: value for name, value in quote._asdict().items() if name not in ("mark_price", "index_price")}
+    stored = head(9) + encode(STATEMENTS_2, {"said": [fields | {"offset": 9, "tells_book": True}]})
+    found = decode_statements(stored, INSTRUMENT, (QUOTES.name, 0))
+    assert (found.applied_offset, found.by_channel) == (9, {"ticker": statement_of(quote, (QUOTES.name, 0, 9))})
+    runs = runner()
+    runs.tables["prices"][f"md.quotes|{INSTRUMENT}"] = stored
+    runs.offsets[QUOTES.name] = 10
+    (record,) = told(runs.batch([make_quote(channel="markPrice", at=START + 1, mark_price=4 * ONE)], QUOTES.name))
+    assert record.bid is not None
+    assert record.mark_price is not None
+    assert (record.bid.price, record.mark_price.price, record.mark_price.source.offset) == (3 * ONE, 4 * ONE, 10)
 
 
 class Step(NamedTuple):

@@ -51,7 +51,10 @@ MAYBE = st.none() | FIGURES
 QUOTE = st.builds(
     Quote, NAMES, NAMES, st.none() | TOO_LONG, *[MAYBE] * 4, *[st.none()] * 9, st.none() | TOO_LONG, TOO_LONG, st.none() | LONGS
 )
-TICKER = st.builds(Quote, NAMES, NAMES, st.none() | LONGS, *[MAYBE] * 13, st.none() | LONGS, LONGS, st.none() | LONGS)
+MARKED = st.builds(lambda quote, mark, index: quote._replace(mark_price=mark, index_price=index), QUOTE, MAYBE, MAYBE)
+TICKER = st.builds(
+    Quote, NAMES, NAMES, st.none() | LONGS, *[MAYBE] * 13, st.none() | LONGS, LONGS, st.none() | LONGS, MAYBE, MAYBE
+)
 TRADE_WRITERS = [tick_encoding.encode_trade, compiled.encode_trade]
 QUOTE_WRITERS = [tick_encoding.encode_quote, compiled.encode_quote]
 
@@ -69,7 +72,7 @@ def test_every_writer_of_trades_does_what_the_codec_does(trade: Trade) -> None:
     assert [outcome(write, trade) for write in TRADE_WRITERS] == [wanted, wanted]
 
 
-@given(QUOTE | TICKER)
+@given(QUOTE | MARKED | TICKER)
 def test_every_writer_of_quotes_does_what_the_codec_does(quote: Quote) -> None:
     wanted = outcome(encode_body, quote)
     assert [outcome(write, quote) for write in QUOTE_WRITERS] == [wanted, wanted]
@@ -88,6 +91,7 @@ def test_a_codec_reads_back_what_the_writers_wrote(is_built: bool, monkeypatch: 
         monkeypatch.setitem(sys.modules, "schemas._ticks_compiled", None)
     codec = Codec(IDS, lambda _id: None)
     write_ticks(codec)
-    quote = Quote._make((INSTRUMENT, "bookTicker", 7, 1, 2, 10**20, 4, *[None] * 9, None, START, START + 5))
-    for topic, record in ((TRADES, make_trade(1)._replace(published_at=START + 1)), (QUOTES, quote)):
+    quote = Quote(INSTRUMENT, "bookTicker", 7, 1, 2, 10**20, 4, *[None] * 9, None, START, START + 5)
+    marked = quote._replace(mark_price=8, index_price=9)
+    for topic, record in ((TRADES, make_trade(1)._replace(published_at=START + 1)), (QUOTES, quote), (QUOTES, marked)):
         assert codec.decode(codec.encode(topic.name, record)) == record

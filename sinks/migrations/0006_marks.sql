@@ -1,0 +1,9 @@
+-- Mark and index prices of contracts, as venues state them beside their quotes.
+
+ALTER TABLE quotes ADD COLUMN mark_price numeric(38, 12), ADD COLUMN index_price numeric(38, 12);
+-- Not valid: rows that are there have none, and looking at all of them would hold the table up for hours.
+ALTER TABLE quotes ADD CONSTRAINT quotes_mark_price_check CHECK (mark_price > 0) NOT VALID;
+ALTER TABLE quotes ADD CONSTRAINT quotes_index_price_check CHECK (index_price > 0) NOT VALID;
+
+COMMENT ON COLUMN quotes.mark_price IS 'By which the venue values positions of a contract. Null also in rows from before this column.';
+COMMENT ON COLUMN quotes.index_price IS 'Of the underlying by the venue''s index. Null also in rows from before this column.';
