@@ -38,6 +38,7 @@ _OF_CONNECTIONS = (
     "reconnect",
     "heartbeat_seconds",
     "stale_after_seconds",
+    "stream_stale_seconds",
     "failover",
     "lines",
     "definition_seconds",
@@ -166,6 +167,7 @@ def _connection_options(settings: FeedSettings) -> ConnectionOptions:
         backoff=settings.reconnect.backoff(),
         heartbeat_seconds=settings.heartbeat_seconds,
         stale_after_seconds=settings.stale_after_seconds,
+        stream_stale_seconds=settings.stream_stale_seconds,
         proxy=settings.proxy.get_secret_value() if settings.proxy else True,
     )
 

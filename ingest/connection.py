@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -24,10 +24,12 @@ from ingest.feed import ConnectionStatus, ListeningVenue, Recorder, Route, Subsc
 from ingest.outlet import Outlet
 from ingest.seconds import seconds_of
 from ingest.session import Session
+from ingest.silent_streams import SilentStreams
 from market.errors import WebSocketError
 from market.feed_status import FeedState
 from runtime.logs import get_logger
 from runtime.retry import Backoff
+from schemas.records import Record
 
 log = get_logger(__name__)
 
@@ -46,6 +48,7 @@ class ConnectionOptions:
     backoff: Backoff = field(default_factory=Backoff)
     heartbeat_seconds: float = 30.0
     stale_after_seconds: float = 60.0
+    stream_stale_seconds: float | None = 60.0
     proxy: str | Literal[True] | None = True
 
 
@@ -82,6 +85,8 @@ class Connection:
         self._outlet = outlet
         self._recorder = recorder
         self._breaker = breaker or Breaker()
+        self.silent_streams = SilentStreams(name, session, self._begin_anew)
+        self._beginning: asyncio.Task[None] | None = None
         self._never = asyncio.Event()
         self._socket: ClientConnection | None = None
         self._limit: asyncio.Timeout | None = None
@@ -129,6 +134,14 @@ class Connection:
             await self._ask(self._socket, [subscription], subscribe=False)
             await self._ask(self._socket, [subscription])
 
+    def _begin_anew(self, subscriptions: Collection[Subscription]) -> None:
+        async def begin() -> None:
+            for subscription in subscriptions:
+                await self.subscribe_again(subscription)
+
+        if self._beginning is None or self._beginning.done():
+            self._beginning = asyncio.create_task(begin(), name=f"{self.name} begins streams anew")
+
     async def remove(self, subscriptions: Iterable[Subscription], because: str) -> None:
         """Unsubscribe from these."""
         gone = [subscription for subscription in subscriptions if subscription in self.subscriptions]
@@ -150,6 +163,15 @@ class Connection:
         self.status = ConnectionStatus.STALE
         self._limit.reschedule(asyncio.get_running_loop().time())
         self._limit = None
+
+    def check_streams(self, now: int) -> list[Record]:
+        """What is to be told of streams that are silent while others tell; none are while we ourselves do not read."""
+        if self._limit is None:
+            return self.silent_streams.rest(now)
+        if self._is_waiting:
+            self._session.excuse(self.name, now)
+            return []
+        return self.silent_streams.look(now)
 
     # one connection
 
@@ -193,6 +215,8 @@ class Connection:
             return f"closed: {error}"
         finally:
             self._socket = self._limit = None
+            if self._beginning is not None:
+                self._beginning.cancel()
             await socket.close()
 
     async def _receive(self, socket: ClientConnection) -> None:

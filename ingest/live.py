@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +35,7 @@ from ingest.refilling import Refilling
 from ingest.rest import RestClient
 from ingest.resync import Resync
 from ingest.session import UNSUBSCRIBED, Session
+from ingest.silent_streams import LOOK_SECONDS
 from ingest.standing_in import FailoverOptions, StandIn
 from market.feed_status import FeedState, FeedStatus
 from market.quality import MAX_CLOCK_SKEW
@@ -225,7 +227,7 @@ class LiveFeed(OutletFeed):
         if not self._is_running:
             return
         self._is_running = False
-        names = [name for connection in self._connections for name in (connection.name, _rest_of(connection.name))]
+        names = [name for one in self._connections for name in (one.name, _rest_of(one.name), _silent_of(one.name))]
         for connection in self._connections:
             connection.stopping_because = reason
         tasks = [self._tasks.pop(name) for name in names if name in self._tasks]
@@ -269,7 +271,9 @@ class LiveFeed(OutletFeed):
         self._start(connection.name, connection.run())
         if self._failover is None:
             return
-        poller = self._poller_of(connection)
+        poller = self._poller_of(connection, _rest_of(connection.name), lambda: connection.subscriptions)
+        silent = connection.silent_streams
+        silent.poller = self._poller_of(connection, _silent_of(connection.name), lambda: silent.streams)
         self._stand_ins[connection.name] = StandIn(
             connection.name,
             lambda: list(connection.subscriptions),
@@ -280,8 +284,9 @@ class LiveFeed(OutletFeed):
             options=self._failover,
             now=self._clock.now(),
         )
-        if poller is not None:
-            self._start(poller.line, poller.run())
+        for each in (poller, silent.poller):
+            if each is not None:
+                self._start(each.line, each.run())
 
     def _beside(self, connection: Connection) -> list[Connection]:
         """Those that share streams with this one, and itself."""
@@ -292,15 +297,14 @@ class LiveFeed(OutletFeed):
         heard = (self._session.heard_at(connection.name) for connection in connections)
         return max((at for at in heard if at is not None), default=None)
 
-    def _poller_of(self, connection: Connection) -> Poller | None:
+    def _poller_of(self, connection: Connection, line: str, streams: Callable[[], Iterable[Subscription]]) -> Poller | None:
         venue = self._venue
         if self._failover is None or self._fetcher is None or not isinstance(venue, PollableVenue):
             return None
-        line = _rest_of(connection.name)
         self._session.add_line(line, self._venue.parser(connection.route.market, self._listings, self._max_clock_skew), "rest")
         return Poller(
             line,
-            lambda: connection.subscriptions,
+            streams,
             venue,
             self._fetcher,
             self._clock,
@@ -342,7 +346,13 @@ class LiveFeed(OutletFeed):
     def _new_connection(self, route: Route) -> Connection:
         name = f"{self.name}-{len(self._connections) + 1}"
         parser = self._venue.parser(route.market, self._listings, self._max_clock_skew)
-        self._session.add_line(name, parser, self.name if self._is_guest else None)
+        patience = self._options.stream_stale_seconds
+        self._session.add_line(
+            name,
+            parser,
+            self.name if self._is_guest else None,
+            patience=None if patience is None else round(patience * 1e6),
+        )
         connection = Connection(
             name,
             self._venue,
@@ -415,7 +425,7 @@ class LiveFeed(OutletFeed):
 
     async def _tick(self) -> None:
         never = asyncio.Event()
-        while True:
+        for tick in count(1):
             await self._clock.pause(_TICK_SECONDS, never)
             now = self._clock.now()
             has_room = self._outlet.has_room
@@ -423,6 +433,8 @@ class LiveFeed(OutletFeed):
                 self._outlet.put(self._session.tick(now))
             for connection in self._connections:
                 connection.check_silence(now)
+                if has_room and tick % LOOK_SECONDS == 0:
+                    self._outlet.put(connection.check_streams(now))
             for stand_in in self._stand_ins.values():
                 if has_room:
                     self._outlet.put(stand_in.check(now))
@@ -435,3 +447,8 @@ class LiveFeed(OutletFeed):
 def _rest_of(line: str) -> str:
     """Name of the line that asks by REST for the streams of this one."""
     return f"{line}-rest"
+
+
+def _silent_of(line: str) -> str:
+    """Name of the line that asks by REST for those streams of this one that are silent while others tell."""
+    return f"{line}-silent"

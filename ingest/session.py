@@ -24,6 +24,7 @@ from ingest.feed import (
     UnsubscribingParser,
 )
 from ingest.marks import Marks, Missing, Stretch, numbered_by_sequence
+from ingest.pulses import Pulses
 from ingest.steady import Steady
 from market.arbitration import Arbiter, Statement
 from market.book_rules import BookRules
@@ -53,6 +54,7 @@ class _Line:
     parser: Parser
     source: str | None
     steady: Steady
+    pulses: Pulses
     states: dict[Subscription, FeedState] = field(default_factory=dict)
     traded: set[str] = field(default_factory=set)
     sequenced: frozenset[str] = frozenset()  # trade channels that are numbered by sequences
@@ -104,14 +106,16 @@ class Session:
         self._closed: dict[Subscription, int] = {}  # open time of the last kline that was told closed
         self._trade_channels: dict[str, str] = {}  # one an instrument: a second one would count its trades twice
 
-    def add_line(self, name: str, parser: Parser, source: str | None = None) -> None:
+    def add_line(self, name: str, parser: Parser, source: str | None = None, *, patience: int | None = None) -> None:
         """Make a line known, or give it another parser; its streams keep what is known of them.
 
-        `source` is told with its states (see `market.feed_status.FeedStatus`).
+        `source` is told with its states (see `market.feed_status.FeedStatus`). With `patience` (microseconds) its streams are
+        judged each by itself (see `ingest.pulses` and `silent`).
         """
         known = self._lines.get(name)
         if known is None:
-            known = self._lines[name] = _Line(name, parser, source, Steady(parser.parse, self.counts, self._heartbeats))
+            steady = Steady(parser.parse, self.counts, self._heartbeats)
+            known = self._lines[name] = _Line(name, parser, source, steady, Pulses(patience))
         known.read_by(parser)
 
     def has_line(self, name: str) -> bool:
@@ -137,6 +141,33 @@ class Session:
         """When market data last came on this line, None if it never did."""
         return self._lines[name].steady.heard_at
 
+    def excuse(self, name: str, at: int) -> None:
+        """A line was not read up to now: no stream of it was silent."""
+        self._lines[name].pulses.excuse(at)
+
+    def silent(self, name: str, at: int) -> tuple[list[Subscription], list[Record]]:
+        """Streams of a line that are silent while its others tell, which are told to be STALE until they are heard again.
+
+        A trade that was missed meanwhile shows with the next one.
+        """
+        line, found, told = self._lines[name], list[Subscription](), list[Record]()
+        if line.steady.last_data is None:
+            return [], []
+        for stream, duration in line.pulses.look(line.steady.last_data):
+            if line.states.get(stream) not in (FeedState.LIVE, FeedState.STALE):
+                continue
+            found.append(stream)
+            reason = f"nothing by {stream.channel} for {duration / 1e6:.0f} s, while other streams of the connection tell"
+            told += self._tell(line, [stream], FeedState.STALE, reason, at)
+            if self._trade_channels.get(stream.instrument) == stream.channel:
+                self._marks.doubt([stream.instrument])
+        line.steady.forget()
+        return found, told
+
+    def is_stale(self, name: str, stream: Subscription) -> bool:
+        """Whether a stream is STALE on this line."""
+        return self._lines[name].states.get(stream) is FeedState.STALE
+
     def is_down(self, stream: Subscription) -> bool:
         """Whether a stream was told to be down last, or nothing yet."""
         return self._told_state(stream) in (None, FeedState.DOWN)
@@ -161,6 +192,7 @@ class Session:
         """A line is open. Its streams are told to be live with their first message."""
         line = self._lines[name]
         line.steady.last_data = at
+        line.pulses.excuse(at)
         marks = self._marks.advance(at)  # before this line counts as up: it was not at the last full second
         self._marks.restored(line.traded & self._trade_channels.keys())
         return [*marks]
@@ -312,6 +344,7 @@ class Session:
         self.mute(gone)
         known = [stream for stream in gone if any(stream in line.states for line in self._lines.values())]
         for line in self._lines.values():
+            line.pulses.forget(known)
             for stream in known:
                 line.states.pop(stream, None)
         self._forget_steady()
@@ -410,6 +443,7 @@ class Session:
     def _accepted(self, line: _Line, channel: str, record: Record, at: int, paused: Collection[str] = ()) -> list[Record]:
         """`paused` are instruments whose streams are not live, whatever comes."""
         stream = Subscription(record.instrument, channel)  # type: ignore[union-attr]  # parsers give no dead letters
+        line.pulses.heard(stream, at)
         if stream in self._muted:
             self.counts.ignored[channel] += 1
             return self._tell(line, [stream], FeedState.DOWN, UNSUBSCRIBED, at)

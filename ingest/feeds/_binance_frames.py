@@ -343,11 +343,17 @@ class BinanceParser:
 
     def _mark_price(self, message: _MarkPriceMessage, stream: _Stream, received_at: int) -> Parsed:
         maker, time = self._maker(stream, received_at), message.E * 1000
-        prices = {"mark_price": message.p, "index_price": message.i}
-        quote = maker.quote(stream.channel, time, **prices)
+        quote = maker.quote(stream.channel, time, mark_price=message.p, index_price=message.i)
         if not message.r:
             return Parsed(stream.channel, (quote,))
-        funding = maker.funding(stream.channel, time, rate=message.r, next_funding_time=message.T * 1000, **prices)
+        funding = maker.funding(
+            stream.channel,
+            time,
+            rate=message.r,
+            next_funding_time=message.T * 1000,
+            mark_price=message.p,
+            index_price=message.i,
+        )
         return Parsed(stream.channel, (quote, funding))
 
     def _depth(self, message: DepthMessage, stream: _Stream, received_at: int) -> Parsed:

@@ -242,7 +242,7 @@ def _tickers(result: msgspec.Raw, time: int | None, maker_of: MakerOf) -> Sequen
 
 
 def _ticker(ticker: _Ticker, time: int | None, maker: Maker) -> Sequence[Record]:
-    prices = {"mark_price": ticker.mark_price, "index_price": ticker.index_price}
+    mark, index = ticker.mark_price, ticker.index_price
     return (
         maker.quote(
             TICKERS,
@@ -251,9 +251,10 @@ def _ticker(ticker: _Ticker, time: int | None, maker: Maker) -> Sequence[Record]
             high_24h=ticker.high_24h,
             low_24h=ticker.low_24h,
             change_percent_24h=ticker.change_percentage,
-            **prices,
+            mark_price=mark,
+            index_price=index,
         ),
-        maker.funding(TICKERS, time, rate=ticker.funding_rate, **prices),
+        maker.funding(TICKERS, time, rate=ticker.funding_rate, mark_price=mark, index_price=index),
         maker.open_interest(TICKERS, time, open_interest=ticker.total_size),
     )
 

@@ -104,6 +104,9 @@ class FeedSettings(Section):
     """How often the connection is probed by a ping."""
     stale_after_seconds: Seconds = 60.0
     """Silence in market data, heartbeats apart, after which the connection is opened anew."""
+    stream_stale_seconds: Maybe[Seconds] = 60.0
+    """Silence of one stream, while others of its connection tell, after which it is STALE, begun anew and asked for by REST;
+    longer where it paused for long before; null: never."""
     lines: Annotated[int, Field(ge=1, le=2)] = 1
     """Connections that each stream is listened to on; of two, what either tells first is told, and what both tell once."""
     failover: FailoverSettings = Field(default_factory=FailoverSettings)

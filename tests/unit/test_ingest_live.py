@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -10,11 +11,12 @@ from ingest.connection import Connection
 from ingest.feed import ListeningVenue, Request, Subscription
 from ingest.live import LiveFeed
 from ingest.rest import RestClient, Unanswered
+from ingest.silent_streams import LOOK_SECONDS
 from ingest.standing_in import FailoverOptions
 from market.feed_status import FeedState, FeedStatus
 from schemas.records import Record
 from tests.builders import INSTRUMENT
-from tests.ingest_parts import FakeClock, trade_frame
+from tests.ingest_parts import FakeClock, combined, trade_frame
 
 TRADES = Subscription(INSTRUMENT, "trade")
 FRESH = 3
@@ -152,3 +154,39 @@ def test_rest_is_not_asked_while_nobody_takes_what_is_told(asked: list[Request])
         listening.cancel()
 
     run(bench, body, is_listened_to=False)
+
+
+def test_stream_that_is_silent_while_another_one_tells_is_asked_for_alone(asked: list[Request]) -> None:
+    bench = Bench()
+    quotes = Subscription(INSTRUMENT, "bookTicker")
+
+    def quote(number: int) -> None:
+        frame = combined("btcusdt@bookTicker", {"u": number, "s": "BTCUSDT", "b": "1", "B": "1", "a": "2", "A": "1"})
+        bench.records += bench.feed.session.received("a-1", frame, bench.clock.now())
+
+    async def body() -> None:
+        await bench.feed.subscribe([quotes])
+        bench.open("a-1")
+        (connection,) = bench.feed._connections
+        connection._limit = asyncio.timeout(None)
+        for number in range(1, 75):
+            bench.trade("a-1", number)
+            quote(number)
+            await bench.clock.turn(1)
+        assert (bench.told(), asked) == ([FeedState.LIVE] * 2, [])
+        for number in range(75, 145):
+            quote(number)
+            await bench.clock.turn(1)
+        stale = [one for one in bench.records if isinstance(one, FeedStatus) and one.state is FeedState.STALE]
+        assert [(one.channel, one.instrument) for one in stale] == [("trade", INSTRUMENT)]
+        assert {urlsplit(request.url).path.rpartition("/")[2] for request in asked} == {"trades"}
+        bench.trade("a-1", 75)
+        quote(145)
+        await bench.clock.turn(LOOK_SECONDS)
+        asked.clear()
+        for number in range(146, 156):
+            quote(number)
+            await bench.clock.turn(1)
+        assert (bench.told()[-1], asked) == (FeedState.LIVE, [])
+
+    run(bench, body)

@@ -91,7 +91,7 @@ def test_a_codec_reads_back_what_the_writers_wrote(is_built: bool, monkeypatch: 
         monkeypatch.setitem(sys.modules, "schemas._ticks_compiled", None)
     codec = Codec(IDS, lambda _id: None)
     write_ticks(codec)
-    quote = Quote(INSTRUMENT, "bookTicker", 7, 1, 2, 10**20, 4, *[None] * 9, None, START, START + 5)
+    quote = Quote._make((INSTRUMENT, "bookTicker", 7, 1, 2, 10**20, 4, *[None] * 9, None, START, START + 5, None, None))
     marked = quote._replace(mark_price=8, index_price=9)
     for topic, record in ((TRADES, make_trade(1)._replace(published_at=START + 1)), (QUOTES, quote), (QUOTES, marked)):
         assert codec.decode(codec.encode(topic.name, record)) == record
