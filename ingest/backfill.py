@@ -1,4 +1,4 @@
-"""What venues told long ago, by REST into the topics of their streams: trades with `origin=backfill`, klines once closed.
+"""What venues told long ago, by REST into the topics of their streams: trades with `origin=backfill`, closed klines, funding.
 
 A page is bookmarked when the broker has it, so a backfill that was ended is taken up with the page it was at; what that page
 had published already comes a second time, and readers tell it by its id as they do with anything that is repeated.
@@ -14,6 +14,7 @@ from ingest.clock import Clock
 from ingest.feed import HistoricalVenue, ListeningVenue, Page, Place, Subscription
 from ingest.rest import RestClient, Unanswered
 from market.errors import DataValidationError, MarketDataError, SubscriptionError
+from market.funding import Funding
 from market.quote import Kline
 from market.trade import Trade
 from runtime.logs import get_logger
@@ -143,4 +144,8 @@ def _last_place(records: Sequence[Record], place: Place) -> Place:
 
 
 def _time_of(record: Record) -> int:
-    return record.open_time if isinstance(record, Kline) else getattr(record, "event_time", 0)
+    if isinstance(record, Kline):
+        return record.open_time
+    if isinstance(record, Funding):
+        return record.exchange_time or 0
+    return getattr(record, "event_time", 0)

@@ -10,8 +10,8 @@ class Funding(NamedTuple):
 
     `rate` is what long positions pay short ones at `next_funding_time`, as a fraction of the position's value (0.0001 is
     0.01 %) at scale 12, rounded half-even where a venue tells more places; below zero the short ones pay. Until that time
-    venues let it move. `interval_seconds` lies between two payments. Prices are unscaled at scale 12. `channel` is the venue's
-    name for the message.
+    venues let it move. Of a venue's history it is what was paid at `exchange_time`. `interval_seconds` lies between two
+    payments. Prices are unscaled at scale 12. `channel` is the venue's name for the message.
     """
 
     instrument: str

@@ -1,7 +1,8 @@
-"""What Binance is asked for by REST beside order books, and what it answers: trades, book tops, tickers, klines.
+"""What Binance is asked for by REST beside order books, and what it answers: trades, book tops, tickers, klines, funding.
 
-The latest of each stands in for its stream while that is silent; trades and klines are also told of the past. Weights are
-those of the venue's documentation ("Market Data endpoints"), spot and futures.
+The latest of each stands in for its stream while that is silent; trades, klines and funding, as it was paid, are also told of
+the past. Weights are those of the venue's documentation ("Market Data endpoints"), spot and futures. Funding may be asked for
+500 times in five minutes ("Get Funding Rate History"): of its weight our quota holds half of that.
 """
 
 from __future__ import annotations
@@ -14,21 +15,24 @@ import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import Page, Parsed, Place, Request
-from ingest.feeds._binance_frames import FUTURES, KLINE_CHANNEL, SPOT
+from ingest.feeds._binance_frames import FUNDING_CHANNEL, FUTURES, KLINE_CHANNEL, SPOT
 from ingest.feeds._binance_trades import MOST, PATHS, trades_of
-from ingest.feeds._pages import klines_page, trades_page
+from ingest.feeds._pages import Window, klines_page, trades_page
 from ingest.feeds._records import Maker, amount_of
 from market.decimals import parse_decimal
 from market.errors import DataValidationError
 from market.trade import Trade
 from schemas.records import Record
 
+PAYMENTS = "fundingRate"
+"""Path of the funding that was paid; records of it have this for their channel."""
+
 ADDRESSES: Mapping[str, str] = {SPOT: "https://api.binance.com/api/v3", FUTURES: "https://fapi.binance.com/fapi/v1"}
 _LATEST_TRADES = 500
 _LATEST_SECONDS = 20  # a kline is closed by any clock some seconds after it is over: it must be among the latest then
 _WEIGHTS = {
     SPOT: {"trades": 25, "historicalTrades": 25, "aggTrades": 4, "ticker/bookTicker": 2, "ticker/24hr": 2, "klines": 2},
-    FUTURES: {"trades": 5, "aggTrades": 20, "ticker/bookTicker": 2, "ticker/24hr": 1, "klines": 5},
+    FUTURES: {"trades": 5, "aggTrades": 20, "ticker/bookTicker": 2, "ticker/24hr": 1, "klines": 5, PAYMENTS: 24},
 }
 _LATEST = {
     "trade": ("trades", {"limit": _LATEST_TRADES}),
@@ -36,6 +40,12 @@ _LATEST = {
     "bookTicker": ("ticker/bookTicker", {}),
     "ticker": ("ticker/24hr", {}),
 }
+
+
+class _Payment(msgspec.Struct, rename="camel"):
+    funding_rate: str
+    funding_time: int
+    mark_price: str | None = None
 
 
 class _BookTop(msgspec.Struct, rename="camel"):
@@ -63,6 +73,7 @@ class _Day(msgspec.Struct, rename="camel"):
     ask_qty: str | None = None
 
 
+_PAYMENTS = msgspec.json.Decoder(list[_Payment])
 _BOOK_TOP = msgspec.json.Decoder(_BookTop)
 _DAY = msgspec.json.Decoder(_Day)
 # Open time, open, high, low, close, volume, close time, amount, trades, taker's volume and amount, nothing.
@@ -86,6 +97,10 @@ def history(market: str, symbol: str, channel: str, place: Place, end: int) -> R
     if KLINE_CHANNEL.fullmatch(channel):
         span = since | {"endTime": (end - 1) // 1000}
         return request(market, "klines", symbol, interval=channel.removeprefix("kline_"), **span, limit=MOST)
+    if FUNDING_CHANNEL.fullmatch(channel):
+        window = Window.of_funding(place, end, MOST)
+        span = {"startTime": -(-window.begin // 1000), "endTime": (window.until - 1) // 1000}  # both are part of it
+        return request(market, PAYMENTS, symbol, **span, limit=MOST)
     if channel == "aggTrade":
         begin = since if place.number is None else {"fromId": place.number}
         return request(market, "aggTrades", symbol, **begin, limit=MOST)
@@ -100,6 +115,8 @@ def page(channel: str, place: Place, end: int, parsed: Parsed) -> Page:
     """The page of an answer; that of a look-up has no records."""
     if KLINE_CHANNEL.fullmatch(channel):
         return klines_page(parsed.records, end, MOST)
+    if FUNDING_CHANNEL.fullmatch(channel):
+        return Window.of_funding(place, end, MOST).payments(parsed.records)
     if parsed.name != channel:
         found = next((record for record in parsed.records if isinstance(record, Trade)), None)
         beyond = found is None or found.event_time >= end
@@ -159,6 +176,11 @@ def _day(answer: bytes, maker: Maker) -> tuple[str, Sequence[Record]]:
     return "ticker", (quote,)
 
 
+def _payments(answer: bytes, maker: Maker) -> tuple[str, Sequence[Record]]:
+    paid = decode(_PAYMENTS, answer)
+    return PAYMENTS, [maker.payment(PAYMENTS, one.funding_time * 1000, one.funding_rate, one.mark_price) for one in paid]
+
+
 def _klines(url: str, answer: bytes, maker: Maker) -> Parsed:
     channel = f"kline_{parse_qs(urlsplit(url).query).get('interval', [''])[0]}"
     if not KLINE_CHANNEL.fullmatch(channel):
@@ -182,4 +204,8 @@ def _kline(interval: str, row: tuple[Any, ...], maker: Maker) -> Record:
     )
 
 
-_READERS: Mapping[str, Callable[[bytes, Maker], tuple[str, Sequence[Record]]]] = {"bookTicker": _book_top, "24hr": _day}
+_READERS: Mapping[str, Callable[[bytes, Maker], tuple[str, Sequence[Record]]]] = {
+    "bookTicker": _book_top,
+    "24hr": _day,
+    PAYMENTS: _payments,
+}

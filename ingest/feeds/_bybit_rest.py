@@ -1,11 +1,12 @@
-"""What Bybit's v5 API is asked for by REST, and what it answers: trades, tickers and klines.
+"""What Bybit's v5 API is asked for by REST, and what it answers: trades, tickers, klines and funding.
 
-Klines are read as recorded; trades and tickers as documented, none was recorded. Of trades the last thousand are told (of
-spot the last sixty), so what is older cannot be had. Lists come newest first.
+Klines are read as recorded; trades, tickers and funding as documented, none was recorded. Of trades the last thousand are told
+(of spot the last sixty), so what is older cannot be had. Lists come newest first.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,7 @@ import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import Page, Parsed, Place, Request
-from ingest.feeds._bybit_frames import INTERVALS, SIDES, SPOT, TICKERS, TRADES, read_snapshot, sequence_of
+from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SIDES, SPOT, TICKERS, TRADES, read_snapshot, sequence_of
 from ingest.feeds._pages import Window, latest_page
 from ingest.feeds._records import Maker, amount_of, micros_of_millis
 from ingest.feeds._sides import side_of
@@ -26,11 +27,15 @@ from schemas.records import Record
 
 REST = "https://api.bybit.com/v5"
 _KLINES = "kline"
+PAYMENTS = "funding/history"
+"""Path of the funding that was paid; records of it have this for their channel."""
+_MOST_PAYMENTS = 200
 _MOST_KLINES = 1_000
 _MOST_TRADES = 1_000
 _MOST_TRADES_OF_SPOT = 60
 _LONGEST_SEQ = 15
 _BEYOND_A_DAY = ("1w", "1M")
+_DATED = re.compile(r"-\d")
 
 
 class _Result(msgspec.Struct):
@@ -54,9 +59,15 @@ class _Trade(msgspec.Struct, rename="camel"):
     is_block_trade: bool = False
 
 
+class _Payment(msgspec.Struct, rename="camel"):
+    funding_rate: str
+    funding_rate_timestamp: str
+
+
 _ANSWER = msgspec.json.Decoder(_Answer)
 _RESULT = msgspec.json.Decoder(_Result)
 _TRADE_ROWS = msgspec.json.Decoder(list[_Trade])
+_PAYMENT_ROWS = msgspec.json.Decoder(list[_Payment])
 _KLINE_ROWS = msgspec.json.Decoder(list[tuple[str, str, str, str, str, str, str]])
 _TICKER_ROWS: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -73,9 +84,13 @@ def latest(market: str, symbol: str, channel: str) -> Request | None:
 
 
 def history(market: str, symbol: str, channel: str, place: Place, end: int) -> Request | None:
-    """The request for a page; weeks and months are not told of the past."""
+    """The request for a page; weeks and months are not told of the past, of tickers the funding of perpetuals."""
     if channel == TRADES:
         return latest(market, symbol, channel)
+    if channel == TICKERS and market == LINEAR and not _DATED.search(symbol):
+        window = Window.of_funding(place, end, _MOST_PAYMENTS)
+        span = {"startTime": -(-window.begin // 1000), "endTime": (window.until - 1) // 1000}  # both are part of it
+        return _request(market, PAYMENTS, symbol, **span, limit=_MOST_PAYMENTS)
     if INTERVALS.get(channel.removeprefix("kline.")) not in (None, *_BEYOND_A_DAY):
         window = _window(channel, place, end)
         span = {"start": -(-window.begin // 1000), "end": (window.until - 1) // 1000}  # both are part of it
@@ -87,14 +102,16 @@ def page(market: str, channel: str, place: Place, end: int, parsed: Parsed) -> P
     """The page of an answer. Raises DataValidationError (`no_history`) where the latest trades do not reach back so far."""
     if channel == TRADES:
         return latest_page("Bybit", parsed.records, place, end, _most_trades(market))
+    if channel == TICKERS:
+        return Window.of_funding(place, end, _MOST_PAYMENTS).payments(parsed.records)
     return _window(channel, place, end).page(parsed.records)
 
 
 def read(url: str, answer: bytes, maker: Maker) -> Parsed | None:
     """What an answer about a symbol tells, oldest first, under the name of the stream; None for a path that is not carried."""
     parts = urlsplit(url)
-    path = parts.path.rpartition("/")[2]
-    if path not in ("recent-trade", "tickers", _KLINES):
+    path = parts.path.rpartition("/market/")[2]
+    if path not in ("recent-trade", "tickers", _KLINES, PAYMENTS):
         return None
     told = decode(_ANSWER, answer)
     if told.ret_code:
@@ -107,7 +124,14 @@ def read(url: str, answer: bytes, maker: Maker) -> Parsed | None:
         if len(tickers) != 1:
             raise DataValidationError("missing_field", f"list: {len(tickers)} tickers were told of one symbol", field="list")
         return Parsed(TICKERS, read_snapshot(tickers[0], told.time, maker))
+    if path == PAYMENTS:
+        newest_first = decode(_PAYMENT_ROWS, rows)
+        return Parsed(PAYMENTS, [_payment(one, maker) for one in reversed(newest_first)])
     return Parsed(TRADES, _trades(rows, maker))
+
+
+def _payment(paid: _Payment, maker: Maker) -> Record:
+    return maker.payment(PAYMENTS, micros_of_millis(paid.funding_rate_timestamp, "exchange_time"), paid.funding_rate)
 
 
 def _trades(rows: msgspec.Raw, maker: Maker) -> Sequence[Record]:

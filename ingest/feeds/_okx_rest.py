@@ -16,16 +16,20 @@ from ingest.feed import Page, Parsed, Place, Request
 from ingest.feeds._arg_frames import CANDLE, Arg, Message
 from ingest.feeds._okx_frames import FUNDING, INTERVALS, OPEN_INTEREST, READERS, instrument_of_symbol
 from ingest.feeds._pages import Window, not_told, numbered_page
-from ingest.feeds._records import Maker
+from ingest.feeds._records import Maker, micros_of_millis
 from ingest.marks import Missing
 from market.errors import DataValidationError
 from market.interval import parse_interval
 from market.trade import Trade
+from schemas.records import Record
 
 MARKET = "v5"
 REST = "https://www.okx.com/api/v5"
 
 _TRADES = "trades"
+PAYMENTS = "funding-rate-history"
+"""Path of the funding that was paid, of three months; records of it have this for their channel."""
+_MOST_PAYMENTS = 100
 _LATEST_TRADES = 500
 _MOST_TRADES = 100
 _MOST_CANDLES = 100
@@ -47,12 +51,21 @@ _LATEST: Mapping[str, tuple[str, Mapping[str, object]]] = {
 }
 
 
+class _Payment(msgspec.Struct, rename="camel"):
+    """`realized_rate` was paid; `funding_rate` had been told before."""
+
+    funding_rate: str
+    funding_time: str
+    realized_rate: str = ""
+
+
 class _Answer(msgspec.Struct):
     code: str
     msg: str = ""
     data: msgspec.Raw = msgspec.Raw(b"[]")
 
 
+_PAYMENTS = msgspec.json.Decoder(list[_Payment])
 _ANSWER = msgspec.json.Decoder(_Answer)
 
 
@@ -77,6 +90,10 @@ def history(symbol: str, channel: str, place: Place, end: int) -> Request | None
         window = _window(channel, place, end)
         span = {"before": window.begin // 1000 - 1, "after": -(-window.until // 1000)}  # neither is part of it
         return _request("market/history-candles", symbol, bar=_bar(channel), **span, limit=_MOST_CANDLES)
+    if channel == FUNDING:
+        window = Window.of_funding(place, end, _MOST_PAYMENTS)
+        span = {"before": -(-window.begin // 1000) - 1, "after": -(-window.until // 1000)}  # neither is part of it
+        return _request(f"public/{PAYMENTS}", symbol, **span, limit=_MOST_PAYMENTS)
     if channel != _TRADES:
         return None
     if place.number is None:
@@ -88,6 +105,8 @@ def page(channel: str, place: Place, end: int, parsed: Parsed) -> Page:
     """The page of an answer; that of a look-up has no records. Raises DataValidationError (`no_history`)."""
     if channel in INTERVALS:
         return _window(channel, place, end).page(parsed.records)
+    if channel == FUNDING:
+        return Window.of_funding(place, end, _MOST_PAYMENTS).payments(parsed.records)
     if place.number is None:
         before = [record for record in parsed.records if isinstance(record, Trade)]
         if not before:
@@ -102,6 +121,8 @@ def read(url: str, answer: bytes, received_at: int, max_skew: int) -> Parsed | N
     path = "/".join(parts.path.split("/")[-2:])
     asked = parse_qs(parts.query)
     channel = _channel_of_bar(asked) if path in _CANDLE_PATHS else _CHANNELS.get(path)
+    if path == f"public/{PAYMENTS}":
+        channel = PAYMENTS
     if channel is None:
         return None
     symbols = asked.get("instId", [])
@@ -112,8 +133,16 @@ def read(url: str, answer: bytes, received_at: int, max_skew: int) -> Parsed | N
         raise DataValidationError("venue_error", f"the venue refuses a request: {told.code:.20} {told.msg:.200}")
     arg = Arg(channel, symbols[0])
     maker = Maker(instrument_of_symbol(symbols[0]), received_at, max_skew)
+    if channel == PAYMENTS:
+        newest_first = decode(_PAYMENTS, told.data)
+        return Parsed(channel, [_payment(one, maker) for one in reversed(newest_first)])
     reader = READERS[CANDLE if channel in INTERVALS else channel]
     return Parsed(channel, tuple(reversed(reader(Message(arg, data=told.data), arg, maker))))
+
+
+def _payment(paid: _Payment, maker: Maker) -> Record:
+    time = micros_of_millis(paid.funding_time, "exchange_time")
+    return maker.payment(PAYMENTS, time, paid.realized_rate or paid.funding_rate)
 
 
 def _numbered_up_to(symbol: str, last: int) -> Request:

@@ -11,6 +11,8 @@ from typing import NamedTuple, Self
 
 from ingest.feed import Page, Place
 from market.errors import DataValidationError
+from market.funding import Funding
+from market.interval import HOUR
 from market.quote import Kline
 from market.trade import Trade
 from schemas.records import Record
@@ -40,7 +42,7 @@ def klines_page(records: Sequence[Record], end: int, most: int) -> Page:
 
 
 class Window(NamedTuple):
-    """A stretch of time of which an answer tells every kline: those of `most` intervals from a place on, up to `end`."""
+    """A stretch of time of which an answer tells everything: `most` intervals from a place on, up to `end`."""
 
     begin: int
     until: int
@@ -51,6 +53,26 @@ class Window(NamedTuple):
     def at(cls, place: Place, end: int, interval: int, most: int) -> Self:
         """The one that begins at a place."""
         return cls(place.time, min(place.time + most * interval, end), end, interval)
+
+    @classmethod
+    def of_funding(cls, place: Place, end: int, most: int) -> Self:
+        """The one of so many payments of funding at most, which no venue makes more often than every hour."""
+        return cls.at(place, end, HOUR, most - 1)  # none is late by more than some milliseconds
+
+    def payments(self, records: Sequence[Record]) -> Page:
+        """The payments of funding in the window; the next one begins where it ends.
+
+        A last one is whole where it was told an hour after its end: a payment may be told some time after it was made.
+        """
+        paid = sorted(
+            (event, record)
+            for record in records
+            if isinstance(record, Funding) and self.begin <= (event := record.exchange_time or 0) < self.until
+        )
+        found = [record for _, record in paid]
+        if self.until < self.end:
+            return Page(found, Place(self.until))
+        return Page(found, None, is_whole=any(record.received_at >= self.end + HOUR for record in found))
 
     def page(self, records: Sequence[Record]) -> Page:
         """The closed klines of the window; the next one begins where it ends.

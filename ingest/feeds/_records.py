@@ -157,6 +157,10 @@ class Maker(NamedTuple):
         )
         return check_funding(funding, max_skew=self.max_skew)
 
+    def payment(self, channel: str, paid_at: int, rate: str, mark_price: str | None = None) -> Funding:
+        """Funding that was paid, at a time (microseconds)."""
+        return self.funding(channel, paid_at, rate=rate, mark_price=mark_price)
+
     def open_interest(
         self, channel: str, exchange_time: int | None, *, open_interest: str, notional: str | None = None
     ) -> OpenInterest:

@@ -52,8 +52,12 @@ def kline_row(kline: Kline, source: KafkaRecord) -> Row:
 
 
 def funding_row(funding: Funding, source: KafkaRecord, *, period: int) -> Row:
-    """The row of funding; one for each channel and period, as with quotes."""
-    begin = funding.received_at - funding.received_at % period
+    """The row of funding; one for each channel and period, as with quotes, but by the exchange time where that is earlier.
+
+    What was paid long ago is told at once.
+    """
+    time = funding.received_at if funding.exchange_time is None else min(funding.exchange_time, funding.received_at)
+    begin = time - time % period
     text = line(
         *(funding.instrument, escape(funding.channel), time_text(begin), format_decimal(funding.rate)),
         *(time_or_null(funding.next_funding_time), whole_or_null(funding.interval_seconds)),

@@ -56,7 +56,7 @@ def backfill(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Publish trades or klines of the past to md.trades and md.klines, within the venue's limits; may be ended and resumed.
+    """Publish trades, klines or funding of the past to the topics of their streams, within the venue's limits; may be resumed.
 
     Each process keeps to half of what the venue allows an address.
     """

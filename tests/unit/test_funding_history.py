@@ -1,0 +1,160 @@
+"""Funding that was paid, asked for page by page: every payment of a range once and in order, as the venue told it."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest import feeds
+from ingest.backfill import Backfill, TellingVenue, check_history
+from ingest.bookmarks import Bookmarks
+from ingest.feed import Place, Request, Subscription
+from ingest.feeds._pages import Window
+from market.errors import SubscriptionError
+from market.funding import Funding
+from tests.ingest_parts import NOW, Bench, FakeClock
+
+HOUR = 3_600_000_000
+SKEW = 5_000_000
+RATE, PRICE = 8_760_000, 77_310_000_000_000  # 0.00000876, 77.31
+
+Answer = Callable[[list[int], dict[str, int]], Any]
+
+
+def binance(paid: list[int], query: dict[str, int]) -> Any:
+    """As documented ("Get Funding Rate History"): oldest first, both ends are part of it."""
+    found = [at for at in paid if query["startTime"] <= at <= query["endTime"]][: query["limit"]]
+    return [{"symbol": "BTCUSDT", "fundingRate": "0.00000876", "fundingTime": at, "markPrice": "77.31"} for at in found]
+
+
+def bybit(paid: list[int], query: dict[str, int]) -> Any:
+    """As documented ("Get Funding Rate History"): newest first, both ends are part of it."""
+    found = [at for at in reversed(paid) if query["startTime"] <= at <= query["endTime"]][: query["limit"]]
+    rows = [{"symbol": "BTCUSDT", "fundingRate": "0.00000876", "fundingRateTimestamp": str(at)} for at in found]
+    return {"retCode": 0, "retMsg": "OK", "result": {"category": "linear", "list": rows}, "time": 1}
+
+
+def okx(paid: list[int], query: dict[str, int]) -> Any:
+    """As documented ("Get funding rate history"): newest first, neither end is part of it."""
+    found = [at for at in reversed(paid) if query["before"] < at < query["after"]][: query["limit"]]
+    rows = [
+        {"instId": "BTC-USDT-SWAP", "fundingRate": "0.5", "realizedRate": "0.00000876", "fundingTime": str(at)} for at in found
+    ]
+    return {"code": "0", "msg": "", "data": rows}
+
+
+class Rest:
+    """A venue that paid at these times (milliseconds) and tells of those that were by now."""
+
+    def __init__(self, answer: Answer, paid: list[int], clock: FakeClock) -> None:
+        self.asked: list[str] = []
+        self.paid = paid
+        self._answer = answer
+        self._clock = clock
+
+    async def get(self, request: Request) -> bytes:
+        self.asked.append(request.url)
+        query = {name: int(value) for name, value in parse_qsl(urlsplit(request.url).query) if value.isdecimal()}
+        return json.dumps(self._answer([at for at in self.paid if at * 1000 <= self._clock.now()], query)).encode()
+
+
+VENUES = [
+    ("binance", "markPrice@1s", "fundingRate", 1_000, binance),
+    ("bybit", "tickers", "funding/history", 200, bybit),
+    ("okx", "funding-rate", "funding-rate-history", 100, okx),
+]
+
+
+def run(venue: str, channel: str, rest: Rest, begin: int, end: int, marks: Path, clock: FakeClock) -> list[Funding]:
+    """What a backfill of a perpetual publishes."""
+    speaker = feeds.load(venue)
+    assert isinstance(speaker, TellingVenue)
+    wanted = [(Subscription(f"{venue}:BTC-USDT-PERP", channel), begin, end)]
+    check_history(speaker, wanted)
+    bench = Bench()
+    work = Backfill(
+        speaker,
+        rest,  # type: ignore[arg-type]  # it does what is used
+        clock,
+        bench.publisher,
+        Bookmarks(marks),
+        max_clock_skew=SKEW,
+        told=lambda _stream, _records, _share: None,
+    )
+    asyncio.run(work.run(wanted))
+    sent = bench.sent()
+    assert all(isinstance(record, Funding) for record in sent)
+    return [record for record in sent if isinstance(record, Funding)]
+
+
+@pytest.mark.parametrize(("venue", "channel", "name", "most", "answer"), VENUES, ids=[each[0] for each in VENUES])
+@pytest.mark.parametrize("hours", [1, 8])
+def test_every_payment_of_a_range_comes_once_and_in_order(
+    venue: str, channel: str, name: str, most: int, answer: Answer, hours: int, tmp_path: Path
+) -> None:
+    clock, number = FakeClock(NOW), 2 * most + 7
+    paid = [(NOW - back * hours * HOUR) // 1000 + back % 2 for back in range(number, 0, -1)]  # some a millisecond late
+    rest = Rest(answer, paid, clock)
+    told = run(venue, channel, rest, paid[2] * 1000, paid[-2] * 1000, tmp_path / "marks.json", clock)
+    assert [one.exchange_time for one in told] == [at * 1000 for at in paid[2:-2]]
+    assert {(one.instrument, one.channel, one.rate) for one in told} == {(f"{venue}:BTC-USDT-PERP", name, RATE)}
+    assert {(one.next_funding_time, one.mark_price) for one in told} == {(None, PRICE if venue == "binance" else None)}
+    assert len(rest.asked) <= number * hours // (most - 1) + 1
+
+
+@pytest.mark.parametrize(("venue", "channel", "name", "most", "answer"), VENUES, ids=[each[0] for each in VENUES])
+def test_command_given_again_goes_on_where_it_was(
+    venue: str, channel: str, name: str, most: int, answer: Answer, tmp_path: Path
+) -> None:
+    assert name
+    clock = FakeClock(NOW)
+    begin = NOW - (most + 50) * HOUR
+    paid = [(begin + number * HOUR) // 1000 for number in range(most + 100)]
+    rest = Rest(answer, paid, clock)
+    first = run(venue, channel, rest, begin, NOW, tmp_path / "marks.json", clock)
+    asked = len(rest.asked)
+    clock.time += 3 * HOUR
+    later = run(venue, channel, rest, begin, clock.time, tmp_path / "marks.json", clock)
+    assert len(rest.asked) == asked + 1
+    times = [one.exchange_time or 0 for one in (*first, *later)]
+    assert sorted(set(times)) == [at * 1000 for at in paid if begin <= at * 1000 < clock.time]
+    assert len(times) - len(set(times)) <= 1  # the last one that was told comes again
+    finished = run(venue, channel, rest, begin, NOW, tmp_path / "marks.json", clock)
+    assert finished == []
+
+
+@pytest.mark.parametrize(
+    ("venue", "instrument", "channel"),
+    [
+        ("binance", "binance:BTC-USDT", "markPrice@1s"),
+        ("bybit", "bybit:BTC-USDT", "tickers"),
+        ("bybit", "bybit:BTC-USDT-260925", "tickers"),
+        ("bybit", "bybit:BTC-USDC-260925", "tickers"),
+        ("okx", "okx:BTC-USDT", "funding-rate"),
+        ("okx", "okx:BTC-USDT-PERP", "open-interest"),
+    ],
+)
+def test_what_pays_no_funding_has_no_history_of_it(venue: str, instrument: str, channel: str) -> None:
+    speaker = feeds.load(venue)
+    assert isinstance(speaker, TellingVenue)
+    with pytest.raises(SubscriptionError, match=channel):
+        check_history(speaker, [(Subscription(instrument, channel), NOW - HOUR, NOW)])
+
+
+@given(st.lists(st.integers(0, 400), unique=True), st.integers(1, 60), st.integers(0, 300), st.integers(1, 100))
+def test_pages_of_windows_are_the_payments_of_the_range(paid: list[int], most: int, begin: int, length: int) -> None:
+    records = [Funding("binance:BTC-USDT-PERP", "fundingRate", 1, None, None, None, None, at * HOUR, 401 * HOUR) for at in paid]
+    place: Place | None = Place(begin * HOUR)
+    end, found = (begin + length) * HOUR, list[int | None]()
+    while place is not None:
+        page = Window.of_funding(place, end, most + 1).payments(records)
+        assert len(page.records) <= most
+        found += [one.exchange_time for one in page.records if isinstance(one, Funding)]
+        place = page.next
+    assert found == [at * HOUR for at in sorted(paid) if begin <= at < begin + length]
