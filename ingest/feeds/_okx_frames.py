@@ -73,9 +73,16 @@ class _OpenInterest(msgspec.Struct, rename="camel"):
     oi_usd: str = ""
 
 
-FUNDING, OPEN_INTEREST = "funding-rate", "open-interest"
+class _Mark(msgspec.Struct, rename="camel"):
+    inst_id: str
+    mark_px: str
+    ts: str
+
+
+FUNDING, OPEN_INTEREST, MARK = "funding-rate", "open-interest", "mark-price"
 
 _FUNDINGS = msgspec.json.Decoder(list[_Funding])
+_MARKS = msgspec.json.Decoder(list[_Mark])
 _OPEN_INTERESTS = msgspec.json.Decoder(list[_OpenInterest])
 _TRADES = msgspec.json.Decoder(list[_Trade])
 _TICKERS = msgspec.json.Decoder(list[_Ticker])
@@ -189,6 +196,15 @@ def _open_interest(told: _OpenInterest, arg: Arg, maker: Maker) -> Record:
     return maker.open_interest(arg.channel, time, open_interest=told.oi, notional=told.oi_usd or None)
 
 
+def _marks(message: Message, arg: Arg, maker: Maker) -> Sequence[Record]:
+    return [_mark(told, arg, maker) for told in rows(_MARKS, message)]
+
+
+def _mark(told: _Mark, arg: Arg, maker: Maker) -> Record:
+    check_symbol(told.inst_id, arg)
+    return maker.quote(arg.channel, micros_of_millis(told.ts, "exchange_time"), mark_price=told.mark_px)
+
+
 def _whole(text: str, field: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise DataValidationError("wrong_type", f"{field}: {text!r:.40} is no whole number", field=field)
@@ -201,5 +217,6 @@ READERS: Mapping[str, Reader] = {
     "tickers": _tickers,
     FUNDING: _fundings,
     OPEN_INTEREST: _open_interests,
+    MARK: _marks,
     CANDLE: _candles,
 }

@@ -14,7 +14,7 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import Page, Parsed, Place, Request
 from ingest.feeds._arg_frames import CANDLE, Arg, Message
-from ingest.feeds._okx_frames import FUNDING, INTERVALS, OPEN_INTEREST, READERS, instrument_of_symbol
+from ingest.feeds._okx_frames import FUNDING, INTERVALS, MARK, OPEN_INTEREST, READERS, instrument_of_symbol
 from ingest.feeds._pages import Window, not_told, numbered_page
 from ingest.feeds._records import Maker, micros_of_millis
 from ingest.marks import Missing
@@ -40,6 +40,7 @@ _CHANNELS = {
     "market/ticker": "tickers",
     "public/funding-rate": FUNDING,
     "public/open-interest": OPEN_INTEREST,
+    "public/mark-price": MARK,
 }
 """The channel whose rows a path answers with; those of candles are told by their `bar`."""
 
@@ -73,8 +74,8 @@ def latest(symbol: str, channel: str) -> Request | None:
     """The request for the latest of a stream; books are not asked for."""
     if channel in INTERVALS:
         return _request("market/candles", symbol, bar=_bar(channel), limit=2)
-    if channel == OPEN_INTEREST:
-        return _request("public/open-interest", symbol, instType="SWAP" if symbol.endswith("-SWAP") else "FUTURES")
+    if channel in (OPEN_INTEREST, MARK):
+        return _request(f"public/{channel}", symbol, instType="SWAP" if symbol.endswith("-SWAP") else "FUTURES")
     path, options = _LATEST.get(channel, (None, {}))
     return None if path is None else _request(path, symbol, **options)
 

@@ -8,7 +8,8 @@ Kraken calls XBT and XDG is BTC and DOGE.
 `side` is the taker's (docs: "Websockets API v1", "Trade"); `seq` numbers the trades of a contract without holes, and the
 messages about its book. After subscribing the latest trades are told, newest first; trades of blocks and liquidations are
 among them. By REST they are told under the same `uid`, but without that number (`_kraken_futures_rest`). `ticker_lite` has no
-time, and a change with more digits than a record holds, which is left out.
+time, and a change with more digits than a record holds, which is left out. `ticker` tells the mark price, the index and open
+interest besides; it is read as documented, none was recorded (docs: "Ticker").
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ _LIMITS = Limits(streams=200, message_seconds=0.1)
 _PRODUCTS_PER_MESSAGE = 100
 # Public requests cost nothing of what a client may spend (docs: "Derivatives Rate Limits"); no number of them is told.
 _QUOTA = Quota(5, 1.0)
-_BOOK, _TICKER = "book", "ticker_lite"
+_BOOK, _TICKER, _WHOLE_TICKER = "book", "ticker_lite", "ticker"
 _CHANNELS = (TRADES, _BOOK, _TICKER)
-_NOT_CARRIED = ("ticker", "heartbeat")
+_NOT_CARRIED = ("heartbeat",)
 _QUOTES = ("USD", "EUR", "GBP", "USDT", "USDC")
 _PRODUCT = re.compile(r"(PI|PF|FI|FF)_([A-Z0-9]+)(?:_(\d{6}))?", re.ASCII)
 _KINDS = {("", False): "FI", ("", True): "PI", ("FLEX", False): "FF", ("FLEX", True): "PF"}
@@ -58,8 +59,8 @@ _OFFER = Offer(
     "kraken_futures",
     re.compile(r"[A-Z0-9]+-(USD|EUR|GBP|USDT|USDC)(-FLEX)?-(PERP|\d{6})", re.ASCII),
     "kraken_futures:BTC-USD-PERP, kraken_futures:BTC-USD-FLEX-PERP or kraken_futures:BTC-USD-260925",
-    _CHANNELS,
-    lambda channel: channel in _CHANNELS,
+    (*_CHANNELS, _WHOLE_TICKER),
+    lambda channel: channel in (*_CHANNELS, _WHOLE_TICKER),
 )
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -114,6 +115,16 @@ class _Ticker(msgspec.Struct):
     volume: msgspec.Raw = ABSENT
 
 
+class _WholeTicker(_Ticker, rename="camel"):
+    time: _Count | None = None
+    bid_size: msgspec.Raw = msgspec.field(default=ABSENT, name="bid_size")
+    ask_size: msgspec.Raw = msgspec.field(default=ABSENT, name="ask_size")
+    last: msgspec.Raw = ABSENT
+    mark_price: msgspec.Raw = ABSENT
+    index: msgspec.Raw = ABSENT
+    open_interest: msgspec.Raw = ABSENT
+
+
 class _Listing(msgspec.Struct):
     symbol: str
 
@@ -128,6 +139,7 @@ _SNAPSHOT_OF_TRADES = msgspec.json.Decoder(_Trades)
 _SNAPSHOT = msgspec.json.Decoder(_Book)
 _CHANGE = msgspec.json.Decoder(_Change)
 _TICKERS = msgspec.json.Decoder(_Ticker)
+_WHOLE_TICKERS = msgspec.json.Decoder(_WholeTicker)
 _LISTED = msgspec.json.Decoder(_Listed)
 
 Reader = Callable[[bytes, _Head, Maker], Sequence[Record]]
@@ -315,12 +327,36 @@ def _ticker(frame: bytes, _head: _Head, maker: Maker) -> Sequence[Record]:
     return [maker.quote(_TICKER, None, bid=bid, ask=ask, volume_24h=exact_or_none(volume, "volume_24h"))]
 
 
+def _whole_ticker(frame: bytes, _head: _Head, maker: Maker) -> Sequence[Record]:
+    ticker = decode(_WHOLE_TICKERS, frame)
+    time = None if ticker.time is None else ticker.time * 1000
+    records: list[Record] = [
+        maker.quote(
+            _WHOLE_TICKER,
+            time,
+            bid=number_or_none(ticker.bid, "bid"),
+            bid_size=number_or_none(ticker.bid_size, "bid_size"),
+            ask=number_or_none(ticker.ask, "ask"),
+            ask_size=number_or_none(ticker.ask_size, "ask_size"),
+            last=number_or_none(ticker.last, "last"),
+            volume_24h=exact_or_none(number_or_none(ticker.volume, "volume_24h"), "volume_24h"),
+            mark_price=exact_or_none(number_or_none(ticker.mark_price, "mark_price"), "mark_price"),
+            index_price=exact_or_none(number_or_none(ticker.index, "index_price"), "index_price"),
+        )
+    ]
+    held = exact_or_none(number_or_none(ticker.open_interest, "open_interest"), "open_interest")
+    if held is not None:
+        records.append(maker.open_interest(_WHOLE_TICKER, time, open_interest=held))
+    return records
+
+
 _READERS: Mapping[str, tuple[str, Reader]] = {
     "trade": (TRADES, _trade),
     "trade_snapshot": (TRADES, _trades),
     "book": (_BOOK, _change),
     "book_snapshot": (_BOOK, _snapshot),
     "ticker_lite": (_TICKER, _ticker),
+    "ticker": (_WHOLE_TICKER, _whole_ticker),
 }
 
 VENUE = KrakenFutures()

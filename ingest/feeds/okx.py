@@ -20,7 +20,7 @@ from ingest.feeds import _okx_rest
 from ingest.feeds._arg_frames import ArgParser, op_messages
 from ingest.feeds._definitions import define, read_definitions, time_or_none
 from ingest.feeds._interleaved import LEVELS, checksum
-from ingest.feeds._okx_frames import FUNDING, INTERVALS, OPEN_INTEREST, READERS, instrument_of_symbol
+from ingest.feeds._okx_frames import FUNDING, INTERVALS, MARK, OPEN_INTEREST, READERS, instrument_of_symbol
 from ingest.feeds._okx_rest import MARKET, REST
 from ingest.feeds._subscriptions import Offer
 from ingest.marks import Missing
@@ -42,7 +42,7 @@ _STREAMS_PER_MESSAGE = 100
 # Who hears nothing for 30 s is cut off; the text ping is answered by the text pong (docs: "WebSocket", "Connect").
 _HEARTBEAT = Heartbeat("ping", 20.0)
 _CHANNELS = ("trades", "books", "tickers", "candle1m")
-_OF_CONTRACTS = (FUNDING, OPEN_INTEREST)
+_OF_CONTRACTS = (FUNDING, OPEN_INTEREST, MARK)
 _NOT_CARRIED = re.compile(r"(books5|bbo-tbt|books50?-l2-tbt|trades-all|candle\w+|[a-z-]+)", re.ASCII)
 _BOOK_RULES = BookRules(by_previous_if_named, checksum=checksum, checked_levels=LEVELS)
 _OFFER = Offer(
@@ -108,13 +108,13 @@ class Okx:
     heartbeat = _HEARTBEAT
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
-        """See `ingest.feed.Venue.check`; perpetuals alone have funding, pairs no open interest."""
+        """See `ingest.feed.Venue.check`; perpetuals alone have funding, pairs no open interest and no mark price here."""
         wanted = list(subscriptions)
         _OFFER.check(wanted)
         for instrument, channel in wanted:
             if channel == FUNDING and not instrument.endswith("-PERP"):
                 raise SubscriptionError(f"{channel} tells the funding of perpetuals, and {instrument} is none")
-            if channel == OPEN_INTEREST and code_of(instrument).count("-") == 1:
+            if channel in (OPEN_INTEREST, MARK) and code_of(instrument).count("-") == 1:
                 raise SubscriptionError(f"{channel} tells of contracts, and {instrument} is none")
 
     def route(self, subscription: Subscription, base_url: str | None) -> Route:

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from market.depth import Level
 from market.errors import DataValidationError
+from market.quote import Quote
 from market.trade import TimeMark, Trade
 from schemas.codec import Codec, SchemaNotLearnt
 from schemas.records import RECORD_FILES, Record, parse, record_type_of, schema_name, schema_text
 from schemas.topics import TOPICS
-from tests.builders import make_trade, trades
+from tests.builders import START, make_trade, trades
+from tests.gateway_parts import make_quote
 
 IDS = {
     (topic.name, kind): 100 + number for number, (topic, kind) in enumerate((t, k) for t in TOPICS.values() for k in t.records)
@@ -180,6 +182,22 @@ def test_value_written_with_an_older_schema_is_read_with_its_defaults() -> None:
     buffer.seek(5)
     fastavro.schemaless_writer(buffer, parse(text), {"instrument": "a:B", "time": 5})
     assert reader.decode(buffer.getvalue()) == TimeMark("a:B", 5, None)
+
+
+def test_quotes_from_before_mark_prices_and_after_them_are_read_by_either_schema() -> None:
+    later = json.loads(schema_text(Quote))
+    fields = [field for field in later["fields"] if field["name"] not in ("mark_price", "index_price")]
+    assert len(fields) == len(later["fields"]) - 2
+    older = parse(json.dumps(later | {"fields": fields}))
+    quote = make_quote(bid=5, exchange_time=START)
+    marked = quote._replace(mark_price=7, index_price=8)
+    buffer = io.BytesIO(b"\x00\x00\x00\x00\x07")
+    buffer.seek(5)
+    told = {name: value for name, value in quote._asdict().items() if name not in ("mark_price", "index_price")}
+    fastavro.schemaless_writer(buffer, older, told)
+    assert Codec(IDS, lambda _id: json.dumps(later | {"fields": fields})).decode(buffer.getvalue()) == quote
+    body = io.BytesIO(codec().encode("md.quotes", marked)[5:])
+    assert fastavro.schemaless_reader(body, parse(schema_text(Quote)), older) == told
 
 
 def test_unknown_ids_are_those_not_learnt_yet() -> None:

@@ -15,6 +15,7 @@ from market.book_rules import BookRules, by_one
 from market.decimals import ONE
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
+from market.open_interest import OpenInterest
 from market.quote import Quote
 from market.trade import GapMark, Trade
 from tests.ingest_parts import played
@@ -162,6 +163,50 @@ def test_ticker_has_bid_ask_and_volume_and_no_time() -> None:
     assert (quote.bid, quote.ask, quote.volume_24h) == (32170_500000000000, 32192_500000000000, 2375190 * ONE)
     assert (quote.exchange_time, quote.last, quote.change_percent_24h) == (None, None, None)
     assert only(frame(TICKER, bid=None)).bid is None
+
+
+# as documented ("Ticker")
+WHOLE_TICKER = {
+    "time": 1676393235406,
+    "product_id": "PI_XBTUSD",
+    "funding_rate": -6.2604214e-11,
+    "feed": "ticker",
+    "bid": 21978.5,
+    "ask": 21987.0,
+    "bid_size": 2536.0,
+    "ask_size": 13948.0,
+    "volume": 31423655.0,
+    "dtm": 0,
+    "leverage": "50x",
+    "index": 21984.54,
+    "premium": -0.1,
+    "last": 21979.0,
+    "change": 0.6595,
+    "suspended": False,
+    "tag": "perpetual",
+    "pair": "XBT:USD",
+    "openInterest": 30072580.0,
+    "markPrice": 21979.682641,
+    "maturityTime": 0,
+    "post_only": False,
+    "volumeQuote": 31423655.0,
+}
+
+
+def test_whole_ticker_has_a_time_mark_and_index_prices_and_open_interest() -> None:
+    quote, held = parse(frame(WHOLE_TICKER)).records
+    assert isinstance(quote, Quote)
+    assert (quote.instrument, quote.channel) == ("kraken_futures:BTC-USD-PERP", "ticker")
+    assert quote.exchange_time == 1_676_393_235_406_000
+    assert (quote.bid, quote.bid_size) == (21978_500000000000, 2536 * ONE)
+    assert (quote.ask, quote.ask_size, quote.last) == (21987 * ONE, 13948 * ONE, 21979 * ONE)
+    assert (quote.mark_price, quote.index_price) == (21979_682641000000, 21984_540000000000)
+    assert isinstance(held, OpenInterest)
+    assert (held.channel, held.open_interest) == ("ticker", 30_072_580 * ONE)
+    (alone,) = parse(frame(WHOLE_TICKER, openInterest=..., markPrice=0.12345678901234567)).records
+    assert isinstance(alone, Quote)
+    assert (alone.mark_price, alone.bid) == (None, quote.bid)  # more digits than are kept
+    assert parser().channel_of(frame(WHOLE_TICKER)) == "ticker"
 
 
 def test_recorded_contracts_are_listed_and_indices_are_not() -> None:

@@ -14,6 +14,7 @@ from market.funding import Funding
 from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import Trade
+from tests.gateway_parts import make_quote
 
 VENUE = feeds.load("okx")
 AT = 1_652_459_226_000_000
@@ -147,7 +148,7 @@ def test_known_channel_that_is_not_carried_is_ignored_by_name(channel: str) -> N
     assert parse(frame(channel)) == Parsed(channel, ())
 
 
-# as documented ("Funding rate channel", "Open interest channel")
+# as documented ("Funding rate channel", "Open interest channel", "Mark price channel")
 FUNDING = {
     "formulaType": "noRate",
     "fundingRate": "0.0001875391284828",
@@ -162,6 +163,7 @@ FUNDING = {
     "premium": "0.0001233824646391",
     "ts": "1652459223000",
 }
+MARK = {"instType": "SWAP", "instId": "UNI-USD-SWAP", "markPx": "5.0123", "ts": "1652421000123"}
 OPEN_INTEREST = {
     "instId": "UNI-USD-SWAP",
     "instType": "SWAP",
@@ -185,6 +187,14 @@ def test_funding_rate_with_more_places_than_records_have_is_rounded_half_even() 
     assert refusal(frame("funding-rate", FUNDING | {"fundingRate": "1e-40"}, inst="UNI-USD-SWAP")) == ("too_precise", "rate")
 
 
+def test_mark_price_is_a_quote_of_nothing_else() -> None:
+    told = only(frame("mark-price", MARK, inst="UNI-USD-SWAP"))
+    wanted = {"channel": "mark-price", "instrument": "okx:UNI-USD-PERP", "mark_price": 50123 * ONE // 10_000}
+    assert told == make_quote(at=told.received_at, exchange_time=1_652_421_000_123_000, **wanted)
+    assert refusal(frame("mark-price", MARK | {"markPx": "x"}, inst="UNI-USD-SWAP")) == ("not_a_decimal", "mark_price")
+    assert refusal(frame("mark-price", MARK, inst="BTC-USD-SWAP")) == ("symbol_mismatch", "instId")
+
+
 def test_open_interest_is_in_contracts_and_in_dollars_where_told() -> None:
     told = only(frame("open-interest", OPEN_INTEREST, inst="UNI-USD-SWAP"))
     assert isinstance(told, OpenInterest)
@@ -195,7 +205,12 @@ def test_open_interest_is_in_contracts_and_in_dollars_where_told() -> None:
 
 @pytest.mark.parametrize(
     ("instrument", "channel"),
-    [("okx:BTC-USDT", "funding-rate"), ("okx:BTC-USD-260925", "funding-rate"), ("okx:BTC-USDT", "open-interest")],
+    [
+        ("okx:BTC-USDT", "funding-rate"),
+        ("okx:BTC-USD-260925", "funding-rate"),
+        ("okx:BTC-USDT", "open-interest"),
+        ("okx:BTC-USDT", "mark-price"),
+    ],
 )
 def test_what_is_told_of_contracts_alone_cannot_be_subscribed_of_others(instrument: str, channel: str) -> None:
     with pytest.raises(SubscriptionError, match=f"{channel} tells .* and {instrument} is none"):

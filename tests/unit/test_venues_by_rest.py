@@ -59,6 +59,10 @@ def url_of(venue: str, instrument: str, channel: str) -> str | None:
             "https://www.okx.com/api/v5/public/open-interest?instId=BTC-USD-260925&instType=FUTURES",
         ),
         (
+            ("okx:BTC-USDT-PERP", "mark-price"),
+            "https://www.okx.com/api/v5/public/mark-price?instId=BTC-USDT-SWAP&instType=SWAP",
+        ),
+        (
             ("okx:BTC-USDT", "candle1Dutc"),
             "https://www.okx.com/api/v5/market/candles?instId=BTC-USDT&bar=1Dutc&limit=2",
         ),
