@@ -44,7 +44,7 @@ e2e: $(READY) ## the whole way of a tick
 	$(PYTEST) tests/e2e
 
 faults: $(READY) ## every fault the processors must survive, three seeds each: a quarter of an hour
-	TAPELINE_FAULT_SEEDS=3 $(PYTEST) --numprocesses 3 --no-loadscope-reorder tests/faults  # which wait for most of their time
+	TAPELINE_FAULT_SEEDS=3 $(PYTEST) --numprocesses 4 --no-loadscope-reorder tests/faults  # which wait for most of their time
 
 lint: $(READY) ## ruff and mypy, over the code and the tests
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ from tests.servers import Addresses, throwaway_stack
 
 SEEDS = os.environ.get("TAPELINE_FAULT_SEEDS")
 
-LONGEST = {"test_crashes", "test_influx_crashes", "test_sink_crashes"}
+LONGEST = {"test_broker_outages", "test_crashes", "test_influx_crashes", "test_membership", "test_sink_crashes"}
 """Files that take minutes: a process that began one last would go on alone."""
 
 ACCESS_RULES = """\
