@@ -143,7 +143,7 @@ def test_candle_with_and_without_its_amount(row: tuple[str, ...], amount: int | 
     assert (kline.volume, kline.amount, kline.is_closed, kline.trade_count) == (5 * ONE, amount, closed, None)
 
 
-@pytest.mark.parametrize("channel", ["books5", "bbo-tbt", "mark-price", "candle1D", "index-tickers"])
+@pytest.mark.parametrize("channel", ["books5", "bbo-tbt", "price-limit", "candle1D", "index-tickers"])
 def test_known_channel_that_is_not_carried_is_ignored_by_name(channel: str) -> None:
     assert parse(frame(channel)) == Parsed(channel, ())
 
