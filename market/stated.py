@@ -67,13 +67,13 @@ def check_quote(quote: Quote, *, max_skew: int = MAX_CLOCK_SKEW, not_after: int 
 def _is_ordinary_top(quote: Quote, max_skew: int, not_after: int | None) -> bool:
     """Whether nothing is wrong of a book's top as feeds tell it, in one look: most quotes are such. False says nothing."""
     instrument, channel, sequence, bid, bid_size, ask, ask_size = quote[:7]
-    exchange_time, received_at, published_at = quote[16:]
+    exchange_time, received_at, published_at, mark_price, index_price = quote[16:21]
     return (
         published_at is None
         and not_after is None
         and quote[7:16] == _NO_FIGURES
-        and quote.mark_price is None
-        and quote.index_price is None
+        and mark_price is None
+        and index_price is None
         and bid is not None
         and 0 < bid < _LIMIT
         and bid_size is not None

@@ -1,7 +1,7 @@
 """Ordinary records handed to the client: by each of the ways there are, and with the same outcome as the whole way."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from unittest.mock import patch
 
@@ -126,7 +126,7 @@ def test_a_publisher_sends_the_same_whichever_way(records: list[Record], repeate
     assert swift.publisher.counts == by_itself.publisher.counts
 
 
-def publish_as_there_is_room(bench: Bench, records: list[Record]) -> None:
+def publish_as_there_is_room(bench: Bench, records: Sequence[Record]) -> None:
     done = bench.publisher.publish_all(records)
     while done < len(records):
         bench.publisher.poll()

@@ -27,7 +27,8 @@ class OneFetch(Fetcher):  # type: ignore[misc]  # aiokafka has no type hints for
         self._subscriptions = SubscriptionState()
         self._subscriptions.subscribe({TRADES.topic, CHANGELOG.topic})
         self._subscriptions.assign_from_subscribed([TopicPartition(*tp) for tp in (TRADES, CHANGELOG)])
-        self._records, self._wait_consume_future = {}, None
+        self._records: dict[TopicPartition, Any] = {}
+        self._wait_consume_future = None
         self._fetch_max_wait_ms = self._fetch_min_bytes = 0
         self._closed = False
         self._found = found
