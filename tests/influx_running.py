@@ -148,7 +148,8 @@ def quote(instrument: str, number: int, time: int, chance: random.Random) -> Quo
     bid = chance.randrange(1, 10**15)
     sides = (bid, chance.choice([None, ONE]), bid + chance.randrange(1, 10**12), ONE) if chance.random() < 0.9 else (None,) * 4
     more = (bid, ONE, *(None,) * 7)
-    return Quote._make((instrument, "bookTicker", number, *sides, *more, time, time + 5, None))
+    marks = chance.choice([None, bid]), chance.choice([None, bid + 1])
+    return Quote._make((instrument, "bookTicker", number, *sides, *more, time, time + 5, None, *marks))
 
 
 def kline(instrument: str, minute: int, received_at: int, chance: random.Random) -> Kline:

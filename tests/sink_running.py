@@ -238,7 +238,7 @@ def quote(instrument: str, channel: str, time: int, chance: random.Random) -> Qu
     prices = [figure() for _ in range(9)]
     day = figure(), chance.choice([None, 10**49 + 1]), chance.choice([None, -5]), chance.choice([None, -(10**13)])
     times = chance.choice([None, time]), time + 100, None
-    return Quote._make((instrument, channel, chance.choice([None, time % 1000]), *prices, *day, *times))
+    return Quote._make((instrument, channel, chance.choice([None, time % 1000]), *prices, *day, *times, figure(), figure()))
 
 
 def funding(instrument: str, channel: str, time: int, chance: random.Random) -> Funding:
