@@ -9,12 +9,13 @@ and what was missed would not be taken for told (see `ingest.refilling`).
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import Page, Parsed, Place, Request
+from ingest.feeds._asked import asked_for
 from ingest.feeds._nameless import NamelessTrades
 from ingest.feeds._pages import backward_page, stretch_until
 from ingest.feeds._records import Maker, micros_of_millis
@@ -77,10 +78,7 @@ def symbol_of(url: str) -> str | None:
     parts = urlsplit(url)
     if not parts.path.endswith("/market/fills-history"):
         return None
-    symbols = parse_qs(parts.query).get("symbol", [])
-    if len(symbols) != 1:
-        raise DataValidationError("missing_field", "symbol: the request does not name it", field="symbol")
-    return symbols[0]
+    return asked_for(url, "symbol")
 
 
 def read(answer: bytes, maker: Maker) -> Parsed:

@@ -5,12 +5,13 @@ Read as documented ("public/get_last_trades_by_instrument", "public/ticker"); no
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import Page, Parsed, Place, Request
+from ingest.feeds._asked import asked_for
 from ingest.feeds._deribit_frames import READERS, TICKER, TRADES
 from ingest.feeds._numbers import ABSENT
 from ingest.feeds._pages import numbered_page
@@ -73,10 +74,7 @@ def symbol_of(url: str) -> str | None:
     parts = urlsplit(url)
     if parts.path.rpartition("/")[2] not in _CHANNELS:
         return None
-    symbols = parse_qs(parts.query).get("instrument_name", [])
-    if len(symbols) != 1:
-        raise DataValidationError("missing_field", "instrument_name: the request does not name it", field="instrument_name")
-    return symbols[0]
+    return asked_for(url, "instrument_name")
 
 
 def read(url: str, answer: bytes, symbol: str, maker: Maker) -> Parsed:

@@ -7,12 +7,13 @@ the answer; neither is the `seq` of recorded frames. So what the stream's number
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import Page, Parsed, Place, Request
+from ingest.feeds._asked import asked_for
 from ingest.feeds._iso_times import iso_of_millis, micros_of_iso
 from ingest.feeds._numbers import ABSENT, number
 from ingest.feeds._pages import backward_page, not_told, stretch_until
@@ -62,10 +63,7 @@ def product_of(url: str) -> str | None:
     parts = urlsplit(url)
     if not parts.path.endswith("/api/v3/history"):
         return None
-    products = parse_qs(parts.query).get("symbol", [])
-    if len(products) != 1:
-        raise DataValidationError("missing_field", "symbol: the request does not name it", field="symbol")
-    return products[0].upper()
+    return asked_for(url, "symbol").upper()
 
 
 def read(answer: bytes, maker: Maker) -> Parsed:

@@ -14,6 +14,7 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import Page, Parsed, Place, Request
 from ingest.feeds._arg_frames import CANDLE, Arg, Message
+from ingest.feeds._asked import asked_for
 from ingest.feeds._okx_frames import FUNDING, INTERVALS, MARK, OPEN_INTEREST, READERS, instrument_of_symbol
 from ingest.feeds._pages import Window, not_told, numbered_page
 from ingest.feeds._records import Maker, micros_of_millis
@@ -126,14 +127,12 @@ def read(url: str, answer: bytes, received_at: int, max_skew: int) -> Parsed | N
         channel = PAYMENTS
     if channel is None:
         return None
-    symbols = asked.get("instId", [])
-    if len(symbols) != 1:
-        raise DataValidationError("missing_field", "instId: the request does not name it", field="instId")
+    symbol = asked_for(url, "instId")
     told = decode(_ANSWER, answer)
     if told.code != "0":
         raise DataValidationError("venue_error", f"the venue refuses a request: {told.code:.20} {told.msg:.200}")
-    arg = Arg(channel, symbols[0])
-    maker = Maker(instrument_of_symbol(symbols[0]), received_at, max_skew)
+    arg = Arg(channel, symbol)
+    maker = Maker(instrument_of_symbol(symbol), received_at, max_skew)
     if channel == PAYMENTS:
         newest_first = decode(_PAYMENTS, told.data)
         return Parsed(channel, [_payment(one, maker) for one in reversed(newest_first)])

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import FETCHED_BOOK, Defined, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
 from ingest.feeds import _binance_instruments, _binance_rest
+from ingest.feeds._asked import asked_for
 from ingest.feeds._binance_depth import DEPTH_CHANNEL, snapshot_of
 from ingest.feeds._binance_frames import (
     FUNDING_CHANNEL,
@@ -158,10 +159,7 @@ class Binance:
         kind = parts.path.rpartition("/")[2]
         if market is None or kind not in _ANSWERS:
             return None
-        symbols = parse_qs(parts.query).get("symbol", [])
-        if len(symbols) != 1:
-            raise DataValidationError("missing_field", "symbol: the request does not name it", field="symbol")
-        instrument = instrument_of_symbol(market, symbols[0], listings)
+        instrument = instrument_of_symbol(market, asked_for(url, "symbol"), listings)
         if kind != "depth":
             return _binance_rest.read(url, answer, Maker(instrument, received_at, max_clock_skew))
         return Parsed(FETCHED_BOOK, (snapshot_of(answer, instrument, received_at, max_clock_skew),))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -29,6 +29,7 @@ from ingest.feed import (
     Subscription,
 )
 from ingest.feeds import _gateio_futures, _gateio_rest
+from ingest.feeds._asked import asked_for
 from ingest.feeds._definitions import define, read_definitions, step_of_places
 from ingest.feeds._gateio_frames import BOOKS, GateioParser, instrument_of
 from ingest.feeds._gateio_rest import CANDLES, MARKET, REST, TICKERS, TRADES
@@ -196,10 +197,7 @@ class Gateio:
         """See `ingest.feed.AnsweringVenue.answered`: order books, trades of perpetuals, and what `_gateio_rest` knows."""
         parts = urlsplit(url)
         if self.market_of(url) == _gateio_futures.MARKET and parts.path.endswith(("/order_book", "/trades")):
-            contracts = parse_qs(parts.query).get("contract", [])
-            if len(contracts) != 1:
-                raise DataValidationError("missing_field", "contract: the request does not name it", field="contract")
-            maker = Maker(_gateio_futures.instrument_of(contracts[0]), received_at, max_clock_skew)
+            maker = Maker(_gateio_futures.instrument_of(asked_for(url, "contract")), received_at, max_clock_skew)
             if parts.path.endswith("/trades"):
                 return _gateio_futures.read_trades(answer, maker)
             return Parsed(FETCHED_BOOK, (_gateio_futures.read_book(answer, maker),))
@@ -210,13 +208,11 @@ class Gateio:
             return _gateio_rest.read(url, answer, Maker(instrument_of(pair), received_at, max_clock_skew))
         if not parts.path.endswith("/spot/order_book"):
             return None
-        pairs = parse_qs(parts.query).get("currency_pair", [])
-        if len(pairs) != 1:
-            raise DataValidationError("missing_field", "currency_pair: the request does not name it", field="currency_pair")
+        asked = asked_for(url, "currency_pair")
         book = decode(_SNAPSHOT, answer)
         bids, asks = levels_of(book.bids, "bids"), levels_of(book.asks, "asks")
         time = None if book.update is None else book.update * 1000
-        maker = Maker(instrument_of(pairs[0]), received_at, max_clock_skew)
+        maker = Maker(instrument_of(asked), received_at, max_clock_skew)
         return Parsed(FETCHED_BOOK, (maker.depth(DepthKind.SNAPSHOT, bids, asks, time, last=book.id),))
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
