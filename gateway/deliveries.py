@@ -25,6 +25,7 @@ class Deliveries:
 
     def wake(self) -> None:
         """Have what is pending written."""
+        self._traffic.settle()
         self._flusher.wake()
 
     def send(self, client: Client, kind: str, text: bytes) -> None:
@@ -35,6 +36,7 @@ class Deliveries:
         """Send messages of rooms at once, so that a socket that is full is known before the next request is answered."""
         for message in messages:
             self._put(client, "snapshot", frame_of(message, self._frame))
+        self._traffic.settle()
         client.outbox.flush()
 
     def fall_behind(self, client: Client) -> None:
@@ -54,6 +56,7 @@ class Deliveries:
         notices = [self._framed(client, self._gap_notice(gap)) for gap in backlog.gaps]
         for frame in notices + backlog.kept:
             self._traffic.sent("late", 1, len(frame))
+        self._traffic.settle()
         outbox.pending = backlog.pending + notices + backlog.kept
         outbox.flush()
 

@@ -2,7 +2,8 @@
 
 The kernel's send costs far more than a message, so messages per write are what counts under load. A flush that took long
 makes the next one wait in proportion, between `low` and `high` seconds, and writes to `chunk` clients a turn of the loop,
-so that reads, handshakes and REST get their turns in between.
+so that reads, handshakes and REST get their turns in between. Waiting pays where clients get several messages at once for it:
+the fewer of a flush's clients were written to a moment ago, the less the next one waits.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class FlushPolicy:
 
 
 _SMOOTHING = 0.25
+_MOMENT = 2.0
+"""Who was written to within so many of the longest pauses is to be written to again soon."""
 
 
 class Flusher:
@@ -53,6 +56,7 @@ class Flusher:
         self._rest: list[Outbox] = []
         self._armed = False
         self._began = 0.0
+        self._clients = self._again = 0
         self._pause = policy.low
 
     def wake(self) -> None:
@@ -69,18 +73,23 @@ class Flusher:
     def _flush(self) -> None:
         self._rest, self.dirty = self.dirty[::-1], []  # taken from the end, so who has waited longest comes first
         self._began = self.scheduler.time()
+        self._clients, self._again = len(self._rest), 0
         self._flush_chunk()
 
     def _flush_chunk(self) -> None:
+        began, moment_ago = self._began, self._began - _MOMENT * self._policy.high
         for _ in range(min(self._policy.chunk, len(self._rest))):
-            self._rest.pop().flush()
+            outbox = self._rest.pop()
+            self._again += outbox.flushed_at > moment_ago
+            outbox.flushed_at = began
+            outbox.flush()
         # Some loops send at the end of a turn, so what a chunk cost is known only in the next one.
         self.scheduler.call_soon(self._flush_chunk if self._rest else self._done)
 
     def _done(self) -> None:
         policy = self._policy
         spent = self.scheduler.time() - self._began
-        wanted = min(max(spent / policy.share, policy.low), policy.high)
+        wanted = min(max(spent / policy.share * self._again / self._clients, policy.low), policy.high)
         self._pause += (wanted - self._pause) * _SMOOTHING
         self._armed = False
         self.wake()

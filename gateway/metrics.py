@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Counts
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -59,6 +60,8 @@ class Traffic:
     latency_micros: int = 0
     latency_records: int = 0
     by_instrument: Counts[str] = field(default_factory=Counts)
+    _unsettled: Counts[str] = field(default_factory=Counts)
+    _unsettled_bytes: int = 0
 
     def connected(self, clients: int) -> None:
         """A client has connected; `clients` are there now."""
@@ -84,10 +87,10 @@ class Traffic:
         """Something of an instrument was rendered for those who listen."""
         self.by_instrument[instrument] += 1
 
-    def late(self, micros: int) -> None:
-        """A record was told so long after it was received."""
-        self.latency_micros += micros
-        self.latency_records += 1
+    def late(self, micros: Sequence[int]) -> None:
+        """Records were told so long after they were received."""
+        self.latency_micros += sum(micros)
+        self.latency_records += len(micros)
 
     def received(self, size: int) -> None:
         """A message of a client came in."""
@@ -97,11 +100,20 @@ class Traffic:
         BYTES_RECEIVED.inc(size)
 
     def sent(self, kind: str, messages: int, size: int) -> None:
-        """A message of this type and size went out to so many clients."""
+        """A message of this type and size went out to so many clients; the metrics know when this was settled."""
+        total = messages * size
         self.messages_out += messages
-        self.bytes_out += messages * size
-        _sent(kind).inc(messages)
-        BYTES_SENT.inc(messages * size)
+        self.bytes_out += total
+        self._unsettled[kind] += messages
+        self._unsettled_bytes += total
+
+    def settle(self) -> None:
+        """Take what went out into the metrics, each of which has a lock: too much for every message."""
+        for kind, messages in self._unsettled.items():
+            _sent(kind).inc(messages)
+        BYTES_SENT.inc(self._unsettled_bytes)
+        self._unsettled.clear()
+        self._unsettled_bytes = 0
 
     def held_back(self, conflated: int, dropped: int) -> None:
         """A client that was behind caught up without these messages."""

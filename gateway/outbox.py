@@ -12,6 +12,7 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from gateway.close_codes import CloseCode
@@ -72,7 +73,7 @@ class Outbox:
 
     __slots__ = (
         *("_charge", "_charged", "_conflated", "_gaps", "_kept_bytes", "_latest", "_limits", "_lost", "_numbers"),
-        *("_queue", "_write", "behind", "pending"),
+        *("_queue", "_write", "behind", "flushed_at", "pending"),
     )
 
     def __init__(
@@ -87,6 +88,8 @@ class Outbox:
         self._charged = 0
         self.pending: list[bytes] = []
         self.behind = False
+        self.flushed_at = -inf
+        """When whoever flushes did so last."""
         self._lost: dict[Room, _Lost] = {}
         self._numbers = itertools.count()
         self._forget()

@@ -43,13 +43,14 @@ class Positions:
 
     def take(self, source: Source) -> None:
         """A record was taken into account."""
-        if is_of_portfolios(source.topic):
-            return
-        partition = source.topic, source.partition
+        topic, number, offset, _ = source
+        partition = topic, number
         before = self._next.get(partition)
-        if before is None or source.offset < before:  # the first records, or a topic made anew
+        if before is None or offset < before:  # the first records, or a topic made anew
+            if is_of_portfolios(topic):
+                return
             self._begin()
-        self._next[partition] = source.offset + 1
+        self._next[partition] = offset + 1
 
     def place(self) -> Place:
         """Where everything stands now."""

@@ -33,7 +33,7 @@ from runtime.logs import get_logger
 
 log = get_logger(__name__)
 
-PRIVATE_RECORDS = (Portfolio, Valuation, ValuationLine, PortfolioReply)
+PRIVATE_RECORDS = frozenset((Portfolio, Valuation, ValuationLine, PortfolioReply))
 """Records of portfolios: what instruments they name is not told to others."""
 
 
@@ -82,35 +82,43 @@ class Publisher:
         self._cut = cut
         self._expire = expire
         self._hold = hold
-        self._latency = metrics.LATENCY.labels(metrics.Hop.RECEIVE_TO_GATEWAY)
 
     def take(self, arrivals: Iterable[Arrival], now: int) -> None:
         """Bring all state up to these records and publish what they tell."""
         self._expire()
+        taken = list[Any]()
         for arrival in arrivals:
+            source, record = arrival
             try:
-                self._take(arrival, now)
+                self._take(arrival, type(record), now)
+                taken.append(record)
             except Exception:  # one record that trips a channel must not silence the rest
                 metrics.ERRORS.labels("record_not_rendered").inc()
                 self._traffic.failed += 1
-                log.exception("record could not be rendered", **arrival.source._asdict())
-            self._positions.take(arrival.source)
+                log.exception("record could not be rendered", **source._asdict())
+            self._positions.take(source)
+        if self.measure_latency:
+            self._observe(taken, now)
+        self._traffic.settle()
         self._flusher.wake()
 
-    def _take(self, arrival: Arrival, now: int) -> None:
-        record = arrival.record
-        if not isinstance(record, PRIVATE_RECORDS) and self._instruments.add(record.instrument):
-            self._extend(record.instrument, now)
-        if isinstance(record, FeedStatus):
-            self.feeds.take(record)
-        for channel in self._by_record[type(record)]:
-            self._publish(channel, arrival, now)
-        if isinstance(record, Portfolio):
-            self._hold(record.portfolio_id, now)
-        if self.measure_latency and (received_at := getattr(record, "received_at", None)) is not None:
-            late = max(0, now - received_at)
-            self._latency.observe(late / 1e6)
+    def _observe(self, records: Iterable[Any], now: int) -> None:
+        times = [time for record in records if (time := getattr(record, "received_at", None)) is not None]
+        if times:
+            late = [max(0, now - time) for time in times]
+            metrics.observe_many(metrics.Hop.RECEIVE_TO_GATEWAY, late)
             self._traffic.late(late)
+
+    def _take(self, arrival: Arrival, kind: type[Any], now: int) -> None:
+        record = arrival.record
+        if kind not in PRIVATE_RECORDS and self._instruments.add(record.instrument):
+            self._extend(record.instrument, now)
+        if kind is FeedStatus:
+            self.feeds.take(record)
+        for channel in self._by_record[kind]:
+            self._publish(channel, arrival, now)
+        if kind is Portfolio:
+            self._hold(record.portfolio_id, now)
 
     def _publish(self, channel: Channel, arrival: Arrival, now: int) -> None:
         room = channel.take(arrival)
@@ -164,9 +172,10 @@ class Publisher:
         frame = frame_of(message, self._frame)
         dirty = self._flusher.dirty
         for outbox in members.current:
-            if not outbox.pending:
+            pending = outbox.pending
+            if not pending:
                 dirty.append(outbox)
-            outbox.pending.append(frame)
+            pending.append(frame)
         members.told += 1
         self._traffic.sent(kind, len(members.current), len(frame))
         if members.behind:

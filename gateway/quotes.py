@@ -112,10 +112,14 @@ class QuoteState:
         return True
 
     def _merge(self, stamp: Stamp, given: dict[str, int]) -> None:
+        received_at, channel, fields = stamp.received_at, stamp.channel, self._fields
         for field, value in given.items():
-            said = self._said[field]
-            said[stamp.channel] = Said(stamp, value)
-            self._fields[field] = max(said.values(), key=_recency)
+            by_channel = self._said[field]
+            said = by_channel[channel] = Said(stamp, value)
+            before = fields.get(field)
+            if before is not None and received_at <= before.stamp.received_at:
+                said = max(by_channel.values(), key=_recency)
+            fields[field] = said
         self.updated = stamp
 
     def describe(self) -> dict[str, Any]:

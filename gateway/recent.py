@@ -39,9 +39,11 @@ class Recent:
             kept = self._rooms[room] = deque()
         else:
             self._rooms.move_to_end(room)
-        source = arrival.source
-        if kept and (source.topic, source.partition) == kept[-1].source[:2] and source.offset <= kept[-1].source.offset:
-            self._forget(room)  # the topic was made anew
+        if kept:
+            topic, number, offset, _ = arrival.source
+            last_topic, last_number, last, _ = kept[-1].source
+            if offset <= last and number == last_number and topic == last_topic:
+                self._forget(room)  # the topic was made anew
         kept.append(arrival)
         self._count += 1
         if len(kept) > self._limits.per_room:

@@ -65,7 +65,8 @@ class Rooms:
 
     def showings(self, base: Room) -> list[Showing]:
         """The rooms with a view of this one."""
-        return list(self._showings[base].values()) if base in self._showings else []
+        found = self._showings.get(base) if self._showings else None
+        return [*found.values()] if found else []
 
     def join(self, room: Room, outbox: Outbox) -> None:
         """Enter a room; entering twice changes nothing."""

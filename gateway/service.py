@@ -58,6 +58,7 @@ from runtime.settings import Settings
 from runtime.settings.access import TlsSettings
 from schemas.contract import open_contract
 from schemas.control_writer import send
+from schemas.tick_decoding import read_ticks
 from schemas.topics import (
     BOOKS,
     CANDLES,
@@ -204,6 +205,7 @@ async def run(
         settings.topics.partitions,
         [*topics.values(), CONTROL, *([COMMANDS] if has_portfolios else [])],
     )
+    read_ticks(codec)
     kafka = tail_options(settings.kafka, "gateway", without_offset="error")
     look_backs = {name: LOOK_BACKS.get(name, 0) for name in topics}
     max_skew = settings.ingest.max_clock_skew

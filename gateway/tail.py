@@ -157,23 +157,26 @@ class Tail:
         first = consumer.poll(_POLL_SECONDS)
         if first is None:
             return []
-        arrivals, faults, counts = [], [], Counter[str]()
+        arrivals, faults, counts, positions = [], [], Counter[str](), dict[Partition, int]()
         for message in (first, *consumer.consume(_BATCH - 1, 0)):
             error = message.error()
             if error is not None:
                 self._on_message_error(message, error)
                 continue
-            self._heard()
             partition = partition_of_message(message)
             counts[partition[0]] += 1
+            positions[partition] = offset_of(message) + 1
             try:
                 arrival = arrival_of(message, self._patiently_decode, self._max_skew)
             except DataValidationError as fault:
                 faults.append((message, fault))
             else:
-                arrivals += [arrival] if arrival else []
-            self._progress.move(partition, offset_of(message) + 1)
+                if arrival is not None:
+                    arrivals.append(arrival)
+        for partition, position in positions.items():
+            self._progress.move(partition, position)
         for topic, count in counts.items():
+            self._heard()
             self._records_in[topic].inc(count)
         self._tell_passed_over(faults)
         return arrivals

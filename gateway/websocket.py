@@ -14,6 +14,7 @@ import logging
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, cast
 
 import orjson
@@ -47,6 +48,8 @@ _DATA = (Opcode.TEXT, Opcode.CONT, Opcode.BINARY)
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
+_PROBED_AT_ONCE, _LOOK_SECONDS = 20, 1.0
+
 _LIBRARY_LOG = logging.getLogger("gateway.websocket.protocol")
 _LIBRARY_LOG.setLevel(logging.WARNING)  # it tells of every connection
 
@@ -68,9 +71,16 @@ _DEFLATER = PerMessageDeflate(
 
 def frame_on(payload: bytes, wire: Wire = PLAIN) -> bytes:
     """A message as it stands on the wire, the same for every client of that wire."""
-    frame = Frame(Opcode.BINARY if wire.packed else Opcode.TEXT, payload)
-    plain = frame.serialize(mask=False)
-    return min(plain, frame.serialize(mask=False, extensions=[_DEFLATER]), key=len) if wire.deflated else plain
+    opcode = Opcode.BINARY if wire.packed else Opcode.TEXT
+    plain = _head(opcode, len(payload)) + payload
+    return min(plain, Frame(opcode, payload).serialize(mask=False, extensions=[_DEFLATER]), key=len) if wire.deflated else plain
+
+
+@lru_cache(maxsize=10_000)
+def _head(opcode: Opcode, length: int) -> bytes:
+    """What the library puts before a payload of this length; messages of most lengths come again and again."""
+    frame = Frame(opcode, bytes(length)).serialize(mask=False)
+    return frame[: len(frame) - length]
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,11 +382,13 @@ def _header(request: Request, name: str) -> str | None:
 
 
 async def probe_clients(connections: Iterable[Any], every_seconds: float) -> None:
-    """Probe every client each time the period has passed, a few hundred a turn; a task of this ends by cancellation."""
+    """Probe every client once in each period, spread over it: all answer at once. A task of this ends by cancellation."""
     while True:
-        await asyncio.sleep(every_seconds)
         sockets = [connection for connection in connections if isinstance(connection, MarketSocket)]
-        for number, connection in enumerate(sockets, start=1):
-            connection.probe()
-            if number % 200 == 0:
-                await asyncio.sleep(0)
+        if not sockets:
+            await asyncio.sleep(min(every_seconds, _LOOK_SECONDS))
+        for first in range(0, len(sockets), _PROBED_AT_ONCE):
+            part = sockets[first : first + _PROBED_AT_ONCE]
+            await asyncio.sleep(every_seconds * len(part) / len(sockets))
+            for connection in part:
+                connection.probe()

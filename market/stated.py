@@ -69,8 +69,8 @@ def _is_ordinary_top(quote: Quote, max_skew: int, not_after: int | None) -> bool
     instrument, channel, sequence, bid, bid_size, ask, ask_size = quote[:7]
     exchange_time, received_at, published_at, mark_price, index_price = quote[16:21]
     return (
-        published_at is None
-        and not_after is None
+        (published_at is None or EARLIEST <= published_at < LATEST)
+        and (not_after is None or received_at <= not_after)
         and quote[7:16] == _NO_FIGURES
         and mark_price is None
         and index_price is None

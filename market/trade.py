@@ -93,13 +93,13 @@ _FIGURE_LIMIT, _AMOUNT_LIMIT = 10**PRECISION, 10**AMOUNT_PRECISION
 
 
 def _is_ordinary(trade: Trade, max_skew: int, not_after: int | None) -> bool:
-    """Whether nothing of a trade as feeds tell it is wrong, in one look: most are so. False says nothing."""
+    """Whether nothing of a trade as streams tell it is wrong, in one look: most are so. False says nothing."""
     # As many as are looked at: a schema of later may have more.
     name, number, sequence, price, size, _, exchange_time, received_at, first, last, count, published_at, origin = trade[:13]
     return (
-        published_at is None
-        and origin is None
-        and not_after is None
+        origin is None
+        and (published_at is None or EARLIEST <= published_at < LATEST)
+        and (not_after is None or received_at <= not_after)
         and exchange_time is not None
         and EARLIEST <= received_at < LATEST
         and EARLIEST <= exchange_time < LATEST

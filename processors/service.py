@@ -15,7 +15,6 @@ from faust.exceptions import ConsistencyError
 from market.book_top import BookTop
 from market.candle import CandleEvent
 from market.candle_series import Outcome
-from market.depth import Depth
 from market.portfolio import Portfolio
 from market.valuation_record import Valuation, ValuationLine
 from processors.app import Hooks, Worker, build_worker
@@ -38,9 +37,9 @@ from runtime.logs import get_logger, tell_in_one_line
 from runtime.memory import spare_the_collector
 from runtime.settings import Settings
 from schemas.contract import open_contract
-from schemas.depth_decoding import decode_depth
 from schemas.depth_encoding import encode_book_top
 from schemas.portfolio_encoding import encode_portfolio
+from schemas.tick_decoding import read_ticks
 from schemas.topics import TRADES
 from schemas.valuation_encoding import encode_line, encode_valuation
 
@@ -69,7 +68,7 @@ async def run(settings: Settings, stop: asyncio.Event, worker: int = 0) -> None:
     codec.encode_with(Portfolio, encode_portfolio)
     codec.encode_with(Valuation, encode_valuation)
     codec.encode_with(ValuationLine, encode_line)
-    codec.decode_with(Depth, decode_depth)
+    read_ticks(codec)
     cluster = cluster_id(kafka, settings.kafka.connect_timeout_seconds)
     health, lost = Health(CHECKS), asyncio.get_running_loop().create_future()
     with own_folder(settings, cluster, worker) as settings, serving(health, settings.observability):

@@ -65,6 +65,20 @@ def test_time_between_flushes_is_twice_what_they_cost_up_to_a_ceiling(cost: floa
     assert later - earlier == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.parametrize(("clients", "expected"), [(10, 0.020), (1000, 0.010)])
+def test_flush_does_not_wait_for_clients_that_get_one_message_now_and_then(clients: int, expected: float) -> None:
+    """Ten clients get a message each time, and of a thousand ten others each time."""
+    loop = HandTurnedLoop()
+    writes, flusher = Writes(loop, cost=0.001), Flusher(loop, FlushPolicy(low=0.001, high=0.020, share=0.5))
+    outboxes = [writes.outbox() for _ in range(clients)]
+    loop.now = 1.0
+    for number in range(60):
+        first = 10 * number % clients
+        publish(flusher, *outboxes[first : first + 10])
+        loop.settle()
+    assert writes.times[-1] - writes.times[-11] == pytest.approx(expected, rel=0.01)
+
+
 def test_many_clients_are_written_to_in_turns() -> None:
     loop = HandTurnedLoop()
     writes, flusher = Writes(loop), Flusher(loop, FlushPolicy(chunk=200))
