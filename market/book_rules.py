@@ -5,7 +5,7 @@ A rule says of a delta whether it is the next one, an old one, or whether one wa
 | rule | venues | the next delta |
 |---|---|---|
 | `unnumbered` | Kraken v1, Bitget v1, Coinbase | any; a checksum tells whether the book is right, if there is one |
-| `by_previous_if_named` | OKX, Deribit, Bitfinex | names the last one as the one before it; any where it names none |
+| `by_previous_if_named` | OKX, Deribit, Bitfinex, Coinbase Advanced | names the one before it; any where it names none |
 | `by_range` | Binance spot, Gate.io, Bitstamp | covers the update after the last one: U ≤ last + 1 ≤ u |
 | `by_previous` | Binance futures | names the last one as the one before it (pu) |
 | `by_one` | Bybit v5, Kraken Futures | has the next number |
@@ -74,7 +74,8 @@ def by_previous_if_named(depth: Depth, last: int, _from_snapshot: bool) -> Step:
 
     OKX, "Order book channel", "Sequence ID": after maintenance the numbers begin anew, in a message that still names the last
     one before it; a message without changes has the number of the one before it. Deribit names it `prev_change_id`. Bitfinex
-    numbers all frames of a connection, so its feed names the last one of the book, or one that was missed since.
+    and Coinbase Advanced Trade number all frames of a connection, so their feeds name the last one of the book, or one that
+    was missed since.
     """
     return Step.NEXT if depth.last_sequence is None or depth.previous_sequence == last else Step.MISSED
 

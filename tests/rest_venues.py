@@ -58,6 +58,17 @@ def _coinbase(tape: Sequence[Happened], path: str, query: Mapping[str, str]) -> 
     ]
 
 
+def _coinbase_advanced_row(one: Happened) -> dict[str, str]:
+    row = {"trade_id": str(one.id), "product_id": "BTC-USDT", "side": one.side.upper(), "size": one.size, "price": one.price}
+    return row | {"time": _iso(one.time)}
+
+
+def _coinbase_advanced(tape: Sequence[Happened], path: str, query: Mapping[str, str]) -> Any:
+    assert path == "/api/v3/brokerage/market/products/BTC-USDT/ticker"
+    rows = [_coinbase_advanced_row(one) for one in reversed(tape[-int(query["limit"]) :])]
+    return {"trades": rows, "best_bid": "1", "best_ask": "2"}
+
+
 def _deribit_row(one: Happened) -> dict[str, Any]:
     return {
         "trade_seq": one.id,
@@ -223,6 +234,7 @@ SERVERS: Mapping[str, Server] = {
     "bitstamp": _bitstamp,
     "bybit": _bybit,
     "coinbase": _coinbase,
+    "coinbase_advanced": _coinbase_advanced,
     "deribit": _deribit,
     "gateio": _gateio,
     "gateio_futures": _gateio_futures,
@@ -237,6 +249,7 @@ CHANNELS = {
     "bitstamp": "live_trades",
     "bybit": "publicTrade",
     "coinbase": "matches",
+    "coinbase_advanced": "market_trades",
     "deribit": "trades.100ms",
     "gateio": "spot.trades",
     "gateio_futures": "futures.trades",
@@ -337,6 +350,11 @@ _FRAMES: Mapping[str, Callable[[Happened], Any]] = {
         "price": one.price,
         "side": {"buy": "sell", "sell": "buy"}[one.side],
         "time": _iso(one.time),
+    },
+    "coinbase_advanced": lambda one: {
+        "channel": "market_trades",
+        "timestamp": _iso(one.time),
+        "events": [{"type": "update", "trades": [_coinbase_advanced_row(one)]}],
     },
     "deribit": lambda one: {
         "jsonrpc": "2.0",

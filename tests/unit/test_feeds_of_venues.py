@@ -54,7 +54,7 @@ RECORDED = {
     "kraken_futures": KRAKEN_FUTURES,
     "okx": OKX,
 } | ({"bybit": WHOLE_BYBIT} if WHOLE_BYBIT else {})
-VENUES = sorted({*RECORDED, "bybit"})
+VENUES = sorted({*RECORDED, "bybit", "coinbase_advanced"})
 TRADED = sorted(RECORDED.keys() - {"deribit"})  # of whose recording no trade is part
 CODEC = Codec(IDS, lambda _id: None)
 
@@ -293,6 +293,7 @@ def test_no_frame_of_any_venue_is_refused(venue: str, frame: bytes, reasons: set
         ("bitstamp", "bitstamp:BTC-USD"),
         ("bybit", "bybit:BTC-USDT-PERP"),
         ("coinbase", "coinbase:BTC-USD"),
+        ("coinbase_advanced", "coinbase_advanced:BTC-USD"),
         ("deribit", "deribit:BTC-USD-260925-34000-P"),
         ("gateio", "gateio:BTC-USDT"),
         ("kraken", "kraken:BTC-USD"),

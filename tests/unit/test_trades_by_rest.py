@@ -31,8 +31,8 @@ MINUTE = 60_000
 NUMBERED = ("coinbase", "deribit", "okx")
 WITHOUT_HOLES = (*NUMBERED, "kraken_futures")
 NEWEST_FIRST = ("bitget", "bitget_futures", "gateio", "gateio_futures", "kraken_futures")
-TIMED = ("bitfinex", "bitstamp", "bybit", "kraken", *NEWEST_FIRST)
-POLLED = (*NUMBERED, "bitfinex", "bybit", "gateio")
+TIMED = ("bitfinex", "bitstamp", "bybit", "coinbase_advanced", "kraken", *NEWEST_FIRST)
+POLLED = (*NUMBERED, "bitfinex", "bybit", "coinbase_advanced", "gateio")
 WITH_HISTORY = ("bitfinex", "deribit", "kraken", "okx", *NEWEST_FIRST)
 
 
