@@ -1,4 +1,4 @@
-"""What venues told long ago, by REST into the topics of their streams: trades with `origin=backfill`, closed klines, funding.
+"""What venues told long ago, by REST into the topics: trades with `origin=backfill`, closed klines, funding, open interest.
 
 A page is bookmarked when the broker has it, so a backfill that was ended is taken up with the page it was at; what that page
 had published already comes a second time, and readers tell it by its id as they do with anything that is repeated.
@@ -11,10 +11,11 @@ from typing import Protocol, runtime_checkable
 
 from ingest.bookmarks import Bookmarks, Range
 from ingest.clock import Clock
-from ingest.feed import HistoricalVenue, ListeningVenue, Page, Place, Subscription
-from ingest.rest import RestClient, Unanswered
+from ingest.feed import ArchivingVenue, HistoricalVenue, ListeningVenue, Page, Place, Subscription
+from ingest.rest import Refused, RestClient, Unanswered
 from market.errors import DataValidationError, MarketDataError, SubscriptionError
 from market.funding import Funding
+from market.open_interest import OpenInterest
 from market.quote import Kline
 from market.trade import Trade
 from runtime.logs import get_logger
@@ -56,7 +57,9 @@ class Sink(Protocol):
 
 def check_history(venue: TellingVenue, wanted: Sequence[Range]) -> None:
     """Raise SubscriptionError for a stream whose history the venue does not tell."""
-    venue.check(stream for stream, _, _ in wanted)
+    archives = venue.archives if isinstance(venue, ArchivingVenue) else ()
+    of_all = venue.default_channels[0]  # which every instrument of the venue has: an archive has no rules of its own
+    venue.check(stream._replace(channel=of_all) if stream.channel in archives else stream for stream, _, _ in wanted)
     for stream, begin, end in wanted:
         if venue.history_request(stream, Place(begin), end) is None:
             raise SubscriptionError(f"{venue.name} does not tell the history of {stream.channel} of {stream.instrument}")
@@ -108,6 +111,8 @@ class Backfill:
         for attempt in range(_ATTEMPTS):
             try:
                 answer = await self._rest.get(request)
+            except Refused as error:
+                raise BackfillFailed(str(error)) from error
             except Unanswered as error:
                 log.warning("no page of history", stream=stream, reason=str(error))
                 await self._clock.sleep(ASKING.delay(attempt))
@@ -146,6 +151,6 @@ def _last_place(records: Sequence[Record], place: Place) -> Place:
 def _time_of(record: Record) -> int:
     if isinstance(record, Kline):
         return record.open_time
-    if isinstance(record, Funding):
+    if isinstance(record, Funding | OpenInterest):
         return record.exchange_time or 0
     return getattr(record, "event_time", 0)

@@ -401,6 +401,15 @@ class HistoricalVenue(AskedVenue, Protocol):
 
 
 @runtime_checkable
+class ArchivingVenue(HistoricalVenue, Protocol):
+    """A venue that tells of the past what none of its streams tells."""
+
+    @property
+    def archives(self) -> Collection[str]:
+        """Channels that there is history of, but no stream to subscribe to."""
+
+
+@runtime_checkable
 class RetellingVenue(AskedVenue, Protocol):
     """A venue that tells by REST the trades of the time up to now alone."""
 

@@ -13,7 +13,7 @@ from ingest.feed import HealingVenue
 from ingest.fetching import Fetcher
 from ingest.marks import Missing
 from ingest.mending import ASKING, REQUESTS_IN_VAIN, mend
-from ingest.rest import Unanswered
+from ingest.rest import Refused, Unanswered
 from ingest.session import Session
 from runtime.logs import get_logger
 from schemas.records import Record
@@ -58,6 +58,9 @@ class Healing:
                 continue
             try:
                 self._put(await self._fetcher.ask(request))
+            except Refused as error:
+                self._give_up(missing, str(error))
+                continue
             except Unanswered as error:
                 log.warning("missed trades not fetched", missing=missing, reason=str(error))
             else:

@@ -16,7 +16,7 @@ from ingest.feed import HistoricalVenue, Page, Parsed, Place, Request, Retelling
 from ingest.fetching import Fetcher
 from ingest.marks import Stretch
 from ingest.mending import ASKING, REQUESTS_IN_VAIN, mend
-from ingest.rest import Unanswered
+from ingest.rest import Refused, Unanswered
 from ingest.session import Session
 from market.errors import DataValidationError
 from market.trade import Trade
@@ -64,6 +64,8 @@ class Refilling:
                 return "the venue does not tell them again"
             try:
                 page, refused = await self._fetcher.ask_page(request, read)
+            except Refused as error:
+                return str(error)
             except Unanswered as error:
                 log.warning("missed trades not fetched", missing=stretch, reason=str(error))
                 await self._clock.sleep(ASKING.delay(unanswered))

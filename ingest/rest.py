@@ -19,6 +19,7 @@ from ingest.seconds import seconds_of
 from market.errors import MarketDataError
 
 _TIMEOUT = ClientTimeout(total=10.0)
+_REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.UNPROCESSABLE_ENTITY)
 _LEAVE_ALONE = {HTTPStatus.TOO_MANY_REQUESTS: 60.0, HTTPStatus.IM_A_TEAPOT: 120.0}
 
 
@@ -28,6 +29,10 @@ class Unanswered(MarketDataError):
     def __init__(self, message: str, left_alone: float = 0.0) -> None:
         super().__init__(message)
         self.left_alone = left_alone
+
+
+class Refused(Unanswered):
+    """A server does not answer such a request, however often it is asked."""
 
 
 class QuotedVenue(Protocol):
@@ -51,7 +56,7 @@ class RestClient:
         self._session: ClientSession | None = None
 
     async def get(self, request: Request) -> bytes:
-        """The answer to a request, once the venue's quota leaves room for it. Raises Unanswered."""
+        """The answer to a request, once the venue's quota leaves room for it. Raises Unanswered, or Refused as one of these."""
         parts = urlsplit(request.url)
         address = f"{parts.scheme}://{parts.netloc}" if self._base_url is None else self._base_url
         allowance = self._allowances.of(address, self._venue.quota(request.market))
@@ -71,7 +76,8 @@ class RestClient:
         except (ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unanswered(f"{parts.path}: {type(error).__name__}: {error}") from error
         if status is not HTTPStatus.OK:
-            raise Unanswered(f"{parts.path}: HTTP status {status}: {body[:200].decode(errors='replace')}", alone)
+            why = f"{parts.path}: HTTP status {status}: {body[:200].decode(errors='replace')}"
+            raise Refused(why) if status in _REFUSALS else Unanswered(why, alone)
         return body
 
     async def close(self) -> None:

@@ -1,8 +1,10 @@
 """What Binance is asked for by REST beside order books, and what it answers: trades, book tops, tickers, klines, funding.
 
 The latest of each stands in for its stream while that is silent; trades, klines and funding, as it was paid, are also told of
-the past. Weights are those of the venue's documentation ("Market Data endpoints"), spot and futures. Funding may be asked for
-500 times in five minutes ("Get Funding Rate History"): of its weight our quota holds half of that.
+the past, and so is open interest, of which there is no stream: of the last month, a point a period ("Open Interest
+Statistics"). Weights are those of the venue's documentation ("Market Data endpoints"), spot and futures. Funding may be asked
+for 500 times in five minutes ("Get Funding Rate History"), open interest a thousand times: of these weights our quota holds
+half of that.
 """
 
 from __future__ import annotations
@@ -15,24 +17,40 @@ import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import Page, Parsed, Place, Request
+from ingest.feeds._asked import asked_for
 from ingest.feeds._binance_frames import FUNDING_CHANNEL, FUTURES, KLINE_CHANNEL, SPOT
 from ingest.feeds._binance_trades import MOST, PATHS, trades_of
 from ingest.feeds._pages import Window, klines_page, trades_page
 from ingest.feeds._records import Maker, amount_of
 from market.decimals import parse_decimal
 from market.errors import DataValidationError
+from market.interval import parse_interval
 from market.trade import Trade
 from schemas.records import Record
 
 PAYMENTS = "fundingRate"
 """Path of the funding that was paid; records of it have this for their channel."""
 
+OPEN_INTERESTS = "openInterestHist"
+"""Path of open interest; the channels of its history have the period behind it, such as openInterestHist_5m."""
+ARCHIVES = {f"{OPEN_INTERESTS}_{period}": period for period in ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")}
+_STATISTICS = "https://fapi.binance.com/futures/data"
+_MOST_POINTS = 500
+
 ADDRESSES: Mapping[str, str] = {SPOT: "https://api.binance.com/api/v3", FUTURES: "https://fapi.binance.com/fapi/v1"}
 _LATEST_TRADES = 500
 _LATEST_SECONDS = 20  # a kline is closed by any clock some seconds after it is over: it must be among the latest then
 _WEIGHTS = {
     SPOT: {"trades": 25, "historicalTrades": 25, "aggTrades": 4, "ticker/bookTicker": 2, "ticker/24hr": 2, "klines": 2},
-    FUTURES: {"trades": 5, "aggTrades": 20, "ticker/bookTicker": 2, "ticker/24hr": 1, "klines": 5, PAYMENTS: 24},
+    FUTURES: {
+        "trades": 5,
+        "aggTrades": 20,
+        "ticker/bookTicker": 2,
+        "ticker/24hr": 1,
+        "klines": 5,
+        PAYMENTS: 24,
+        OPEN_INTERESTS: 12,
+    },
 }
 _LATEST = {
     "trade": ("trades", {"limit": _LATEST_TRADES}),
@@ -46,6 +64,12 @@ class _Payment(msgspec.Struct, rename="camel"):
     funding_rate: str
     funding_time: int
     mark_price: str | None = None
+
+
+class _Point(msgspec.Struct, rename="camel"):
+    sum_open_interest: str
+    sum_open_interest_value: str
+    timestamp: int
 
 
 class _BookTop(msgspec.Struct, rename="camel"):
@@ -74,6 +98,7 @@ class _Day(msgspec.Struct, rename="camel"):
 
 
 _PAYMENTS = msgspec.json.Decoder(list[_Payment])
+_POINTS = msgspec.json.Decoder(list[_Point])
 _BOOK_TOP = msgspec.json.Decoder(_BookTop)
 _DAY = msgspec.json.Decoder(_Day)
 # Open time, open, high, low, close, volume, close time, amount, trades, taker's volume and amount, nothing.
@@ -101,6 +126,10 @@ def history(market: str, symbol: str, channel: str, place: Place, end: int) -> R
         window = Window.of_funding(place, end, MOST)
         span = {"startTime": -(-window.begin // 1000), "endTime": (window.until - 1) // 1000}  # both are part of it
         return request(market, PAYMENTS, symbol, **span, limit=MOST)
+    if channel in ARCHIVES and market == FUTURES:
+        window = _window(channel, place, end)
+        span = {"startTime": -(-window.begin // 1000), "endTime": (window.until - 1) // 1000}  # both are part of it
+        return request(market, OPEN_INTERESTS, symbol, period=ARCHIVES[channel], **span, limit=_MOST_POINTS)
     if channel == "aggTrade":
         begin = since if place.number is None else {"fromId": place.number}
         return request(market, "aggTrades", symbol, **begin, limit=MOST)
@@ -117,6 +146,8 @@ def page(channel: str, place: Place, end: int, parsed: Parsed) -> Page:
         return klines_page(parsed.records, end, MOST)
     if FUNDING_CHANNEL.fullmatch(channel):
         return Window.of_funding(place, end, MOST).payments(parsed.records)
+    if channel in ARCHIVES:
+        return _window(channel, place, end).points(parsed.records)
     if parsed.name != channel:
         found = next((record for record in parsed.records if isinstance(record, Trade)), None)
         beyond = found is None or found.event_time >= end
@@ -127,7 +158,8 @@ def page(channel: str, place: Place, end: int, parsed: Parsed) -> Page:
 def request(market: str, path: str, symbol: str, **options: object) -> Request:
     """A request about a symbol."""
     query = urlencode({"symbol": symbol, **options})
-    return Request(market, f"{ADDRESSES[market]}/{path}?{query}", _WEIGHTS[market][path])
+    folder = _STATISTICS if path == OPEN_INTERESTS else ADDRESSES[market]
+    return Request(market, f"{folder}/{path}?{query}", _WEIGHTS[market][path])
 
 
 def read(url: str, answer: bytes, maker: Maker) -> Parsed | None:
@@ -137,6 +169,8 @@ def read(url: str, answer: bytes, maker: Maker) -> Parsed | None:
         return Parsed(PATHS[path], trades_of(path, answer, maker))
     if path == "klines":
         return _klines(url, answer, maker)
+    if path == OPEN_INTERESTS:
+        return _points(f"{path}_{asked_for(url, 'period')}", answer, maker)
     reader = _READERS.get(path)
     return None if reader is None else Parsed(*reader(answer, maker))
 
@@ -179,6 +213,16 @@ def _day(answer: bytes, maker: Maker) -> tuple[str, Sequence[Record]]:
 def _payments(answer: bytes, maker: Maker) -> tuple[str, Sequence[Record]]:
     paid = decode(_PAYMENTS, answer)
     return PAYMENTS, [maker.payment(PAYMENTS, one.funding_time * 1000, one.funding_rate, one.mark_price) for one in paid]
+
+
+def _points(channel: str, answer: bytes, maker: Maker) -> Parsed:
+    told = decode(_POINTS, answer)
+    points = ((one.timestamp * 1000, one.sum_open_interest, one.sum_open_interest_value) for one in told)
+    return Parsed(channel, [maker.open_interest(channel, at, open_interest=held, notional=worth) for at, held, worth in points])
+
+
+def _window(channel: str, place: Place, end: int) -> Window:
+    return Window.at(place, end, parse_interval(ARCHIVES[channel]).micros, _MOST_POINTS)
 
 
 def _klines(url: str, answer: bytes, maker: Maker) -> Parsed:

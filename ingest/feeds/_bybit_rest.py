@@ -1,7 +1,7 @@
-"""What Bybit's v5 API is asked for by REST, and what it answers: trades, tickers, klines and funding.
+"""What Bybit's v5 API is asked for by REST, and what it answers: trades, tickers, klines, funding, open interest.
 
-Klines are read as recorded; trades, tickers and funding as documented, none was recorded. Of trades the last thousand are told
-(of spot the last sixty), so what is older cannot be had. Lists come newest first.
+Klines, funding and open interest are read as recorded; trades and tickers as documented, none was recorded. Of trades the last
+thousand are told (of spot the last sixty), so what is older cannot be had. Lists come newest first.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import Page, Parsed, Place, Request
+from ingest.feeds._asked import asked_for
 from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SIDES, SPOT, TICKERS, TRADES, read_snapshot, sequence_of
 from ingest.feeds._pages import Window, latest_page
 from ingest.feeds._records import Maker, amount_of, micros_of_millis
@@ -29,7 +30,14 @@ REST = "https://api.bybit.com/v5"
 _KLINES = "kline"
 PAYMENTS = "funding/history"
 """Path of the funding that was paid; records of it have this for their channel."""
+OPEN_INTERESTS = "open-interest"
+"""Path of open interest; the channels of its history have the period behind it, such as open-interest.5min."""
+ARCHIVES = {
+    f"{OPEN_INTERESTS}.{theirs}": ours
+    for theirs, ours in {"5min": "5m", "15min": "15m", "30min": "30m", "1h": "1h", "4h": "4h", "1d": "1d"}.items()
+}
 _MOST_PAYMENTS = 200
+_MOST_POINTS = 200
 _MOST_KLINES = 1_000
 _MOST_TRADES = 1_000
 _MOST_TRADES_OF_SPOT = 60
@@ -64,10 +72,16 @@ class _Payment(msgspec.Struct, rename="camel"):
     funding_rate_timestamp: str
 
 
+class _Point(msgspec.Struct, rename="camel"):
+    open_interest: str
+    timestamp: str
+
+
 _ANSWER = msgspec.json.Decoder(_Answer)
 _RESULT = msgspec.json.Decoder(_Result)
 _TRADE_ROWS = msgspec.json.Decoder(list[_Trade])
 _PAYMENT_ROWS = msgspec.json.Decoder(list[_Payment])
+_POINT_ROWS = msgspec.json.Decoder(list[_Point])
 _KLINE_ROWS = msgspec.json.Decoder(list[tuple[str, str, str, str, str, str, str]])
 _TICKER_ROWS: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -91,6 +105,11 @@ def history(market: str, symbol: str, channel: str, place: Place, end: int) -> R
         window = Window.of_funding(place, end, _MOST_PAYMENTS)
         span = {"startTime": -(-window.begin // 1000), "endTime": (window.until - 1) // 1000}  # both are part of it
         return _request(market, PAYMENTS, symbol, **span, limit=_MOST_PAYMENTS)
+    if channel in ARCHIVES and market == LINEAR:
+        window = _window_of_points(channel, place, end)
+        span = {"startTime": -(-window.begin // 1000), "endTime": (window.until - 1) // 1000}  # both are part of it
+        period = channel.removeprefix(f"{OPEN_INTERESTS}.")
+        return _request(market, OPEN_INTERESTS, symbol, intervalTime=period, **span, limit=_MOST_POINTS)
     if INTERVALS.get(channel.removeprefix("kline.")) not in (None, *_BEYOND_A_DAY):
         window = _window(channel, place, end)
         span = {"start": -(-window.begin // 1000), "end": (window.until - 1) // 1000}  # both are part of it
@@ -104,6 +123,8 @@ def page(market: str, channel: str, place: Place, end: int, parsed: Parsed) -> P
         return latest_page("Bybit", parsed.records, place, end, _most_trades(market))
     if channel == TICKERS:
         return Window.of_funding(place, end, _MOST_PAYMENTS).payments(parsed.records)
+    if channel in ARCHIVES:
+        return _window_of_points(channel, place, end).points(parsed.records)
     return _window(channel, place, end).page(parsed.records)
 
 
@@ -111,7 +132,7 @@ def read(url: str, answer: bytes, maker: Maker) -> Parsed | None:
     """What an answer about a symbol tells, oldest first, under the name of the stream; None for a path that is not carried."""
     parts = urlsplit(url)
     path = parts.path.rpartition("/market/")[2]
-    if path not in ("recent-trade", "tickers", _KLINES, PAYMENTS):
+    if path not in ("recent-trade", "tickers", _KLINES, PAYMENTS, OPEN_INTERESTS):
         return None
     told = decode(_ANSWER, answer)
     if told.ret_code:
@@ -127,11 +148,19 @@ def read(url: str, answer: bytes, maker: Maker) -> Parsed | None:
     if path == PAYMENTS:
         newest_first = decode(_PAYMENT_ROWS, rows)
         return Parsed(PAYMENTS, [_payment(one, maker) for one in reversed(newest_first)])
+    if path == OPEN_INTERESTS:
+        channel, points = f"{path}.{asked_for(url, 'intervalTime')}", decode(_POINT_ROWS, rows)
+        return Parsed(channel, [_point(one, channel, maker) for one in reversed(points)])
     return Parsed(TRADES, _trades(rows, maker))
 
 
 def _payment(paid: _Payment, maker: Maker) -> Record:
     return maker.payment(PAYMENTS, micros_of_millis(paid.funding_rate_timestamp, "exchange_time"), paid.funding_rate)
+
+
+def _point(point: _Point, channel: str, maker: Maker) -> Record:
+    time = micros_of_millis(point.timestamp, "exchange_time")
+    return maker.open_interest(channel, time, open_interest=point.open_interest)
 
 
 def _trades(rows: msgspec.Raw, maker: Maker) -> Sequence[Record]:
@@ -195,3 +224,7 @@ def _most_trades(market: str) -> int:
 
 def _window(channel: str, place: Place, end: int) -> Window:
     return Window.at(place, end, parse_interval(INTERVALS[channel.removeprefix("kline.")]).micros, _MOST_KLINES)
+
+
+def _window_of_points(channel: str, place: Place, end: int) -> Window:
+    return Window.at(place, end, parse_interval(ARCHIVES[channel]).micros, _MOST_POINTS)

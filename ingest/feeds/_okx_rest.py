@@ -30,7 +30,23 @@ REST = "https://www.okx.com/api/v5"
 _TRADES = "trades"
 PAYMENTS = "funding-rate-history"
 """Path of the funding that was paid, of three months; records of it have this for their channel."""
+OPEN_INTERESTS = "open-interest-history"
+"""Path of open interest, of which the latest 1,440 points are told (docs: "Get contract open interest history").
+
+The channels of its history have the period behind it.
+"""
+ARCHIVES = {
+    f"{OPEN_INTERESTS}.{theirs}": ours
+    for theirs, ours in {
+        **{period: period for period in ("5m", "15m", "30m")},
+        **{f"{hours}H": f"{hours}h" for hours in (1, 2, 4)},
+        "6Hutc": "6h",
+        "12Hutc": "12h",
+        "1Dutc": "1d",
+    }.items()
+}
 _MOST_PAYMENTS = 100
+_MOST_POINTS = 100
 _LATEST_TRADES = 500
 _MOST_TRADES = 100
 _MOST_CANDLES = 100
@@ -61,6 +77,10 @@ class _Payment(msgspec.Struct, rename="camel"):
     realized_rate: str = ""
 
 
+_Point = tuple[str, str, str, str]
+"""Time, contracts, the same in currency, in dollars."""
+
+
 class _Answer(msgspec.Struct):
     code: str
     msg: str = ""
@@ -68,6 +88,7 @@ class _Answer(msgspec.Struct):
 
 
 _PAYMENTS = msgspec.json.Decoder(list[_Payment])
+_POINTS = msgspec.json.Decoder(list[_Point])
 _ANSWER = msgspec.json.Decoder(_Answer)
 
 
@@ -96,6 +117,11 @@ def history(symbol: str, channel: str, place: Place, end: int) -> Request | None
         window = Window.of_funding(place, end, _MOST_PAYMENTS)
         span = {"before": -(-window.begin // 1000) - 1, "after": -(-window.until // 1000)}  # neither is part of it
         return _request(f"public/{PAYMENTS}", symbol, **span, limit=_MOST_PAYMENTS)
+    if channel in ARCHIVES and symbol.count("-") > 1:
+        window = _window_of_points(channel, place, end)
+        span = {"begin": -(-window.begin // 1000) - 1, "end": -(-window.until // 1000)}  # neither is part of it
+        period = channel.removeprefix(f"{OPEN_INTERESTS}.")
+        return _request(f"rubik/stat/contracts/{OPEN_INTERESTS}", symbol, period=period, **span, limit=_MOST_POINTS)
     if channel != _TRADES:
         return None
     if place.number is None:
@@ -109,6 +135,8 @@ def page(channel: str, place: Place, end: int, parsed: Parsed) -> Page:
         return _window(channel, place, end).page(parsed.records)
     if channel == FUNDING:
         return Window.of_funding(place, end, _MOST_PAYMENTS).payments(parsed.records)
+    if channel in ARCHIVES:
+        return _window_of_points(channel, place, end).points(parsed.records)
     if place.number is None:
         before = [record for record in parsed.records if isinstance(record, Trade)]
         if not before:
@@ -125,6 +153,8 @@ def read(url: str, answer: bytes, received_at: int, max_skew: int) -> Parsed | N
     channel = _channel_of_bar(asked) if path in _CANDLE_PATHS else _CHANNELS.get(path)
     if path == f"public/{PAYMENTS}":
         channel = PAYMENTS
+    if path == f"contracts/{OPEN_INTERESTS}":
+        channel = f"{OPEN_INTERESTS}.{asked_for(url, 'period')}"
     if channel is None:
         return None
     symbol = asked_for(url, "instId")
@@ -136,6 +166,9 @@ def read(url: str, answer: bytes, received_at: int, max_skew: int) -> Parsed | N
     if channel == PAYMENTS:
         newest_first = decode(_PAYMENTS, told.data)
         return Parsed(channel, [_payment(one, maker) for one in reversed(newest_first)])
+    if channel.startswith(OPEN_INTERESTS):
+        points = decode(_POINTS, told.data)
+        return Parsed(channel, [_point(one, channel, maker) for one in reversed(points)])
     reader = READERS[CANDLE if channel in INTERVALS else channel]
     return Parsed(channel, tuple(reversed(reader(Message(arg, data=told.data), arg, maker))))
 
@@ -143,6 +176,16 @@ def read(url: str, answer: bytes, received_at: int, max_skew: int) -> Parsed | N
 def _payment(paid: _Payment, maker: Maker) -> Record:
     time = micros_of_millis(paid.funding_time, "exchange_time")
     return maker.payment(PAYMENTS, time, paid.realized_rate or paid.funding_rate)
+
+
+def _point(point: _Point, channel: str, maker: Maker) -> Record:
+    time, contracts, _, dollars = point
+    exchange_time = micros_of_millis(time, "exchange_time")
+    return maker.open_interest(channel, exchange_time, open_interest=contracts, notional=dollars or None)
+
+
+def _window_of_points(channel: str, place: Place, end: int) -> Window:
+    return Window.at(place, end, parse_interval(ARCHIVES[channel]).micros, _MOST_POINTS)
 
 
 def _numbered_up_to(symbol: str, last: int) -> Request:

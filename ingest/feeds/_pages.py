@@ -13,6 +13,7 @@ from ingest.feed import Page, Place
 from market.errors import DataValidationError
 from market.funding import Funding
 from market.interval import HOUR
+from market.open_interest import OpenInterest
 from market.quote import Kline
 from market.trade import Trade
 from schemas.records import Record
@@ -64,15 +65,26 @@ class Window(NamedTuple):
 
         A last one is whole where it was told an hour after its end: a payment may be told some time after it was made.
         """
-        paid = sorted(
-            (event, record)
-            for record in records
-            if isinstance(record, Funding) and self.begin <= (event := record.exchange_time or 0) < self.until
-        )
-        found = [record for _, record in paid]
+        paid = (record for record in records if isinstance(record, Funding) and self._has(record.exchange_time))
+        found = sorted(paid, key=lambda record: record.exchange_time or 0)
         if self.until < self.end:
             return Page(found, Place(self.until))
         return Page(found, None, is_whole=any(record.received_at >= self.end + HOUR for record in found))
+
+    def points(self, records: Sequence[Record]) -> Page:
+        """The open interest in the window, a point an interval; the next window begins where it ends.
+
+        A last one is whole where it has the last point before the end.
+        """
+        held = (record for record in records if isinstance(record, OpenInterest) and self._has(record.exchange_time))
+        found = sorted(held, key=lambda record: record.exchange_time or 0)
+        if self.until < self.end:
+            return Page(found, Place(self.until))
+        last = found[-1].exchange_time if found else None
+        return Page(found, None, is_whole=last is not None and last + self.interval >= self.end)
+
+    def _has(self, time: int | None) -> bool:
+        return time is not None and self.begin <= time < self.until
 
     def page(self, records: Sequence[Record]) -> Page:
         """The closed klines of the window; the next one begins where it ends.

@@ -46,7 +46,7 @@ _STREAMS_PER_MESSAGE = 100
 _QUOTAS = {SPOT: Quota(3_000, 60.0), FUTURES: Quota(1_200, 60.0)}
 _BOOK_LEVELS = 1_000
 _BOOK_WEIGHTS = {SPOT: 50, FUTURES: 20}  # of 501 to 1000 levels
-_ANSWERS = ("depth", *PATHS, "bookTicker", "24hr", "klines", _binance_rest.PAYMENTS)
+_ANSWERS = ("depth", *PATHS, "bookTicker", "24hr", "klines", _binance_rest.PAYMENTS, _binance_rest.OPEN_INTERESTS)
 
 _CHANNELS = ("trade", "aggTrade", "bookTicker", "ticker", "kline_1m", "depth@100ms", "markPrice@1s")
 _PATTERNS = (KLINE_CHANNEL, DEPTH_CHANNEL, FUNDING_CHANNEL)
@@ -86,6 +86,7 @@ class Binance:
     heartbeat = None
     heartbeats = ("reply",)
     default_channels = ("trade", "bookTicker", "ticker", "kline_1m")
+    archives = tuple(_binance_rest.ARCHIVES)
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
         """See `ingest.feed.Venue.check`; what else than perpetuals have no funding."""

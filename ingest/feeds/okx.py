@@ -104,6 +104,7 @@ class Okx:
     markets = (MARKET,)
     heartbeats = ("reply", "pong")
     default_channels = _CHANNELS
+    archives = tuple(_okx_rest.ARCHIVES)
     limits = _LIMITS
     heartbeat = _HEARTBEAT
 

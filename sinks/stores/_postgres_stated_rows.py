@@ -56,8 +56,7 @@ def funding_row(funding: Funding, source: KafkaRecord, *, period: int) -> Row:
 
     What was paid long ago is told at once.
     """
-    time = funding.received_at if funding.exchange_time is None else min(funding.exchange_time, funding.received_at)
-    begin = time - time % period
+    begin = _begin(funding, period)
     text = line(
         *(funding.instrument, escape(funding.channel), time_text(begin), format_decimal(funding.rate)),
         *(time_or_null(funding.next_funding_time), whole_or_null(funding.interval_seconds)),
@@ -69,14 +68,19 @@ def funding_row(funding: Funding, source: KafkaRecord, *, period: int) -> Row:
 
 
 def open_interest_row(told: OpenInterest, source: KafkaRecord, *, period: int) -> Row:
-    """The row of open interest; one for each channel and period, as with quotes."""
-    begin = told.received_at - told.received_at % period
+    """The row of open interest; one for each channel and period, as with funding."""
+    begin = _begin(told, period)
     text = line(
         *(told.instrument, escape(told.channel), time_text(begin), format_decimal(told.open_interest)),
         *(figure_or_null(told.notional, AMOUNT_SCALE), time_or_null(told.exchange_time), time_text(told.received_at)),
         *(time_or_null(told.published_at), str(source.partition), str(source.offset)),
     )
     return Row("open_interest", (told.instrument, begin, told.channel), (told.received_at,), month_of(begin), text)
+
+
+def _begin(told: Funding | OpenInterest, period: int) -> int:
+    time = told.received_at if told.exchange_time is None else min(told.exchange_time, told.received_at)
+    return time - time % period
 
 
 def feed_status_row(status: FeedStatus, source: KafkaRecord) -> Row:

@@ -56,7 +56,7 @@ def backfill(
     config: ConfigOption = None,
     overrides: SetOption = None,
 ) -> None:
-    """Publish trades, klines or funding of the past to the topics of their streams, within the venue's limits; may be resumed.
+    """Publish trades, klines, funding or open interest of the past to their topics, within the venue's limits; may be resumed.
 
     Each process keeps to half of what the venue allows an address.
     """

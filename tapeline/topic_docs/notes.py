@@ -64,6 +64,8 @@ NOTES: Mapping[str, tuple[str, ...]] = {
     OPEN_INTEREST.name: (
         "`open_interest` counts in the unit of the instrument's trade sizes; `notional` is what the venue itself says it is "
         "worth, and null where it does not. Where a venue sends changes only, what it did not send again is as it was.",
+        "Records of the channels `openInterestHist_5m`, `open-interest.5min`, `open-interest-history.5m` and the like come of "
+        "`tapeline backfill`: each says what was held at its `exchange_time`.",
     ),
     DEPTH.name: (
         "Begin at a LIVE snapshot, apply LIVE deltas after it in order (size 0 removes a price), and stop trusting the book at "

@@ -186,7 +186,7 @@ OPEN_INTEREST = OpenInterest(INSTRUMENT, "tickers", 7 * 10**12, None, START, STA
 
 
 @given(st.permutations(range(4)))
-@pytest.mark.parametrize("record", [FUNDING, OPEN_INTEREST], ids=["funding", "open_interest"])
+@pytest.mark.parametrize("record", [FUNDING, OPEN_INTEREST._replace(exchange_time=None)], ids=["funding", "open_interest"])
 def test_of_what_a_channel_states_in_a_period_the_last_received_is_kept(
     record: Funding | OpenInterest, order: list[int]
 ) -> None:
@@ -263,3 +263,14 @@ def test_score_of_a_minute_is_replaced_by_one_told_later_alone() -> None:
     assert without_repetitions(rows) == [rows[1], rows[3]]
     assert columns(rows[0])["counts"] == '{"GAP":2,"STALE":1}'
     assert columns(rows[0])["score"] == "50"
+
+
+@pytest.mark.parametrize("record", [FUNDING, OPEN_INTEREST], ids=["funding", "open_interest"])
+def test_what_is_told_of_the_past_at_once_has_a_row_for_each_time(record: Funding | OpenInterest) -> None:
+    told = [record._replace(exchange_time=START - back * SECOND) for back in (2, 1, 1, -9)]  # the last by a clock ahead of ours
+    rows = [made(each) for each in told]
+    assert [columns(row)["period_time"] for row in without_repetitions(rows)] == [
+        time_text(START - 2 * SECOND),
+        time_text(START - SECOND),
+        time_text(START),
+    ]
