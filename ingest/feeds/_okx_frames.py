@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from ingest.feeds._interleaved import text_of
 from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
 from ingest.feeds._sides import side_of
 from market.errors import DataValidationError
-from market.instrument import check_instrument
+from market.instrument import check_instrument, code_of
 from schemas.records import Record
 
 _SPOT = "SPOT"
@@ -73,15 +73,22 @@ class _OpenInterest(msgspec.Struct, rename="camel"):
     oi_usd: str = ""
 
 
+class _Index(msgspec.Struct, rename="camel"):
+    inst_id: str
+    idx_px: str
+    ts: str
+
+
 class _Mark(msgspec.Struct, rename="camel"):
     inst_id: str
     mark_px: str
     ts: str
 
 
-FUNDING, OPEN_INTEREST, MARK = "funding-rate", "open-interest", "mark-price"
+FUNDING, OPEN_INTEREST, MARK, INDEX = "funding-rate", "open-interest", "mark-price", "index-tickers"
 
 _FUNDINGS = msgspec.json.Decoder(list[_Funding])
+_INDICES = msgspec.json.Decoder(list[_Index])
 _MARKS = msgspec.json.Decoder(list[_Mark])
 _OPEN_INTERESTS = msgspec.json.Decoder(list[_OpenInterest])
 _TRADES = msgspec.json.Decoder(list[_Trade])
@@ -203,6 +210,39 @@ def _marks(message: Message, arg: Arg, maker: Maker) -> Sequence[Record]:
 def _mark(told: _Mark, arg: Arg, maker: Maker) -> Record:
     check_symbol(told.inst_id, arg)
     return maker.quote(arg.channel, micros_of_millis(told.ts, "exchange_time"), mark_price=told.mark_px)
+
+
+def indices(contracts: Callable[[str], Iterable[str]]) -> Reader:
+    """A reader of what an index is at: a quote of each of the `contracts` that are of the index of this symbol."""
+
+    def read(message: Message, arg: Arg, maker: Maker) -> Sequence[Record]:
+        return [
+            maker._replace(instrument=contract).quote(
+                arg.channel, micros_of_millis(told.ts, "exchange_time"), index_price=told.idx_px
+            )
+            for told in rows(_INDICES, message)
+            for contract in _checked(told, arg, contracts)
+        ]
+
+    return read
+
+
+def index_of(instrument: str) -> str:
+    """Symbol of the index of a contract's underlying: BTC-USDT of okx:BTC-USDT-PERP.
+
+    So it is of each of the 1,350 contracts whose `uly` was recorded.
+    """
+    return "-".join(code_of(instrument).split("-")[:2])
+
+
+def perpetual_of(index: str) -> str:
+    """The perpetual of an index: okx:BTC-USDT-PERP of BTC-USDT. Raises DataValidationError for what is no index."""
+    return instrument_of_symbol(f"{index}-SWAP")
+
+
+def _checked(told: _Index, arg: Arg, contracts: Callable[[str], Iterable[str]]) -> Iterable[str]:
+    check_symbol(told.inst_id, arg)
+    return contracts(told.inst_id)
 
 
 def _whole(text: str, field: str) -> int:

@@ -15,7 +15,17 @@ from ingest.decoding import decode
 from ingest.feed import Page, Parsed, Place, Request
 from ingest.feeds._arg_frames import CANDLE, Arg, Message
 from ingest.feeds._asked import asked_for
-from ingest.feeds._okx_frames import FUNDING, INTERVALS, MARK, OPEN_INTEREST, READERS, instrument_of_symbol
+from ingest.feeds._okx_frames import (
+    FUNDING,
+    INDEX,
+    INTERVALS,
+    MARK,
+    OPEN_INTEREST,
+    READERS,
+    index_of,
+    indices,
+    instrument_of_symbol,
+)
 from ingest.feeds._pages import Window, not_told, numbered_page
 from ingest.feeds._records import Maker, micros_of_millis
 from ingest.marks import Missing
@@ -55,6 +65,7 @@ _CHANNELS = {
     "market/trades": _TRADES,
     "market/history-trades": _TRADES,
     "market/ticker": "tickers",
+    "market/index-tickers": INDEX,
     "public/funding-rate": FUNDING,
     "public/open-interest": OPEN_INTEREST,
     "public/mark-price": MARK,
@@ -98,6 +109,10 @@ def latest(symbol: str, channel: str) -> Request | None:
         return _request("market/candles", symbol, bar=_bar(channel), limit=2)
     if channel in (OPEN_INTEREST, MARK):
         return _request(f"public/{channel}", symbol, instType="SWAP" if symbol.endswith("-SWAP") else "FUTURES")
+    if channel == INDEX:
+        instrument = instrument_of_symbol(symbol)
+        request = _request("market/index-tickers", index_of(instrument))
+        return request._replace(url=f"{request.url}#{symbol}")  # nothing of the answer tells whose it is to be
     path, options = _LATEST.get(channel, (None, {}))
     return None if path is None else _request(path, symbol, **options)
 
@@ -169,6 +184,9 @@ def read(url: str, answer: bytes, received_at: int, max_skew: int) -> Parsed | N
     if channel.startswith(OPEN_INTERESTS):
         points = decode(_POINTS, told.data)
         return Parsed(channel, [_point(one, channel, maker) for one in reversed(points)])
+    if channel == INDEX:
+        contract = instrument_of_symbol(parts.fragment or f"{symbol}-SWAP")
+        return Parsed(channel, indices(lambda _index: (contract,))(Message(arg, data=told.data), arg, maker))
     reader = READERS[CANDLE if channel in INTERVALS else channel]
     return Parsed(channel, tuple(reversed(reader(Message(arg, data=told.data), arg, maker))))
 

@@ -2,8 +2,11 @@
 
 Spot is `okx:BTC-USDT`, a swap `okx:BTC-USDT-PERP`, a future `okx:BTC-USD-220527`. Sizes of swaps and futures are contracts, as
 the venue has them. `side` is the taker's. Of candles of six hours and more only those of UTC days are carried; the venue's
-others begin at 16:00 UTC. Candles are served at another address than the rest. `funding-rate` and `open-interest`, and the
-answers by REST, are read as documented; of them none was recorded.
+others begin at 16:00 UTC. Candles are served at another address than the rest. `funding-rate`, `open-interest`, `mark-price`
+and `index-tickers`, and the answers by REST, are read as documented; of them none was recorded.
+
+An index is of a pair, and several contracts may be of it. Subscribed to by its contracts, it has connections of its own, which
+know these; a recording that does not name them is read as of the perpetual.
 """
 
 from __future__ import annotations
@@ -20,7 +23,18 @@ from ingest.feeds import _okx_rest
 from ingest.feeds._arg_frames import ArgParser, op_messages
 from ingest.feeds._definitions import define, read_definitions, time_or_none
 from ingest.feeds._interleaved import LEVELS, checksum
-from ingest.feeds._okx_frames import FUNDING, INTERVALS, MARK, OPEN_INTEREST, READERS, instrument_of_symbol
+from ingest.feeds._okx_frames import (
+    FUNDING,
+    INDEX,
+    INTERVALS,
+    MARK,
+    OPEN_INTEREST,
+    READERS,
+    index_of,
+    indices,
+    instrument_of_symbol,
+    perpetual_of,
+)
 from ingest.feeds._okx_rest import MARKET, REST
 from ingest.feeds._subscriptions import Offer
 from ingest.marks import Missing
@@ -42,7 +56,9 @@ _STREAMS_PER_MESSAGE = 100
 # Who hears nothing for 30 s is cut off; the text ping is answered by the text pong (docs: "WebSocket", "Connect").
 _HEARTBEAT = Heartbeat("ping", 20.0)
 _CHANNELS = ("trades", "books", "tickers", "candle1m")
-_OF_CONTRACTS = (FUNDING, OPEN_INTEREST, MARK)
+_OF_CONTRACTS = (FUNDING, OPEN_INTEREST, MARK, INDEX)
+_INDICES = "index"
+"""Market of the connections that tell of indices, and nothing else."""
 _NOT_CARRIED = re.compile(r"(books5|bbo-tbt|books50?-l2-tbt|trades-all|candle\w+|[a-z-]+)", re.ASCII)
 _BOOK_RULES = BookRules(by_previous_if_named, checksum=checksum, checked_levels=LEVELS)
 _OFFER = Offer(
@@ -101,7 +117,7 @@ class Okx:
     """The venue; see `ingest.feed.Venue`."""
 
     name = "okx"
-    markets = (MARKET,)
+    markets = (MARKET, _INDICES)
     heartbeats = ("reply", "pong")
     default_channels = _CHANNELS
     archives = tuple(_okx_rest.ARCHIVES)
@@ -109,29 +125,35 @@ class Okx:
     heartbeat = _HEARTBEAT
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
-        """See `ingest.feed.Venue.check`; perpetuals alone have funding, pairs no open interest and no mark price here."""
+        """See `ingest.feed.Venue.check`; perpetuals alone have funding, pairs no open interest, mark price and index here."""
         wanted = list(subscriptions)
         _OFFER.check(wanted)
         for instrument, channel in wanted:
             if channel == FUNDING and not instrument.endswith("-PERP"):
                 raise SubscriptionError(f"{channel} tells the funding of perpetuals, and {instrument} is none")
-            if channel in (OPEN_INTEREST, MARK) and code_of(instrument).count("-") == 1:
+            if channel in (OPEN_INTEREST, MARK, INDEX) and code_of(instrument).count("-") == 1:
                 raise SubscriptionError(f"{channel} tells of contracts, and {instrument} is none")
 
     def route(self, subscription: Subscription, base_url: str | None) -> Route:
         """See `ingest.feed.ListeningVenue.route`; candles are of the business service (docs: "Candlesticks channel")."""
         service = "business" if subscription.channel in INTERVALS else "public"
-        return Route(MARKET, f"{(base_url or _ADDRESS).rstrip('/')}/ws/v5/{service}")
+        market = _INDICES if subscription.channel == INDEX else MARKET
+        return Route(market, f"{(base_url or _ADDRESS).rstrip('/')}/ws/v5/{service}")
 
     def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
-        """See `ingest.feed.ListeningVenue.requests`."""
-        args = [{"channel": channel, "instId": self.symbol_of(instrument)} for instrument, channel in subscriptions]
+        """See `ingest.feed.ListeningVenue.requests`; no index is unsubscribed from, since other contracts may be of it."""
+        wanted = [stream for stream in subscriptions if subscribe or stream.channel != INDEX]
+        named = dict.fromkeys((channel, self._symbol_in(instrument, channel)) for instrument, channel in wanted)
+        args = [{"channel": channel, "instId": symbol} for channel, symbol in named]
         return op_messages(args, _STREAMS_PER_MESSAGE, subscribe=subscribe)
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`."""
         code = code_of(instrument)
         return f"{code.removesuffix('PERP')}SWAP" if code.endswith("-PERP") else code
+
+    def _symbol_in(self, instrument: str, channel: str) -> str:
+        return index_of(instrument) if channel == INDEX else self.symbol_of(instrument)
 
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`."""
@@ -152,7 +174,9 @@ class Okx:
 
     def definition_requests(self, market: str) -> Sequence[Request]:
         """See `ingest.feed.DefiningVenue.definition_requests`."""
-        return [Request(market, f"{REST}/public/instruments?instType={kind}", 1) for kind in _TYPES]
+        return (
+            [] if market == _INDICES else [Request(market, f"{REST}/public/instruments?instType={kind}", 1) for kind in _TYPES]
+        )
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
         """See `ingest.feed.DefiningVenue.definitions`."""
@@ -186,9 +210,14 @@ class Okx:
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""
+
+        def contracts(index: str) -> Iterable[str]:
+            known = listings.get(_INDICES, {}).values()
+            return [contract for contract in known if index_of(contract) == index] or (perpetual_of(index),)
+
         return OkxParser(
             max_clock_skew,
-            READERS,
+            {**READERS, INDEX: indices(contracts)},
             lambda arg: instrument_of_symbol(arg.inst_id),
             candle_channels=INTERVALS,
             not_carried=_NOT_CARRIED,

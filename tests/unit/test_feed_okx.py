@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from ingest import feeds
-from ingest.feed import BookParser, Parsed, Subscription
+from ingest.feed import BookParser, ListeningVenue, Parsed, Subscription
+from ingest.feeds._okx_frames import index_of
+from ingest.recorded import Answer
+from ingest.recordings import read_recordings
 from market.decimals import AMOUNT_SCALE, ONE
 from market.depth import BookState, DepthKind
 from market.errors import DataValidationError, SubscriptionError
@@ -15,8 +18,10 @@ from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import Trade
 from tests.gateway_parts import make_quote
+from tests.ingest_parts import ALL_DATA
 
 VENUE = feeds.load("okx")
+WHOLE_LIST = ALL_DATA / "cryptofeed" / "OKX-20220513" / "OKX.0.gz"
 AT = 1_652_459_226_000_000
 TRADE = {"instId": "BTC-USDT", "tradeId": "338476307", "px": "30228.6", "sz": "0.00119", "side": "sell", "ts": "1652459225360"}
 TICKER = {
@@ -143,7 +148,7 @@ def test_candle_with_and_without_its_amount(row: tuple[str, ...], amount: int | 
     assert (kline.volume, kline.amount, kline.is_closed, kline.trade_count) == (5 * ONE, amount, closed, None)
 
 
-@pytest.mark.parametrize("channel", ["books5", "bbo-tbt", "price-limit", "candle1D", "index-tickers"])
+@pytest.mark.parametrize("channel", ["books5", "bbo-tbt", "price-limit", "candle1D"])
 def test_known_channel_that_is_not_carried_is_ignored_by_name(channel: str) -> None:
     assert parse(frame(channel)) == Parsed(channel, ())
 
@@ -195,6 +200,48 @@ def test_mark_price_is_a_quote_of_nothing_else() -> None:
     assert refusal(frame("mark-price", MARK, inst="BTC-USD-SWAP")) == ("symbol_mismatch", "instId")
 
 
+INDEX = {"instId": "BTC-USDT", "idxPx": "30230.1", "high24h": "31000", "low24h": "28000", "open24h": "29000"}
+INDEX |= {"sodUtc0": "1", "sodUtc8": "1", "ts": "1652421000123"}
+
+
+def with_symbols(contracts: list[str]) -> list[tuple[str, str]]:
+    assert isinstance(VENUE, ListeningVenue)
+    return [(VENUE.symbol_of(each), each) for each in contracts]
+
+
+def test_index_is_told_of_the_contracts_that_asked_for_it() -> None:
+    contracts = ["okx:BTC-USDT-PERP", "okx:BTC-USDT-220527", "okx:ETH-USDT-PERP"]
+    listings = {"index": dict(with_symbols(contracts)), "v5": {"BTC-USDT-220624": "okx:BTC-USDT-220624"}}
+    parsed = VENUE.parser("index", listings, 5_000_000).parse(frame("index-tickers", INDEX), AT)
+    wanted = {"channel": "index-tickers", "index_price": 302_301 * ONE // 10, "exchange_time": 1_652_421_000_123_000}
+    assert parsed == Parsed("index-tickers", [make_quote(at=AT, instrument=each, **wanted) for each in contracts[:2]])
+    assert only(frame("index-tickers", INDEX)).instrument == "okx:BTC-USDT-PERP", "whose contracts nobody knows"
+    assert refusal(frame("index-tickers", INDEX | {"idxPx": "x"})) == ("not_a_decimal", "index_price")
+    assert refusal(frame("index-tickers", INDEX, inst="ETH-USDT")) == ("symbol_mismatch", "instId")
+    assert refusal(frame("index-tickers", INDEX | {"instId": "BTC-USDT-SWAP"}, inst="BTC-USDT-SWAP"))[0] == "unknown_symbol"
+
+
+def test_index_is_asked_for_once_on_connections_of_its_own_and_stays_for_the_others() -> None:
+    assert isinstance(VENUE, ListeningVenue)
+    streams = [Subscription(f"okx:BTC-USDT-{each}", "index-tickers") for each in ("PERP", "220527")]
+    VENUE.check(streams)
+    (asked,) = VENUE.requests(streams, 1, AT, subscribe=True)
+    assert json.loads(asked)["args"] == [{"channel": "index-tickers", "instId": "BTC-USDT"}]
+    assert VENUE.requests(streams[:1], 1, AT, subscribe=False) == []
+    assert VENUE.route(streams[0], None) != VENUE.route(streams[0]._replace(channel="mark-price"), None)
+    assert VENUE.route(streams[0], None).url == VENUE.route(streams[0]._replace(channel="mark-price"), None).url
+
+
+def test_underlyings_that_were_listed_are_the_pairs_that_contracts_are_named_by() -> None:
+    """`uly` is the index of a contract (docs: "Get instruments")."""
+    if not WHOLE_LIST.exists():
+        pytest.skip("the whole recordings are not at hand (TAPELINE_DATA)")
+    answers = [json.loads(item.body)["data"] for item in read_recordings([WHOLE_LIST]) if isinstance(item, Answer)]
+    contracts = [row for rows in answers for row in rows if row["instType"] in ("SWAP", "FUTURES")]
+    assert len(contracts) > 1_000
+    assert all(index_of(f"okx:{row['instId']}") == row["uly"] for row in contracts)
+
+
 def test_open_interest_is_in_contracts_and_in_dollars_where_told() -> None:
     told = only(frame("open-interest", OPEN_INTEREST, inst="UNI-USD-SWAP"))
     assert isinstance(told, OpenInterest)
@@ -210,6 +257,7 @@ def test_open_interest_is_in_contracts_and_in_dollars_where_told() -> None:
         ("okx:BTC-USD-260925", "funding-rate"),
         ("okx:BTC-USDT", "open-interest"),
         ("okx:BTC-USDT", "mark-price"),
+        ("okx:BTC-USDT", "index-tickers"),
     ],
 )
 def test_what_is_told_of_contracts_alone_cannot_be_subscribed_of_others(instrument: str, channel: str) -> None:

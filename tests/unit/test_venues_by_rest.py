@@ -63,6 +63,10 @@ def url_of(venue: str, instrument: str, channel: str) -> str | None:
             "https://www.okx.com/api/v5/public/mark-price?instId=BTC-USDT-SWAP&instType=SWAP",
         ),
         (
+            ("okx:BTC-USDT-260925", "index-tickers"),
+            "https://www.okx.com/api/v5/market/index-tickers?instId=BTC-USDT#BTC-USDT-260925",
+        ),
+        (
             ("okx:BTC-USDT", "candle1Dutc"),
             "https://www.okx.com/api/v5/market/candles?instId=BTC-USDT&bar=1Dutc&limit=2",
         ),
@@ -172,6 +176,13 @@ def test_ticker_is_a_quote_as_of_the_stream(stream: tuple[str, str], answer: Any
     assert (quote.bid, quote.ask, quote.last) == (74 * ONE // 10, 76 * ONE // 10, 75 * ONE // 10)
     assert (quote.high_24h, quote.volume_24h) == (8 * ONE, 3 * ONE)
     assert quote.open_24h in (None, 7 * ONE)
+
+
+def test_index_of_okx_is_that_of_the_contract_that_was_asked_for() -> None:
+    answer = {"code": "0", "msg": "", "data": [{"instId": "BTC-USDT", "idxPx": "7.5", "ts": str(NOW // 1000)}]}
+    (quote,) = polled("okx", "okx:BTC-USDT-260925", "index-tickers", answer).records
+    assert isinstance(quote, Quote)
+    assert (quote.instrument, quote.index_price, quote.bid) == ("okx:BTC-USDT-260925", 75 * ONE // 10, None)
 
 
 def test_ticker_of_deribit_is_called_as_its_stream_is() -> None:
