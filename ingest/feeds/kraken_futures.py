@@ -8,8 +8,10 @@ Kraken calls XBT and XDG is BTC and DOGE.
 `side` is the taker's (docs: "Websockets API v1", "Trade"); `seq` numbers the trades of a contract without holes, and the
 messages about its book. After subscribing the latest trades are told, newest first; trades of blocks and liquidations are
 among them. By REST they are told under the same `uid`, but without that number (`_kraken_futures_rest`). `ticker_lite` has no
-time, and a change with more digits than a record holds, which is left out. `ticker` tells the mark price, the index and open
-interest besides; it is read as documented, none was recorded (docs: "Ticker").
+time, and a change with more digits than a record holds, which is left out. `ticker` tells the mark price, the index, open
+interest and the funding of perpetuals besides; it is read as documented, none was recorded (docs: "Ticker"). Of funding it tells
+an absolute rate, in money for a contract and hour, and the same relative to the price of the spot, which is the one carried:
+what is paid for the hour that ends at `next_funding_rate_time`.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ _PRODUCTS_PER_MESSAGE = 100
 _QUOTA = Quota(5, 1.0)
 _BOOK, _TICKER, _WHOLE_TICKER = "book", "ticker_lite", "ticker"
 _CHANNELS = (TRADES, _BOOK, _TICKER)
+_FUNDING_SECONDS = 3_600
 _NOT_CARRIED = ("heartbeat",)
 _QUOTES = ("USD", "EUR", "GBP", "USDT", "USDC")
 _PRODUCT = re.compile(r"(PI|PF|FI|FF)_([A-Z0-9]+)(?:_(\d{6}))?", re.ASCII)
@@ -123,6 +126,8 @@ class _WholeTicker(_Ticker, rename="camel"):
     mark_price: msgspec.Raw = ABSENT
     index: msgspec.Raw = ABSENT
     open_interest: msgspec.Raw = ABSENT
+    relative_funding_rate: msgspec.Raw = msgspec.field(default=ABSENT, name="relative_funding_rate")
+    next_funding_rate_time: _Count | None = msgspec.field(default=None, name="next_funding_rate_time")
 
 
 class _Listing(msgspec.Struct):
@@ -347,6 +352,14 @@ def _whole_ticker(frame: bytes, _head: _Head, maker: Maker) -> Sequence[Record]:
     held = exact_or_none(number_or_none(ticker.open_interest, "open_interest"), "open_interest")
     if held is not None:
         records.append(maker.open_interest(_WHOLE_TICKER, time, open_interest=held))
+    rate = number_or_none(ticker.relative_funding_rate, "rate")
+    if rate is not None and maker.instrument.endswith(_PERPETUAL):
+        marks = {"mark_price": ticker.mark_price, "index_price": ticker.index}
+        told = {name: exact_or_none(number_or_none(raw, name), name) for name, raw in marks.items()}
+        paid_at = (ticker.next_funding_rate_time or 0) * 1000
+        records.append(
+            maker.funding(_WHOLE_TICKER, time, rate=rate, next_funding_time=paid_at, interval_seconds=_FUNDING_SECONDS, **told)
+        )
     return records
 
 

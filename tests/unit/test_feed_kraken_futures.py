@@ -15,6 +15,7 @@ from market.book_rules import BookRules, by_one
 from market.decimals import ONE
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
+from market.funding import Funding
 from market.open_interest import OpenInterest
 from market.quote import Quote
 from market.trade import GapMark, Trade
@@ -207,6 +208,20 @@ def test_whole_ticker_has_a_time_mark_and_index_prices_and_open_interest() -> No
     assert isinstance(alone, Quote)
     assert (alone.mark_price, alone.bid) == (None, quote.bid)  # more digits than are kept
     assert parser().channel_of(frame(WHOLE_TICKER)) == "ticker"
+
+
+def test_whole_ticker_of_a_perpetual_tells_its_relative_funding() -> None:
+    given = {"relative_funding_rate": -1.37594364e-06, "next_funding_rate_time": 1626998400000}
+    funding = parse(frame(WHOLE_TICKER | given)).records[-1]
+    assert isinstance(funding, Funding)
+    assert (funding.channel, funding.rate, funding.exchange_time) == ("ticker", -1_375_944, 1_626_994_929_406_000)
+    assert (funding.next_funding_time, funding.interval_seconds) == (1_626_998_400_000_000, 3_600)
+    assert (funding.mark_price, funding.index_price) == (21979_682641000000, 21984_540000000000)
+    dated = parse(frame(WHOLE_TICKER | given | {"product_id": "FI_XBTUSD_210730"})).records
+    assert not [record for record in dated if isinstance(record, Funding)]
+    with pytest.raises(DataValidationError) as caught:
+        parse(frame(WHOLE_TICKER | given | {"relative_funding_rate": "x"}))
+    assert (caught.value.reason, caught.value.field) == ("wrong_type", "rate")
 
 
 def test_recorded_contracts_are_listed_and_indices_are_not() -> None:
