@@ -170,6 +170,7 @@ class Connection:
             return self.silent_streams.rest(now)
         if self._is_waiting:
             self._session.excuse(self.name, now)
+            self.silent_streams.excuse(now)
             return []
         return self.silent_streams.look(now)
 

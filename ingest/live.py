@@ -37,6 +37,7 @@ from ingest.resync import Resync
 from ingest.session import UNSUBSCRIBED, Session
 from ingest.silent_streams import LOOK_SECONDS
 from ingest.standing_in import FailoverOptions, StandIn
+from ingest.substitutes import Claim
 from market.feed_status import FeedState, FeedStatus
 from market.quality import MAX_CLOCK_SKEW
 
@@ -241,7 +242,7 @@ class LiveFeed(OutletFeed):
             self._outlet.put(self._session.stopped(connection.name, connection.subscriptions, self._clock.now(), reason))
 
     def stand_in(self, line: str, _reason: str) -> None:
-        """See `ingest.standing_in.Substitute.stand_in`."""
+        """See `ingest.substitutes.Substitute.stand_in`."""
         self._needed_by.add(line)
         if not self._is_forbidden:
             self.start()
@@ -258,7 +259,7 @@ class LiveFeed(OutletFeed):
             self.start()
 
     async def stand_back(self, line: str, reason: str) -> None:
-        """See `ingest.standing_in.Substitute.stand_back`."""
+        """See `ingest.substitutes.Substitute.stand_back`."""
         self._needed_by.discard(line)
         if not self._needed_by:
             await self.stop(reason)
@@ -274,6 +275,8 @@ class LiveFeed(OutletFeed):
         poller = self._poller_of(connection, _rest_of(connection.name), lambda: connection.subscriptions)
         silent = connection.silent_streams
         silent.poller = self._poller_of(connection, _silent_of(connection.name), lambda: silent.streams)
+        silent.backup = None if self._substitute is None else Claim(self._substitute, _silent_of(connection.name))
+        silent.fresh_for = round(self._failover.fresh_seconds * 1e6)
         self._stand_ins[connection.name] = StandIn(
             connection.name,
             lambda: list(connection.subscriptions),

@@ -18,6 +18,8 @@ log = get_logger(__name__)
 class Poller:
     """Of one line. `wanted` is set while it is to ask; `streams` gives what the line is to tell by then.
 
+    `answered_at` is when it was answered last about a stream (microseconds).
+
     `put` takes records, `room` waits until more may be put.
     """
 
@@ -35,6 +37,7 @@ class Poller:
     ) -> None:
         self.line = line
         self.wanted = asyncio.Event()
+        self.answered_at: dict[Subscription, int] = {}
         self._streams = streams
         self._venue = venue
         self._fetcher = fetcher
@@ -62,4 +65,5 @@ class Poller:
         except Unanswered as error:
             log.warning("not polled", stream=stream, reason=str(error))
         else:
+            self.answered_at[stream] = self._clock.now()
             self._put(records)

@@ -6,15 +6,14 @@ from a feed of the same venue, by the other line goes through the same session, 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 from ingest.failover import Failover, Switch, Way
 from ingest.feed import Subscription
 from ingest.polling import Poller
 from ingest.session import Session
+from ingest.substitutes import Claim, Substitute
 from market.feed_status import FeedState
 from runtime.logs import get_logger
 from schemas.records import Record
@@ -28,24 +27,6 @@ class FailoverOptions:
 
     fresh_seconds: float = 10.0
     poll_seconds: float = 2.0
-
-
-class Substitute(Protocol):
-    """A feed that stands in for others; see `ingest.live.LiveFeed`."""
-
-    @property
-    def name(self) -> str:
-        """The name under which it is configured."""
-
-    @property
-    def heard_at(self) -> int | None:
-        """When market data last came by it (microseconds), None if it never did."""
-
-    def stand_in(self, line: str, reason: str) -> None:
-        """Begin for this line, where it has not begun for another one."""
-
-    async def stand_back(self, line: str, reason: str) -> None:
-        """End for this line, where no other one needs it."""
 
 
 class StandIn:
@@ -72,12 +53,11 @@ class StandIn:
         self._session = session
         self._heard = heard
         self._poller = poller
-        self._substitute = substitute
+        self._backup = None if substitute is None else Claim(substitute, line)
         has = {Way.WEBSOCKET: True, Way.REST: poller is not None, Way.BACKUP: substitute is not None}
         self._fresh_for = round(options.fresh_seconds * 1e6)
         self._failover = Failover([way for way in Way if has[way]], self._fresh_for, now)
         self._excused_at = now
-        self._leaving: set[asyncio.Task[None]] = set()
 
     @property
     def way(self) -> Way:
@@ -91,8 +71,8 @@ class StandIn:
         self._listen(Way.WEBSOCKET, self._heard())
         if self._poller is not None:
             self._listen(Way.REST, self._session.heard_at(self._poller.line))
-        if self._substitute is not None:
-            self._listen(Way.BACKUP, self._substitute.heard_at)
+        if self._backup is not None:
+            self._listen(Way.BACKUP, self._backup.substitute.heard_at)
         told = self._check_polling(now)
         switch = self._failover.step(now)
         return told if switch is None else told + self._do(switch, now)
@@ -135,16 +115,14 @@ class StandIn:
     def _take_up(self, way: Way, reason: str) -> None:
         if way is Way.REST and self._poller is not None:
             self._poller.wanted.set()
-        elif way is Way.BACKUP and self._substitute is not None:
-            self._substitute.stand_in(self._line, reason)
+        elif way is Way.BACKUP and self._backup is not None:
+            self._backup.take(reason)
 
     def _leave(self, way: Way, reason: str) -> None:
         if way is Way.REST and self._poller is not None:
             self._poller.wanted.clear()
-        elif way is Way.BACKUP and self._substitute is not None:
-            task = asyncio.create_task(self._substitute.stand_back(self._line, reason), name=f"{self._line} is back")
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+        elif way is Way.BACKUP and self._backup is not None:
+            self._backup.leave(reason)
 
     def _check_polling(self, now: int) -> list[Record]:
         """REST that answers no longer tells of no stream that it is live."""
@@ -159,4 +137,4 @@ class StandIn:
         return [] if self._poller is None else self._session.lost(self._poller.line, now, reason)
 
     def _source_of(self, way: Way) -> str:
-        return self._substitute.name if way is Way.BACKUP and self._substitute is not None else way.value
+        return self._backup.substitute.name if way is Way.BACKUP and self._backup is not None else way.value

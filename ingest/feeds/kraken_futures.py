@@ -9,9 +9,9 @@ Kraken calls XBT and XDG is BTC and DOGE.
 messages about its book. After subscribing the latest trades are told, newest first; trades of blocks and liquidations are
 among them. By REST they are told under the same `uid`, but without that number (`_kraken_futures_rest`). `ticker_lite` has no
 time, and a change with more digits than a record holds, which is left out. `ticker` tells the mark price, the index, open
-interest and the funding of perpetuals besides; it is read as documented, none was recorded (docs: "Ticker"). Of funding it tells
-an absolute rate, in money for a contract and hour, and the same relative to the price of the spot, which is the one carried:
-what is paid for the hour that ends at `next_funding_rate_time`.
+interest and the funding of perpetuals besides; it is read as documented, none was recorded (docs: "Ticker"). Of funding it
+tells an absolute rate, in money for a contract and hour, and the same relative to the price of the spot, which is the one
+carried: what is paid for the hour that ends at `next_funding_rate_time`.
 """
 
 from __future__ import annotations
