@@ -6,12 +6,13 @@ had published already comes a second time, and readers tell it by its id as they
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, runtime_checkable
 
 from ingest.bookmarks import Bookmarks, Range
 from ingest.clock import Clock
-from ingest.feed import ArchivingVenue, HistoricalVenue, ListeningVenue, Page, Place, Subscription
+from ingest.feed import ArchivingVenue, Asking, HistoricalVenue, ListeningVenue, Page, Place, Subscription, Venue
 from ingest.rest import Refused, RestClient, Unanswered
 from market.errors import DataValidationError, MarketDataError, SubscriptionError
 from market.funding import Funding
@@ -65,26 +66,69 @@ def check_history(venue: TellingVenue, wanted: Sequence[Range]) -> None:
             raise SubscriptionError(f"{venue.name} does not tell the history of {stream.channel} of {stream.instrument}")
 
 
+class History(Protocol):
+    """Who tells of the past, page by page."""
+
+    async def page(self, stream: Subscription, place: Place, end: int) -> Page:
+        """The page of a stream at a place, of what was before `end`; as in `ingest.feed.HistoricalVenue.history_page`.
+
+        Raises Unanswered, or Refused as one of these, where there was no answer, BackfillFailed where it is of no use.
+        """
+
+
+@runtime_checkable
+class RetrievingVenue(Venue, Protocol):
+    """A feed that has the past told by a library."""
+
+    def check_history(self, subscriptions: Iterable[Subscription]) -> None:
+        """Raise SubscriptionError for a stream whose history cannot be asked for."""
+
+    def history(self, asking: Asking, max_clock_skew: int) -> AbstractAsyncContextManager[History]:
+        """Who tells it. Raises SubscriptionError where a package is missing."""
+
+
+class VenueHistory:
+    """What a venue's servers tell."""
+
+    def __init__(self, venue: TellingVenue, rest: RestClient, clock: Clock, max_clock_skew: int) -> None:
+        self._venue = venue
+        self._rest = rest
+        self._clock = clock
+        self._max_clock_skew = max_clock_skew
+
+    async def page(self, stream: Subscription, place: Place, end: int) -> Page:
+        """See `History.page`."""
+        request = self._venue.history_request(stream, place, end)
+        if request is None:
+            raise BackfillFailed(f"{stream.channel} of {stream.instrument}: its history cannot be asked for")
+        market = self._venue.route(stream, None).market
+        listings = {market: {self._venue.symbol_of(stream.instrument): stream.instrument}}
+        answer = await self._rest.get(request)
+        try:
+            parsed = self._venue.answered(request.url, answer, self._clock.now(), listings, self._max_clock_skew)
+            if parsed is None:
+                raise BackfillFailed(f"{request.url}: the answer is none that is carried")
+            return self._venue.history_page(stream, place, end, parsed)
+        except DataValidationError as error:
+            raise BackfillFailed(f"{request.url}: the answer cannot be taken in: {error}") from error
+
+
 class Backfill:
-    """The history of streams of one venue. `told` hears of each page: the stream, its records, the share that is done."""
+    """The history of streams. `told` hears of each page: the stream, its records, the share that is done."""
 
     def __init__(
         self,
-        venue: TellingVenue,
-        rest: RestClient,
+        history: History,
         clock: Clock,
         sink: Sink,
         bookmarks: Bookmarks,
         *,
-        max_clock_skew: int,
         told: Callable[[Subscription, int, float], None],
     ) -> None:
-        self._venue = venue
-        self._rest = rest
+        self._history = history
         self._clock = clock
         self._sink = sink
         self._bookmarks = bookmarks
-        self._max_clock_skew = max_clock_skew
         self._told = told
 
     async def run(self, wanted: Sequence[Range]) -> None:
@@ -103,28 +147,16 @@ class Backfill:
                     break
 
     async def _page(self, stream: Subscription, place: Place, end: int) -> Page:
-        request = self._venue.history_request(stream, place, end)
-        if request is None:
-            raise BackfillFailed(f"{stream.channel} of {stream.instrument}: its history cannot be asked for")
-        market = self._venue.route(stream, None).market
-        listings = {market: {self._venue.symbol_of(stream.instrument): stream.instrument}}
         for attempt in range(_ATTEMPTS):
             try:
-                answer = await self._rest.get(request)
+                return await self._history.page(stream, place, end)
             except Refused as error:
                 raise BackfillFailed(str(error)) from error
             except Unanswered as error:
                 log.warning("no page of history", stream=stream, reason=str(error))
                 await self._clock.sleep(ASKING.delay(attempt))
-                continue
-            try:
-                parsed = self._venue.answered(request.url, answer, self._clock.now(), listings, self._max_clock_skew)
-                if parsed is None:
-                    raise BackfillFailed(f"{request.url}: the answer is none that is carried")
-                return self._venue.history_page(stream, place, end, parsed)
-            except DataValidationError as error:
-                raise BackfillFailed(f"{request.url}: the answer cannot be taken in: {error}") from error
-        raise BackfillFailed(f"{request.url}: not answered after {_ATTEMPTS} attempts; the same command goes on from here")
+        what = f"{stream.channel} of {stream.instrument}"
+        raise BackfillFailed(f"{what}: not answered after {_ATTEMPTS} attempts; the same command goes on from here")
 
     async def _publish(self, records: Sequence[Record]) -> None:
         for record in records:

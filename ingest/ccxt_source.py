@@ -15,7 +15,7 @@ minute.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from difflib import get_close_matches
 from importlib import import_module
@@ -23,12 +23,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ingest.feed import Answered, Asking, Subscription
-from ingest.feeds._ccxt_frames import BOOK, OHLCV, TICKER, TRADES, frame_of
+from ingest.feeds._ccxt_frames import BOOK, FUNDING, OHLCV, OPEN_INTEREST, PAYMENTS, TICKER, TRADES, frame_of
 from ingest.rest import Unanswered
 from market.errors import DataValidationError, SubscriptionError
 from market.instrument import check_instrument, venue_of
 
-_METHODS = {TICKER: "fetchTicker", TRADES: "fetchTrades", BOOK: "fetchOrderBook"}
+_METHODS = {
+    TICKER: "fetchTicker",
+    TRADES: "fetchTrades",
+    BOOK: "fetchOrderBook",
+    FUNDING: "fetchFundingRate",
+    OPEN_INTEREST: "fetchOpenInterest",
+    PAYMENTS: "fetchFundingRateHistory",
+}
 _KLINES = 3
 _LEFT_ALONE = 60.0
 
@@ -53,6 +60,19 @@ class CcxtSource:
     async def ask(self, streams: Sequence[Subscription]) -> Answered:
         """See `ingest.feed.Source.ask`."""
         (stream,) = streams
+        return Answered([await self._frame(stream, self._fetch)], venue_of(stream.instrument))
+
+    async def ask_past(self, stream: Subscription, since: int, most: int) -> bytes:
+        """See `ingest.ccxt_history.Told.ask_past`."""
+        wanted = stream._replace(channel=PAYMENTS)
+
+        async def fetch(exchange: Any, stream: Subscription) -> Any:
+            paid = await exchange.fetch_funding_rate_history(self._had(exchange, stream), since=since, limit=most)
+            return [_without_info(one) for one in paid]
+
+        return await self._frame(wanted, fetch)
+
+    async def _frame(self, stream: Subscription, fetch: Callable[[Any, Subscription], Awaitable[Any]]) -> bytes:
         exchange_id = venue_of(stream.instrument)
         now = self._asking.clock.monotonic()
         if now < self._closed_until.get(exchange_id, now):
@@ -60,8 +80,7 @@ class CcxtSource:
         errors = self._library
         try:
             exchange = await self._exchange(exchange_id)
-            data = await self._fetch(exchange, stream)
-            return Answered([frame_of(exchange_id, stream.channel, stream.instrument, data)], exchange_id)
+            return frame_of(exchange_id, stream.channel, stream.instrument, await fetch(exchange, stream))
         except (errors.BadSymbol, errors.NotSupported, errors.ArgumentsRequired, errors.AuthenticationError) as error:
             raise SubscriptionError(_told(error)) from error
         except (errors.RateLimitExceeded, errors.DDoSProtection) as error:
@@ -102,13 +121,17 @@ class CcxtSource:
             exchange.urls["api"] = _redirected(exchange.urls["api"], self._asking.base_url)
         return exchange
 
-    async def _fetch(self, exchange: Any, stream: Subscription) -> Any:
+    def _had(self, exchange: Any, stream: Subscription) -> str:
+        """The exchange's symbol. Raises SubscriptionError where it has none, or not this channel."""
         symbol = self._symbol(exchange.id, stream.instrument)
-        is_kline = stream.channel.startswith(OHLCV)
-        method = "fetchOHLCV" if is_kline else _METHODS[stream.channel]
+        method = "fetchOHLCV" if stream.channel.startswith(OHLCV) else _METHODS[stream.channel]
         if not exchange.has.get(method):
             raise SubscriptionError(f"{exchange.id} has no {method}")
-        if is_kline:
+        return symbol
+
+    async def _fetch(self, exchange: Any, stream: Subscription) -> Any:
+        symbol = self._had(exchange, stream)
+        if stream.channel.startswith(OHLCV):
             interval = stream.channel.removeprefix(OHLCV)
             if exchange.timeframes and interval not in exchange.timeframes:
                 raise SubscriptionError(f"{exchange.id} has no {interval}; there are: {', '.join(exchange.timeframes)}")
@@ -116,6 +139,10 @@ class CcxtSource:
             return rows[-_KLINES:]
         if stream.channel == TICKER:
             return _without_info(await exchange.fetch_ticker(symbol))
+        if stream.channel == FUNDING:
+            return _without_info(await exchange.fetch_funding_rate(symbol))
+        if stream.channel == OPEN_INTEREST:
+            return _without_info(await exchange.fetch_open_interest(symbol))
         if stream.channel == TRADES:
             return [_without_info(trade) for trade in await exchange.fetch_trades(symbol, limit=self._trades)]
         book = await exchange.fetch_order_book(symbol)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ingest.backfill import Backfill, TellingVenue
+from ingest.backfill import Backfill, History, RetrievingVenue, TellingVenue, VenueHistory
 from ingest.bookmarks import Range, own_bookmarks
 from ingest.clock import SystemClock
 from ingest.configured import configured_composites, configured_feeds
 from ingest.control_topic import Commands
 from ingest.controlling import Controlling
-from ingest.feed import Feed, Subscription, Venue
+from ingest.feed import Asking, Feed, Subscription, Venue
 from ingest.live import LiveFeed
 from ingest.playback import Playback, skip
 from ingest.polled import CalendarOf, PolledFeed
@@ -118,7 +119,7 @@ async def replay(settings: Settings, plan: ReplayPlan, stop: asyncio.Event) -> t
 class BackfillPlan:
     """Which history to publish. `bookmarks` is the file that keeps how far it has come; `rest_url` as in `ingest.live`."""
 
-    venue: TellingVenue
+    venue: TellingVenue | RetrievingVenue
     wanted: list[Range]
     bookmarks: Path
     rest_url: str | None = None
@@ -130,21 +131,33 @@ async def backfill(
     """Publish history until it is done or `stop` is set. Raises as `run`, BackfillFailed and BookmarkError."""
     with own_bookmarks(plan.bookmarks) as bookmarks:
         publisher = await asyncio.to_thread(open_publisher, settings, Health([CHECK]))
-        rest = RestClient(plan.venue, SystemClock(), Allowances(), base_url=plan.rest_url, proxy=None)
-        skew = settings.ingest.max_clock_skew
-        history = Backfill(plan.venue, rest, SystemClock(), publisher, bookmarks, max_clock_skew=skew, told=told)
-        work, stopping = asyncio.create_task(history.run(plan.wanted)), asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                work.result()
-        finally:
-            for task in (work, stopping):
-                task.cancel()
-            await asyncio.gather(work, stopping, return_exceptions=True)
-            await rest.close()
-            await publisher.flush(FLUSH_SECONDS)
+        async with _history(plan, settings.ingest.max_clock_skew) as history:
+            backfill = Backfill(history, SystemClock(), publisher, bookmarks, told=told)
+            work, stopping = asyncio.create_task(backfill.run(plan.wanted)), asyncio.create_task(stop.wait())
+            try:
+                await asyncio.wait({work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if work.done():
+                    work.result()
+            finally:
+                for task in (work, stopping):
+                    task.cancel()
+                await asyncio.gather(work, stopping, return_exceptions=True)
+                await publisher.flush(FLUSH_SECONDS)
     return publisher.counts
+
+
+@asynccontextmanager
+async def _history(plan: BackfillPlan, max_clock_skew: int) -> AsyncIterator[History]:
+    clock, allowances = SystemClock(), Allowances()
+    if isinstance(plan.venue, RetrievingVenue):
+        async with plan.venue.history(Asking(clock, allowances, plan.rest_url), max_clock_skew) as history:
+            yield history
+        return
+    rest = RestClient(plan.venue, clock, allowances, base_url=plan.rest_url, proxy=None)
+    try:
+        yield VenueHistory(plan.venue, rest, clock, max_clock_skew)
+    finally:
+        await rest.close()
 
 
 async def publish(

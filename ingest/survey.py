@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ingest import feeds
+from ingest.backfill import RetrievingVenue
 from ingest.clock import Clock
 from ingest.feed import (
     AnsweringVenue,
@@ -29,7 +30,7 @@ _ABILITIES: Mapping[str, type | tuple[type, ...]] = {
     "books by REST": FetchingVenue,
     "missed trades by REST": (HealingVenue, HistoricalVenue, RetellingVenue),
     "polling": PollableVenue,
-    "history": HistoricalVenue,
+    "history": (HistoricalVenue, RetrievingVenue),
     "REST answers read": AnsweringVenue,
 }
 

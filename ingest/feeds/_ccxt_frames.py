@@ -28,6 +28,11 @@ from schemas.records import Record
 
 TICKER, TRADES, BOOK, OHLCV = "ticker", "trades", "order_book", "ohlcv_"
 """Channels; an interval follows the last one: ohlcv_1m."""
+FUNDING, OPEN_INTEREST = "funding_rate", "open_interest"
+CHANNELS = (TICKER, TRADES, BOOK, FUNDING, OPEN_INTEREST)
+"""Those without an interval."""
+PAYMENTS = "funding_rate_history"
+"""Channel of the funding that was paid, in answers about the past."""
 
 _ROW = 6
 
@@ -73,10 +78,37 @@ class _Book(msgspec.Struct):
     timestamp: int | None = None
 
 
+class _Funding(msgspec.Struct):
+    """`fundingRate` is paid at `fundingTimestamp`, every `interval` (8h)."""
+
+    fundingRate: str | None  # noqa: N815
+    fundingTimestamp: int | None = None  # noqa: N815
+    interval: str | None = None
+    timestamp: int | None = None
+    markPrice: str | None = None  # noqa: N815
+    indexPrice: str | None = None  # noqa: N815
+
+
+class _Payment(msgspec.Struct):
+    fundingRate: str | None  # noqa: N815
+    timestamp: int | None
+
+
+class _OpenInterest(msgspec.Struct):
+    """The amount is in base currency or in contracts, as the exchange has it; the value is that in money."""
+
+    openInterestAmount: str | None = None  # noqa: N815
+    openInterestValue: str | None = None  # noqa: N815
+    timestamp: int | None = None
+
+
 _FRAME = msgspec.json.Decoder(Frame)
 _TICKER = msgspec.json.Decoder(_Ticker)
 _TRADES = msgspec.json.Decoder(list[_Trade])
 _BOOK = msgspec.json.Decoder(_Book)
+_FUNDING = msgspec.json.Decoder(_Funding)
+_PAYMENTS = msgspec.json.Decoder(list[_Payment])
+_OPEN_INTEREST = msgspec.json.Decoder(_OpenInterest)
 _KLINES = msgspec.json.Decoder(list[list[int | str | None]])
 
 
@@ -118,6 +150,12 @@ class CcxtParser:
             return self._traded(maker, decode(_TRADES, data))
         if message.channel == BOOK:
             return Parsed(BOOK, [_depth(maker, decode(_BOOK, data))])
+        if message.channel == FUNDING:
+            return Parsed(FUNDING, [_funding(maker, decode(_FUNDING, data))])
+        if message.channel == OPEN_INTEREST:
+            return Parsed(OPEN_INTEREST, [_open_interest(maker, decode(_OPEN_INTEREST, data))])
+        if message.channel == PAYMENTS:
+            return Parsed(PAYMENTS, [_payment(maker, one) for one in decode(_PAYMENTS, data)])
         if message.channel.startswith(OHLCV):
             return Parsed(message.channel, self._new_klines(maker, message.channel, decode(_KLINES, data)))
         raise DataValidationError("unknown_channel", f"{message.channel!r:.40} is no channel of this feed")
@@ -128,7 +166,7 @@ class CcxtParser:
             channel = decode(_FRAME, frame).channel
         except DataValidationError:
             return UNKNOWN_CHANNEL
-        return channel if channel in (TICKER, TRADES, BOOK) or channel.startswith(OHLCV) else UNKNOWN_CHANNEL
+        return channel if channel in (*CHANNELS, PAYMENTS) or channel.startswith(OHLCV) else UNKNOWN_CHANNEL
 
     def book_rules(self, _channel: str) -> BookRules:
         """See `ingest.feed.BookParser.book_rules`: every answer is a whole book."""
@@ -218,6 +256,47 @@ def _kline(maker: Maker, interval: str, micros: int, row: Sequence[int | str | N
     volume = None if row[5] is None else figure_or_none(str(row[5]), "volume")
     is_closed = open_time + micros <= maker.received_at
     return maker.kline(interval, open_time, prices, is_closed=is_closed, exchange_time=None, volume=volume)
+
+
+def _funding(maker: Maker, told: _Funding) -> Record:
+    return maker.funding(
+        FUNDING,
+        None if told.timestamp is None else told.timestamp * 1000,
+        rate=_given(told.fundingRate, "rate"),
+        next_funding_time=(told.fundingTimestamp or 0) * 1000,
+        interval_seconds=_seconds(told.interval),
+        mark_price=_fitting(told.markPrice),
+        index_price=_fitting(told.indexPrice),
+    )
+
+
+def _payment(maker: Maker, paid: _Payment) -> Record:
+    if paid.timestamp is None:
+        raise DataValidationError("missing_field", "timestamp: without it nobody knows when it was paid", field="exchange_time")
+    return maker.payment(PAYMENTS, paid.timestamp * 1000, _given(paid.fundingRate, "rate"))
+
+
+def _open_interest(maker: Maker, told: _OpenInterest) -> Record:
+    return maker.open_interest(
+        OPEN_INTEREST,
+        None if told.timestamp is None else told.timestamp * 1000,
+        open_interest=_given(told.openInterestAmount, "open_interest"),
+        notional=_fitting(told.openInterestValue, AMOUNT_SCALE),
+    )
+
+
+def _given(text: str | None, field: str) -> str:
+    if text is None:
+        raise DataValidationError("missing_field", f"{field}: the exchange does not tell it", field=field)
+    return text
+
+
+def _seconds(interval: str | None) -> int | None:
+    """Of an interval such as 8h, None of others."""
+    try:
+        return parse_interval(interval or "").micros // 1_000_000
+    except DataValidationError:
+        return None
 
 
 def _fitting(text: str | None, scale: int = SCALE) -> str | None:

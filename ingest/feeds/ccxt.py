@@ -1,18 +1,20 @@
-"""Any exchange that CCXT knows, polled: tickers, trades, order books and klines, as far as the exchange has them.
+"""Any exchange that CCXT knows, polled: tickers, trades, order books, klines, funding, open interest, as far as it has them.
 
 Instruments have CCXT's id of the exchange before the code: `coinbaseexchange:BTC-USDT` (spot), `binanceusdm:BTC-USDT-PERP`
-(swap). Which symbol of CCXT's that is comes from its list of the exchange's markets. Needs `pip install 'tapeline[ccxt]'`; what
-was captured is read without.
+(swap). Which symbol of CCXT's that is comes from its list of the exchange's markets. Funding that was paid is told of the past,
+as far back as the exchange goes. Needs `pip install 'tapeline[ccxt]'`; what was captured is read without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Self
 
 import msgspec
 
+from ingest.backfill import History
 from ingest.feed import Asking, Listings, Parser, Source, Subscription
 from ingest.feeds import _ccxt_frames as frames
 from market.errors import MarketDataError, SubscriptionError
@@ -52,8 +54,8 @@ class Ccxt:
                     continue
             except MarketDataError as error:
                 raise SubscriptionError(f"{instrument!r:.80} {channel!r:.40}: {error}") from error
-            if channel not in (frames.TICKER, frames.TRADES, frames.BOOK):
-                there = f"{frames.TICKER}, {frames.TRADES}, {frames.BOOK}, {frames.OHLCV}1m and other intervals"
+            if channel not in frames.CHANNELS:
+                there = f"{', '.join(frames.CHANNELS)}, {frames.OHLCV}1m and other intervals"
                 raise SubscriptionError(f"{channel!r:.40} is no channel of ccxt; there are: {there}")
 
     def market_of(self, _url: str) -> str | None:
@@ -78,6 +80,22 @@ class Ccxt:
 
         options = self.options
         return CcxtSource(asking, seconds=options.poll_seconds, trades=options.trades, levels=options.levels)
+
+    def check_history(self, subscriptions: Iterable[Subscription]) -> None:
+        """See `ingest.backfill.RetrievingVenue.check_history`; the funding that was paid."""
+        wanted = list(subscriptions)
+        self.check(wanted)
+        for instrument, channel in wanted:
+            if channel != frames.FUNDING:
+                raise SubscriptionError(f"ccxt does not tell the history of {channel} of {instrument}")
+
+    def history(self, asking: Asking, max_clock_skew: int) -> AbstractAsyncContextManager[History]:
+        """See `ingest.backfill.RetrievingVenue.history`."""
+        from ingest.ccxt_history import told_by  # here, as it asks by the library
+        from ingest.ccxt_source import CcxtSource
+
+        source = CcxtSource(asking, seconds=self.options.poll_seconds, trades=self.options.trades, levels=self.options.levels)
+        return told_by(source, frames.CcxtParser(max_clock_skew), asking.clock)
 
     def instrument_of(self, frame: bytes) -> str | None:
         """See `ingest.feed.PolledVenue.instrument_of`."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from ingest import feeds, service
-from ingest.backfill import TellingVenue, check_history
+from ingest.backfill import RetrievingVenue, TellingVenue, check_history
 from ingest.bookmarks import Range
 from ingest.feed import Subscription
 from runtime import lifecycle, logs
@@ -64,8 +64,8 @@ def backfill(
         raise wrong("INSTRUMENT", f"{instruments[0]!r:.80} names no venue: write it as binance:BTC-USDT")
     named = instruments[0].partition(":")[0] if venue is None else venue
     speaker = venue_named(named, "INSTRUMENT" if venue is None else "--venue")
-    if not isinstance(speaker, TellingVenue):
-        able = [name for name in feeds.names() if isinstance(feeds.load(name), TellingVenue)]
+    if not isinstance(speaker, TellingVenue | RetrievingVenue):
+        able = [name for name in feeds.names() if isinstance(feeds.load(name), TellingVenue | RetrievingVenue)]
         raise wrong("--venue", f"{named} does not tell its history; these do: {', '.join(able)}")
     now = round(time.time() * 1e6)
     since, until = _time("--from", begin), now if end is None else _time("--to", end)
@@ -75,7 +75,10 @@ def backfill(
         raise wrong("--from", f"{begin} is not before the end")
     names = [name.strip() for name in channels.split(",") if name.strip()]
     wanted = [(Subscription(instrument, channel), since, until) for instrument in instruments for channel in names]
-    check_history(speaker, wanted)
+    if isinstance(speaker, RetrievingVenue):
+        speaker.check_history(stream for stream, _, _ in wanted)
+    else:
+        check_history(speaker, wanted)
     settings = read_settings(config, overrides)
     logs.configure("backfill", settings.observability.log_level, settings.observability.log_format)
     kept = progress_file or embedded.data_folder().path / "backfill.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest import feeds
-from ingest.backfill import Backfill, BackfillFailed, TellingVenue
+from ingest.backfill import Backfill, BackfillFailed, TellingVenue, VenueHistory
 from ingest.bookmarks import Bookmarks
 from ingest.feed import Subscription
 from ingest.quota import Allowances
@@ -64,7 +64,8 @@ def backfill(there: Exchange, kept: Kept, marks: Path, shares: list[float]) -> t
     clock = FakeClock(NOW)
     rest = RestClient(venue, clock, Allowances(), base_url=there.rest_url, proxy=None)
     told = lambda _stream, _records, share: shares.append(share)  # noqa: E731
-    return Backfill(venue, rest, clock, kept, Bookmarks(marks), max_clock_skew=5_000_000, told=told), rest
+    history = VenueHistory(venue, rest, clock, 5_000_000)
+    return Backfill(history, clock, kept, Bookmarks(marks), told=told), rest
 
 
 def times() -> list[tuple[int, str]]:

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from ingest import feeds
-from ingest.backfill import Backfill, TellingVenue
+from ingest.backfill import Backfill, TellingVenue, VenueHistory
 from ingest.bookmarks import Bookmarks
 from ingest.feed import Request, Subscription
 from ingest.publisher import Undelivered
@@ -51,13 +51,12 @@ class Run:
     def __call__(self, begin: int, end: int) -> None:
         venue = feeds.load("binance")
         assert isinstance(venue, TellingVenue)
+        history = VenueHistory(venue, self.rest, self.clock, SKEW)  # type: ignore[arg-type]  # it does what is used
         work = Backfill(
-            venue,
-            self.rest,  # type: ignore[arg-type]  # it does what is used
+            history,
             self.clock,
             self.bench.publisher,
             Bookmarks(self.marks),
-            max_clock_skew=SKEW,
             told=lambda _stream, _records, _share: None,
         )
         asyncio.run(work.run([(KLINES, begin, end)]))

@@ -138,3 +138,34 @@ def test_whatever_ccxt_says_is_read_or_refused(channel: str, data: st.DataObject
         assert error.reason
     assert parser.channel_of(frame)
     assert parser.channel_of(b"{}") == "unknown"
+
+
+FUNDING = {"fundingRate": "0.0001", "fundingTimestamp": MILLIS + 1, "interval": "8h", "timestamp": MILLIS}
+
+
+def test_funding_has_what_the_exchange_tells_of_it() -> None:
+    (funding,) = parse(CcxtParser(5_000_000), "funding_rate", FUNDING | {"markPrice": "2", "indexPrice": None}).records
+    assert (funding.rate, funding.next_funding_time, funding.interval_seconds) == (10**8, NOW + 1_000, 28_800)
+    assert (funding.mark_price, funding.index_price, funding.exchange_time) == (2 * ONE, None, NOW)
+    for interval in (None, "", "7h", "often"):
+        (funding,) = parse(CcxtParser(5_000_000), "funding_rate", FUNDING | {"interval": interval}).records
+        assert funding.interval_seconds is None
+    (held,) = parse(CcxtParser(5_000_000), "open_interest", {"openInterestAmount": "3", "openInterestValue": "7.5"}).records
+    assert (held.open_interest, held.notional, held.exchange_time) == (3 * ONE, 75 * 10**23, None)
+
+
+@pytest.mark.parametrize(
+    ("channel", "data", "field"),
+    [
+        ("funding_rate", FUNDING | {"fundingRate": None}, "rate"),
+        ("open_interest", {"openInterestAmount": None, "openInterestValue": "1"}, "open_interest"),
+        ("funding_rate_history", [{"fundingRate": "1", "timestamp": None}], "exchange_time"),
+        ("funding_rate_history", [{"fundingRate": None, "timestamp": MILLIS}], "rate"),
+    ],
+)
+def test_what_says_nothing_of_funding_or_open_interest_is_refused(channel: str, data: Any, field: str) -> None:
+    parser = CcxtParser(5_000_000)
+    with pytest.raises(DataValidationError) as caught:
+        parse(parser, channel, data)
+    assert (caught.value.reason, caught.value.field) == ("missing_field", field)
+    assert parser.channel_of(frame_of("kraken", channel, BTC, data)) == channel

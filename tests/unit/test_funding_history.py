@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import feeds
-from ingest.backfill import Backfill, TellingVenue, check_history
+from ingest.backfill import Backfill, TellingVenue, VenueHistory, check_history
 from ingest.bookmarks import Bookmarks
 from ingest.feed import Place, Request, Subscription
 from ingest.feeds._pages import Window
@@ -79,12 +79,10 @@ def run(venue: str, channel: str, rest: Rest, begin: int, end: int, marks: Path,
     check_history(speaker, wanted)
     bench = Bench()
     work = Backfill(
-        speaker,
-        rest,  # type: ignore[arg-type]  # it does what is used
+        VenueHistory(speaker, rest, clock, SKEW),  # type: ignore[arg-type]  # it does what is used
         clock,
         bench.publisher,
         Bookmarks(marks),
-        max_clock_skew=SKEW,
         told=lambda _stream, _records, _share: None,
     )
     asyncio.run(work.run(wanted))

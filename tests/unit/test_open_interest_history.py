@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from ingest import feeds
-from ingest.backfill import Backfill, BackfillFailed, TellingVenue, check_history
+from ingest.backfill import Backfill, BackfillFailed, TellingVenue, VenueHistory, check_history
 from ingest.bookmarks import Bookmarks
 from ingest.feed import ArchivingVenue, Request, Subscription
 from ingest.rest import Refused
@@ -81,7 +81,7 @@ def run(venue: str, channel: str, rest: Any, begin: int, end: int, marks: Path, 
     check_history(speaker, wanted)
     bench = Bench()
     told: Callable[[Subscription, int, float], None] = lambda _stream, _records, _share: None  # noqa: E731
-    work = Backfill(speaker, rest, clock, bench.publisher, Bookmarks(marks), max_clock_skew=SKEW, told=told)
+    work = Backfill(VenueHistory(speaker, rest, clock, SKEW), clock, bench.publisher, Bookmarks(marks), told=told)
     asyncio.run(work.run(wanted))
     return [record for record in bench.sent() if isinstance(record, OpenInterest)]
 

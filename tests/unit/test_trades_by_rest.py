@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import feeds
-from ingest.backfill import Backfill, BackfillFailed, TellingVenue
+from ingest.backfill import Backfill, BackfillFailed, TellingVenue, VenueHistory
 from ingest.bookmarks import Bookmarks
 from ingest.feed import AskedVenue, HealingVenue, HistoricalVenue, ListeningVenue, PollableVenue, RetellingVenue
 from ingest.fetching import Fetcher
@@ -74,7 +74,8 @@ def history(venue: str, server: TapeServer, begin: int, end: int) -> list[Trade]
         marks = Bookmarks(Path(folder) / "marks.json")
         clock = FakeClock(NOW + 10**12)
         told: Callable[..., None] = lambda *_: None  # noqa: E731
-        work = Backfill(speaker, server, clock, bench.publisher, marks, max_clock_skew=SKEW, told=told)  # type: ignore[arg-type]  # it does what is used
+        past = VenueHistory(speaker, server, clock, SKEW)  # type: ignore[arg-type]  # it does what is used
+        work = Backfill(past, clock, bench.publisher, marks, told=told)
         asyncio.run(work.run([(stream(venue), begin * 1000, end * 1000)]))
         assert marks.place((stream(venue), begin * 1000, end * 1000)) is None
     return [record for record in bench.sent() if isinstance(record, Trade)]
