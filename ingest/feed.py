@@ -44,21 +44,36 @@ class ConnectionStatus(StrEnum):
     STOPPED = "STOPPED"
 
 
+UNKNOWN_KIND = "unknown_stream"
+"""Reason of the refusal of a frame whose kind the venue's parser does not know; the error says what the frame calls itself."""
+
+_MOST_KINDS = 100
+_OTHER_KINDS = "others"
+
+
 @dataclass(slots=True)
 class Counts:
     """What a feed has seen so far.
 
-    Frames `received` and, of those, `ignored` are by name of channel or kind, `rejected` ones by reason. `backfilled` are the
-    trades that had been missed and were asked for.
+    Frames `received` and, of those, `ignored` are by name of channel or kind, `rejected` ones by reason; of these, those of an
+    `unknown` kind by what names it. `backfilled` are the trades that had been missed and were asked for.
     """
 
     frames: int = 0
     received: Counter[str] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
     records: Counter[type[Record]] = field(default_factory=Counter)
     reconnects: int = 0
     backfilled: int = 0
+
+    def refused(self, error: DataValidationError) -> None:
+        """A frame was refused."""
+        self.rejected[error.reason] += 1
+        if error.reason == UNKNOWN_KIND:
+            name = str(error)
+            self.unknown[name if name in self.unknown or len(self.unknown) < _MOST_KINDS else _OTHER_KINDS] += 1
 
 
 class Feed(Protocol):

@@ -181,6 +181,7 @@ def summary(playback: Playback, fold: CandleFold | BookFold | None = None) -> st
         f"records {listed(by_kind)}",
         f"ignored {listed(counts.ignored)}",
         f"rejected {listed(counts.rejected)}",
+        *(f"{number} × {name}" for name, number in counts.unknown.most_common()),
     ]
     if playback.skipped:
         parts.append(f"not frames {listed(playback.skipped)}")

@@ -14,7 +14,10 @@ from ingest.publisher import CHECK, Health, Publisher, Undelivered
 from market.composite import Composite
 from market.quote import Quote
 from runtime import metrics
+from runtime.logs import get_logger
 from schemas.records import Record
+
+log = get_logger(__name__)
 
 _POLL_SECONDS = 0.05
 _REPORT_SECONDS = 1.0
@@ -162,6 +165,7 @@ class _FeedReport:
     feed: Feed
     received: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
+    unknown: set[str] = field(default_factory=set)
     reconnects: int = 0
 
     def update(self, health: Health) -> None:
@@ -170,6 +174,9 @@ class _FeedReport:
             metrics.MESSAGES_RECEIVED.labels(venue, channel).inc(number)
         for reason, number in _grown(self.rejected, counts.rejected).items():
             metrics.DEAD_LETTERS.labels(venue, reason).inc(number)
+        for name in sorted(counts.unknown.keys() - self.unknown):
+            log.warning("messages of an unknown kind", feed=self.feed.name, kind=name)
+            self.unknown.add(name)
         metrics.RECONNECTS.labels(self.feed.name).inc(counts.reconnects - self.reconnects)
         self.reconnects = counts.reconnects
         metrics.WEBSOCKET_CONNECTIONS.labels(self.feed.name).set(status in _WORKING)

@@ -352,7 +352,7 @@ class Session:
 
     def refuse(self, channel: str, data: bytes, error: DataValidationError, at: int) -> DeadLetter:
         """What could not be taken in, as it came."""
-        self.counts.rejected[error.reason] += 1
+        self.counts.refused(error)
         return DeadLetter(
             source=f"{self.venue}:{channel}",
             source_partition=None,
