@@ -13,7 +13,7 @@ import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import UNKNOWN_CHANNEL, Listings, Parsed, Told
-from ingest.feeds._instruments import Instruments
+from ingest.feeds._instruments import Instruments, instrument_of_pair
 from ingest.feeds._iso_times import micros_of_iso
 from ingest.feeds._levels import Row, levels_of
 from ingest.feeds._numbers import exact_or_none
@@ -22,7 +22,6 @@ from market.book_rules import BookRules, by_previous_if_named
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
 from market.feed_status import FeedState
-from market.instrument import check_instrument
 from market.trade import Trade
 from schemas.records import Record
 
@@ -241,10 +240,7 @@ class CoinbaseAdvancedParser:
 
 def instrument_of(product: str) -> str:
     """Instrument of a pair such as BTC-USD. Raises DataValidationError."""
-    base, _, quote = product.partition("-")
-    if not base or not quote or "-" in quote:
-        raise DataValidationError("unknown_symbol", f"{product!r:.80} is no product such as BTC-USD", field="product_id")
-    return check_instrument(f"coinbase_advanced:{product}")
+    return instrument_of_pair("coinbase_advanced", product)
 
 
 def trade_of(row: TradeRow, maker: Maker) -> Trade:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from ingest.feed import Listings
 from market.errors import DataValidationError
+from market.instrument import check_instrument
 
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 """Of delivery days, as venues write them."""
@@ -40,6 +41,14 @@ def by_symbol(symbols: Iterable[str], instrument_of: Callable[[str], str]) -> di
         except DataValidationError:
             continue
     return found
+
+
+def instrument_of_pair(venue: str, product: str) -> str:
+    """Instrument of a product such as BTC-USD. Raises DataValidationError."""
+    base, _, quote = product.partition("-")
+    if not base or not quote or "-" in quote:
+        raise DataValidationError("unknown_symbol", f"{product!r:.80} is no product such as BTC-USD", field="product_id")
+    return check_instrument(f"{venue}:{product}")
 
 
 def day_of(delivery: str) -> str:

@@ -19,7 +19,7 @@ from ingest.decoding import decode
 from ingest.feed import UNKNOWN_CHANNEL, Limits, Listings, Parsed, Parser, Request, Route, Subscription
 from ingest.feeds import _coinbase_rest
 from ingest.feeds._coinbase_rest import MARKET, TAKERS_SIDE, TICKER, TRADES
-from ingest.feeds._instruments import Instruments, by_symbol
+from ingest.feeds._instruments import Instruments, by_symbol, instrument_of_pair
 from ingest.feeds._iso_times import micros_of_iso
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker
@@ -30,7 +30,7 @@ from ingest.quota import Quota
 from market.book_rules import BookRules
 from market.depth import DepthKind
 from market.errors import DataValidationError, SubscriptionError
-from market.instrument import check_instrument, code_of
+from market.instrument import code_of
 from market.trade import Side
 from schemas.records import Record
 
@@ -242,10 +242,7 @@ class Coinbase:
 
 
 def _instrument_of(product: str) -> str:
-    base, _, quote = product.partition("-")
-    if not base or not quote or "-" in quote:
-        raise DataValidationError("unknown_symbol", f"{product!r:.80} is no product such as BTC-USD", field="product_id")
-    return check_instrument(f"coinbase:{product}")
+    return instrument_of_pair("coinbase", product)
 
 
 def _match(frame: bytes, maker: Maker) -> Record:
