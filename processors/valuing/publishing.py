@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import NamedTuple
 
 from market.errors import DataValidationError
 from market.limits import LimitKind, too_old_at
+from market.portfolio import Portfolio
 from market.valuation_record import Stamp, ValuationLine, line_of
 from processors.outputs import Message, message_of
 from processors.valuing.ages import PriceAges
@@ -55,15 +56,20 @@ class _Told:
     lines_at: int = 0
 
 
-class _Sent(NamedTuple):
-    """Totals on their way: what they say and when, of which version, and when a price of theirs will be too old for a limit."""
+_Due = tuple[str, _Told, Portfolio]
+"""A portfolio whose totals are due: its id, what was told of it last, and itself."""
 
-    portfolio_id: str
-    told: _Told
-    content: bytes
-    version: int
+
+class _Made(NamedTuple):
+    """Totals on their way: whose they are, what they say, and when.
+
+    `too_old_at`: of portfolios with limits, when a price will be too old for one; None where that is no limit of theirs.
+    """
+
+    due: Sequence[_Due]
+    written: Sequence[Written]
     at: int
-    too_old_at: int | None
+    too_old_at: Mapping[str, int | None]
 
 
 class Publishing:
@@ -79,7 +85,7 @@ class Publishing:
         self._totals_wait: set[str] = set()
         self._lines_wait: set[str] = set()
         self._lines_due: list[tuple[int, str]] = []  # a heap: when lines that wait may be told
-        self._sent_totals: list[_Sent] = []
+        self._sent_totals: list[_Made] = []
         self._sent_lines: list[tuple[str, _Told, dict[str, ValuationLine], int]] = []
         self._asked: dict[str, list[Asked]] = {}
         self._ages = PriceAges()
@@ -148,36 +154,43 @@ class Publishing:
 
     def totals(self, stamp: Stamp, read: Read) -> Iterator[list[Message]]:
         """Messages of the totals that are due, so many at once as take a moment."""
-        due = []
-        for portfolio_id in list(self._totals_wait):
-            told = self._told.get(portfolio_id) or self._told.setdefault(portfolio_id, _Told())
-            portfolio = self._valuer.portfolios.get(portfolio_id)
-            if portfolio is None:
-                self._totals_wait.discard(portfolio_id)
-            elif stamp.valued_at - told.at >= portfolio.policy.valuation_period:
-                due.append((portfolio_id, told, portfolio.version))
+        due = list[_Due]()
+        portfolios = self._valuer.portfolios
+        self._totals_wait = self._totals_wait & portfolios.keys()
+        for portfolio_id in self._totals_wait:
+            told, portfolio = self._told.get(portfolio_id), portfolios[portfolio_id]
+            if told is None:
+                told = self._told[portfolio_id] = _Told()
+            if stamp.valued_at - told.at >= portfolio.policy.valuation_period:
+                due.append((portfolio_id, told, portfolio))
         for first in range(0, len(due), TOTALS_AT_ONCE):
             some = due[first : first + TOTALS_AT_ONCE]
             written = self._writer.write([portfolio_id for portfolio_id, _, _ in some], stamp, read)
             yield self._changed(some, written, stamp.valued_at)
 
-    def _changed(self, due: Sequence[tuple[str, _Told, int]], written: Sequence[Written], valued_at: int) -> list[Message]:
+    def _changed(self, due: Sequence[_Due], written: Sequence[Written], valued_at: int) -> list[Message]:
         """Messages of those of which something else was told last, and all of them noted as told once it has arrived."""
-        messages = []
-        for (portfolio_id, told, version), (content, message) in zip(due, written, strict=True):
-            if content != told.content or portfolio_id in self._aged:
+        messages, aged = list[Message](), self._aged
+        for (portfolio_id, told, _), (content, message) in zip(due, written, strict=True):
+            if content != told.content or portfolio_id in aged:
                 if message is None:
                     log.error(_UNFIT, portfolio_id=portfolio_id, error=content.decode())
                 else:
                     messages.append(message)
-            self._sent_totals.append(_Sent(portfolio_id, told, content, version, valued_at, self._too_old_at(portfolio_id)))
+        limited = [portfolio for _, _, portfolio in due if portfolio.policy.limits]
+        too_old = {portfolio.portfolio_id: self._too_old_at(portfolio) for portfolio in limited}
+        self._sent_totals.append(_Made(due, written, valued_at, too_old))
         return messages
 
-    def _too_old_at(self, portfolio_id: str) -> int | None:
-        limits = self._valuer.portfolios[portfolio_id].policy.limits
+    def _too_old_at(self, portfolio: Portfolio) -> int | None:
+        limits = portfolio.policy.limits
         if all(limit.kind is not LimitKind.PRICE_AGE for limit in limits):
             return None  # totals are made a second time only for who needs them
-        return too_old_at(limits, self._valuer.totals(portfolio_id).oldest)
+        return too_old_at(limits, self._valuer.totals(portfolio.portfolio_id).oldest)
+
+    def has_lines_due(self, now: int) -> bool:
+        """Whether there may be lines to be told by now."""
+        return bool(self._lines_due) and self._lines_due[0][0] <= now
 
     def lines(self, stamp: Stamp, most: int) -> Iterator[Message]:
         """Messages of the lines that are due, whole portfolios until so many were looked at; those removed have no value."""
@@ -205,15 +218,17 @@ class Publishing:
     def sent(self) -> list[Asked]:
         """What was made since the last time has arrived; what of it had been asked for."""
         done: list[Asked] = []
-        for portfolio_id, told, content, version, at, due in self._sent_totals:
-            if told.content is None:
-                told.whole_at = at
-            told.content, told.at = content, at
-            self._totals_wait.discard(portfolio_id)
-            self._aged.discard(portfolio_id)
-            self._ages.told(portfolio_id, due, at)
-            if portfolio_id in self._asked:
-                done += self._answered(portfolio_id, version)
+        for due, written, at, too_old in self._sent_totals:
+            for (portfolio_id, told, portfolio), (content, _) in zip(due, written, strict=True):
+                if told.content is None:
+                    told.whole_at = at
+                told.content, told.at = content, at
+                self._totals_wait.discard(portfolio_id)
+                self._ages.told(portfolio_id, too_old.get(portfolio_id), at)
+                if portfolio_id in self._asked:
+                    done += self._answered(portfolio_id, portfolio.version)
+            if self._aged:
+                self._aged.difference_update(portfolio_id for portfolio_id, _, _ in due)
         for portfolio_id, told, lines, at in self._sent_lines:
             told.lines, told.lines_at = dict(lines), at
             self._lines_wait.discard(portfolio_id)

@@ -80,22 +80,21 @@ class Sheets:
         """
         if rates is not self._rates:
             self._rates, self._rated = rates, {}
-        sheets = [self._sheet(held) for held in found]
-        moments = dict[int, bytes]()
+        sheets = list(map(self._sheet, found))
+        made = [sheet for sheet in sheets if sheet is not None]
+        for currencies in {sheet.currencies for sheet in made} - self._rated.keys():
+            self._rated[currencies] = self._rates_of(rates, *currencies)
+        moments = {partition: moment(partition) for partition in {sheet.partition for sheet in made}}
         for held, sheet in zip(found, sheets, strict=True):
-            policy = held.portfolio.policy
-            if sheet is not None and policy.day_zone != UTC_ZONE:
-                sheet.day_end_at = policy.day_end_after(max(latest, held.portfolio.updated_at))
-            if sheet is not None and sheet.currencies not in self._rated:
-                self._rated[sheet.currencies] = self._rates_of(rates, *sheet.currencies)
-            if sheet is not None and sheet.partition not in moments:
-                moments[sheet.partition] = moment(sheet.partition)
+            if sheet is not None and held.portfolio.policy.day_zone != UTC_ZONE:
+                sheet.day_end_at = held.portfolio.policy.day_end_after(max(latest, held.portfolio.updated_at))
         return self._arithmetic.write(sheets, *weighed, self._rated, moments, header, VALUATIONS.name, latest)
 
     def _sheet(self, held: Held) -> Any:
-        known = self._known.get(held.portfolio.portfolio_id)
+        portfolio_id = held.portfolio.portfolio_id
+        known = self._known.get(portfolio_id)
         if known is None or known[0] is not held:
-            known = self._known[held.portfolio.portfolio_id] = held, self._make(held)
+            known = self._known[portfolio_id] = held, self._make(held)
         return known[1]
 
     def _make(self, held: Held) -> object:

@@ -28,7 +28,7 @@ _AT_ONCE = 2_000
 GATHER_SECONDS = 0.04
 PAUSE_SECONDS, BURST_PAUSE_SECONDS = 0.005, 0.01
 """How long more of the same burst is waited for: in all, after a single record, and after several, which are valued together
-for the longer since what they move may not be told again at once."""
+for the longer since what they move may not be told again at once. What was read is decoded meanwhile."""
 _REGISTRY_RETRY_SECONDS = 1.0
 
 Place = tuple[str, int]
@@ -88,8 +88,7 @@ class Tail:
             first = self._consumer.poll(seconds)
             if first is None:
                 return []
-            messages = self._gather([first, *self._consumer.consume(_AT_ONCE, 0)])
-            return [arrival for message in messages if (arrival := self._arrival(message)) is not None]
+            return self._gather([first, *self._consumer.consume(_AT_ONCE, 0)])
 
     def close(self) -> None:
         """Leave the broker."""
@@ -97,16 +96,27 @@ class Tail:
             self._is_closed = True
             self._consumer.close()
 
-    def _gather(self, messages: list[Message]) -> list[Message]:
-        """These messages and those of the same burst: to value it in parts would make its last part wait for the first."""
+    def _gather(self, messages: list[Message]) -> list[Arrival]:
+        """These messages and those of the same burst: to value it in parts would make its last part wait for the first.
+
+        Decoding takes longer than most pauses of a burst, so what there is after it is taken however late it is. Keys set
+        nothing off: no more is waited for because of them.
+        """
         deadline = time.monotonic() + GATHER_SECONDS
-        more, is_burst = messages, False
-        while more and len(messages) < _AT_ONCE and time.monotonic() < deadline:
-            is_burst = is_burst or sum(message.error() is None for message in messages) > 1
-            pause = BURST_PAUSE_SECONDS if is_burst else PAUSE_SECONDS
-            more = self._consumer.consume(_AT_ONCE, 0) or self._consumer.consume(1, pause)
-            messages += more
-        return messages
+        found: list[Arrival] = []
+        taken, awaited = 0, 0
+        while messages:
+            taken += len(messages)
+            awaited += sum(message.error() is None and message.topic() not in self._keys_of for message in messages)
+            pause = BURST_PAUSE_SECONDS if awaited > 1 else PAUSE_SECONDS
+            until = min(time.monotonic() + pause, deadline)
+            found += filter(None, map(self._arrival, messages))
+            if taken >= _AT_ONCE:
+                break
+            messages = self._consumer.consume(_AT_ONCE, 0)
+            if not messages and awaited and (left := until - time.monotonic()) > 0:
+                messages = self._consumer.consume(1, left)
+        return found
 
     def _assign(self, places: frozenset[Place]) -> None:
         gone, new = self._next.keys() - places, places - self._next.keys()

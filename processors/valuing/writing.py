@@ -48,7 +48,7 @@ class Writer:
         found: Sequence[tuple[bytes, Message] | None] = [None] * len(portfolio_ids)
         weighed = self._valuer.weighed()
         if self._sheets is not None and weighed is not None:
-            held = [self._valuer.held(portfolio_id) for portfolio_id in portfolio_ids]
+            held = list(map(self._valuer.held, portfolio_ids))
             moment = partial(_moment, stamp, read)
             found = self._sheets.write(held, weighed, self._valuer.rates, moment, self._header, self._valuer.latest)
         return [one or self._plain(name, stamp, read) for name, one in zip(portfolio_ids, found, strict=True)]

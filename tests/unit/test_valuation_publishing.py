@@ -217,3 +217,27 @@ def test_portfolio_without_such_a_limit_is_left_alone() -> None:
     world.price(7)
     world.turn(2)
     assert world.turn(40) == []
+
+
+def test_lines_that_are_due_are_known_before_they_are_made() -> None:
+    world = World()
+    assert not world.publishing.has_lines_due(world.now)
+    world.turn()
+    assert not world.publishing.has_lines_due(world.now + SECOND)
+    world.price(7)
+    world.turn()
+    assert [world.publishing.has_lines_due(world.now + waited) for waited in (0, SECOND)] == [False, True]
+    assert len(world.turn(1)) == 2
+    assert not world.publishing.has_lines_due(world.now)
+
+
+def test_portfolio_whose_price_grew_too_old_for_a_limit_it_has_no_more_is_told_once() -> None:
+    world = World()
+    limit = Limit(LimitKind.PRICE_AGE, 5 * AMOUNT, AMOUNT)
+    policy = world.portfolio().policy._replace(stale_after=60 * SECOND)
+    world.put(world.portfolio()._replace(version=2, policy=policy._replace(limits=(limit,))))
+    world.price(7)
+    world.turn(2)
+    assert world.turn(6, arrives=False) != []
+    world.put(world.portfolio()._replace(version=3, policy=policy))
+    assert [[message.topic for message in world.turn()].count(VALUATIONS.name) for _ in range(2)] == [1, 0]

@@ -99,20 +99,73 @@ def test_of_a_topic_that_is_read_for_its_keys_no_value_is_decoded(monkeypatch: p
     assert found == [Arrival(*PLACE, "ours|a", None, is_there=True), Arrival(*PLACE, "ours|b", None)]
 
 
+class Clock:
+    """The time as the reader has it, which stands still."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(tail, "time", self)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Bursts(Broker):
+    """A consumer that delivers these records at each call, then none; `pauses` is what it was told to wait."""
+
+    def __init__(self, *deliveries: list[Deletion]) -> None:
+        super().__init__(b"a")
+        self.deliveries = list(deliveries)
+        self.pauses: list[float] = []
+
+    def consume(self, _most: int, seconds: float) -> list[Deletion]:
+        if seconds:
+            self.pauses.append(seconds)
+        return self.deliveries.pop(0) if self.deliveries else []
+
+
 def test_burst_is_read_as_one_and_what_comes_after_a_pause_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    deliveries = [[], [Deletion(b"b", 1)], [], [Deletion(b"c", 2)], [], []]
-    pauses = []
-
-    def consume(_most: int, seconds: float) -> list[Deletion]:
-        pauses.append(seconds)
-        return deliveries.pop(0) if deliveries else []
-
-    broker = Broker(b"a")
-    monkeypatch.setattr(broker, "consume", consume)
+    Clock(monkeypatch)
+    broker = Bursts([], [], [Deletion(b"b", 1)], [], [Deletion(b"c", 2)], [], [])
     monkeypatch.setattr(tail, "Consumer", broker)
     reader = Tail({}, CODEC, 0)
-    deliveries.insert(0, [])
     assert [arrival.key for arrival in reader.read(frozenset({PLACE}), 0)] == ["a", "b", "c"]
-    waited = [seconds for seconds in pauses if seconds]
-    assert waited == [tail.PAUSE_SECONDS, tail.BURST_PAUSE_SECONDS, tail.BURST_PAUSE_SECONDS]
+    assert broker.pauses == [tail.PAUSE_SECONDS, tail.BURST_PAUSE_SECONDS, tail.BURST_PAUSE_SECONDS]
     assert [arrival.key for arrival in reader.read(frozenset({PLACE}), 0)] == ["a"]
+
+
+def test_what_came_while_a_burst_was_decoded_belongs_to_it_however_long_that_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    class Slow(Deletion):
+        def key(self) -> bytes:
+            clock.now += 2 * tail.GATHER_SECONDS
+            return self.name
+
+    broker = Bursts([Slow(b"b", 1)], [Deletion(b"c", 2)], [])
+    monkeypatch.setattr(tail, "Consumer", broker)
+    assert [arrival.key for arrival in Tail({}, CODEC, 0).read(frozenset({PLACE}), 0)] == ["a", "b", "c"]
+    assert broker.pauses == []
+
+
+def test_time_to_decode_is_part_of_the_pause_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    class Slow(Deletion):
+        def key(self) -> bytes:
+            clock.now += tail.BURST_PAUSE_SECONDS / 4
+            return self.name
+
+    broker = Bursts([Slow(b"b", 1)], [], [])
+    monkeypatch.setattr(tail, "Consumer", broker)
+    Tail({}, CODEC, 0).read(frozenset({PLACE}), 0)
+    assert broker.pauses == pytest.approx([tail.BURST_PAUSE_SECONDS * 3 / 4])
+
+
+def test_no_more_is_waited_for_because_of_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+    broker = Bursts([Line(b"ours|b", 1)], [Line(b"ours|c", 2)], [])
+    monkeypatch.setattr(tail, "Consumer", broker)
+    found = Tail({}, CODEC, 0, keys_of={PLACE[0]}).read(frozenset({PLACE}), 0)
+    assert [arrival.key for arrival in found] == ["a", "ours|b", "ours|c"]
+    assert broker.pauses == []
