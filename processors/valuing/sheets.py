@@ -58,12 +58,14 @@ class Sheets:
         self._arithmetic = arithmetic
         self._partition_of = partition_of
         self._known: dict[str, tuple[Held, object]] = {}
+        self._zoned: set[str] = set()  # those whose days end by a time zone's clock
         self._rates: Rates | None = None
         self._rated: dict[Currencies, object] = {}
 
     def forget(self, portfolio_id: str) -> None:
         """Let go of a portfolio."""
         self._known.pop(portfolio_id, None)
+        self._zoned.discard(portfolio_id)
 
     def write(
         self,
@@ -85,9 +87,8 @@ class Sheets:
         for currencies in {sheet.currencies for sheet in made} - self._rated.keys():
             self._rated[currencies] = self._rates_of(rates, *currencies)
         moments = {partition: moment(partition) for partition in {sheet.partition for sheet in made}}
-        for held, sheet in zip(found, sheets, strict=True):
-            if sheet is not None and held.portfolio.policy.day_zone != UTC_ZONE:
-                sheet.day_end_at = held.portfolio.policy.day_end_after(max(latest, held.portfolio.updated_at))
+        if self._zoned:
+            self._end_days(found, latest)
         return self._arithmetic.write(sheets, *weighed, self._rated, moments, header, VALUATIONS.name, latest)
 
     def _sheet(self, held: Held) -> Any:
@@ -95,7 +96,16 @@ class Sheets:
         known = self._known.get(portfolio_id)
         if known is None or known[0] is not held:
             known = self._known[portfolio_id] = held, self._make(held)
+            is_zoned = known[1] is not None and held.portfolio.policy.day_zone != UTC_ZONE
+            (self._zoned.add if is_zoned else self._zoned.discard)(portfolio_id)
         return known[1]
+
+    def _end_days(self, found: Sequence[Held], latest: int) -> None:
+        """Say when the present day ends of those of which it is not the same every day."""
+        for held in found:
+            portfolio = held.portfolio
+            if portfolio.portfolio_id in self._zoned:
+                self._sheet(held).day_end_at = portfolio.policy.day_end_after(max(latest, portfolio.updated_at))
 
     def _make(self, held: Held) -> object:
         if not held.is_narrow:
