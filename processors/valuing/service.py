@@ -4,6 +4,9 @@ Portfolios come of pf.positions and prices of md.prices, both read whole and wit
 of what is published. Nothing is valued before both were read to their ends, nor while partitions are being shared out; what
 is sent bears the generation in which its portfolios were this worker's and goes through the same fence as all its records.
 
+Where more of a burst of prices comes while the totals of many portfolios are made, they are made anew with it: told without it,
+they could not be told again before the period of their policies is over.
+
 Who wants a portfolio revalued at once sends a command, and its acceptance is read of pf.replies. Only what comes while a
 partition is this worker's is read of that topic: all portfolios of a partition that was taken up are told whole anyway.
 """
@@ -64,6 +67,7 @@ class Valuations:
         )
         self._mine: frozenset[int] = frozenset()
         self._is_changed = True
+        self._can_wait = True  # with totals, for the rest of a burst
         self._sequence = 0
 
     async def run(self) -> None:
@@ -131,9 +135,14 @@ class Valuations:
         stamp = Stamp(owned.group_generation, self._sequence, now)
         messages = list[Message]()
         read = Read(tuple(self._tail.offsets(PRICES.name).values()), self._tail.offsets(REPLIES.name))
-        for some in self._publishing.totals(stamp, read):
+        for number, some in enumerate(self._publishing.totals(stamp, read)):
             messages += some
             await asyncio.sleep(0)
+            if number and self._can_wait and self._tail.has_more():
+                self._can_wait = False  # but once: totals are told however long a burst goes on
+                self._publishing.lost()
+                return
+        self._can_wait = True
         try:
             await self._send(messages, owned)
             await self._send(list(self._publishing.lines(stamp, LINES_AT_ONCE)), owned)  # no totals wait for them

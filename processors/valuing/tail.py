@@ -67,6 +67,8 @@ class Tail:
         self._keys_of = keys_of
         self._next: dict[Place, int] = {}
         self._behind: set[Place] = set()
+        self._ahead: list[Message] = []  # delivered, and not read yet
+        self._is_over = True  # the last burst, as far as silence says so
         self._lock = threading.Lock()  # a read goes on for a moment after who waited for it was cancelled
         self._is_closed = False
 
@@ -85,10 +87,22 @@ class Tail:
             if self._is_closed:
                 return []
             self._assign(places)
-            first = self._consumer.poll(seconds)
-            if first is None:
-                return []
-            return self._gather([first, *self._consumer.consume(_AT_ONCE, 0)])
+            ahead, self._ahead = self._ahead, []
+            first = None if ahead else self._consumer.poll(seconds)
+            messages = ahead if first is None else [first]
+            return self._gather([*messages, *self._consumer.consume(_AT_ONCE, 0)]) if messages else []
+
+    def has_more(self) -> bool:
+        """Whether the last burst that was read seemed over, and more of it has come; does not block.
+
+        Where records come without end that is never so.
+        """
+        with self._lock:
+            if self._is_closed or not self._is_over:
+                return False
+            if len(self._ahead) < _AT_ONCE:
+                self._ahead += self._consumer.consume(_AT_ONCE, 0)
+            return self._count_awaited(self._ahead) > 1
 
     def close(self) -> None:
         """Leave the broker."""
@@ -104,19 +118,23 @@ class Tail:
         """
         deadline = time.monotonic() + GATHER_SECONDS
         found: list[Arrival] = []
-        taken, awaited = 0, 0
+        taken, awaited, until = 0, 0, deadline
         while messages:
             taken += len(messages)
-            awaited += sum(message.error() is None and message.topic() not in self._keys_of for message in messages)
-            pause = BURST_PAUSE_SECONDS if awaited > 1 else PAUSE_SECONDS
-            until = min(time.monotonic() + pause, deadline)
+            awaited += self._count_awaited(messages)
+            until = time.monotonic() + (BURST_PAUSE_SECONDS if awaited > 1 else PAUSE_SECONDS)
             found += filter(None, map(self._arrival, messages))
             if taken >= _AT_ONCE:
                 break
             messages = self._consumer.consume(_AT_ONCE, 0)
-            if not messages and awaited and (left := until - time.monotonic()) > 0:
+            if not messages and awaited and (left := min(until, deadline) - time.monotonic()) > 0:
                 messages = self._consumer.consume(1, left)
+        self._is_over = taken < _AT_ONCE and until <= max(deadline, time.monotonic())
         return found
+
+    def _count_awaited(self, messages: list[Message]) -> int:
+        """Records that are read for more than their keys."""
+        return sum(message.error() is None and message.topic() not in self._keys_of for message in messages)
 
     def _assign(self, places: frozenset[Place]) -> None:
         gone, new = self._next.keys() - places, places - self._next.keys()

@@ -12,7 +12,7 @@ from market.price import PricePoint
 from processors.fence import Superseded
 from processors.outputs import Message
 from processors.surroundings import Beside, Owned, Ways
-from processors.valuing import service
+from processors.valuing import publishing, service
 from processors.valuing.tail import Arrival
 from runtime.settings import Settings
 from schemas.topics import POSITIONS, PRICES, VALUATION_LINES, VALUATIONS
@@ -39,6 +39,7 @@ class World:
         self.sent: list[list[str]] = []
         self.waits: list[float] = []
         self.is_caught_up = True
+        self.is_coming = False  # more of a burst
         monkeypatch.setattr(service, "Tail", lambda *_, **__: self)
         ways = Ways(CODEC, 1, self, None, lambda: START + 10)  # type: ignore[arg-type]  # suffices
         self.valuations = service.Valuations(Beside(ways, Settings(), lambda _: Owned(1, 1, frozenset({PARTITION}))))
@@ -52,6 +53,9 @@ class World:
             raise Over
         self.waits.append(seconds)
         return self.reads.pop(0)
+
+    def has_more(self) -> bool:
+        return self.is_coming
 
     def offsets(self, _topic: str) -> dict[int, int]:
         return {PARTITION: 1}
@@ -110,3 +114,20 @@ def test_what_was_superseded_is_told_again_and_what_arrived_is_not(
     world = World(monkeypatch, [portfolio("ours"), price()], [], refused=refused)
     world.run()
     assert world.sent[refused + 1 :] == again
+
+
+def test_totals_that_more_of_a_burst_would_change_at_once_are_made_anew_with_it_but_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(publishing, "TOTALS_AT_ONCE", 1)
+    world = World(monkeypatch, [portfolio("one"), portfolio("other")], [price()], [])
+    world.is_coming = True
+    world.run()
+    assert world.sent == [[TOTALS, TOTALS], [LINES] * 4, [], []]
+
+
+def test_totals_that_are_made_in_no_time_wait_for_no_more_of_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, [portfolio("one"), portfolio("other"), price()])
+    world.is_coming = True
+    world.run()
+    assert world.sent == [[TOTALS, TOTALS], [LINES] * 4]

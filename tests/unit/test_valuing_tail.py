@@ -169,3 +169,47 @@ def test_no_more_is_waited_for_because_of_keys(monkeypatch: pytest.MonkeyPatch) 
     found = Tail({}, CODEC, 0, keys_of={PLACE[0]}).read(frozenset({PLACE}), 0)
     assert [arrival.key for arrival in found] == ["a", "ours|b", "ours|c"]
     assert broker.pauses == []
+
+
+def test_more_of_a_burst_that_seemed_over_is_known_without_waiting_and_read_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+    broker = Bursts([], [], [], [Deletion(b"b", 1)], [], [Deletion(b"c", 2)], [Deletion(b"d", 3)])
+    monkeypatch.setattr(tail, "Consumer", broker)
+    reader = Tail({}, CODEC, 0)
+    assert [arrival.key for arrival in reader.read(frozenset({PLACE}), 0)] == ["a"]
+    waited = len(broker.pauses)
+    assert [reader.has_more() for _ in range(3)] == [False, False, True]  # a single record is no burst
+    assert len(broker.pauses) == waited
+    assert [arrival.key for arrival in reader.read(frozenset({PLACE}), 0)] == ["b", "c", "d"]
+    assert [arrival.key for arrival in reader.read(frozenset({PLACE}), 0)] == ["a"]
+
+
+@pytest.mark.parametrize("at_once", [5, 2_000])
+def test_records_that_come_without_end_are_no_burst_of_which_there_is_more(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    clock = Clock(monkeypatch)
+    broker = Broker(b"a")
+
+    def consume(_most: int, seconds: float) -> list[Deletion]:
+        clock.now += min(seconds, tail.PAUSE_SECONDS)
+        return [Deletion(b"b", 1)] * 2 if seconds or is_read else []
+
+    is_read = False
+    monkeypatch.setattr(broker, "consume", consume)
+    monkeypatch.setattr(tail, "Consumer", broker)
+    monkeypatch.setattr(tail, "_AT_ONCE", at_once)
+    reader = Tail({}, CODEC, 0)
+    reader.read(frozenset({PLACE}), 0)
+    is_read = True
+    assert not reader.has_more()
+
+
+def test_keys_are_no_more_of_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    Clock(monkeypatch)
+    broker = Bursts([], [], [Line(b"ours|b", 1), Line(b"ours|c", 2)])
+    monkeypatch.setattr(tail, "Consumer", broker)
+    reader = Tail({}, CODEC, 0, keys_of={PLACE[0]})
+    reader.read(frozenset({PLACE}), 0)
+    assert not reader.has_more()
+    assert [arrival.key for arrival in reader.read(frozenset({PLACE}), 0)] == ["ours|b", "ours|c"]
