@@ -51,7 +51,8 @@ RULES: Mapping[str, KlineRule] = {
     "binance": KlineRule(Opening.FIRST_TRADE, Closing.STATED, FIELDS),
     "bitget": KlineRule(Opening.PREVIOUS_CLOSE, Closing.NEXT_KLINE, (*PRICES, "volume")),
     "bybit": KlineRule(Opening.PREVIOUS_CLOSE, Closing.STATED, (*PRICES, "volume", "amount")),
-    # Nothing of Coinbase Advanced Trade was recorded.
+    # Of Bitfinex no candles were recorded, of Coinbase Advanced Trade nothing at all.
+    "bitfinex": KlineRule(Opening.FIRST_TRADE, Closing.NEXT_KLINE, (*PRICES, "volume"), is_proved=False),
     "coinbase_advanced": KlineRule(Opening.FIRST_TRADE, Closing.NEXT_KLINE, (*PRICES, "volume"), is_proved=False),
     "gateio": KlineRule(Opening.FIRST_TRADE, Closing.STATED, (*PRICES, "volume", "amount")),
     "kraken": KlineRule(Opening.FIRST_TRADE, Closing.STATED, (*PRICES, "volume", "trade_count")),

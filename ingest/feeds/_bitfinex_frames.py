@@ -16,7 +16,7 @@ from ingest.feed import UNKNOWN_CHANNEL, Listings, Parsed, Subscription
 from ingest.feeds._instruments import Instruments
 from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import exact_or_none, number, number_or_none
-from ingest.feeds._records import Maker, micros_of_millis, percent_of
+from ingest.feeds._records import Maker, figure_or_none, micros_of_millis, percent_of
 from market.book_rules import BookRules, by_previous_if_named
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
@@ -25,8 +25,20 @@ from market.trade import Trade
 from schemas.records import Record
 
 MARKET = "v2"
-TRADES, BOOK, TICKER = "trades", "book", "ticker"
+TRADES, BOOK, TICKER, STATUS = "trades", "book", "ticker", "status"
 CHANNELS = (TRADES, BOOK, TICKER)
+CANDLES = "candles."
+"""Beginning of the channels of candles, which have the interval behind it: candles.1m."""
+INTERVALS = {
+    f"{CANDLES}{theirs}": ours
+    for theirs, ours in {
+        **{f"{minutes}m": f"{minutes}m" for minutes in (1, 5, 15, 30)},
+        **{f"{hours}h": f"{hours}h" for hours in (1, 3, 6, 12)},
+        "1D": "1d",
+    }.items()
+}
+"""Of the channels of candles; those of weeks and months are not carried."""
+_FUNDING_SECONDS = 28_800  # docs: "Derivatives Status"
 
 THEIR_NAMES = {
     "USDT": "UST",
@@ -57,6 +69,7 @@ class _Event(msgspec.Struct, rename="camel"):
     event: str
     channel: str = ""
     symbol: str = ""
+    key: str = ""
     chan_id: _Count | None = None
     version: int | None = None
     code: int | None = None
@@ -137,9 +150,10 @@ class BitfinexParser:
     def _told(self, event: _Event) -> Parsed:
         if event.event == "error":
             raise DataValidationError("venue_error", f"the venue refuses a request: {event.code!s:.20} {event.msg!s:.200}")
-        if event.event == "subscribed" and event.chan_id is not None and event.channel in CHANNELS:
-            self._instruments.of(event.symbol)
-            self._streams[event.chan_id] = _Stream(event.channel, event.symbol)
+        stream = _stream_of(event) if event.event == "subscribed" else None
+        if stream is not None and event.chan_id is not None:
+            self._instruments.of(stream.symbol)
+            self._streams[event.chan_id] = stream
             self._books.pop(event.chan_id, None)
             return Parsed("reply", ())
         if event.event == "unsubscribed" and event.chan_id is not None:
@@ -176,11 +190,16 @@ class BitfinexParser:
             return [read_trade(row, maker) for row in reversed(rows)]
         if stream.channel == TICKER:
             return [read_ticker(decode(_ARRAY, parts[1]), sequence, maker)]
+        if stream.channel == STATUS:
+            return _read_status(decode(_ARRAY, parts[1]), maker)
+        if stream.channel in INTERVALS:
+            rows = decode(_ROWS, parts[1]) if _is_list_of_rows(parts[1]) else [decode(_ARRAY, parts[1])]
+            return _read_candles(rows, INTERVALS[stream.channel], maker)
         return [self._book(id_, parts[1], sequence, maker)]
 
     def _book(self, id_: int, payload: msgspec.Raw, sequence: int | None, maker: Maker) -> Depth:
         """A snapshot is a list of levels, a delta one level."""
-        is_snapshot = bytes(payload)[1:].lstrip()[:1] in (b"[", b"]")
+        is_snapshot = _is_list_of_rows(payload)
         rows = decode(_ROWS, payload) if is_snapshot else [decode(_ARRAY, payload)]
         sides: tuple[list[tuple[str, str]], list[tuple[str, str]]] = [], []
         for row in rows:
@@ -250,6 +269,58 @@ def read_ticker(row: _Parts, sequence: int | None, maker: Maker) -> Record:
             exact_or_none(number_or_none(relative, "change_percent_24h"), "change_percent_24h"), "change_percent_24h"
         ),
     )
+
+
+def _stream_of(event: _Event) -> _Stream | None:
+    """What a subscription is of; candles and states have a key: trade:1m:tBTCUSD, deriv:tBTCF0:USTF0."""
+    if event.channel in CHANNELS:
+        return _Stream(event.channel, event.symbol)
+    kind, _, rest = event.key.partition(":")
+    if (event.channel, kind) == (STATUS, "deriv"):
+        return _Stream(STATUS, rest)
+    interval, _, symbol = rest.partition(":")
+    is_known = (event.channel, kind) == (CANDLES.rstrip("."), "trade") and f"{CANDLES}{interval}" in INTERVALS
+    return _Stream(f"{CANDLES}{interval}", symbol) if is_known else None
+
+
+def _is_list_of_rows(payload: msgspec.Raw) -> bool:
+    return bytes(payload)[1:].lstrip()[:1] in (b"[", b"]")
+
+
+def _read_candles(rows: Sequence[_Parts], interval: str, maker: Maker) -> Sequence[Record]:
+    """Time, open, close, high, low, volume; newest first. Nothing says that one is closed, but that another one follows it."""
+    told = [(decode(_COUNT, _columns(row, 6, "candle")[0]) * 1000, row) for row in rows]
+    newest = max((at for at, _ in told), default=0)
+    found = []
+    for at, (_, open_, close, high, low, volume, *_) in sorted(told, key=lambda one: one[0]):
+        prices = {"open": open_, "high": high, "low": low, "close": close}
+        texts = {name: number(raw, name) for name, raw in prices.items()}
+        traded = exact_or_none(number(volume, "volume"), "volume")
+        figure = figure_or_none(traded, "volume")
+        found.append(maker.kline(interval, at, texts, is_closed=at < newest, exchange_time=None, volume=figure))
+    return found
+
+
+def _read_status(row: _Parts, maker: Maker) -> Sequence[Record]:
+    """Of a perpetual, by the places of the row (docs: "Derivatives Status").
+
+    0 time, 3 price of the spot, 7 time of the next funding, 8 what has accrued for it, 14 mark price, 17 open interest.
+    """
+    columns = _columns(row, 18, "status")
+    time = decode(_COUNT, columns[0]) * 1000
+    index = exact_or_none(number_or_none(columns[3], "index_price"), "index_price")
+    mark = exact_or_none(number_or_none(columns[14], "mark_price"), "mark_price")
+    records: list[Record] = [maker.quote(STATUS, time, mark_price=mark, index_price=index)]
+    rate, held = number_or_none(columns[8], "rate"), number_or_none(columns[17], "open_interest")
+    if rate is not None:
+        paid_at = micros_of_millis(number_or_none(columns[7], "next_funding_time") or "0", "next_funding_time")
+        marks = {"mark_price": mark, "index_price": index}
+        records.append(
+            maker.funding(STATUS, time, rate=rate, next_funding_time=paid_at, interval_seconds=_FUNDING_SECONDS, **marks)
+        )
+    if held is not None:
+        records.append(maker.open_interest(STATUS, time, open_interest=held))
+    return records
 
 
 def _level(row: _Parts) -> tuple[bool, str, str]:

@@ -3,6 +3,8 @@
 What Bitfinex calls UST, DSH and so on is USDT and DASH. Amounts of sales are below zero: the side is the taker's (docs: "WS
 Public Trades"). After subscribing the latest trades are told, newest first. Trades are taken from `te`; a `tu` tells them
 again. Books have the hundred best levels of each side at full precision (prec P0, freq F0, len 100).
+`candles.1m` and the like, and `status` of perpetuals (funding, open interest, mark price), are read as documented; of them none
+was recorded (docs: "WS Public Candles", "WS Public Status").
 """
 
 from __future__ import annotations
@@ -16,11 +18,23 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
 from ingest.feeds import _bitfinex_rest
-from ingest.feeds._bitfinex_frames import BOOK, CHANNELS, MARKET, PERPETUAL, THEIR_NAMES, BitfinexParser, instrument_of
+from ingest.feeds._bitfinex_frames import (
+    BOOK,
+    CANDLES,
+    CHANNELS,
+    INTERVALS,
+    MARKET,
+    PERPETUAL,
+    STATUS,
+    THEIR_NAMES,
+    BitfinexParser,
+    instrument_of,
+)
 from ingest.feeds._instruments import Instruments, by_symbol
 from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer
 from ingest.quota import Quota
+from market.errors import SubscriptionError
 from market.instrument import code_of
 
 _ADDRESS = "wss://api-pub.bitfinex.com/ws/2"
@@ -36,8 +50,8 @@ _OFFER = Offer(
     "bitfinex",
     re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP)?", re.ASCII),
     "bitfinex:BTC-USD or bitfinex:BTC-USDT-PERP",
-    CHANNELS,
-    lambda channel: channel in CHANNELS,
+    (*CHANNELS, f"{CANDLES}1m", STATUS),
+    lambda channel: channel in (*CHANNELS, STATUS) or channel in INTERVALS,
 )
 _LISTED = msgspec.json.Decoder(tuple[list[str]])
 
@@ -53,8 +67,12 @@ class Bitfinex:
     heartbeat = None  # the venue itself sends one of each channel every 15 seconds
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
-        """See `ingest.feed.Venue.check`."""
-        _OFFER.check(subscriptions)
+        """See `ingest.feed.Venue.check`; perpetuals alone have a state."""
+        wanted = list(subscriptions)
+        _OFFER.check(wanted)
+        for instrument, channel in wanted:
+            if channel == STATUS and not instrument.endswith("-PERP"):
+                raise SubscriptionError(f"{channel} tells the funding of perpetuals, and {instrument} is none")
 
     def route(self, _subscription: Subscription, base_url: str | None) -> Route:
         """See `ingest.feed.ListeningVenue.route`."""
@@ -120,6 +138,11 @@ class Bitfinex:
     def _request(self, subscription: Subscription) -> dict[str, str]:
         options = _BOOK_OPTIONS if subscription.channel == BOOK else {}
         symbol = self.symbol_of(subscription.instrument)
+        if subscription.channel == STATUS:
+            return {"event": "subscribe", "channel": STATUS, "key": f"deriv:{symbol}"}
+        if subscription.channel in INTERVALS:
+            channel, _, interval = subscription.channel.partition(".")
+            return {"event": "subscribe", "channel": channel, "key": f"trade:{interval}:{symbol}"}
         return {"event": "subscribe", "channel": subscription.channel, "symbol": symbol} | options
 
 

@@ -14,8 +14,10 @@ from ingest.recordings import read_recordings
 from market.book_rules import by_previous_if_named
 from market.decimals import ONE
 from market.depth import BookState, Depth, DepthKind
-from market.errors import DataValidationError
-from market.quote import Quote
+from market.errors import DataValidationError, SubscriptionError
+from market.funding import Funding
+from market.open_interest import OpenInterest
+from market.quote import Kline, Quote
 from market.trade import Trade
 from tests.ingest_parts import played
 from tests.venue_data import BITFINEX
@@ -205,7 +207,7 @@ def test_what_is_no_data_has_a_name(data: bytes, name: str) -> None:
     [
         (b'{"event":"error","msg":"symbol: invalid","code":10300,"channel":"trades","symbol":"tX"}', "venue_error", None),
         (b'{"event":"rumours"}', "unknown_stream", "event"),
-        (b'{"event":"subscribed","channel":"candles","chanId":1,"key":"trade:1m:tBTCUSD"}', "unknown_stream", "event"),
+        (b'{"event":"subscribed","channel":"candles","chanId":1,"key":"trade:7D:tBTCUSD"}', "unknown_stream", "event"),
         (b'{"event":"subscribed","channel":"book","chanId":1,"symbol":"fUSD"}', "unknown_symbol", "symbol"),
         (b"[1]", "missing_field", "channel"),
         (b"[7,[1,1,1],1]", "unknown_stream", "channel"),
@@ -224,3 +226,73 @@ def test_bad_frame_is_refused_with_a_reason_and_the_field(data: bytes, reason: s
     with pytest.raises(DataValidationError) as caught:
         parse(data)
     assert (caught.value.reason, caught.value.field) == (reason, field)
+
+
+# as documented ("WS Public Candles", "WS Public Status")
+
+
+def keyed(channel: str, key: str) -> UnsubscribingParser:
+    reader = parser()
+    told = {"event": "subscribed", "channel": channel, "chanId": 7, "key": key}
+    assert reader.parse(json.dumps(told).encode(), AT) == Parsed("reply", ())
+    return reader
+
+
+def test_candles_come_oldest_first_and_are_closed_once_another_one_follows() -> None:
+    reader = keyed("candles", "trade:1m:tAVAX:USD")
+    rows = "[[1618677480000,3,4,5,2,0.5],[1618677420000,2,3,4,1,7.25]]"
+    first, second = reader.parse(f"[7,{rows},12]".encode(), AT).records
+    assert isinstance(first, Kline)
+    assert (first.instrument, first.interval, first.open_time) == ("bitfinex:AVAX-USD", "1m", 1_618_677_420_000_000)
+    assert (first.open, first.close, first.high, first.low) == (2 * ONE, 3 * ONE, 4 * ONE, ONE)
+    assert (first.volume, first.is_closed) == (725 * ONE // 100, True)
+    assert isinstance(second, Kline)
+    assert (second.open_time, second.is_closed) == (1_618_677_480_000_000, False)
+    (update,) = reader.parse(b"[7,[1618677480000,3,4,5,2,0.75],13]", AT).records
+    assert isinstance(update, Kline)
+    assert (update.volume, update.is_closed) == (75 * ONE // 100, False)
+    assert reader.parse(b"[7,[],14]", AT).records == []
+    assert json.loads(reader.unsubscriptions([Subscription("bitfinex:AVAX-USD", "candles.1m")])[0])["chanId"] == 7
+
+
+def test_state_of_a_perpetual_tells_marks_funding_and_open_interest() -> None:
+    reader = keyed("status", "deriv:tBTCF0:USTF0")
+    row = "[1618677059000,null,29297.85,29277.5,null,36950860.7,null,1618704000000,0.00000527,82,null,0.00014548,null,null,"
+    parsed = reader.parse(f"[7,{row}29278.8925,null,null,9636.07644994,null,null,null,0.0005,0.0025],15]".encode(), AT)
+    quote, funding, held = parsed.records
+    assert parsed.name == "status"
+    assert isinstance(quote, Quote)
+    assert (quote.instrument, quote.mark_price, quote.index_price) == (
+        "bitfinex:BTC-USDT-PERP",
+        *(29_278_892_500_000_000, 29_277_500_000_000_000),
+    )
+    assert isinstance(funding, Funding)
+    assert (funding.rate, funding.next_funding_time, funding.interval_seconds) == (5_270_000, 1_618_704_000_000_000, 28_800)
+    assert (funding.mark_price, funding.exchange_time) == (quote.mark_price, 1_618_677_059_000_000)
+    assert isinstance(held, OpenInterest)
+    assert held.open_interest == 9_636_076_449_940_000
+    with pytest.raises(DataValidationError) as caught:
+        reader.parse(b"[7,[1618677059000,null],16]", AT)
+    assert (caught.value.reason, caught.value.field) == ("missing_field", "status")
+
+
+@pytest.mark.parametrize(
+    ("channel", "key"), [("candles", "trade:7D:tBTCUSD"), ("candles", "funding:1m:fUSD"), ("status", "liq:global")]
+)
+def test_what_else_has_a_key_is_not_known(channel: str, key: str) -> None:
+    told = {"event": "subscribed", "channel": channel, "chanId": 7, "key": key}
+    with pytest.raises(DataValidationError) as caught:
+        parser().parse(json.dumps(told).encode(), AT)
+    assert caught.value.reason == "unknown_stream"
+
+
+def test_candles_and_states_are_asked_for_by_their_keys() -> None:
+    streams = [Subscription("bitfinex:AVAX-USD", "candles.1D"), Subscription("bitfinex:BTC-USDT-PERP", "status")]
+    VENUE.check(streams)
+    asked = [json.loads(message) for message in VENUE.requests(streams, 1, AT, subscribe=True)][1:]
+    assert asked == [
+        {"event": "subscribe", "channel": "candles", "key": "trade:1D:tAVAX:USD"},
+        {"event": "subscribe", "channel": "status", "key": "deriv:tBTCF0:USTF0"},
+    ]
+    with pytest.raises(SubscriptionError, match="bitfinex:BTC-USD is none"):
+        VENUE.check([Subscription("bitfinex:BTC-USD", "status")])
