@@ -69,6 +69,8 @@ def check(seconds: SecondsOption = 10.0, config: ConfigOption = None, overrides:
         found.extend(await survey.check_feeds(made, seconds, SystemClock(), stop))
 
     code = lifecycle.run(listen)
+    if not found:  # what is wrong was said
+        raise typer.Exit(code)
     table = Table("feed", "state", "records/s", "last, s ago", "frames", "rejected", "reconnects", "healed")
     for one in found:
         age = "never" if one.age is None else f"{one.age:.1f}"

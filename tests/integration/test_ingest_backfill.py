@@ -105,3 +105,14 @@ async def test_a_venue_that_does_not_answer_ends_it_with_its_words(tmp_path: Pat
         with pytest.raises(BackfillFailed, match="not answered after 8 attempts"):
             await work.run([(TRADES, 0, NOW)])
         await rest.close()
+
+
+async def test_a_venue_that_refuses_what_is_asked_ends_it_at_once_with_its_words(tmp_path: Path) -> None:
+    there = Exchange(BinanceSpot(), tape())
+    async with there:
+        there.rest_refusals = [answer_of(HTTPStatus.BAD_REQUEST, b"parameter 'startTime' is invalid")]
+        work, rest = backfill(there, Kept(), tmp_path / "marks.json", [])
+        with pytest.raises(BackfillFailed, match="HTTP status 400: parameter 'startTime' is invalid"):
+            await work.run([(TRADES, 0, NOW)])
+        assert len(there.asked) == 1
+        await rest.close()

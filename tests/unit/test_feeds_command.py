@@ -1,6 +1,7 @@
 """`tapeline feeds` shows what there is, and refuses commands that cannot be followed."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -56,3 +57,11 @@ def test_a_command_that_cannot_be_followed_is_not_sent(arguments: list[str], mes
     found = CliRunner().invoke(build("feeds"), ["feeds", *arguments])
     assert isinstance(found.exception, ConfigurationError)
     assert message in str(found.exception)
+
+
+def test_check_of_feeds_that_cannot_be_made_shows_no_table(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("ingest: {feeds: {spot: {feed: binance, symbols: [binance:BTC-USDT], channels: [rumours]}}}")
+    found = CliRunner().invoke(build("feeds"), ["feeds", "check", "-c", str(wrong)])
+    assert found.exit_code == 2
+    assert "records/s" not in found.stdout
