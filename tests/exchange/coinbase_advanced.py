@@ -102,5 +102,5 @@ class NumberingExchange(Exchange):
             else:
                 await send(json.dumps(told), text=text)
 
-        connection.send = numbered  # type: ignore[method-assign, assignment]
+        connection.send = numbered  # type: ignore[method-assign]
         await super().converse(connection)
