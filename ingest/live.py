@@ -238,6 +238,8 @@ class LiveFeed(OutletFeed):
         for stand_in in self._stand_ins.values():
             self._outlet.put(stand_in.rest(self._clock.now(), "the feed is stopped"))
         self._stand_ins.clear()
+        for connection in self._connections:
+            self._outlet.put(connection.silent_streams.rest(self._clock.now()))
         for connection in self._connections:  # a task that had not begun told nothing, but a process before this one may have
             self._outlet.put(self._session.stopped(connection.name, connection.subscriptions, self._clock.now(), reason))
 

@@ -165,3 +165,13 @@ async def test_rest_that_answers_again_takes_over_from_the_substitute() -> None:
         before = len(found.listener.trades())
         await found.until(lambda: len(found.listener.trades()) > before + 50)
         assert found.listener.trades()[-1].origin == "poll"
+
+
+async def test_substitute_of_a_feed_that_is_stopped_and_begun_again_at_once_is_let_go() -> None:
+    async with scene() as found:
+        found.there.rest_refusals = [answer_of(HTTPStatus.SERVICE_UNAVAILABLE)] * 100_000
+        found.is_deaf = True
+        await found.until(lambda: found.spare.get_status() is ConnectionStatus.SUBSCRIBED)
+        await found.listener.feed.stop("a test")
+        found.listener.feed.start()
+        await found.until(lambda: found.spare.get_status() is ConnectionStatus.STOPPED)
