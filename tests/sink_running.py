@@ -366,7 +366,9 @@ def columns_of(stored: Stored) -> dict[str, Any]:
     elif "received_at" in fields:
         happened = fields["received_at"] if fields.get("exchange_time") is None else fields["exchange_time"]
         fields.setdefault("event_time", happened)
-        known = min(happened, fields["received_at"]) if isinstance(stored.record, Funding) else fields["received_at"]
+        known = (
+            min(happened, fields["received_at"]) if isinstance(stored.record, Funding | OpenInterest) else fields["received_at"]
+        )
         fields["period_time"] = known // QUOTE_PERIOD * QUOTE_PERIOD
     return {name: None if value is None else column_of(name, value) for name, value in fields.items()}
 
