@@ -18,7 +18,7 @@ from ingest.feed import Place, Request, Subscription
 from ingest.feeds._pages import Window
 from market.errors import SubscriptionError
 from market.funding import Funding
-from tests.ingest_parts import NOW, Bench, FakeClock
+from tests.ingest_parts import ALL_DATA, NOW, Bench, FakeClock
 
 HOUR = 3_600_000_000
 SKEW = 5_000_000
@@ -156,3 +156,37 @@ def test_pages_of_windows_are_the_payments_of_the_range(paid: list[int], most: i
         found += [one.exchange_time for one in page.records if isinstance(one, Funding)]
         place = page.next
     assert found == [at * HOUR for at in sorted(paid) if begin <= at < begin + length]
+
+
+RECORDED = [
+    (
+        "binance",
+        "https://fapi.binance.com/fapi/v1/fundingRate?symbol=BTCUSDT",
+        ALL_DATA / "binance-rest" / "fapi_fundingRate_BTCUSDT.json",
+        [
+            (1_786_780_800_002_000, 65_230_000, 63_050_016_927_540_000),
+            (1_786_809_600_000_000, 53_110_000, 63_068_065_376_810_000),
+        ],
+    ),
+    (
+        "bybit",
+        "https://api.bybit.com/v5/market/funding/history?category=linear&symbol=BTCUSDT",
+        ALL_DATA / "bybit-rest" / "v5_market_funding_history_BTCUSDT.json",
+        [(1_786_780_800_000_000, 47_370_000, None), (1_786_809_600_000_000, 44_030_000, None)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("venue", "url", "path", "paid"), RECORDED, ids=[each[0] for each in RECORDED])
+def test_recorded_payments_are_told_oldest_first(
+    venue: str, url: str, path: Path, paid: list[tuple[int, int, int | None]]
+) -> None:
+    if not path.exists():
+        pytest.skip("the recorded answers are not at hand (TAPELINE_DATA)")
+    speaker = feeds.load(venue)
+    assert isinstance(speaker, TellingVenue)
+    parsed = speaker.answered(url, path.read_bytes(), 1_786_820_700_000_000, {}, SKEW)
+    assert parsed is not None
+    told = [record for record in parsed.records if isinstance(record, Funding)]
+    assert [(one.exchange_time, one.rate, one.mark_price) for one in told] == paid
+    assert {one.instrument for one in told} == {f"{venue}:BTC-USDT-PERP"}
