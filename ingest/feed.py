@@ -304,6 +304,15 @@ class ListeningVenue(Venue, Protocol):
 
 
 @runtime_checkable
+class OfferingVenue(Venue, Protocol):
+    """A venue that says which channels it has beside the default ones."""
+
+    @property
+    def channels(self) -> Sequence[str]:
+        """Its channels, one of each kind."""
+
+
+@runtime_checkable
 class AnsweringVenue(Venue, Protocol):
     """A venue that tells by REST, too, what its streams tell."""
 
@@ -420,7 +429,7 @@ class ArchivingVenue(HistoricalVenue, Protocol):
     """A venue that tells of the past what none of its streams tells."""
 
     @property
-    def archives(self) -> Collection[str]:
+    def archives(self) -> Sequence[str]:
         """Channels that there is history of, but no stream to subscribe to."""
 
 

@@ -11,6 +11,7 @@ from ingest.backfill import RetrievingVenue
 from ingest.clock import Clock
 from ingest.feed import (
     AnsweringVenue,
+    ArchivingVenue,
     ConnectionStatus,
     Feed,
     FetchingVenue,
@@ -18,6 +19,7 @@ from ingest.feed import (
     HealingVenue,
     HistoricalVenue,
     ListeningVenue,
+    OfferingVenue,
     PollableVenue,
     PolledVenue,
     RetellingVenue,
@@ -36,11 +38,15 @@ _ABILITIES: Mapping[str, type | tuple[type, ...]] = {
 
 
 class Offered(NamedTuple):
-    """A feed: its markets, the channels it takes by itself, and what it can do."""
+    """A feed: its markets, the channels it takes by itself, those it has besides, and what it can do.
+
+    Of each kind of channel one is told, and what there is history of alone as well.
+    """
 
     name: str
     markets: Sequence[str]
     channels: Sequence[str]
+    others: Sequence[str]
     abilities: Sequence[str]
 
 
@@ -65,7 +71,10 @@ def offered() -> list[Offered]:
     for name in feeds.names():
         venue = feeds.load(name)
         abilities = [ability for ability, kind in _ABILITIES.items() if isinstance(venue, kind)]
-        found.append(Offered(name, sorted(venue.markets), venue.default_channels, abilities))
+        known = [*(venue.channels if isinstance(venue, OfferingVenue) else ())]
+        known += venue.archives[:1] if isinstance(venue, ArchivingVenue) else ()
+        others = [channel for channel in known if channel not in venue.default_channels]
+        found.append(Offered(name, sorted(venue.markets), venue.default_channels, others, abilities))
     return found
 
 

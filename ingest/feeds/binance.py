@@ -86,6 +86,7 @@ class Binance:
     heartbeat = None
     heartbeats = ("reply",)
     default_channels = ("trade", "bookTicker", "ticker", "kline_1m")
+    channels = _OFFER.channels
     archives = tuple(_binance_rest.ARCHIVES)
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:

@@ -63,6 +63,7 @@ class Bitfinex:
     markets = (MARKET,)
     heartbeats = ("hb", "reply", "info")
     default_channels = CHANNELS
+    channels = _OFFER.channels
     limits = _LIMITS
     heartbeat = None  # the venue itself sends one of each channel every 15 seconds
 

@@ -177,6 +177,7 @@ class Bitget:
     markets = (SPOT, CONTRACTS)
     heartbeats = ("reply", "pong")
     default_channels = _CHANNELS
+    channels = _OFFER.channels
     limits = _LIMITS
     heartbeat = _HEARTBEAT
 

@@ -177,6 +177,7 @@ class Bitstamp:
     markets = (MARKET,)
     heartbeats = ("reply", "bts:heartbeat", "bts:request_reconnect")
     default_channels = _CHANNELS
+    channels = _OFFER.channels
     limits = _LIMITS
     heartbeat = _HEARTBEAT
 

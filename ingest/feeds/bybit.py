@@ -103,6 +103,7 @@ class Bybit:
     markets = (SPOT, LINEAR)
     heartbeats = ("reply",)
     default_channels = _CHANNELS
+    channels = _OFFER.channels
     archives = tuple(_bybit_rest.ARCHIVES)
     limits = _LIMITS
     heartbeat = _HEARTBEAT

@@ -43,6 +43,7 @@ class Ccxt:
     markets = ("ccxt",)
     heartbeats = ()
     default_channels = (frames.TICKER, frames.TRADES)
+    channels = (*frames.CHANNELS, f"{frames.OHLCV}1m")
 
     def check(self, subscriptions: Iterable[Subscription]) -> None:
         """See `ingest.feed.Venue.check`; whether an exchange has it shows when it is asked."""

@@ -181,6 +181,7 @@ class Coinbase:
     markets = (MARKET,)
     heartbeats = ("reply", "heartbeat")
     default_channels = _CHANNELS
+    channels = _OFFER.channels
     limits = _LIMITS
     heartbeat = None  # the venue sends WebSocket pings
 

@@ -63,6 +63,7 @@ class CoinbaseAdvanced:
     markets = (MARKET,)
     heartbeats = ("reply", HEARTBEATS)
     default_channels = _CHANNELS
+    channels = _OFFER.channels
     limits = _LIMITS
     heartbeat = None  # the venue sends one every second
 

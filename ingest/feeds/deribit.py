@@ -143,6 +143,7 @@ class Deribit:
     markets = (MARKET,)
     heartbeats = ("reply", "heartbeat")
     default_channels = _CHANNELS
+    channels = _OFFER.channels
     limits = _LIMITS
     heartbeat = _HEARTBEAT
 

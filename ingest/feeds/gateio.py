@@ -93,6 +93,7 @@ class Gateio:
     markets = (MARKET, _gateio_futures.MARKET)
     heartbeats = ("reply", "spot.pong", "futures.pong")
     default_channels = _CHANNELS
+    channels = _OFFER.channels
     limits = _LIMITS
     heartbeat = None  # the venue sends WebSocket pings
 

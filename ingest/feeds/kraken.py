@@ -80,6 +80,7 @@ class Kraken:
     markets = (_MARKET,)
     heartbeats = ("heartbeat", "reply", "systemStatus")
     default_channels = _CHANNELS
+    channels = _OFFER.channels
     limits = _LIMITS
     heartbeat = None  # the venue itself sends one every second
 

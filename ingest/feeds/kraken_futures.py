@@ -199,6 +199,7 @@ class KrakenFutures:
     markets = (_MARKET,)
     heartbeats = ("reply", "info", "heartbeat")
     default_channels = _CHANNELS
+    channels = _OFFER.channels
     limits = _LIMITS
     heartbeat = None  # a WebSocket ping every minute is enough (docs: "Websockets", "Pings")
 

@@ -120,6 +120,7 @@ class Okx:
     markets = (MARKET, _INDICES)
     heartbeats = ("reply", "pong")
     default_channels = _CHANNELS
+    channels = _OFFER.channels
     archives = tuple(_okx_rest.ARCHIVES)
     limits = _LIMITS
     heartbeat = _HEARTBEAT

@@ -48,10 +48,10 @@ def register(app: typer.Typer) -> None:
 
 @FEEDS.command("list")
 def list_feeds() -> None:
-    """Show every feed: its markets, the channels it takes by itself, and what else it can do."""
-    table = Table("feed", "markets", "channels", "can")
+    """Show every feed: its markets, the channels it takes by itself, others that it has, and what it can do."""
+    table = Table("feed", "markets", "channels", "also", "can")
     for feed in survey.offered():
-        table.add_row(feed.name, ", ".join(feed.markets), ", ".join(feed.channels), ", ".join(feed.abilities))
+        table.add_row(feed.name, *map(", ".join, (feed.markets, feed.channels, feed.others, feed.abilities)))
     Console().print(table)
 
 

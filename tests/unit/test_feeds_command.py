@@ -22,6 +22,10 @@ def test_every_feed_is_shown_with_what_it_can() -> None:
     assert "simulated" in found
     assert {"live", "history", "polling"} <= set(found["binance"].abilities)
     assert "history" not in found["coinbase"].abilities
+    assert (*found["okx"].channels, *found["okx"].others) == (
+        *("trades", "books", "tickers", "candle1m"),
+        *("funding-rate", "open-interest", "mark-price", "index-tickers", "open-interest-history.5m"),
+    )
     assert CliRunner().invoke(build("feeds"), ["feeds", "list"]).exit_code == 0
 
 
