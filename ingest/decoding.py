@@ -11,6 +11,9 @@ from market.errors import DataValidationError
 
 _T = TypeVar("_T")
 
+UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+"""What a decoder raises of a frame; validation errors are decode errors."""
+
 _MISSING = re.compile(r"missing required field `(\w+)`")
 _PATH = re.compile(r"at `\$\.?(.*)`\Z")
 
@@ -22,10 +25,15 @@ def decode(decoder: msgspec.json.Decoder[_T], frame: bytes) -> _T:
     """
     try:
         return decoder.decode(frame)
-    except msgspec.ValidationError as error:
-        raise _mismatch(str(error)) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise DataValidationError("malformed_json", f"the frame is no JSON: {error}") from None
+    except UNREADABLE as error:
+        raise refusal(error) from None
+
+
+def refusal(error: Exception) -> DataValidationError:
+    """What `decode` raises of one of UNREADABLE, for those who call the decoder themselves."""
+    if isinstance(error, msgspec.ValidationError):
+        return _mismatch(str(error))
+    return DataValidationError("malformed_json", f"the frame is no JSON: {error}")
 
 
 def _mismatch(text: str) -> DataValidationError:

@@ -28,18 +28,20 @@ class PlainSteady:
     def __init__(self, parse: Callable[[bytes, int], Parsed], counts: Counts, heartbeats: Collection[str]) -> None:
         self.parse = parse
         self._counts, self._heartbeats = counts, heartbeats
-        self._trades: dict[tuple[str, str], Continuity] = {}
-        self._quotes: set[tuple[str, str]] = set()
+        self._trades: dict[str, dict[str, Continuity]] = {}  # by channel, then by instrument
+        self._quotes: dict[str, set[str]] = {}
         self.last_data: int | None = None
         self.heard_at: int | None = None
 
     def note_quotes(self, instrument: str, channel: str) -> None:
         """Quotes of an instrument by a channel are steady."""
-        self._quotes.add((instrument, channel))
+        if channel not in self._heartbeats:
+            self._quotes.setdefault(channel, set()).add(instrument)
 
     def note_trades(self, instrument: str, channel: str, known: Continuity) -> None:
         """Trades of an instrument by a channel are steady, as far as they follow what is known."""
-        self._trades[instrument, channel] = known
+        if channel not in self._heartbeats:
+            self._trades.setdefault(channel, {})[instrument] = known
 
     def forget(self) -> None:
         """No stream is known to be steady."""
@@ -55,17 +57,22 @@ class PlainSteady:
         counts.frames += 1
         parsed = self.parse(frame, at)
         channel, found, told, faults = parsed
-        if len(found) != 1 or told or faults or channel in self._heartbeats:
+        if len(found) != 1 or told or faults:
             return parsed
         record = found[0]
-        if type(record) is Trade:
-            known = self._trades.get((record.instrument, channel))
-            if known is None or not _follows(known, record):
+        kind = type(record)
+        if kind is Quote:
+            steady = self._quotes.get(channel)
+            if steady is None or record[0] not in steady:
                 return parsed
-        elif type(record) is not Quote or (record.instrument, channel) not in self._quotes:
+        elif type(record) is Trade:
+            known = self._trades.get(channel)
+            if known is None or record[0] not in known or not _follows(known[record[0]], record):
+                return parsed
+        else:
             return parsed
         counts.received[channel] += 1
-        counts.records[type(record)] += 1
+        counts.records[kind] += 1
         self.last_data = self.heard_at = at
         return record
 
@@ -75,18 +82,22 @@ def _follows(known: Continuity, trade: Trade) -> bool:
 
     False for any other trade, of which nothing is remembered then.
     """
-    number, last_id, seen = trade.sequence, trade.last_trade_id, known.seen
-    if not 0 < number < _NUMBERS or number != seen.last + 1 or trade.trade_id != str(number):
+    _, trade_id, number, _, _, _, exchange_time, received_at, first_id, last_id, *_ = trade
+    seen = known.seen
+    if number != seen.last + 1 or not 0 < number < _NUMBERS or trade_id != str(number):
         return False
     last: int | None = number
-    if trade.trade_id != last_id:
+    if trade_id != last_id:
         last = number_of(last_id)
-    elif trade.first_trade_id != last_id:
+    elif first_id != last_id:
         return False  # it sums up several under the id of the last
     known.is_up, known.was_down = True, False
     seen.last = number
-    known.latest = max(known.latest, trade.event_time)
-    known.last_id = last if last is None or known.last_id is None else max(last, known.last_id)
+    event_time = received_at if exchange_time is None else exchange_time
+    if event_time > known.latest:
+        known.latest = event_time
+    if last is None or known.last_id is None or last > known.last_id:
+        known.last_id = last
     return True
 
 

@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 
 from market.errors import DataValidationError
+from market.remembered import Remembered
 
 SCALE = 12
 PRECISION = 38
@@ -20,6 +21,7 @@ AMOUNT_PRECISION = 50
 ONE = 10**SCALE
 _DECIMAL = re.compile(r"([+-]?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?\Z", re.ASCII)
 _LONGEST_TEXT = 128
+_POWERS_OF_TEN: list[int] = [10**exponent for exponent in range(PRECISION)]
 
 
 @lru_cache(maxsize=256)
@@ -35,7 +37,7 @@ def parse_decimal(text: str, *, field: str, scale: int = SCALE, precision: int =
     """
     if isinstance(text, str):
         is_price = scale == SCALE and precision == PRECISION
-        plain = plain_price(text) if is_price else _plain_decimal(text, scale, precision)
+        plain = PLAIN_PRICES[text] if is_price else _plain_decimal(text, scale, precision)
         if plain is not None:
             return plain
     match = _DECIMAL.match(text) if isinstance(text, str) and len(text) <= _LONGEST_TEXT else None
@@ -55,22 +57,28 @@ def parse_decimal(text: str, *, field: str, scale: int = SCALE, precision: int =
     return -unscaled if sign == "-" else unscaled
 
 
-@lru_cache(maxsize=4096)
-def plain_price(text: str) -> int | None:
-    """What `parse_decimal` makes of most texts of prices and sizes, digits with a point or without; None of any other.
-
-    The same prices come again and again, and are found soonest by their text alone.
-    """
-    return _plain_decimal(text, SCALE, PRECISION)
-
-
 def _plain_decimal(text: str, scale: int, precision: int) -> int | None:
     """What most texts are, digits with a point or without, sooner; None of any other."""
     whole, _, fraction = text.partition(".")
     digits, shift = whole + fraction, scale - len(fraction)
-    if not whole or shift < 0 or len(digits) + shift > precision or not digits.isdecimal() or not digits.isascii():
-        return None
-    return int(digits) * _power_of_ten(shift)
+    if whole and shift >= 0 and len(whole) + scale <= precision and digits.isdecimal() and digits.isascii():
+        return int(digits) * _POWERS_OF_TEN[shift]
+    return None
+
+
+def _plain_price(text: str) -> int | None:
+    whole, _, fraction = text.partition(".")
+    digits, shift = whole + fraction, SCALE - len(fraction)
+    if whole and shift >= 0 and len(whole) + SCALE <= PRECISION and digits.isdecimal() and digits.isascii():
+        return int(digits) * _POWERS_OF_TEN[shift]
+    return None
+
+
+PLAIN_PRICES = Remembered(_plain_price, 4096)
+"""By text what `parse_decimal` makes of most texts of prices and sizes, digits with a point or without; None of any other.
+
+The same prices come again and again, and are found soonest by their text alone.
+"""
 
 
 def parse_ratio(text: str, *, field: str) -> int:

@@ -7,25 +7,25 @@ which says what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-
 from market.decimals import PRECISION
 from market.errors import DataValidationError
 from market.quality import INT, LONG
 from market.quote import Quote
+from market.remembered import Remembered
 from market.trade import Trade
 from schemas.codec import Codec, encode_body
 from schemas.primitives import LENGTHS, encode_long, encode_text, encode_varint
 
 _LIMIT = 10**PRECISION
+_LENGTHS = LENGTHS[: _LIMIT.bit_length() // 8 + 1]  # of figures with fewer bits than the limit has
+_OPTIONAL_LENGTHS = [b"\x02" + length for length in _LENGTHS]
 _TAIL_BITS = 14
 _TAIL = (1 << _TAIL_BITS) - 1
 _TAILS = [bytes((tail & 0x7F | 0x80, tail >> 7 | 0x80)) for tail in range(1 << _TAIL_BITS)]
 _SIDES = {None: b"\x00", "buy": b"\x02\x00", "sell": b"\x02\x02"}
 _UNUSUAL = (TypeError, ValueError, KeyError, AttributeError, OverflowError, IndexError, DataValidationError)
-_NO_FIGURES, _NO_FIGURES_ENCODED = (None,) * 9, b"\x00" * 9  # of the last trade and of 24 hours, which tickers alone have
-_NO_MARK, _NO_MARK_ENCODED = (None,) * 2, b"\x00" * 2
+_NO_FIGURES, _NO_FIGURES_ENCODED = [None] * 9, b"\x00" * 9  # of the last trade and of 24 hours, which tickers alone have
+_NO_MARK_ENCODED = b"\x00" * 2
 
 
 def write_ticks(codec: Codec) -> None:
@@ -43,7 +43,33 @@ def write_ticks(codec: Codec) -> None:
 def encode_trade(trade: Trade, header: bytes = b"", published_at: int | None = None) -> bytes:
     """The body of a trade behind a header, with `published_at` if given. Raises DataValidationError for what does not fit."""
     try:
-        return _trade(trade, header, published_at)
+        name, number, sequence, price, size, side, event, received, first, last, count, published, origin = trade
+        published = published if published_at is None else published_at
+        if origin is not None or not 0 < count < INT:
+            raise ValueError
+        own = encode_text(number)
+        first_id = own if first == number else encode_text(first)
+        return b"".join(
+            (
+                header,
+                _NAMES[name],
+                own,
+                _long(sequence),
+                _LENGTHS[length := price.bit_length() // 8 + 1],
+                price.to_bytes(length, "big"),
+                _LENGTHS[length := size.bit_length() // 8 + 1],
+                size.to_bytes(length, "big"),
+                _SIDES[side],
+                b"\x00" if event is None else _OPTIONAL[event << 1],
+                _TAILS[(twice := received << 1) & _TAIL],
+                _UPPER[twice >> _TAIL_BITS],
+                first_id,
+                first_id if last == first else encode_text(last),
+                b"\x02" if count == 1 else encode_long(count),
+                b"\x00" if published is None else _OPTIONAL[published << 1],
+                b"\x00",
+            )
+        )
     except _UNUSUAL:
         return header + encode_body(trade if published_at is None else trade._replace(published_at=published_at))
 
@@ -51,91 +77,58 @@ def encode_trade(trade: Trade, header: bytes = b"", published_at: int | None = N
 def encode_quote(quote: Quote, header: bytes = b"", published_at: int | None = None) -> bytes:
     """The body of a quote, as `encode_trade`."""
     try:
-        return _quote(quote, header, published_at)
+        name, channel, sequence, bid, bid_size, ask, ask_size, *figures, event, received, published, mark, index = quote
+        published = published if published_at is None else published_at
+        if bid is None or bid_size is None or ask is None or ask_size is None:
+            raise ValueError
+        if figures != _NO_FIGURES or mark is not None or index is not None:
+            raise ValueError
+        return b"".join(
+            (
+                header,
+                _NAMES[name],
+                _NAMES[channel],
+                b"\x00" if sequence is None else b"\x02" + _long(sequence),
+                _OPTIONAL_LENGTHS[length := bid.bit_length() // 8 + 1],
+                bid.to_bytes(length, "big"),
+                _OPTIONAL_LENGTHS[length := bid_size.bit_length() // 8 + 1],
+                bid_size.to_bytes(length, "big"),
+                _OPTIONAL_LENGTHS[length := ask.bit_length() // 8 + 1],
+                ask.to_bytes(length, "big"),
+                _OPTIONAL_LENGTHS[length := ask_size.bit_length() // 8 + 1],
+                ask_size.to_bytes(length, "big"),
+                _NO_FIGURES_ENCODED,
+                b"\x00" if event is None else _OPTIONAL[event << 1],
+                _TAILS[(twice := received << 1) & _TAIL],
+                _UPPER[twice >> _TAIL_BITS],
+                b"\x00" if published is None else _OPTIONAL[published << 1],
+                _NO_MARK_ENCODED,
+            )
+        )
     except _UNUSUAL:
         return header + encode_body(quote if published_at is None else quote._replace(published_at=published_at))
 
 
-def _trade(trade: Trade, header: bytes, published_at: int | None) -> bytes:
-    name, number, sequence, price, size, side, event, received, first, last, count, published, origin = trade
-    published = published if published_at is None else published_at
-    if origin is not None or not 0 < count < INT:
-        raise ValueError
-    own = encode_text(number)
-    ids = own + own if number == first == last else encode_text(first) + encode_text(last)
-    return b"".join(
-        (
-            header,
-            _name(name),
-            own,
-            _long(sequence),
-            _figure(price),
-            _figure(size),
-            _SIDES[side],
-            _optional_time(event),
-            _long(received),
-            ids,
-            b"\x02" if count == 1 else encode_long(count),
-            _optional_time(published),
-            b"\x00",
-        )
-    )
-
-
-def _quote(quote: Quote, header: bytes, published_at: int | None) -> bytes:
-    if quote[7:16] != _NO_FIGURES or quote[19:] != _NO_MARK:
-        raise ValueError
-    name, channel, sequence, bid, bid_size, ask, ask_size = quote[:7]
-    event, received, published = quote[16:19]
-    published = published if published_at is None else published_at
-    return b"".join(
-        (
-            header,
-            _name(name),
-            _name(channel),
-            b"\x00" if sequence is None else b"\x02" + _long(sequence),
-            _optional_figure(bid),
-            _optional_figure(bid_size),
-            _optional_figure(ask),
-            _optional_figure(ask_size),
-            _NO_FIGURES_ENCODED,
-            _optional_time(event),
-            _long(received),
-            _optional_time(published),
-            _NO_MARK_ENCODED,
-        )
-    )
-
-
-def _encode_figure(unscaled: int) -> bytes:
-    if not -_LIMIT < unscaled < _LIMIT:
-        raise ValueError
-    length = unscaled.bit_length() // 8 + 1
-    return LENGTHS[length] + unscaled.to_bytes(length, "big", signed=True)
-
-
-@lru_cache(maxsize=4096, typed=True)
-def _optional_figure(unscaled: int | None) -> bytes:
-    return b"\x00" if unscaled is None else b"\x02" + _encode_figure(unscaled)
-
-
 def _long(number: int) -> bytes:
-    """Of times and ids, which rise slowly, the upper bytes are those of the one before."""
     rest = number << 1
-    if not _TAIL < rest < LONG:
-        return encode_long(number)
-    return _TAILS[rest & _TAIL] + _upper(rest >> _TAIL_BITS)
+    return _TAILS[rest & _TAIL] + _UPPER[rest >> _TAIL_BITS] if _TAIL < rest < LONG else encode_long(number)
 
 
-@lru_cache(maxsize=4096, typed=True)
-def _optional_time(time: int | None) -> bytes:
-    """Many trades have happened at one time of the venue's, and many records are published at one of ours."""
-    return b"\x00" if time is None else b"\x02" + _long(time)
+def _encode_optional(rest: int) -> bytes:
+    if not 0 < rest < LONG:
+        raise ValueError
+    return b"\x02" + encode_varint(rest)
 
 
-_figure: Callable[[int], bytes] = lru_cache(maxsize=4096, typed=True)(_encode_figure)
-"""Prices come again and again."""
+def _encode_upper(rest: int) -> bytes:
+    if not 0 < rest < LONG >> _TAIL_BITS:
+        raise ValueError
+    return encode_varint(rest)
 
-_upper: Callable[[int], bytes] = lru_cache(maxsize=4096)(encode_varint)
-_name: Callable[[str], bytes] = lru_cache(maxsize=65_536)(encode_text)
+
+_UPPER = Remembered(_encode_upper, 4096)
+"""Of times and ids, which rise slowly, the upper bytes are those of the one before."""
+_OPTIONAL = Remembered(_encode_optional, 4096)
+"""Times by twice their number: many trades happen at one time of the venue's, many records are published at one of ours."""
+_NAMES = Remembered(encode_text, 65_536)
 """Names of instruments and channels, which come again."""

@@ -10,22 +10,20 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
-from ingest.decoding import decode
+from ingest.decoding import UNREADABLE, decode, refusal
 from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Listings, Parsed
 from ingest.feeds._binance_depth import DEPTH_CHANNEL, FUTURES_BOOKS, SPOT_BOOKS, DepthMessage, delta_of, snapshot_of
+from ingest.feeds._binance_ticks import READERS, Combined, Reader, check_symbol
 from ingest.feeds._records import Maker, amount_of
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules
-from market.decimals import parse_decimal, parse_positive, plain_price
+from market.decimals import parse_decimal
 from market.errors import DataValidationError
 from market.instrument import check_instrument
-from market.quote import Quote
-from market.stated import check_quote
-from market.trade import Trade, check_trade
 
 SPOT, FUTURES = "spot", "usdm"
 
@@ -39,8 +37,7 @@ _QUOTE_ASSETS = (
     *("BIDR", "IDRT", "BKRW", "BVND", "GYEN"),
 )
 _NOT_CARRIED = re.compile(r"(depth\d|rpiDepth|miniTicker|avgPrice|forceOrder|compositeIndex|ticker_(1h|4h|1d))[\w@]*", re.ASCII)
-_OFF_BOOK = ("INSURANCE_FUND", "ADL", "NA")
-_FIRST_NAME = len(b'{"stream":"')
+_BEGINNING = b'{"stream":"%b"'
 
 _ABSENT = msgspec.Raw(b"")
 
@@ -48,45 +45,6 @@ try:
     _COMPILED: Any = import_module("ingest.feeds._binance_compiled")
 except ImportError:
     _COMPILED = None  # where it was not built
-
-_T = TypeVar("_T")
-_Id = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class _Combined(msgspec.Struct, Generic[_T]):
-    stream: str
-    data: _T
-
-
-class _TradeMessage(msgspec.Struct):
-    s: str
-    t: _Id
-    p: str
-    q: str
-    T: int
-    m: bool
-    X: str = "MARKET"
-
-
-class _AggTradeMessage(msgspec.Struct):
-    s: str
-    a: _Id
-    f: _Id
-    l: _Id  # noqa: E741  # the venue's name
-    p: str
-    q: str
-    T: int
-    m: bool
-
-
-class _BookTickerMessage(msgspec.Struct):
-    u: _Id
-    s: str
-    b: str
-    B: str
-    a: str
-    A: str
-    T: int | None = None
 
 
 class _TickerMessage(msgspec.Struct):
@@ -164,8 +122,8 @@ class _Evidence(msgspec.Struct):
 
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
-_SHOWING = msgspec.json.Decoder(_Combined[_Evidence])
-_SKIPPED = msgspec.json.Decoder(_Combined[msgspec.Raw])
+_SHOWING = msgspec.json.Decoder(Combined[_Evidence])
+_SKIPPED = msgspec.json.Decoder(Combined[msgspec.Raw])
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +133,16 @@ class _Stream:
     channel: str
     symbol: str
     instrument: str
-    decoder: msgspec.json.Decoder[_Combined[Any]]
+    decoder: msgspec.json.Decoder[Combined[Any]]
     build: Callable[[Any, _Stream, int], Parsed] | None  # None: known, not carried
+
+    def read(self, frame: bytes, received_at: int) -> Parsed:
+        """See `ingest.feeds._binance_ticks.Reader`."""
+        data = self.decoder.decode(frame).data
+        if self.build is None:
+            return Parsed(self.channel, ())
+        check_symbol(data.s, self.symbol)
+        return self.build(data, self, received_at)
 
 
 class BinanceParser:
@@ -186,19 +152,16 @@ class BinanceParser:
         self._market = market
         self._listings = listings
         self._max_skew = max_clock_skew
-        self._streams: dict[bytes, _Stream] = {}
+        self._streams: dict[bytes, Reader] = {}  # by what their frames begin with, up to the first comma
         self._compiled: Any = None if _COMPILED is None else _COMPILED.TickReaders(self._parse)  # reads what it knows sooner
         self.parse: Callable[[bytes, int], Parsed] = self._parse if self._compiled is None else self._compiled.parse
         """Read one frame; see `ingest.feed.Parser.parse`."""
         self._booked: set[str] = set()  # instruments of the diff streams
         self._readers: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any, _Stream, int], Parsed]]] = {
-            "trade": (msgspec.json.Decoder(_Combined[_TradeMessage]), self._trade),
-            "aggTrade": (msgspec.json.Decoder(_Combined[_AggTradeMessage]), self._agg_trade),
-            "bookTicker": (msgspec.json.Decoder(_Combined[_BookTickerMessage]), self._book_ticker),
-            "ticker": (msgspec.json.Decoder(_Combined[_TickerMessage]), self._ticker),
-            "markPrice": (msgspec.json.Decoder(_Combined[_MarkPriceMessage]), self._mark_price),
-            "depth": (msgspec.json.Decoder(_Combined[DepthMessage]), self._depth),
-            "kline_": (msgspec.json.Decoder(_Combined[_KlineMessage]), self._kline),
+            "ticker": (msgspec.json.Decoder(Combined[_TickerMessage]), self._ticker),
+            "markPrice": (msgspec.json.Decoder(Combined[_MarkPriceMessage]), self._mark_price),
+            "depth": (msgspec.json.Decoder(Combined[DepthMessage]), self._depth),
+            "kline_": (msgspec.json.Decoder(Combined[_KlineMessage]), self._kline),
         }
 
     @property
@@ -211,18 +174,16 @@ class BinanceParser:
         return FUTURES_BOOKS if self._market == FUTURES else SPOT_BOOKS
 
     def _parse(self, frame: bytes, received_at: int) -> Parsed:
-        stream = self._streams.get(frame[_FIRST_NAME : frame.find(b'"', _FIRST_NAME)])
-        if stream is None:
+        read = self._streams.get(frame[: frame.find(b",")])
+        if read is None:
             found = self._resolve(frame, received_at)
             if isinstance(found, Parsed):
                 return found
-            stream = found
-        data = decode(stream.decoder, frame).data
-        if stream.build is None:
-            return Parsed(stream.channel, ())
-        if data.s != stream.symbol:
-            raise DataValidationError("symbol_mismatch", f"s: {data.s!r:.40} in the stream of {stream.symbol}", field="s")
-        return stream.build(data, stream, received_at)
+            read = found
+        try:
+            return read(frame, received_at)
+        except UNREADABLE as error:
+            raise refusal(error) from None
 
     def channel_of(self, frame: bytes) -> str:
         """See `ingest.feed.Parser.channel_of`."""
@@ -230,29 +191,33 @@ class BinanceParser:
             channel = (decode(_ENVELOPE, frame).stream or "").partition("@")[2]
         except DataValidationError:
             return UNKNOWN_CHANNEL
-        known = _reader_name(channel) in self._readers or _NOT_CARRIED.fullmatch(channel)
+        known = channel in READERS or _reader_name(channel) in self._readers or _NOT_CARRIED.fullmatch(channel)
         return channel if known else UNKNOWN_CHANNEL
 
     # streams
 
-    def _resolve(self, frame: bytes, received_at: int) -> _Stream | Parsed:
+    def _resolve(self, frame: bytes, received_at: int) -> Reader | Parsed:
         envelope = decode(_ENVELOPE, frame)
         if envelope.stream is None:
             return _answer(envelope) or self._fetched_book(frame, received_at)
         symbol, _, channel = envelope.stream.partition("@")
         self._learn_market(frame)
+        read: Reader
         if _NOT_CARRIED.fullmatch(channel):
-            stream = _Stream(channel, symbol, "", _SKIPPED, None)
-        else:
-            reader = self._readers.get(_reader_name(channel))
-            if reader is None:
-                raise DataValidationError("unknown_stream", f"stream: {envelope.stream!r:.80} is not known", field="stream")
-            stream = _Stream(channel, symbol.upper(), self._instrument(symbol.upper()), *reader)
-            if self._compiled is not None and channel in _COMPILED.KINDS:
-                reader = _COMPILED.TickReader(channel, envelope.stream, stream.symbol, stream.instrument, self._max_skew)
+            read = _Stream(channel, symbol, "", _SKIPPED, None).read
+        elif channel in READERS:
+            name, instrument = symbol.upper(), self._instrument(symbol.upper())
+            read = READERS[channel](name, instrument, self._max_skew)
+            if self._compiled is not None:
+                reader = _COMPILED.TickReader(channel, envelope.stream, name, instrument, self._max_skew)
                 self._compiled.add(envelope.stream, reader)
-        self._streams[envelope.stream.encode()] = stream
-        return stream
+        else:
+            found = self._readers.get(_reader_name(channel))
+            if found is None:
+                raise DataValidationError("unknown_stream", f"stream: {envelope.stream!r:.80} is not known", field="stream")
+            read = _Stream(channel, symbol.upper(), self._instrument(symbol.upper()), *found).read
+        self._streams[_BEGINNING % envelope.stream.encode()] = read
+        return read
 
     def _learn_market(self, frame: bytes) -> None:
         if self._market is None:
@@ -263,63 +228,12 @@ class BinanceParser:
             raise DataValidationError(
                 "unknown_market", f"nothing shows yet whether {symbol:.40} is of {SPOT} or {FUTURES}", field="stream"
             )
-        return instrument_of_symbol(self._market, symbol, self._listings)
+        return check_instrument(instrument_of_symbol(self._market, symbol, self._listings))
 
     # messages
 
-    def _trade(self, message: _TradeMessage, stream: _Stream, received_at: int) -> Parsed:
-        if message.X != "MARKET":
-            if message.X not in _OFF_BOOK:
-                raise DataValidationError("unknown_trade_type", f"X: {message.X!r:.40} is no known kind of trade", field="X")
-            return Parsed(f"trade/{message.X}", ())
-        trade_id = str(message.t)
-        return self._checked_trade(message, stream, received_at, (message.t, trade_id, trade_id, trade_id, 1))
-
-    def _agg_trade(self, message: _AggTradeMessage, stream: _Stream, received_at: int) -> Parsed:
-        count = message.l - message.f + 1
-        ids = (message.a, str(message.a), str(message.f), str(message.l), count)
-        return self._checked_trade(message, stream, received_at, ids)
-
-    def _checked_trade(
-        self,
-        message: _TradeMessage | _AggTradeMessage,
-        stream: _Stream,
-        received_at: int,
-        ids: tuple[int, str, str, str, int],
-    ) -> Parsed:
-        sequence, trade_id, first, last, count = ids
-        trade = Trade(
-            stream.instrument,
-            trade_id,
-            sequence,
-            plain_price(message.p) or parse_positive(message.p, field="price"),
-            plain_price(message.q) or parse_positive(message.q, field="size"),
-            "sell" if message.m else "buy",  # m: the buyer was the maker, so the seller took
-            message.T * 1000,
-            received_at,
-            first,
-            last,
-            count,
-        )
-        return Parsed(stream.channel, (check_trade(trade, max_skew=self._max_skew),))
-
     def _maker(self, stream: _Stream, received_at: int) -> Maker:
         return Maker(stream.instrument, received_at, self._max_skew)
-
-    def _book_ticker(self, message: _BookTickerMessage, stream: _Stream, received_at: int) -> Parsed:
-        quote = Quote(
-            stream.instrument,
-            stream.channel,
-            message.u,
-            plain_price(message.b) or _price_or_none(message.b, "bid"),
-            plain_price(message.B) or _price_or_none(message.B, "bid_size"),
-            plain_price(message.a) or _price_or_none(message.a, "ask"),
-            plain_price(message.A) or _price_or_none(message.A, "ask_size"),
-            *(None, None, None, None, None, None, None, None, None),  # of the last trade and of 24 hours
-            None if message.T is None else message.T * 1000,
-            received_at,
-        )
-        return Parsed(stream.channel, (check_quote(quote, max_skew=self._max_skew),))
 
     def _ticker(self, message: _TickerMessage, stream: _Stream, received_at: int) -> Parsed:
         quote = self._maker(stream, received_at).quote(
@@ -385,11 +299,6 @@ class BinanceParser:
             last_trade_id=None if k.L < 0 else str(k.L),
         )
         return Parsed(stream.channel, (kline,))
-
-
-def _price_or_none(text: str, field: str) -> int | None:
-    """A price or size of zero or of no text is one that is not there."""
-    return parse_decimal(text, field=field) or None if text else None
 
 
 def _answer(envelope: _Envelope) -> Parsed | None:
