@@ -21,7 +21,7 @@ _LENGTHS = LENGTHS[: _LIMIT.bit_length() // 8 + 1]  # of figures with fewer bits
 _OPTIONAL_LENGTHS = [b"\x02" + length for length in _LENGTHS]
 _TAIL_BITS = 14
 _TAIL = (1 << _TAIL_BITS) - 1
-_TAILS = [bytes((tail & 0x7F | 0x80, tail >> 7 | 0x80)) for tail in range(1 << _TAIL_BITS)]
+_SEVEN_BITS = [bytes((bits | 0x80,)) for bits in range(1 << 7)]  # which others follow
 _SIDES = {None: b"\x00", "buy": b"\x02\x00", "sell": b"\x02\x02"}
 _UNUSUAL = (TypeError, ValueError, KeyError, AttributeError, OverflowError, IndexError, DataValidationError)
 _NO_FIGURES, _NO_FIGURES_ENCODED = [None] * 9, b"\x00" * 9  # of the last trade and of 24 hours, which tickers alone have
@@ -61,7 +61,8 @@ def encode_trade(trade: Trade, header: bytes = b"", published_at: int | None = N
                 size.to_bytes(length, "big"),
                 _SIDES[side],
                 b"\x00" if event is None else _OPTIONAL[event << 1],
-                _TAILS[(twice := received << 1) & _TAIL],
+                _SEVEN_BITS[(twice := received << 1) & 0x7F],
+                _SEVEN_BITS[twice >> 7 & 0x7F],
                 _UPPER[twice >> _TAIL_BITS],
                 first_id,
                 first_id if last == first else encode_text(last),
@@ -99,7 +100,8 @@ def encode_quote(quote: Quote, header: bytes = b"", published_at: int | None = N
                 ask_size.to_bytes(length, "big"),
                 _NO_FIGURES_ENCODED,
                 b"\x00" if event is None else _OPTIONAL[event << 1],
-                _TAILS[(twice := received << 1) & _TAIL],
+                _SEVEN_BITS[(twice := received << 1) & 0x7F],
+                _SEVEN_BITS[twice >> 7 & 0x7F],
                 _UPPER[twice >> _TAIL_BITS],
                 b"\x00" if published is None else _OPTIONAL[published << 1],
                 _NO_MARK_ENCODED,
@@ -111,7 +113,9 @@ def encode_quote(quote: Quote, header: bytes = b"", published_at: int | None = N
 
 def _long(number: int) -> bytes:
     rest = number << 1
-    return _TAILS[rest & _TAIL] + _UPPER[rest >> _TAIL_BITS] if _TAIL < rest < LONG else encode_long(number)
+    if not _TAIL < rest < LONG:
+        return encode_long(number)
+    return _SEVEN_BITS[rest & 0x7F] + _SEVEN_BITS[rest >> 7 & 0x7F] + _UPPER[rest >> _TAIL_BITS]
 
 
 def _encode_optional(rest: int) -> bytes:

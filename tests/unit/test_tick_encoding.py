@@ -78,10 +78,24 @@ def test_every_writer_of_quotes_does_what_the_codec_does(quote: Quote) -> None:
     assert [outcome(write, quote) for write in QUOTE_WRITERS] == [wanted, wanted]
 
 
+@given(st.binary(min_size=5, max_size=5), TRADE | QUOTE, LONGS)
+def test_every_writer_stamps_as_the_codec_would_write(header: bytes, record: Trade | Quote, at: int) -> None:
+    wanted = outcome(encode_body, record._replace(published_at=at))
+    writers: list[Any] = TRADE_WRITERS if isinstance(record, Trade) else QUOTE_WRITERS
+    for write in writers:
+        found = outcome(lambda stamped, write=write: write(stamped, header, at), record)
+        assert found == (header + wanted if isinstance(wanted, bytes) else wanted)
+
+
 @pytest.mark.parametrize("write", TRADE_WRITERS)
 def test_what_is_no_value_of_its_field_is_left_to_the_codec(write: Callable[[Any], bytes]) -> None:
-    for changed in ({"price": "1"}, {"price": None}, {"sequence": 1.5}, {"trade_id": b"1"}, {"received_at": None}):
-        odd = make_trade(1)._replace(**changed)
+    usual = make_trade(1)._replace(published_at=START)
+    write(usual)  # equal values of another class may be remembered from now on
+    for changed in (
+        *({"price": "1"}, {"price": None}, {"price": float(usual.price)}, {"sequence": 1.5}, {"trade_id": b"1"}),
+        *({"received_at": None}, {"published_at": float(START)}, {"exchange_time": float(START)}),
+    ):
+        odd = usual._replace(**changed)
         assert outcome(write, odd) == outcome(encode_body, odd)
 
 
