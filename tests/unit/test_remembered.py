@@ -10,7 +10,12 @@ from market.remembered import Remembered
 @given(st.lists(st.integers(0, 12)), st.integers(1, 6))
 def test_a_key_gives_what_is_made_of_it_and_the_last_ones_are_not_made_again(keys: list[int], most: int) -> None:
     made: list[int] = []
-    remembered = Remembered(lambda key: made.append(key) or -key, most)  # type: ignore[func-returns-value]
+
+    def negative(key: int) -> int:
+        made.append(key)
+        return -key
+
+    remembered = Remembered(negative, most)
     for place, key in enumerate(keys):
         made.clear()
         assert remembered[key] == -key

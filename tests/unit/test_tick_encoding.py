@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -83,7 +84,7 @@ def test_every_writer_stamps_as_the_codec_would_write(header: bytes, record: Tra
     wanted = outcome(encode_body, record._replace(published_at=at))
     writers: list[Any] = TRADE_WRITERS if isinstance(record, Trade) else QUOTE_WRITERS
     for write in writers:
-        found = outcome(lambda stamped, write=write: write(stamped, header, at), record)
+        found = outcome(partial(write, header=header, published_at=at), record)
         assert found == (header + wanted if isinstance(wanted, bytes) else wanted)
 
 
