@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
 from ingest.clock import Clock
+from ingest.counting import SwiftCounter
 from ingest.marks import Missing, Stretch
 from ingest.quota import Allowances, Quota
 from ingest.recorded import Item
@@ -60,11 +61,11 @@ class Counts:
     """
 
     frames: int = 0
-    received: Counter[str] = field(default_factory=Counter)
+    received: Counter[str] = field(default_factory=SwiftCounter)
     ignored: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
-    records: Counter[type[Record]] = field(default_factory=Counter)
+    records: Counter[type[Record]] = field(default_factory=SwiftCounter)
     reconnects: int = 0
     backfilled: int = 0
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from ingest.clock import Clock, SystemClock
+from ingest.counting import SwiftCounter
 from ingest.handover import Way, hand_over, tally
 from market.dead_letter import DeadLetter, fit
 from market.depth import Depth
@@ -84,7 +85,7 @@ CHECK = "publisher"
 class Delivered:
     """What became of the records handed over. `delivered` and `failed` are by topic, `refused` by reason."""
 
-    delivered: Counter[str] = field(default_factory=Counter)
+    delivered: Counter[str] = field(default_factory=SwiftCounter)
     failed: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
     waits: int = 0
