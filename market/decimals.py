@@ -67,11 +67,7 @@ def _plain_decimal(text: str, scale: int, precision: int) -> int | None:
 
 
 def _plain_price(text: str) -> int | None:
-    whole, _, fraction = text.partition(".")
-    digits, shift = whole + fraction, SCALE - len(fraction)
-    if whole and shift >= 0 and len(whole) + SCALE <= PRECISION and digits.isdecimal() and digits.isascii():
-        return int(digits) * _POWERS_OF_TEN[shift]
-    return None
+    return _plain_decimal(text, SCALE, PRECISION)
 
 
 PLAIN_PRICES = Remembered(_plain_price, 4096)

@@ -17,7 +17,7 @@ import msgspec
 from ingest.decoding import UNREADABLE, decode, refusal
 from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Listings, Parsed
 from ingest.feeds._binance_depth import DEPTH_CHANNEL, FUTURES_BOOKS, SPOT_BOOKS, DepthMessage, delta_of, snapshot_of
-from ingest.feeds._binance_ticks import READERS, Combined, Reader, check_symbol
+from ingest.feeds._binance_ticks import READERS, Combined, Reader, symbol_mismatch
 from ingest.feeds._records import Maker, amount_of
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules
@@ -141,7 +141,8 @@ class _Stream:
         data = self.decoder.decode(frame).data
         if self.build is None:
             return Parsed(self.channel, ())
-        check_symbol(data.s, self.symbol)
+        if data.s != self.symbol:
+            raise symbol_mismatch(data.s, self.symbol)
         return self.build(data, self, received_at)
 
 

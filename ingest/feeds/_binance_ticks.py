@@ -73,10 +73,9 @@ _AGG_TRADE = msgspec.json.Decoder(Combined[_AggTradeMessage])
 _BOOK_TICKER = msgspec.json.Decoder(Combined[_BookTickerMessage])
 
 
-def check_symbol(said: str, symbol: str) -> None:
-    """Raise DataValidationError where a message names another symbol than its stream."""
-    if said != symbol:
-        raise DataValidationError("symbol_mismatch", f"s: {said!r:.40} in the stream of {symbol}", field="s")
+def symbol_mismatch(said: str, symbol: str) -> DataValidationError:
+    """The error of a message that names another symbol than its stream."""
+    return DataValidationError("symbol_mismatch", f"s: {said!r:.40} in the stream of {symbol}", field="s")
 
 
 def _trade_reader(symbol: str, instrument: str, max_skew: int) -> Reader:
@@ -85,7 +84,7 @@ def _trade_reader(symbol: str, instrument: str, max_skew: int) -> Reader:
     def read(frame: bytes, received_at: int) -> Parsed:
         message = decode(frame).data
         if message.s != symbol:
-            check_symbol(message.s, symbol)
+            raise symbol_mismatch(message.s, symbol)
         if message.X != "MARKET":
             if message.X not in _OFF_BOOK:
                 raise DataValidationError("unknown_trade_type", f"X: {message.X!r:.40} is no known kind of trade", field="X")
@@ -102,7 +101,7 @@ def _agg_trade_reader(symbol: str, instrument: str, max_skew: int) -> Reader:
     def read(frame: bytes, received_at: int) -> Parsed:
         message = decode(frame).data
         if message.s != symbol:
-            check_symbol(message.s, symbol)
+            raise symbol_mismatch(message.s, symbol)
         first, last = message.f, message.l
         first_id = str(first)
         last_id = first_id if first == last else str(last)
@@ -162,7 +161,7 @@ def _book_ticker_reader(symbol: str, instrument: str, max_skew: int) -> Reader:
     def read(frame: bytes, received_at: int) -> Parsed:
         message = decode(frame).data
         if message.s != symbol:
-            check_symbol(message.s, symbol)
+            raise symbol_mismatch(message.s, symbol)
         sequence, time = message.u, None if message.T is None else message.T * 1000
         bid, bid_size = PLAIN_PRICES[message.b], PLAIN_PRICES[message.B]
         ask, ask_size = PLAIN_PRICES[message.a], PLAIN_PRICES[message.A]
