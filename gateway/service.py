@@ -45,7 +45,7 @@ from gateway.rest.app import make_app
 from gateway.rest.context import CalendarOf, Context, SendControl, never_closes
 from gateway.tail import Tail
 from gateway.topic_past import TopicPast
-from gateway.websocket import MarketSocket, SocketLimits, frame_on, probe_clients
+from gateway.websocket import MarketSocket, SocketLimits, frame_on
 from history.database import Database
 from history.reader import History
 from runtime.errors import AddressUnavailable, ConfigurationError, Problem
@@ -125,7 +125,6 @@ class GatewayOptions:
     socket_limits: SocketLimits = field(default_factory=SocketLimits)
     compression: bool = False
     flush: FlushPolicy = field(default_factory=FlushPolicy)
-    ping_seconds: float = 30.0
     request_seconds: float = 10.0
     command_seconds: float = 5.0
     authenticator: Authenticator = field(default_factory=Authenticator)
@@ -156,10 +155,11 @@ def options_of(settings: Settings) -> GatewayOptions:
         channel_options=ChannelOptions(history_size=gateway.history_size, intervals=settings.processors.intervals),
         outbox_limits=OutboxLimits(gateway.outbox_messages, gateway.outbox_bytes),
         socket_limits=SocketLimits(
-            token_seconds=gateway.access.first_message_seconds, slow_replay_seconds=gateway.replays.slow_seconds
+            token_seconds=gateway.access.first_message_seconds,
+            slow_replay_seconds=gateway.replays.slow_seconds,
+            ping_seconds=gateway.ping_seconds,
         ),
         compression=gateway.compression,
-        ping_seconds=gateway.ping_seconds,
         command_seconds=gateway.command_seconds,
         authenticator=authenticator,
         key_files=tuple(key_files),
@@ -278,7 +278,6 @@ async def serve(
         asyncio.create_task(intake.run(_deliver_to(hub), source.report), name="intake"),
         asyncio.create_task(stop.wait(), name="stop"),
         asyncio.create_task(keep_beating(health), name="beat"),
-        asyncio.create_task(probe_clients(server.server_state.connections, options.ping_seconds), name="probe"),
         asyncio.create_task(watch_keys(hub, options.key_files, options.reload_seconds), name="keys"),
         asyncio.create_task(watch_time(hub, _now), name="time"),
     ]

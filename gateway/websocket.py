@@ -12,7 +12,7 @@ import asyncio
 import codecs
 import logging
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, cast
@@ -47,8 +47,6 @@ log = get_logger(__name__)
 _DATA = (Opcode.TEXT, Opcode.CONT, Opcode.BINARY)
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
-
-_PROBED_AT_ONCE, _LOOK_SECONDS = 20, 1.0
 
 _LIBRARY_LOG = logging.getLogger("gateway.websocket.protocol")
 _LIBRARY_LOG.setLevel(logging.WARNING)  # it tells of every connection
@@ -89,7 +87,8 @@ class SocketLimits:
 
     A message above `message_bytes` ends the connection (the session answers those above its own, lower limit by an error).
     A client is behind when `unsent_bytes` wait in its socket, and is cut after `slow_seconds` of it, or of a replay, which
-    waits for it, after `slow_replay_seconds`. One that came without a token has `token_seconds` to show one.
+    waits for it, after `slow_replay_seconds`. One that came without a token has `token_seconds` to show one. Each is asked
+    for a sign of life every `ping_seconds`.
     """
 
     message_bytes: int = 1 << 18
@@ -99,6 +98,7 @@ class SocketLimits:
     close_seconds: float = 5.0
     drain_seconds: float = 5.0
     token_seconds: float = 5.0
+    ping_seconds: float = 30.0
 
 
 class MarketSocket(asyncio.Protocol):
@@ -110,8 +110,8 @@ class MarketSocket(asyncio.Protocol):
     compression: ClassVar[bool] = False
 
     __slots__ = (
-        *("_alive", "_client", "_closing", "_connections", "_decoder", "_is_binary", "_loop", "_packed", "_slow", "_text"),
-        *("_token_due", "_transport", "_ws"),
+        *("_alive", "_client", "_closing", "_connections", "_decoder", "_is_binary", "_loop", "_packed", "_probing", "_slow"),
+        *("_text", "_token_due", "_transport", "_ws"),
     )
 
     @classmethod
@@ -137,6 +137,7 @@ class MarketSocket(asyncio.Protocol):
         self._decoder = _Utf8Decoder()
         self._alive = True
         self._closing: asyncio.TimerHandle | None = None
+        self._probing: asyncio.TimerHandle | None = None
         self._slow: asyncio.TimerHandle | None = None
         self._token_due: asyncio.TimerHandle | None = None
 
@@ -174,7 +175,7 @@ class MarketSocket(asyncio.Protocol):
         """The connection is gone."""
         self._connections.discard(self)
         self._leave()
-        for timer in (self._closing, self._slow, self._token_due):
+        for timer in (self._closing, self._probing, self._slow, self._token_due):
             if timer is not None:
                 timer.cancel()
 
@@ -195,7 +196,7 @@ class MarketSocket(asyncio.Protocol):
             self._transport.resume_reading()
             self.hub.catch_up(self._client)
 
-    # called by uvicorn and the heartbeat
+    # called by uvicorn
 
     def shutdown(self) -> None:
         """The gateway stops: all clients are told, spread over a while, since all will come back at once."""
@@ -205,9 +206,15 @@ class MarketSocket(asyncio.Protocol):
         spread = min(self.limits.drain_seconds, self.hub.clients / 1000)
         self._loop.call_later(random.uniform(0, spread), self.close, CloseCode.SERVICE_RESTART)  # noqa: S311  # no secret
 
-    def probe(self) -> None:
+    def _probe_in(self, seconds: float) -> None:
+        self._probing = self._loop.call_later(seconds, self._probe)
+
+    def _probe(self) -> None:
         """Ask for a sign of life; who gave none since the last time is cut. Who is behind has its own time limit."""
-        if self._ws.state is not State.OPEN or self._slow is not None:
+        if self._ws.state is not State.OPEN:
+            return
+        self._probe_in(self.limits.ping_seconds)
+        if self._slow is not None:
             return
         if not self._alive:
             log.info("client is silent, cut", client=self._name)
@@ -240,6 +247,7 @@ class MarketSocket(asyncio.Protocol):
         wire = Wire(packed=self._packed, deflated=bool(self._ws.extensions))
         self._client = self.hub.connect(entrance.client_id, self._write, self.close, visitor, entrance, wire=wire)
         self._client.stats.address = self._address
+        self._probe_in(random.uniform(0.5, 1) * self.limits.ping_seconds)  # noqa: S311  # all who came at once answer at once
         if visitor.principal is None:
             self._token_due = self._loop.call_later(self.limits.token_seconds, self._miss_token, visitor)
 
@@ -379,16 +387,3 @@ def _header(request: Request, name: str) -> str | None:
     if len(values) > 1:
         raise Refusal(ErrorCode.INVALID_MESSAGE, f"the request has {len(values)} {name} headers")
     return values[0] if values else None
-
-
-async def probe_clients(connections: Iterable[Any], every_seconds: float) -> None:
-    """Probe every client once in each period, spread over it: all answer at once. A task of this ends by cancellation."""
-    while True:
-        sockets = [connection for connection in connections if isinstance(connection, MarketSocket)]
-        if not sockets:
-            await asyncio.sleep(min(every_seconds, _LOOK_SECONDS))
-        for first in range(0, len(sockets), _PROBED_AT_ONCE):
-            part = sockets[first : first + _PROBED_AT_ONCE]
-            await asyncio.sleep(every_seconds * len(part) / len(sockets))
-            for connection in part:
-                connection.probe()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from enum import Enum, auto
 
 import orjson
@@ -20,6 +21,8 @@ _SAMPLED = 8
 """One of so many reads is looked at for its latency: to look at each took longer than to read it."""
 
 _SLOW_BUFFER = 4096
+_PONG = b"\x8a\x80\0\0\0\0"
+"""Without a payload, as the ping; with a mask of zeros, which changes nothing."""
 _UPGRADED = b" 101 "
 _GRANTED = b'"type":"subscribe"'
 
@@ -79,9 +82,16 @@ class LoadClient:
             self._end("ended" if code is None else f"closed {code}")
         elif self.state is State.SUBSCRIBED:
             self.reader.take(chunk, now, tally)
+            if self.reader.is_pinged:
+                self._answer()
         else:
             self._prepare(chunk)
         return size
+
+    def _answer(self) -> None:
+        """Give a sign of life; who gives none is cut."""
+        with suppress(OSError):  # a full socket is asked again, a lost one shows when it is read
+            self.socket.send(_PONG)
 
     def _prepare(self, chunk: bytes) -> None:
         """Look for the answers that come before what is counted."""

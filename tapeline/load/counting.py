@@ -18,6 +18,8 @@ STEP = 20
 _TIMES = re.compile(rb'"timestamp":(\d+),.*?"received_at":(\d+)[,}]', re.DOTALL)
 _TIMESTAMP = re.compile(rb'"timestamp":(\d+),')
 _CLOSE_FRAME = b"\x88"
+_PING = b"\x89\x00"
+"""As the gateway sends it; never a part of JSON, in which no byte is zero."""
 _LONGEST_CLOSE = 127
 
 
@@ -43,15 +45,19 @@ class Tally:
 
 
 class Reader:
-    """One client's stream. `message_type` is what is counted, one chunk in `sampled` is looked at."""
+    """One client's stream. `message_type` is what is counted, one chunk in `sampled` is looked at.
 
-    __slots__ = ("_carry", "_kept", "_marker", "_sampled", "last")
+    `is_pinged`: the last chunk asked for a sign of life.
+    """
+
+    __slots__ = ("_carry", "_kept", "_marker", "_sampled", "is_pinged", "last")
 
     def __init__(self, message_type: str, sampled: int = 1) -> None:
         self._marker = b'"type":"%b"' % message_type.encode()
         self._kept = len(self._marker) - 1
         self._carry = b""
         self._sampled = sampled
+        self.is_pinged = False
         self.last = b""
 
     def take(self, chunk: bytes, now: int, tally: Tally) -> None:
@@ -59,6 +65,7 @@ class Reader:
         data = self._carry + chunk
         self._carry = data[-self._kept :]
         self.last = data[-_LONGEST_CLOSE:] if len(chunk) < _LONGEST_CLOSE else chunk[-_LONGEST_CLOSE:]
+        self.is_pinged = _PING in data
         count = data.count(self._marker)
         tally.received_bytes += len(chunk)
         tally.messages += count

@@ -129,3 +129,19 @@ async def test_load_says_why_clients_were_not_let_in() -> None:
                 return opened.clients, opened.refused
 
         assert await asyncio.to_thread(connect) == (2, {"HTTP/1.1 503 Service Unavailable": 1})
+
+
+@in_loop
+async def test_load_gives_signs_of_life_as_long_as_it_lasts() -> None:
+    options = GatewayOptions(instruments=(INSTRUMENT,), socket_limits=SocketLimits(ping_seconds=0.2))
+    async with running(options) as gateway:
+        plan = LoadPlan("127.0.0.1", gateway.port, [INSTRUMENT], clients=5)
+
+        def stay() -> dict[str, int]:
+            with load(plan) as clients:
+                clients.connect()
+                clients.subscribe()
+                time.sleep(1.5)
+                return dict(clients.count().ended)
+
+        assert await asyncio.to_thread(stay) == {}

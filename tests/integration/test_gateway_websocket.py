@@ -337,7 +337,7 @@ async def test_client_that_does_not_read_is_cut_with_a_code() -> None:
 
 @in_loop
 async def test_silent_client_is_removed_and_one_that_answers_stays() -> None:
-    async with running(GatewayOptions(ping_seconds=0.2)) as gateway, gateway.client():
+    async with running(GatewayOptions(socket_limits=SocketLimits(ping_seconds=0.2))) as gateway, gateway.client():
         mute = RawClient(gateway.port)
         await asyncio.to_thread(mute.upgrade)
         while (await connections(gateway))["clients"] != 1:

@@ -6,6 +6,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
 
 from gateway.messages import encode
 from gateway.websocket import frame_on
@@ -91,3 +92,16 @@ def test_tokens_are_used_in_turn_and_not_shown() -> None:
     plan = LoadPlan("h", 1, ["a"], 2, tokens=("one", "two"))
     assert b"Bearer two" in plan.request_of(3)
     assert "one" not in repr(plan)
+
+
+@given(st.integers(0, 400))
+def test_ping_is_seen_wherever_the_stream_is_cut(cut: int) -> None:
+    ping = Frame(Opcode.PING, b"").serialize(mask=False)
+    stream = trade(1000) + ping + trade(1000)
+    reader, seen = Reader("trade_data"), False
+    for chunk in (stream[:cut], stream[cut:]):
+        reader.take(chunk, NOW, Tally())
+        seen |= reader.is_pinged
+    assert seen
+    reader.take(trade(1000), NOW, Tally())
+    assert not reader.is_pinged
