@@ -2,8 +2,8 @@
 
 Lists of quotes (`ulist.np/get` of named instruments, which this feed asks for; `clist/get` of whole markets) are JSON with a
 row an instrument: f2 last, f3 change in per cent, f4 change, f5 volume, f6 amount, f12 code, f13 market (1 Shanghai, 0
-Shenzhen and Beijing, 116 Hong Kong), f15 high, f16 low, f18 previous close, f124 unix time in seconds. Volumes are hands of
-100 shares in China, shares in Hong Kong; amounts are yuan or dollars. "-" stands for a figure that is not there: a row
+Shenzhen and Beijing, 116 and 128 Hong Kong), f15 high, f16 low, f18 previous close, f124 unix time in seconds. Volumes are
+hands of 100 shares in China, shares in Hong Kong; amounts are yuan or dollars. "-" stands for a figure that is not there: a row
 without a last price is suspended. Without f13 a code may mean several instruments, and the row is refused. A server that is
 pressed hard answers fewer rows than it was asked for. One quote (`stock/get`) has other names and no time unless asked; daily
 candles are `kline/get`.
@@ -11,7 +11,6 @@ candles are `kline/get`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -19,13 +18,13 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Listings, Parsed, Subscription, Told
+from ingest.feed import Listings, Parsed, Told
 from ingest.feeds._cn_snapshots import Row, micros_of, times
 from ingest.feeds._cn_source import ChineseSource
-from ingest.feeds._cn_symbols import PREFIXES, candidates, check_streams
+from ingest.feeds._cn_symbols import PREFIXES, candidates, instrument_of_number
 from ingest.feeds._records import Maker, amount_of
 from market.decimals import parse_decimal
-from market.errors import DataValidationError, SubscriptionError
+from market.errors import DataValidationError
 from market.feed_status import FeedState
 from market.instrument import check_instrument, code_of, venue_of
 from market.quote import Kline
@@ -39,8 +38,6 @@ _OF_STOCK = dict(  # stock/get's name of each, by that of the lists
     )
 )
 _NONE = "-"
-_MARKETS = {"1": "sse", "116": "hkex"}
-_OF_BEIJING = re.compile(r"[48]|92", re.ASCII)
 _HAND = 100
 _DAILY = "101"
 _KLINE_FIELDS = 7
@@ -153,14 +150,7 @@ def _instrument(code: str | None, market: str | None) -> str:
     if market is None:
         meant = " or ".join(candidates(code, PREFIXES)) or "nothing"
         raise DataValidationError("ambiguous_symbol", f"f13: without its market {code:.20} may mean {meant}", field="f13")
-    venue = _MARKETS.get(market) or ("bse" if _OF_BEIJING.match(code) else "szse" if market == "0" else None)
-    try:
-        if venue is None:
-            raise SubscriptionError
-        check_streams("eastmoney", [Subscription(f"{venue}:{code}", "")], (venue,), ("",))
-    except SubscriptionError:
-        raise DataValidationError("unknown_symbol", f"{code!r:.20} of market {market:.20} is not known", field="f12") from None
-    return f"{venue}:{code}"
+    return instrument_of_number(code, market, field="f12")
 
 
 def _text(given: Mapping[str, msgspec.Raw], name: str) -> str | None:

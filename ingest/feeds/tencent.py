@@ -56,7 +56,7 @@ def parse(frame: bytes) -> Row | Told:
         amount=fields[37] if is_of_hong_kong else _amount(fields),
         change=fields[31],
         change_percent=fields[32],
-        suspended=_suspended(fields[40]),
+        suspended=suspended(fields[40]),
     )
 
 
@@ -66,7 +66,8 @@ def _amount(fields: Sequence[str]) -> str:
     return parts[2] if len(parts) == 3 else as_amount(fields[37], _TEN_THOUSAND)
 
 
-def _suspended(letter: str) -> str | None:
+def suspended(letter: str) -> str | None:
+    """What the letter of field 40 says, None of what is traded."""
     return f"{_SUSPENDED.get(letter, 'not traded')} (status {letter:.8})" if letter else None
 
 
