@@ -1,10 +1,10 @@
 """efinance (0.5): what `stock.get_realtime_quotes()` and `stock.get_latest_quote()` return: Eastmoney's quotes.
 
 A row's market is in `行情ID` (1.600519): 1 Shanghai, 0 Shenzhen and Beijing, 116 and 128 Hong Kong; other markets (sectors,
-futures, New York) are refused. `成交量` is in hands of 100 shares, in Hong Kong in shares; `成交额` is yuan or dollars; `昨日收盘`
-is the close of the day before. "-" stands for what is not there: a row without `最新价` is suspended. Of convertible bonds a
-hand is ten bonds: their volumes do not fit their amounts, and are left out with the fault `wrong_unit`. There is no bid and no
-ask.
+futures, New York) are refused. `成交量` is in hands of 100 shares, in Hong Kong in shares; `成交额` is yuan or dollars;
+`昨日收盘` is the close of the day before. "-" stands for what is not there: a row without `最新价` is suspended. Of
+convertible bonds a hand is ten bonds: their volumes do not fit their amounts, and are left out with the fault `wrong_unit`.
+There is no bid and no ask.
 
 `更新时间` is a text in the time zone of the machine that called the library, which is not Shanghai's unless it stands there.
 """
