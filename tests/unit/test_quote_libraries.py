@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy
-import pandas
+import pandas  # type: ignore[import-untyped]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
