@@ -1,21 +1,23 @@
-"""What Bitstamp is asked for by REST of its trades, and what it answers: those of the last minute, hour or day, newest first.
+"""What Bitstamp is asked for by REST, and what it answers: trades of the last minute, hour or day, newest first, and its pairs.
 
-Read as documented ("Transactions"); no answer was recorded. Ids, prices, amounts and sides are those of the stream, but `date`
-has whole seconds where the stream has microseconds. Recorded ids rise with the times, so the ids tell which trades lie between
-two others; each gets the earliest time it can have had there.
+Pairs are read as recorded, trades as documented ("Transactions"); no answer of these was recorded. Ids, prices, amounts and
+sides are those of the stream, but `date` has whole seconds where the stream has microseconds. Recorded ids rise with the
+times, so the ids tell which trades lie between two others; each gets the earliest time it can have had there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Page, Parsed, Request
+from ingest.feed import Defined, Page, Parsed, Request
+from ingest.feeds._definitions import define, read_definitions, step_of_places
 from ingest.feeds._records import Maker, micros_of_millis
 from ingest.marks import Stretch, number_of
 from market.errors import DataValidationError
+from market.instrument_definition import InstrumentDefinition
 from market.trade import Side, Trade
 
 MARKET = "spot"
@@ -36,7 +38,21 @@ class _Trade(msgspec.Struct):
     type: str | int
 
 
+class _Pair(msgspec.Struct):
+    """`name` is BTC/USD, `minimum_order` 20.0 USD."""
+
+    name: str
+    url_symbol: str
+    base_decimals: int
+    counter_decimals: int
+    minimum_order: str
+    trading: str
+    instant_and_market_orders: str
+
+
 _TRADES = msgspec.json.Decoder(list[_Trade])
+_PAIRS = msgspec.json.Decoder(list[msgspec.Raw])
+_PAIR = msgspec.json.Decoder(_Pair)
 
 
 def since(pair: str, begin: int, now: int) -> Request | None:
@@ -52,6 +68,37 @@ def page(stretch: Stretch, parsed: Parsed) -> Page:
     return Page([_within(stretch, trade) for trade in trades], None)
 
 
+def definitions_request() -> Request:
+    """The request for the list of pairs."""
+    return Request(MARKET, f"{REST}/trading-pairs-info/", 1)
+
+
+def definitions(answer: bytes, received_at: int, instrument_of: Callable[[str], str]) -> Iterable[Defined]:
+    """What the list says of each pair; those without an instrument are left out, since frames of them are refused by name.
+
+    `instrument_of` tells the instrument of a name such as BTC/USD.
+    """
+
+    def defined(pair: _Pair) -> InstrumentDefinition | None:
+        try:
+            instrument = instrument_of(pair.name)
+        except DataValidationError:
+            return None
+        return define(
+            instrument,
+            pair.url_symbol,
+            received_at,
+            tick=step_of_places(pair.counter_decimals, "tick_size"),
+            lot=step_of_places(pair.base_decimals, "lot_size"),
+            min_notional=_least_worth(pair),
+            status=pair.trading,
+            is_trading=pair.trading == pair.instant_and_market_orders == "Enabled",
+        )
+
+    pairs = decode(_PAIRS, answer)
+    return read_definitions(pairs, _PAIR, defined)
+
+
 def read(answer: bytes, maker: Maker) -> Parsed:
     """The trades of an answer, oldest first."""
     trades = [_trade(trade, maker) for trade in decode(_TRADES, answer)]
@@ -65,6 +112,15 @@ def taker_of(kind: int) -> Side:
     if side is None:
         raise DataValidationError("unknown_side", f"type: {kind!r:.40} is no side", field="type")
     return side
+
+
+def _least_worth(pair: _Pair) -> str:
+    amount, _, currency = pair.minimum_order.partition(" ")
+    if currency != pair.name.partition("/")[2]:
+        raise DataValidationError(
+            "symbol_mismatch", f"minimum_order: {pair.minimum_order!r:.40} of {pair.name:.40}", field="min_notional"
+        )
+    return amount
 
 
 def _trade(trade: _Trade, maker: Maker) -> Trade:

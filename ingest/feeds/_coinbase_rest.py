@@ -1,23 +1,27 @@
-"""What Coinbase Exchange is asked for by REST, and what it answers: trades by their ids, newest first, and tickers.
+"""What Coinbase Exchange is asked for by REST, and what it answers: trades by their ids, newest first, tickers, and products.
 
-Both are read as recorded (by CCXT, whose trade ids are texts; the venue writes numbers). No time can be asked for, so trades
-of long ago are not told.
+All are read as recorded (trades and tickers by CCXT, whose trade ids are texts; the venue writes numbers). No time can be asked
+for, so trades of long ago are not told. Products of before 2022 tell the least size of an order, and the least funds of market
+orders; since then these are those of every order (docs: "Get all known trading pairs").
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Parsed, Request
+from ingest.feed import Defined, Parsed, Request
+from ingest.feeds._definitions import define, read_definitions
 from ingest.feeds._iso_times import micros_of_iso
 from ingest.feeds._records import Maker
 from ingest.feeds._sides import side_of
 from ingest.marks import Missing
 from market.errors import DataValidationError
+from market.instrument_definition import InstrumentDefinition
 from market.trade import Side
 from schemas.records import Record
 
@@ -48,8 +52,26 @@ class _Ticker(msgspec.Struct):
     time: str
 
 
+class _Product(msgspec.Struct):
+    """Each of the flags keeps orders of some kind from being matched."""
+
+    id: str
+    quote_increment: str
+    base_increment: str
+    status: str
+    base_min_size: str | None = None
+    min_market_funds: str | None = None
+    trading_disabled: bool = False
+    cancel_only: bool = False
+    post_only: bool = False
+    limit_only: bool = False
+    auction_mode: bool = False
+
+
 _TRADES = msgspec.json.Decoder(list[_Trade])
 _TICKER = msgspec.json.Decoder(_Ticker)
+_PRODUCTS = msgspec.json.Decoder(list[msgspec.Raw])
+_PRODUCT = msgspec.json.Decoder(_Product)
 
 
 def latest(product: str, channel: str) -> Request | None:
@@ -65,6 +87,35 @@ def missed(product: str, missing: Missing) -> Request:
     return _request(product, "trades", after=last + 1, limit=last - missing.first + 1)
 
 
+def definitions_request() -> Request:
+    """The request for the list of products."""
+    return Request(MARKET, f"{REST}/products", 1)
+
+
+def definitions(answer: bytes, received_at: int, instrument_of: Callable[[str], str]) -> Iterable[Defined]:
+    """What the list says of each product; without an instrument, frames of it are refused by name."""
+
+    def defined(product: _Product) -> InstrumentDefinition | None:
+        try:
+            instrument = instrument_of(product.id)
+        except DataValidationError:
+            return None
+        return define(
+            instrument,
+            product.id,
+            received_at,
+            tick=product.quote_increment,
+            lot=product.base_increment,
+            min_size=product.base_min_size,
+            min_notional=None if product.base_min_size else product.min_market_funds,
+            status=product.status,
+            is_trading=_is_trading(product),
+        )
+
+    products = decode(_PRODUCTS, answer)
+    return read_definitions(products, _PRODUCT, defined)
+
+
 def product_of(url: str) -> str | None:
     """The product of a request that is read here; None for others."""
     parts = urlsplit(url).path.strip("/").split("/")
@@ -77,6 +128,11 @@ def read(url: str, answer: bytes, maker: Maker) -> Parsed:
         newest_first = decode(_TRADES, answer)
         return Parsed(TRADES, [_trade(trade, maker) for trade in reversed(newest_first)])
     return Parsed(TICKER, (_ticker(decode(_TICKER, answer), maker),))
+
+
+def _is_trading(product: _Product) -> bool:
+    is_limited = product.trading_disabled or product.cancel_only or product.post_only or product.limit_only
+    return product.status == "online" and not (is_limited or product.auction_mode)
 
 
 def _trade(trade: _Trade, maker: Maker) -> Record:

@@ -19,6 +19,7 @@ from ingest.decoding import decode
 from ingest.feed import (
     FETCHED_BOOK,
     UNKNOWN_CHANNEL,
+    Defined,
     Heartbeat,
     Limits,
     Listings,
@@ -224,7 +225,17 @@ class Bitstamp:
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/trading-pairs-info/"):
             return {}
         names = {listing.url_symbol: listing.name for listing in decode(_LISTED, answer)}
-        return by_symbol(names, lambda symbol: _instrument_of_pair(*names[symbol].split("/", 1)))
+        return by_symbol(names, lambda symbol: _instrument_of_name(names[symbol]))
+
+    def definition_requests(self, _market: str) -> Sequence[Request]:
+        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        return [_bitstamp_rest.definitions_request()]
+
+    def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
+        """See `ingest.feed.DefiningVenue.definitions`; the answer of `trading-pairs-info`."""
+        if self.market_of(url) is None or not urlsplit(url).path.endswith("/trading-pairs-info/"):
+            return ()
+        return _bitstamp_rest.definitions(answer, received_at, _instrument_of_name)
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
         """See `ingest.feed.AnsweringVenue.answered`; trades, and the order book until its `microtimestamp`."""
@@ -252,6 +263,10 @@ def _taken_apart(channel: str) -> tuple[str, str]:
 
 def _instrument_of(symbol: str) -> str:
     return _instrument_of_pair(*split_symbol(symbol.upper(), _QUOTES))
+
+
+def _instrument_of_name(name: str) -> str:
+    return _instrument_of_pair(*name.split("/", 1))
 
 
 def _instrument_of_pair(base: str, quote: str = "") -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import UNKNOWN_CHANNEL, Limits, Listings, Parsed, Parser, Request, Route, Subscription
+from ingest.feed import UNKNOWN_CHANNEL, Defined, Limits, Listings, Parsed, Parser, Request, Route, Subscription
 from ingest.feeds import _coinbase_rest
 from ingest.feeds._coinbase_rest import MARKET, TAKERS_SIDE, TICKER, TRADES
 from ingest.feeds._instruments import Instruments, by_symbol, instrument_of_pair
@@ -217,6 +217,16 @@ class Coinbase:
         if self.market_of(url) is None or urlsplit(url).path != "/products":
             return {}
         return by_symbol((listing.id for listing in decode(_LISTED, answer)), _instrument_of)
+
+    def definition_requests(self, _market: str) -> Sequence[Request]:
+        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        return [_coinbase_rest.definitions_request()]
+
+    def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
+        """See `ingest.feed.DefiningVenue.definitions`; the answer of `products`."""
+        if self.market_of(url) is None or urlsplit(url).path != "/products":
+            return ()
+        return _coinbase_rest.definitions(answer, received_at, _instrument_of)
 
     def quota(self, _market: str) -> Quota:
         """See `ingest.feed.AskedVenue.quota`."""

@@ -35,6 +35,8 @@ RECORDED: dict[str, tuple[str, Path]] = {
     "binance spot": ("binance", SPOT_LISTING),
     "binance futures": ("binance", FUTURES_LISTING),
     "bitget": ("bitget", CRYPTOFEED / "BITGET-20220407" / "BITGET.0.gz"),
+    "bitstamp": ("bitstamp", CRYPTOFEED / "BITSTAMP-20220105" / "BITSTAMP.0.gz"),
+    "coinbase": ("coinbase", CRYPTOFEED / "COINBASE-20210417" / "COINBASE.0.gz"),
     "gateio": ("gateio", CRYPTOFEED / "GATEIO-20210422" / "GATEIO.0.gz"),
     "kraken": ("kraken", CRYPTOFEED / "KRAKEN-20210417" / "KRAKEN.0.gz"),
     **({"okx": ("okx", WHOLE_OKX)} if WHOLE_OKX.exists() else {}),
@@ -44,7 +46,9 @@ COUNTS = {
     "binance spot": 1_695,
     "binance futures": 122,
     "bitget": 304,
+    "bitstamp": 140,
     "bybit": 800,
+    "coinbase": 162,
     "gateio": 1_458,
     "kraken": 293,  # of 304, eleven of them dark pools
     "okx": 783,  # options are left out
@@ -93,14 +97,29 @@ def of_kraken(row: Row) -> Figures:
     return tick, lot, row.get("ordermin"), None, None, None
 
 
+def of_coinbase(row: Row) -> Figures:
+    figures = row["quote_increment"], row["base_increment"], row["base_min_size"], None, None
+    return *figures, row["status"] == "online" and not row["limit_only"]
+
+
+def of_bitstamp(row: Row) -> Figures:
+    tick, lot = (str(Decimal(1).scaleb(-row[name])) for name in ("counter_decimals", "base_decimals"))
+    return tick, lot, None, row["minimum_order"].split()[0], None, row["instant_and_market_orders"] == "Enabled"
+
+
 READERS: dict[str, tuple[Callable[[Row], Figures], str]] = {
     "binance": (of_binance, "symbol"),
+    "bitstamp": (of_bitstamp, "url_symbol"),
     "bybit": (of_bybit, "symbol"),
+    "coinbase": (of_coinbase, "id"),
     "okx": (of_okx, "instId"),
     "bitget": (of_bitget, "symbol"),
     "gateio": (of_gateio, "id"),
     "kraken": (of_kraken, "altname"),
 }
+
+LISTING = ("bitstamp", "coinbase", "gateio")
+"""Venues whose answers are lists of rows and nothing else."""
 
 
 def answers(path: Path) -> list[Answer]:
@@ -170,6 +189,35 @@ def test_contracts_of_okx_say_what_they_stand_for_and_when_they_end() -> None:
     assert (found[linear].multiplier, found[linear].multiplier_currency) == (10**SCALE // 100, "BTC")
     assert (found[swap].expires_at, found[future].expires_at) == (None, 1_653_033_600_000_000)
     assert (found["okx:BTC-USDT"].multiplier, found["okx:BTC-USDT"].multiplier_currency) == (None, None)
+
+
+PRODUCT: dict[str, Any] = {"id": "BTC-USD", "quote_increment": "0.01", "base_increment": "0.00000001", "status": "online"}
+
+
+def of_products(*rows: Row) -> list[InstrumentDefinition | RefusedRow]:
+    return list(defining("coinbase").definitions("https://api.exchange.coinbase.com/products", json.dumps(rows).encode(), NOW))
+
+
+def test_products_of_coinbase_without_a_least_size_have_least_funds() -> None:
+    (told,) = of_products(PRODUCT | {"min_market_funds": "1"})
+    assert isinstance(told, InstrumentDefinition)
+    assert (told.min_size, told.min_notional, told.is_trading) == (None, 10**AMOUNT_SCALE, True)
+
+
+@pytest.mark.parametrize("flag", ["trading_disabled", "cancel_only", "post_only", "limit_only", "auction_mode"])
+def test_a_product_of_coinbase_that_takes_some_orders_alone_is_not_trading(flag: str) -> None:
+    (told,) = of_products(PRODUCT | {flag: True})
+    assert isinstance(told, InstrumentDefinition)
+    assert (told.status, told.is_trading) == ("online", False)
+
+
+def test_a_pair_of_bitstamp_whose_least_order_is_in_another_currency_is_refused() -> None:
+    (answer,) = answers(RECORDED["bitstamp"][1])
+    (row, *_) = rows_of(answer)
+    body = json.dumps([{**row, "minimum_order": "20.0 EUR"}]).encode()
+    (told,) = defining("bitstamp").definitions(answer.url, body, NOW)
+    assert isinstance(told, RefusedRow)
+    assert (told.error.reason, told.error.field) == ("symbol_mismatch", "min_notional")
 
 
 def test_dated_contracts_of_binance_end_and_perpetuals_do_not() -> None:
@@ -242,7 +290,7 @@ def test_lists_are_asked_for_where_their_answers_are_read(venue: str) -> None:
     found = defining(venue)
     requests = [request for market in found.markets for request in found.definition_requests(market)]
     assert requests
-    empty: dict[str, Any] = {"gateio": [], "kraken": {"result": {}}, "bybit": {"result": {"list": []}}}
+    empty: dict[str, Any] = {"kraken": {"result": {}}, "bybit": {"result": {"list": []}}} | {name: [] for name in LISTING}
     body = json.dumps(empty.get(venue, {"symbols": [], "data": []})).encode()
     for request in requests:
         assert found.market_of(request.url) == request.market
@@ -260,7 +308,7 @@ def test_any_change_of_a_row_is_defined_or_refused(name: str, data: st.DataObjec
     row[field] = data.draw(st.none() | st.integers() | st.text(max_size=8) | st.just([]) | st.sampled_from(["0", "-1", "1e99"]))
     url = answers(path)[0].url
     body: Any = {"symbols": [row], "data": [row], "result": {"A": row}}
-    for one in defining(venue).definitions(url, json.dumps([row] if venue == "gateio" else body).encode(), NOW):
+    for one in defining(venue).definitions(url, json.dumps([row] if venue in LISTING else body).encode(), NOW):
         if isinstance(one, RefusedRow):
             assert one.error.reason
             assert json.loads(one.data) == row
