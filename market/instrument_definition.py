@@ -55,14 +55,17 @@ _WORDS = ("settle_currency", "multiplier_currency", "calendar", "status")
 def parts_of(instrument: str) -> tuple[InstrumentType, str, str]:
     """Type, base and quote currency of an instrument of pairs: of binance:BTC-USDT-PERP a perpetual of BTC in USDT.
 
+    A word before the end tells contracts of one pair and end apart (kraken_futures:BTC-USD-FLEX-PERP).
+
     Raises DataValidationError for ids that name no pair.
     """
     base, _, rest = code_of(instrument).partition("-")
     quote, _, contract = rest.partition("-")
-    if not base or not quote or "-" in contract:
+    word, _, end = contract.rpartition("-")
+    if not base or not quote or (word and not word.isalpha()):
         raise DataValidationError("bad_instrument", f"{instrument:.100} names no pair of currencies", field="instrument")
     kind = InstrumentType.FUTURE if contract else InstrumentType.SPOT
-    return InstrumentType.PERPETUAL if contract == "PERP" else kind, base, quote
+    return InstrumentType.PERPETUAL if end == "PERP" else kind, base, quote
 
 
 def check_definition(definition: InstrumentDefinition) -> InstrumentDefinition:

@@ -23,7 +23,7 @@ from market.errors import DataValidationError
 from market.trade import Trade
 
 TRADES = "trade"
-_REST = "https://futures.kraken.com/derivatives/api/v3"
+REST = "https://futures.kraken.com/derivatives/api/v3"
 _MOST = 100
 
 
@@ -47,7 +47,7 @@ _ANSWER = msgspec.json.Decoder(_Answer)
 def history(market: str, product: str, place: Place, end: int) -> Request:
     """The request for a page of trades; a place's number is the time (milliseconds) that it goes back from."""
     before = place.number if place.number is not None else -(-stretch_until(place, end) // 1000)
-    return Request(market, f"{_REST}/history?{urlencode({'symbol': product, 'lastTime': iso_of_millis(before)})}", 1)
+    return Request(market, f"{REST}/history?{urlencode({'symbol': product, 'lastTime': iso_of_millis(before)})}", 1)
 
 
 def page(place: Place, end: int, parsed: Parsed) -> Page:

@@ -24,11 +24,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import UNKNOWN_CHANNEL, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
-from ingest.feeds import _kraken_futures_rest
+from ingest.feed import UNKNOWN_CHANNEL, Defined, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feeds import _kraken_futures_lists, _kraken_futures_rest
 from ingest.feeds._instruments import Instruments, by_symbol
 from ingest.feeds._kraken_frames import OUR_NAMES, THEIR_NAMES
-from ingest.feeds._kraken_futures_rest import TRADES
+from ingest.feeds._kraken_futures_rest import REST, TRADES
 from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import ABSENT, exact_or_none, number, number_or_none
 from ingest.feeds._records import Maker
@@ -234,6 +234,16 @@ class KrakenFutures:
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/instruments"):
             return {}
         return by_symbol((listing.symbol.upper() for listing in decode(_LISTED, answer).instruments), _instrument_of)
+
+    def definition_requests(self, market: str) -> Sequence[Request]:
+        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        return [Request(market, f"{REST}/instruments", 1)]
+
+    def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
+        """See `ingest.feed.DefiningVenue.definitions`; the answer of `instruments`."""
+        if self.market_of(url) is None or not urlsplit(url).path.endswith("/instruments"):
+            return ()
+        return _kraken_futures_lists.definitions(answer, received_at, _instrument_of)
 
     def quota(self, _market: str) -> Quota:
         """See `ingest.feed.AskedVenue.quota`."""

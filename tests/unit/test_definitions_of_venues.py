@@ -39,6 +39,7 @@ RECORDED: dict[str, tuple[str, Path]] = {
     "coinbase": ("coinbase", CRYPTOFEED / "COINBASE-20210417" / "COINBASE.0.gz"),
     "gateio": ("gateio", CRYPTOFEED / "GATEIO-20210422" / "GATEIO.0.gz"),
     "kraken": ("kraken", CRYPTOFEED / "KRAKEN-20210417" / "KRAKEN.0.gz"),
+    "kraken_futures": ("kraken_futures", CRYPTOFEED / "KRAKEN_FUTURES-20210722" / "KRAKEN_FUTURES.0.gz"),
     **({"okx": ("okx", WHOLE_OKX)} if WHOLE_OKX.exists() else {}),
     **({"bybit": ("bybit", WHOLE_BYBIT[0])} if WHOLE_BYBIT else {}),
 }
@@ -51,6 +52,7 @@ COUNTS = {
     "coinbase": 162,
     "gateio": 1_458,
     "kraken": 293,  # of 304, eleven of them dark pools
+    "kraken_futures": 17,  # and ten indices
     "okx": 783,  # options are left out
 }
 
@@ -107,6 +109,11 @@ def of_bitstamp(row: Row) -> Figures:
     return tick, lot, None, row["minimum_order"].split()[0], None, row["instant_and_market_orders"] == "Enabled"
 
 
+def of_kraken_futures(row: Row) -> Figures:
+    """All that was recorded are inverse contracts."""
+    return str(row["tickSize"]), None, None, None, row["symbol"][3:6].upper().replace("XBT", "BTC"), row["tradeable"]
+
+
 READERS: dict[str, tuple[Callable[[Row], Figures], str]] = {
     "binance": (of_binance, "symbol"),
     "bitstamp": (of_bitstamp, "url_symbol"),
@@ -116,6 +123,7 @@ READERS: dict[str, tuple[Callable[[Row], Figures], str]] = {
     "bitget": (of_bitget, "symbol"),
     "gateio": (of_gateio, "id"),
     "kraken": (of_kraken, "altname"),
+    "kraken_futures": (of_kraken_futures, "symbol"),
 }
 
 LISTING = ("bitstamp", "coinbase", "gateio")
@@ -128,7 +136,9 @@ def answers(path: Path) -> list[Answer]:
 
 def rows_of(answer: Answer) -> Iterator[Row]:
     body = json.loads(answer.body)
-    found = body if isinstance(body, list) else body.get("symbols") or body.get("data") or body["result"]
+    found = (
+        body if isinstance(body, list) else body.get("symbols") or body.get("data") or body.get("instruments") or body["result"]
+    )
     if isinstance(found, dict):
         found = found["list"] if "list" in found else found.values()
     yield from found
@@ -220,6 +230,42 @@ def test_a_pair_of_bitstamp_whose_least_order_is_in_another_currency_is_refused(
     assert (told.error.reason, told.error.field) == ("symbol_mismatch", "min_notional")
 
 
+KRAKEN_FUTURES = "https://futures.kraken.com/derivatives/api/v3/instruments"
+FLEXIBLE: dict[str, Any] = {
+    "symbol": "PF_SHIBUSD",
+    "type": "flexible_futures",
+    "tickSize": 0.000000001,
+    "contractSize": 1,
+    "contractValueTradePrecision": -3,
+    "tradeable": True,
+    "postOnly": False,
+}
+
+
+def of_contracts(*rows: Row) -> dict[str, InstrumentDefinition]:
+    found = defining("kraken_futures").definitions(KRAKEN_FUTURES, json.dumps({"instruments": rows}).encode(), NOW)
+    return {one.instrument: one for one in found if isinstance(one, InstrumentDefinition)}
+
+
+def test_linear_contracts_of_kraken_futures_are_of_the_base_currency_in_the_steps_told() -> None:
+    (told,) = of_contracts(FLEXIBLE).values()
+    assert told.instrument == "kraken_futures:SHIB-USD-FLEX-PERP"
+    assert (told.tick_size, told.lot_size) == (10**SCALE // 10**9, 1_000 * 10**SCALE)
+    assert (told.multiplier, told.multiplier_currency, told.settle_currency) == (10**SCALE, "SHIB", None)
+    assert told.is_trading is True
+    (held,) = of_contracts(FLEXIBLE | {"postOnly": True}).values()
+    assert held.is_trading is False
+
+
+def test_inverse_contracts_of_kraken_futures_are_of_dollars_and_end_where_they_do() -> None:
+    (answer,) = answers(RECORDED["kraken_futures"][1])
+    found = of_contracts(*rows_of(answer))
+    perpetual, dated = found["kraken_futures:BTC-USD-PERP"], found["kraken_futures:BTC-USD-210924"]
+    assert (perpetual.multiplier, perpetual.multiplier_currency) == (10**SCALE, "USD")
+    assert (perpetual.expires_at, dated.expires_at) == (None, 1_632_495_600_000_000)
+    assert perpetual.venue_symbol == "pi_xbtusd"
+
+
 def test_dated_contracts_of_binance_end_and_perpetuals_do_not() -> None:
     (answer,) = answers(FUTURES_LISTING)
     found = {
@@ -291,7 +337,7 @@ def test_lists_are_asked_for_where_their_answers_are_read(venue: str) -> None:
     requests = [request for market in found.markets for request in found.definition_requests(market)]
     assert requests
     empty: dict[str, Any] = {"kraken": {"result": {}}, "bybit": {"result": {"list": []}}} | {name: [] for name in LISTING}
-    body = json.dumps(empty.get(venue, {"symbols": [], "data": []})).encode()
+    body = json.dumps(empty.get(venue, {"symbols": [], "data": [], "instruments": []})).encode()
     for request in requests:
         assert found.market_of(request.url) == request.market
         assert list(found.definitions(request.url, body, NOW)) == []
@@ -307,7 +353,7 @@ def test_any_change_of_a_row_is_defined_or_refused(name: str, data: st.DataObjec
     field = data.draw(st.sampled_from(sorted(row)))
     row[field] = data.draw(st.none() | st.integers() | st.text(max_size=8) | st.just([]) | st.sampled_from(["0", "-1", "1e99"]))
     url = answers(path)[0].url
-    body: Any = {"symbols": [row], "data": [row], "result": {"A": row}}
+    body: Any = {"symbols": [row], "data": [row], "instruments": [row], "result": {"A": row}}
     for one in defining(venue).definitions(url, json.dumps([row] if venue in LISTING else body).encode(), NOW):
         if isinstance(one, RefusedRow):
             assert one.error.reason

@@ -109,7 +109,7 @@ def parser_after(venue: str, told: Told) -> Parser:
         ("deribit", {Depth: 46, OpenInterest: 89, Quote: 89}),
         ("gateio", {Depth: 178, InstrumentDefinition: 1_458, Kline: 14, Quote: 22, Trade: 9}),
         ("kraken", {Depth: 506, InstrumentDefinition: 293, Quote: 18, Trade: 10}),
-        ("kraken_futures", {Depth: 7_024, Quote: 107, Trade: 1_003}),
+        ("kraken_futures", {Depth: 7_024, InstrumentDefinition: 17, Quote: 107, Trade: 1_003}),
         ("okx", {Depth: 290, Quote: 28, Trade: 74}),
         pytest.param(
             *(

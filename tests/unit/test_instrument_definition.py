@@ -75,6 +75,8 @@ def test_value_that_its_field_cannot_have_is_refused(fields: dict[str, Any], rea
         ("binance:BTC-USDT", (InstrumentType.SPOT, "BTC", "USDT")),
         ("binance:BTC-USDT-PERP", (InstrumentType.PERPETUAL, "BTC", "USDT")),
         ("okx:BTC-USD-260925", (InstrumentType.FUTURE, "BTC", "USD")),
+        ("kraken_futures:BTC-USD-FLEX-PERP", (InstrumentType.PERPETUAL, "BTC", "USD")),
+        ("kraken_futures:BTC-USD-FLEX-260925", (InstrumentType.FUTURE, "BTC", "USD")),
     ],
 )
 def test_type_and_currencies_are_in_the_id_of_a_pair(instrument: str, parts: tuple[InstrumentType, str, str]) -> None:
