@@ -18,6 +18,7 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import (
     UNKNOWN_CHANNEL,
+    Defined,
     Heartbeat,
     Limits,
     Listings,
@@ -29,9 +30,9 @@ from ingest.feed import (
     Route,
     Subscription,
 )
-from ingest.feeds import _deribit_rest
+from ingest.feeds import _deribit_lists, _deribit_rest
 from ingest.feeds._deribit_frames import BOOK, READERS, TICKER, TRADES
-from ingest.feeds._deribit_rest import MARKET
+from ingest.feeds._deribit_rest import MARKET, REST
 from ingest.feeds._instruments import Instruments, by_symbol, day_of, delivery_of
 from ingest.feeds._numbers import ABSENT
 from ingest.feeds._records import Maker
@@ -182,6 +183,16 @@ class Deribit:
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/public/get_instruments"):
             return {}
         return by_symbol((listing.instrument_name for listing in decode(_LISTED, answer).result), _instrument_of)
+
+    def definition_requests(self, market: str) -> Sequence[Request]:
+        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        return [_deribit_lists.request(REST, market)]
+
+    def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
+        """See `ingest.feed.DefiningVenue.definitions`; the answer of `public/get_instruments`."""
+        if self.market_of(url) is None or not urlsplit(url).path.endswith("/public/get_instruments"):
+            return ()
+        return _deribit_lists.definitions(answer, received_at, _instrument_of)
 
     def quota(self, _market: str) -> Quota:
         """See `ingest.feed.AskedVenue.quota`."""

@@ -266,6 +266,82 @@ def test_inverse_contracts_of_kraken_futures_are_of_dollars_and_end_where_they_d
     assert perpetual.venue_symbol == "pi_xbtusd"
 
 
+DERIBIT = "https://www.deribit.com/api/v2/public/get_instruments?currency=any&kind=future"
+INVERSE: dict[str, Any] = {  # as documented
+    "tick_size": 2.5,
+    "tick_size_steps": [],
+    "settlement_period": "month",
+    "settlement_currency": "BTC",
+    "quote_currency": "USD",
+    "min_trade_amount": 10,
+    "kind": "future",
+    "is_active": True,
+    "instrument_name": "BTC-29SEP23",
+    "instrument_type": "reversed",
+    "expiration_timestamp": 1695974400000,
+    "contract_size": 10,
+    "base_currency": "BTC",
+    "state": "open",
+}
+LINEAR = INVERSE | {
+    "instrument_name": "SOL_USDC-PERPETUAL",
+    "instrument_type": "linear",
+    "settlement_currency": "USDC",
+    "expiration_timestamp": 32503708800000,
+    "min_trade_amount": 0.1,
+    "tick_size": 0.0001,
+}
+
+
+def of_deribit(*rows: Row) -> list[InstrumentDefinition | RefusedRow]:
+    return list(defining("deribit").definitions(DERIBIT, json.dumps({"jsonrpc": "2.0", "result": rows}).encode(), NOW))
+
+
+def test_inverse_contracts_of_deribit_are_of_dollars_and_linear_ones_of_their_base_currency() -> None:
+    inverse, linear = of_deribit(INVERSE, LINEAR)
+    assert isinstance(inverse, InstrumentDefinition)
+    assert isinstance(linear, InstrumentDefinition)
+    assert (inverse.instrument, linear.instrument) == ("deribit:BTC-USD-230929", "deribit:SOL-USDC-PERP")
+    assert (inverse.tick_size, inverse.min_size, inverse.lot_size) == (25 * 10**SCALE // 10, 10 * 10**SCALE, None)
+    assert (linear.tick_size, linear.min_size, linear.lot_size) == (10**SCALE // 10_000, 10**SCALE // 10, None)
+    assert (inverse.multiplier, inverse.multiplier_currency, inverse.settle_currency) == (10**SCALE, "USD", "BTC")
+    assert (linear.multiplier, linear.multiplier_currency, linear.settle_currency) == (None, None, "USDC")
+    assert (inverse.expires_at, linear.expires_at) == (1_695_974_400_000_000, None)
+    assert (inverse.status, inverse.is_trading) == ("open", True)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "is_trading"),
+    [({"state": "locked"}, "locked", False), ({"is_active": False}, "open", False), ({"state": None}, None, True)],
+)
+def test_a_contract_of_deribit_is_trading_while_it_is_active_and_open(
+    change: Row, status: str | None, is_trading: bool
+) -> None:
+    (told,) = of_deribit({**INVERSE, **change})
+    assert isinstance(told, InstrumentDefinition)
+    assert (told.status, told.is_trading) == (status, is_trading)
+
+
+@pytest.mark.parametrize("name", ["BTC-29SEP23-30000-C", "BTC_USDC", "BTC-FS-29SEP23_PERP"])
+def test_what_is_no_future_of_deribit_is_left_out(name: str) -> None:
+    assert of_deribit(INVERSE | {"instrument_name": name}) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("instrument_type", "quanto", "unknown_type"),
+        ("tick_size", "much", "wrong_type"),
+        ("expiration_timestamp", None, "missing_field"),
+    ],
+)
+def test_a_wrong_contract_of_deribit_is_refused_by_its_field(field: str, value: object, reason: str) -> None:
+    wrong, right = of_deribit(INVERSE | {field: value}, LINEAR)
+    assert isinstance(wrong, RefusedRow)
+    assert isinstance(right, InstrumentDefinition)
+    assert wrong.error.reason == reason
+
+
 def test_dated_contracts_of_binance_end_and_perpetuals_do_not() -> None:
     (answer,) = answers(FUTURES_LISTING)
     found = {
@@ -331,12 +407,14 @@ def test_other_answers_define_nothing(venue: str) -> None:
         assert list(found.definitions(url, b"{}", NOW)) == []
 
 
-@pytest.mark.parametrize("venue", sorted(READERS))
+@pytest.mark.parametrize("venue", [*sorted(READERS), "deribit"])
 def test_lists_are_asked_for_where_their_answers_are_read(venue: str) -> None:
     found = defining(venue)
     requests = [request for market in found.markets for request in found.definition_requests(market)]
     assert requests
-    empty: dict[str, Any] = {"kraken": {"result": {}}, "bybit": {"result": {"list": []}}} | {name: [] for name in LISTING}
+    empty: dict[str, Any] = {"deribit": {"result": []}, "kraken": {"result": {}}, "bybit": {"result": {"list": []}}} | {
+        name: [] for name in LISTING
+    }
     body = json.dumps(empty.get(venue, {"symbols": [], "data": [], "instruments": []})).encode()
     for request in requests:
         assert found.market_of(request.url) == request.market

@@ -1,0 +1,88 @@
+"""What Deribit's list of futures and perpetuals says of them, read as documented ("public/get_instruments"); none was recorded.
+
+Sizes are amounts, as in the streams: dollars of inverse (`reversed`) contracts, which a multiplier of one tells, else the base
+currency. The documentation does not say in which steps amounts go, so there is no lot. Options are not asked for: they are
+contracts of a strike, which a definition does not hold. The list may be asked for once in ten seconds, five times at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from ingest.decoding import decode
+from ingest.feed import Defined, Request
+from ingest.feeds._definitions import define, read_definitions, time_or_none
+from ingest.feeds._numbers import ABSENT, number
+from market.decimals import ONE
+from market.errors import DataValidationError
+from market.instrument_definition import InstrumentDefinition, InstrumentType, parts_of
+
+_INVERSE, _LINEAR = "reversed", "linear"
+_TRADING = "open"
+
+
+class _Contract(msgspec.Struct):
+    """`state` is told by newer servers."""
+
+    instrument_name: str
+    instrument_type: str
+    settlement_currency: str
+    is_active: bool
+    state: str | None = None
+    expiration_timestamp: msgspec.Raw = ABSENT
+    tick_size: msgspec.Raw = ABSENT
+    min_trade_amount: msgspec.Raw = ABSENT
+
+
+class _List(msgspec.Struct):
+    result: list[msgspec.Raw]
+
+
+_LIST = msgspec.json.Decoder(_List)
+_CONTRACT = msgspec.json.Decoder(_Contract)
+
+
+def request(rest: str, market: str) -> Request:
+    """The request for the list."""
+    return Request(market, f"{rest}/get_instruments?currency=any&kind=future", 1)
+
+
+def definitions(answer: bytes, received_at: int, instrument_of: Callable[[str], str]) -> Iterable[Defined]:
+    """What the list says of each contract; what is none, or has a name that no instrument has, is left out."""
+
+    def defined(row: _Contract) -> InstrumentDefinition | None:
+        try:
+            instrument = instrument_of(row.instrument_name)
+            kind, _, quote = parts_of(instrument)
+        except DataValidationError:
+            return None
+        if kind is InstrumentType.SPOT:
+            return None
+        return _define(instrument, kind, quote, row, received_at)
+
+    rows = decode(_LIST, answer).result
+    return read_definitions(rows, _CONTRACT, defined)
+
+
+def _define(instrument: str, kind: InstrumentType, quote: str, row: _Contract, received_at: int) -> InstrumentDefinition:
+    if row.instrument_type not in (_INVERSE, _LINEAR):
+        raise DataValidationError(
+            "unknown_type", f"instrument_type: {row.instrument_type!r:.40} is neither reversed nor linear", field="multiplier"
+        )
+    is_inverse = row.instrument_type == _INVERSE
+    ends = "" if kind is InstrumentType.PERPETUAL else number(row.expiration_timestamp, "expires_at")
+    return define(
+        instrument,
+        row.instrument_name,
+        received_at,
+        settle=row.settlement_currency,
+        tick=number(row.tick_size, "tick_size"),
+        min_size=number(row.min_trade_amount, "min_size"),
+        multiplier=ONE if is_inverse else None,
+        multiplier_currency=quote if is_inverse else None,
+        expires_at=time_or_none(ends, "expires_at"),
+        status=row.state,
+        is_trading=row.is_active and row.state in (None, _TRADING),
+    )
