@@ -55,7 +55,8 @@ RULES: Mapping[str, KlineRule] = {
     "bitfinex": KlineRule(Opening.FIRST_TRADE, Closing.NEXT_KLINE, (*PRICES, "volume"), is_proved=False),
     "coinbase_advanced": KlineRule(Opening.FIRST_TRADE, Closing.NEXT_KLINE, (*PRICES, "volume"), is_proved=False),
     "gateio": KlineRule(Opening.FIRST_TRADE, Closing.STATED, (*PRICES, "volume", "amount")),
-    "kraken": KlineRule(Opening.FIRST_TRADE, Closing.STATED, (*PRICES, "volume", "trade_count")),
+    # Proved by its answers to requests; of its stream no klines were recorded.
+    "kraken": KlineRule(Opening.FIRST_TRADE, Closing.NEXT_KLINE, (*PRICES, "volume", "trade_count")),
     # The recording of OKX has no klines.
     "okx": KlineRule(Opening.FIRST_TRADE, Closing.STATED, (*PRICES, "volume", "amount"), is_proved=False),
 }

@@ -1,9 +1,13 @@
-"""What Kraken's v1 frames say: arrays `[channel id, payload, …, channel name, pair]`, and objects for everything else."""
+"""What Kraken's v1 frames say: arrays `[channel id, payload, …, channel name, pair]`, and objects for everything else.
+
+Klines (`ohlc-5`) are read as documented ("Candles (OHLC)"): of the stream none was recorded. A kline is told with each trade,
+and after subscribing the last one there was, however old.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 from zlib import crc32
 
 import msgspec
@@ -15,6 +19,7 @@ from ingest.feeds._nameless import NamelessTrades
 from ingest.feeds._records import Maker
 from ingest.feeds._sides import side_of
 from market.book_rules import BookRules
+from market.decimals import parse_decimal
 from market.depth import DepthKind, Level
 from market.errors import DataValidationError
 from market.instrument import check_instrument
@@ -29,9 +34,18 @@ THEIR_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
 
 OUR_NAMES = {theirs: ours for ours, theirs in THEIR_NAMES.items()}
 
+KLINES = "ohlc-"
+"""Beginning of the channels of klines, which have the minutes behind it: ohlc-5."""
+INTERVALS = {1: "1m", 5: "5m", 15: "15m", 30: "30m", 60: "1h", 240: "4h", 1440: "1d"}
+"""By their minutes; those of a week and of 15 days are not carried."""
+
 _NOT_CARRIED = ("spread", "ohlc")
+_MINUTE = 60_000_000
 _FRACTION_DIGITS = 6
 _LONGEST_TIME = 24
+
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _Event(msgspec.Struct):
@@ -75,6 +89,7 @@ _TEXT = msgspec.json.Decoder(str)
 _TRADES = msgspec.json.Decoder(list[tuple[str, str, str, str, str, str]])
 _TICKER = msgspec.json.Decoder(_Ticker)
 _BOOK = msgspec.json.Decoder(_Book)
+_KLINE = msgspec.json.Decoder(tuple[str, str, str, str, str, str, str, str, _Count])
 
 Reader = Callable[[Sequence[msgspec.Raw], str, Maker], Sequence[Record]]
 
@@ -89,6 +104,7 @@ class KrakenParser:
         self._trades = NamelessTrades()
         self._instruments: dict[str, str] = {}
         self._readers: dict[str, Reader] = {"trade": self._read_trades, "ticker": _ticker, "book": _books}
+        self._readers |= {f"{KLINES}{minutes}": _klines for minutes in INTERVALS}
 
     def book_rules(self, channel: str) -> BookRules:
         """Snapshot and deltas come in the stream, with the checksum of the ten best levels of each side.
@@ -106,7 +122,7 @@ class KrakenParser:
             return _told(decode(_EVENT, frame))
         payloads, channel, pair = _taken_apart(frame)
         kind = channel.partition("-")[0]
-        reader = self._readers.get(kind)
+        reader = self._readers.get(kind) or self._readers.get(channel)
         if reader is not None:
             return Parsed(channel, reader(payloads, channel, Maker(self._instrument(pair), received_at, self._max_skew)))
         if kind in _NOT_CARRIED:
@@ -120,7 +136,8 @@ class KrakenParser:
         except DataValidationError:
             return UNKNOWN_CHANNEL
         kind = channel.partition("-")[0]
-        return channel if kind in self._readers or kind in _NOT_CARRIED else UNKNOWN_CHANNEL
+        is_known = kind in self._readers or kind in _NOT_CARRIED
+        return channel if is_known else UNKNOWN_CHANNEL
 
     def _instrument(self, pair: str) -> str:
         known = self._instruments.get(pair)
@@ -223,6 +240,25 @@ def _books(payloads: Sequence[msgspec.Raw], _channel: str, maker: Maker) -> Sequ
     kind = DepthKind.SNAPSHOT if is_snapshot else DepthKind.DELTA
     levels = levels_of(bids, "bids", _text_of), levels_of(asks, "asks", _text_of)
     return [maker.depth(kind, *levels, max(times, default=None), **given)]
+
+
+def _klines(payloads: Sequence[msgspec.Raw], channel: str, maker: Maker) -> Sequence[Record]:
+    """Time, end of the interval, open, high, low, close, VWAP, volume, count.
+
+    Nothing says that a kline is closed: it is told so where its end has passed for as long as clocks may differ.
+    """
+    minutes = int(channel.removeprefix(KLINES))
+    length = minutes * _MINUTE
+    found = []
+    for payload in payloads:
+        time, end, open_, high, low, close, _, volume, count = decode(_KLINE, payload)
+        opened = (micros_of(end, "open_time") - 1) // length * length
+        prices = {"open": open_, "high": high, "low": low, "close": close}
+        given: dict[str, Any] = {"volume": parse_decimal(volume, field="volume"), "trade_count": count}
+        is_closed = opened + length + maker.max_skew <= maker.received_at
+        micros = micros_of(time, "exchange_time")
+        found.append(maker.kline(INTERVALS[minutes], opened, prices, is_closed=is_closed, exchange_time=micros, **given))
+    return found
 
 
 def _checksum(text: str) -> int:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feeds._kraken_frames import SIDES, TickerFigures, figures_of, micros_of, quote_of
+from ingest.feeds._kraken_frames import INTERVALS, SIDES, TickerFigures, figures_of, micros_of, quote_of
 from ingest.feeds._nameless import NamelessTrades
 from ingest.feeds._records import Maker
 from ingest.feeds._sides import side_of
@@ -25,7 +25,6 @@ from market.errors import DataValidationError
 from schemas.records import Record
 
 _LAST = "last"
-_INTERVALS = {1: "1m", 5: "5m", 15: "15m", 30: "30m", 60: "1h", 240: "4h", 1440: "1d"}
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -110,7 +109,7 @@ def rest_name(symbol: str) -> str:
 
 def _interval_of(url: str) -> str:
     minutes = parse_qs(urlsplit(url).query).get("interval", ["1"])[0]
-    interval = _INTERVALS.get(int(minutes)) if minutes.isascii() and minutes.isdecimal() and len(minutes) < 6 else None
+    interval = INTERVALS.get(int(minutes)) if minutes.isascii() and minutes.isdecimal() and len(minutes) < 6 else None
     if interval is None:
         raise DataValidationError("wrong_interval", f"interval: {minutes!r:.20} is no interval that is known", field="interval")
     return interval

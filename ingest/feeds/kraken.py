@@ -1,4 +1,4 @@
-"""Kraken spot: WebSocket API v1, and REST trades and klines (OHLC).
+"""Kraken spot: WebSocket API v1, and REST trades and klines (OHLC). Streams of klines are read as documented.
 
 Instruments are `kraken:BTC-USDT`: what Kraken calls XBT and XDG is BTC and DOGE. Streams name a pair XBT/USD, REST names it
 XBTUSD or XXBTZUSD. Trades of a stream have no id, so they get one of their own figures, as do those by REST. `b` and `s` are
@@ -16,7 +16,7 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import Defined, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
 from ingest.feeds._definitions import define, read_definitions, step_of_places
-from ingest.feeds._kraken_frames import THEIR_NAMES, KrakenParser, instrument_of
+from ingest.feeds._kraken_frames import INTERVALS, KLINES, THEIR_NAMES, KrakenParser, instrument_of
 from ingest.feeds._kraken_rest import read_ohlc, read_ticker, read_trades, rest_name
 from ingest.feeds._pages import numbered_page
 from ingest.feeds._subscriptions import Offer, by_channel_in_parts
@@ -37,12 +37,13 @@ _TRADE, _TICKER = "trade", "ticker"
 _MOST_TRADES = 1_000
 _CHANNELS = (_TRADE, _TICKER, "book-1000")
 _BOOKS = tuple(f"{_BOOK}{depth}" for depth in _DEPTHS)
+_KLINES = tuple(f"{KLINES}{minutes}" for minutes in INTERVALS)
 _OFFER = Offer(
     "kraken",
     re.compile(r"[A-Z0-9.]+-[A-Z0-9.]+", re.ASCII),
     "kraken:BTC-USD",
-    _CHANNELS,
-    lambda channel: channel in _CHANNELS or channel in _BOOKS,
+    (*_CHANNELS, f"{KLINES}1"),
+    lambda channel: channel in _CHANNELS or channel in _BOOKS or channel in _KLINES,
 )
 
 
@@ -186,6 +187,8 @@ def _define(row: _Row, received_at: int) -> InstrumentDefinition | None:
 def _subscription(channel: str) -> dict[str, object]:
     if channel.startswith(_BOOK):
         return {"name": "book", "depth": int(channel.removeprefix(_BOOK))}
+    if channel.startswith(KLINES):
+        return {"name": "ohlc", "interval": int(channel.removeprefix(KLINES))}
     return {"name": channel}
 
 

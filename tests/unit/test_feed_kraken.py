@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from ingest.feed import BookParser, Parsed, Parser
+from ingest.feed import BookParser, Parsed, Parser, Subscription
 from ingest.feeds.kraken import VENUE
 from market.decimals import ONE
 from market.depth import DepthKind
-from market.errors import DataValidationError
+from market.errors import DataValidationError, SubscriptionError
 from market.quote import Kline, Quote
 from market.trade import Trade
 
@@ -106,7 +106,7 @@ def test_book_has_as_many_levels_as_were_subscribed_to() -> None:
     assert [reader.book_rules(channel).max_levels for channel in ("book-10", "book-1000", "book")] == [10, 1000, None]
 
 
-@pytest.mark.parametrize("channel", ["ohlc-5", "spread"])
+@pytest.mark.parametrize("channel", ["ohlc-10080", "spread"])
 def test_known_channel_that_is_not_carried_is_ignored_by_name(channel: str) -> None:
     assert parse(frame(channel, ["1"])) == Parsed(channel, ())
 
@@ -192,3 +192,53 @@ def test_bad_answer_is_refused(kind: str, result: dict[str, Any], query: str, er
 def test_other_answers_are_not_carried() -> None:
     assert VENUE.answered(f"{URL}Time", b"{}", AT, LISTED, 0) is None
     assert VENUE.answered("https://futures.kraken.com/Trades", b"{}", AT, LISTED, 0) is None
+
+
+KLINE = [
+    "1542057314.748456",
+    "1542057600.000000",
+    "3586.70000",
+    "3586.70000",
+    "3586.60000",
+    "3586.60000",
+    "3586.68894",
+    "0.03373000",
+    2,
+]
+
+
+def test_kline_begins_its_interval_before_its_end() -> None:
+    kline = parser().parse(frame("ohlc-5", KLINE, pair="XBT/USD"), 1_542_057_314_800_000).records[0]
+    assert isinstance(kline, Kline)
+    assert (kline.instrument, kline.interval, kline.open_time) == ("kraken:BTC-USD", "5m", 1_542_057_300_000_000)
+    assert (kline.open, kline.high, kline.low, kline.close) == (35_867 * ONE // 10,) * 2 + (35_866 * ONE // 10,) * 2
+    assert (kline.volume, kline.amount, kline.trade_count) == (3373 * ONE // 100_000, None, 2)
+    assert (kline.exchange_time, kline.is_closed) == (1_542_057_314_748_456, False)
+
+
+@pytest.mark.parametrize(("late", "is_closed"), [(4_999_999, False), (5_000_000, True)])
+def test_kline_is_closed_where_its_end_has_passed_by_more_than_clocks_differ(late: int, is_closed: bool) -> None:
+    kline = parser().parse(frame("ohlc-5", KLINE), 1_542_057_600_000_000 + late).records[0]
+    assert isinstance(kline, Kline)
+    assert kline.is_closed is is_closed
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 15, 30, 60, 240, 1440])
+def test_klines_are_subscribed_to_by_their_minutes(minutes: int) -> None:
+    stream = Subscription("kraken:BTC-USD", f"ohlc-{minutes}")
+    VENUE.check([stream])
+    (request,) = VENUE.requests([stream], 7, AT, subscribe=False)
+    assert json.loads(request)["subscription"] == {"name": "ohlc", "interval": minutes}
+
+
+@pytest.mark.parametrize("channel", ["ohlc", "ohlc-2", "ohlc-10080", "ohlc-05"])
+def test_klines_of_other_minutes_are_not_offered(channel: str) -> None:
+    with pytest.raises(SubscriptionError):
+        VENUE.check([Subscription("kraken:BTC-USD", channel)])
+
+
+@pytest.mark.parametrize(("place", "value"), [(1, "soon"), (2, "0"), (7, "-1"), (8, -1), (8, "2")])
+def test_wrong_kline_is_refused(place: int, value: object) -> None:
+    wrong = [*KLINE[:place], value, *KLINE[place + 1 :]]
+    with pytest.raises(DataValidationError):
+        parse(frame("ohlc-5", wrong))
