@@ -15,6 +15,7 @@ from ingest.decoding import decode
 from ingest.feed import UNKNOWN_CHANNEL, Parsed
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker, micros_of_millis
+from ingest.feeds._refusals import refusal, refused
 from ingest.feeds._subscriptions import in_parts
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
@@ -78,13 +79,16 @@ class ArgParser:
         candle_channels: Collection[str],
         not_carried: re.Pattern[str],
         contiguous: Collection[str] = (),
+        refused_arg: Callable[[str], Arg | None] = lambda _said: None,
     ) -> None:
+        """`refused_arg` tells which stream a refusal names by its words, if any."""
         self.contiguous = contiguous
         self._max_skew = max_clock_skew
         self._readers = readers
         self._instrument_of = instrument_of
         self._candle_channels = candle_channels
         self._not_carried = not_carried
+        self._refused_arg = refused_arg
         self._instruments: dict[tuple[str, str], str] = {}
 
     def parse(self, frame: bytes, received_at: int) -> Parsed:
@@ -93,7 +97,7 @@ class ArgParser:
             return Parsed("pong", ())
         message = decode(_MESSAGE, frame)
         if message.event is not None:
-            return _answer(message)
+            return self._answer(message)
         if message.arg is None:
             raise DataValidationError("missing_field", "arg: the frame does not have it", field="arg")
         arg = message.arg
@@ -115,6 +119,14 @@ class ArgParser:
         channel = "" if arg is None else arg.channel
         known = self._kind(channel) in self._readers or self._not_carried.fullmatch(channel)
         return channel if known else UNKNOWN_CHANNEL
+
+    def _answer(self, message: Message) -> Parsed:
+        if message.event != "error":
+            return Parsed("reply", ())
+        said, arg = f"{message.code} {message.msg}", self._refused_arg(message.msg or "")
+        if arg is None or self._kind(arg.channel) not in self._readers:
+            raise refusal(said)
+        return refused(said, arg.channel, lambda: self._instrument(arg))
 
     def _kind(self, channel: str) -> str:
         return CANDLE if channel in self._candle_channels else channel
@@ -169,9 +181,3 @@ def _book(book: BookMessage, kind: DepthKind, maker: Maker, text_of: Callable[[s
         previous=book.prev_seq_id if kind is DepthKind.DELTA else None,
         checksum=(book.checksum or None) if is_numbered else book.checksum,
     )
-
-
-def _answer(message: Message) -> Parsed:
-    if message.event == "error":
-        raise DataValidationError("venue_error", f"the venue refuses a request: {message.code} {message.msg!s:.200}")
-    return Parsed("reply", ())

@@ -17,6 +17,7 @@ from ingest.feeds._instruments import Instruments
 from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import exact_or_none, number, number_or_none
 from ingest.feeds._records import Maker, figure_or_none, micros_of_millis, percent_of
+from ingest.feeds._refusals import refusal, refused
 from market.book_rules import BookRules, by_previous_if_named
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
@@ -60,6 +61,8 @@ _PLAIN_PAIR = 6
 _BOOK_RULES = BookRules(by_previous_if_named)
 _NOT_CARRIED = ("tu", "cs")
 """A `tu` tells the trade of a `te` once more; a checksum is sent to those who set the flag for it."""
+
+_SUBSCRIBED_ALREADY = 10301
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Parts = list[msgspec.Raw]
@@ -149,7 +152,7 @@ class BitfinexParser:
 
     def _told(self, event: _Event) -> Parsed:
         if event.event == "error":
-            raise DataValidationError("venue_error", f"the venue refuses a request: {event.code!s:.20} {event.msg!s:.200}")
+            return self._refused(event)
         stream = _stream_of(event) if event.event == "subscribed" else None
         if stream is not None and event.chan_id is not None:
             self._instruments.of(stream.symbol)
@@ -170,6 +173,12 @@ class BitfinexParser:
         if event.event == "pong":
             return Parsed("reply", ())
         raise DataValidationError("unknown_stream", f"event: {event.event!r:.80} is not known", field="event")
+
+    def _refused(self, event: _Event) -> Parsed:
+        stream, said = _stream_of(event), f"{event.code} {event.msg}"
+        if stream is None or event.code == _SUBSCRIBED_ALREADY:
+            raise refusal(said)
+        return refused(said, stream.channel, lambda: self._instruments.of(stream.symbol))
 
     def _count(self, sequence: int | None) -> int | None:
         if sequence is not None:

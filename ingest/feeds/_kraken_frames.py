@@ -17,6 +17,7 @@ from ingest.feed import UNKNOWN_CHANNEL, Parsed
 from ingest.feeds._levels import levels_of
 from ingest.feeds._nameless import NamelessTrades
 from ingest.feeds._records import Maker
+from ingest.feeds._refusals import refusal, refused
 from ingest.feeds._sides import side_of
 from market.book_rules import BookRules
 from market.decimals import parse_decimal
@@ -48,11 +49,25 @@ _LONGEST_TIME = 24
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
+class _Subscription(msgspec.Struct):
+    name: str = ""
+    depth: int | None = None
+    interval: int | None = None
+
+    @property
+    def channel(self) -> str:
+        """As frames of it call it: book-10, ohlc-5, trade."""
+        given = [number for number in (self.depth, self.interval) if number is not None]
+        return "-".join((self.name, *map(str, given)))
+
+
 class _Event(msgspec.Struct):
     """A frame that is no array."""
 
     event: str
     status: str | None = None
+    pair: str = ""
+    subscription: _Subscription = msgspec.field(default_factory=_Subscription)
     error_message: str | None = msgspec.field(name="errorMessage", default=None)
 
 
@@ -119,7 +134,7 @@ class KrakenParser:
     def parse(self, frame: bytes, received_at: int) -> Parsed:
         """See `ingest.feed.Parser.parse`."""
         if not frame.lstrip().startswith(b"["):
-            return _told(decode(_EVENT, frame))
+            return self._told(decode(_EVENT, frame))
         payloads, channel, pair = _taken_apart(frame)
         kind = channel.partition("-")[0]
         reader = self._readers.get(kind) or self._readers.get(channel)
@@ -138,6 +153,18 @@ class KrakenParser:
         kind = channel.partition("-")[0]
         is_known = kind in self._readers or kind in _NOT_CARRIED
         return channel if is_known else UNKNOWN_CHANNEL
+
+    def _told(self, event: _Event) -> Parsed:
+        if event.status == "error":
+            channel = event.subscription.channel
+            if self._readers.get(channel.partition("-")[0]) is None and channel not in self._readers:
+                raise refusal(str(event.error_message))
+            return refused(str(event.error_message), channel, lambda: self._instrument(event.pair))
+        if event.event in ("heartbeat", "systemStatus"):
+            return Parsed(event.event, ())
+        if event.event in ("subscriptionStatus", "pong"):
+            return Parsed("reply", ())
+        raise DataValidationError("unknown_stream", f"event: {event.event!r:.80} is not known", field="event")
 
     def _instrument(self, pair: str) -> str:
         known = self._instruments.get(pair)
@@ -193,16 +220,6 @@ def _taken_apart(frame: bytes) -> tuple[Sequence[msgspec.Raw], str, str]:
     if len(parts) < 4:
         raise DataValidationError("missing_field", "an array needs channel id, payload, name and pair", field="channel")
     return parts[1:-2], decode(_TEXT, parts[-2]), decode(_TEXT, parts[-1])
-
-
-def _told(event: _Event) -> Parsed:
-    if event.status == "error":
-        raise DataValidationError("venue_error", f"the venue refuses a request: {event.error_message!s:.200}")
-    if event.event in ("heartbeat", "systemStatus"):
-        return Parsed(event.event, ())
-    if event.event in ("subscriptionStatus", "pong"):
-        return Parsed("reply", ())
-    raise DataValidationError("unknown_stream", f"event: {event.event!r:.80} is not known", field="event")
 
 
 def _ticker(payloads: Sequence[msgspec.Raw], channel: str, maker: Maker) -> Sequence[Record]:

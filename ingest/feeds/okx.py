@@ -20,7 +20,7 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import Defined, Heartbeat, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
 from ingest.feeds import _okx_rest
-from ingest.feeds._arg_frames import ArgParser, op_messages
+from ingest.feeds._arg_frames import Arg, ArgParser, op_messages
 from ingest.feeds._definitions import define, read_definitions, time_or_none
 from ingest.feeds._interleaved import LEVELS, checksum
 from ingest.feeds._okx_frames import (
@@ -60,6 +60,8 @@ _OF_CONTRACTS = (FUNDING, OPEN_INTEREST, MARK, INDEX)
 _INDICES = "index"
 """Market of the connections that tell of indices, and nothing else."""
 _NOT_CARRIED = re.compile(r"(books5|bbo-tbt|books50?-l2-tbt|trades-all|candle\w+|[a-z-]+)", re.ASCII)
+_NAMED = re.compile(r"channel:([\w-]+),\s*instId:([\w-]+) doesn't exist", re.ASCII)
+"""A stream that is refused, in the venue's words (code 60018)."""
 _BOOK_RULES = BookRules(by_previous_if_named, checksum=checksum, checked_levels=LEVELS)
 _OFFER = Offer(
     "okx",
@@ -223,7 +225,14 @@ class Okx:
             candle_channels=INTERVALS,
             not_carried=_NOT_CARRIED,
             contiguous=("trades",),
+            refused_arg=_refused_arg,
         )
+
+
+def _refused_arg(said: str) -> Arg | None:
+    """The stream that a refusal names; of an index there may be several, so none."""
+    match = _NAMED.search(said)
+    return Arg(match[1], match[2]) if match is not None and match[1] != INDEX else None
 
 
 def _define(row: _Row, received_at: int) -> InstrumentDefinition | None:
