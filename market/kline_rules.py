@@ -54,6 +54,8 @@ RULES: Mapping[str, KlineRule] = {
     # Of Bitfinex no candles were recorded, of Coinbase Advanced Trade nothing at all.
     "bitfinex": KlineRule(Opening.FIRST_TRADE, Closing.NEXT_KLINE, (*PRICES, "volume"), is_proved=False),
     "coinbase_advanced": KlineRule(Opening.FIRST_TRADE, Closing.NEXT_KLINE, (*PRICES, "volume"), is_proved=False),
+    # Sums are left out: of inverse contracts of Deribit a kline's volume is in the base currency, ours in dollars.
+    "deribit": KlineRule(Opening.FIRST_TRADE, Closing.NEXT_KLINE, PRICES, is_proved=False),
     "gateio": KlineRule(Opening.FIRST_TRADE, Closing.STATED, (*PRICES, "volume", "amount")),
     # Proved by its answers to requests; of its stream no klines were recorded.
     "kraken": KlineRule(Opening.FIRST_TRADE, Closing.NEXT_KLINE, (*PRICES, "volume", "trade_count")),

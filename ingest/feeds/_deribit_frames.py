@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from ingest.decoding import decode
 from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import ABSENT, exact_or_none, number, number_or_none
-from ingest.feeds._records import Maker
+from ingest.feeds._records import Maker, amount_of, figure_or_none
 from ingest.feeds._sides import side_of
 from market.depth import DepthKind
 from market.errors import DataValidationError
 from schemas.records import Record
 
-TRADES, BOOK, TICKER = "trades", "book", "ticker"
+TRADES, BOOK, TICKER, CHART = "trades", "book", "ticker", "chart"
+KLINES = f"{CHART}.trades."
+"""Beginning of the channels of klines, which have the resolution behind it: chart.trades.5."""
+RESOLUTIONS = {
+    **{str(minutes): f"{minutes}m" for minutes in (1, 3, 5, 15, 30)},
+    **{str(hours * 60): f"{hours}h" for hours in (1, 2, 6, 12)},
+}
+"""Intervals by the venue's names for them; those of ten minutes, three hours and days are not carried."""
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Row = tuple[str, msgspec.Raw, msgspec.Raw]
@@ -63,6 +70,19 @@ class _Ticker(msgspec.Struct):
     index_price: msgspec.Raw = ABSENT
 
 
+class _Kline(msgspec.Struct):
+    """`tick` is when it began, in milliseconds."""
+
+    tick: _Count
+    open: msgspec.Raw = ABSENT
+    high: msgspec.Raw = ABSENT
+    low: msgspec.Raw = ABSENT
+    close: msgspec.Raw = ABSENT
+    volume: msgspec.Raw = ABSENT
+    cost: msgspec.Raw = ABSENT
+
+
+_KLINE = msgspec.json.Decoder(_Kline)
 _TRADE_LIST = msgspec.json.Decoder(list[_Trade])
 _BOOK_MESSAGE = msgspec.json.Decoder(_Book)
 _TICKERS = msgspec.json.Decoder(_Ticker)
@@ -143,4 +163,19 @@ def _ticker(data: msgspec.Raw, symbol: str, channel: str, maker: Maker) -> Seque
     return records
 
 
-READERS: Mapping[str, Reader] = {TRADES: _trades, BOOK: _book, TICKER: _ticker}
+def _kline(data: msgspec.Raw, _symbol: str, channel: str, maker: Maker) -> Sequence[Record]:
+    """`volume` is in the base currency, `cost` in the quote currency (docs: "public/get_tradingview_chart_data").
+
+    Nothing says that a kline is closed. Where nothing was traded, one repeats the last close.
+    """
+    row = decode(_KLINE, data)
+    raws = {"open": row.open, "high": row.high, "low": row.low, "close": row.close}
+    prices = {name: number(raw, name) for name, raw in raws.items()}
+    volume = figure_or_none(exact_or_none(number_or_none(row.volume, "volume"), "volume"), "volume")
+    cost = number_or_none(row.cost, "amount")
+    given: dict[str, Any] = {"volume": volume, "amount": None if cost is None else amount_of(cost, "amount")}
+    interval = RESOLUTIONS[channel.removeprefix(KLINES)]
+    return [maker.kline(interval, row.tick * 1000, prices, is_closed=False, exchange_time=None, **given)]
+
+
+READERS: Mapping[str, Reader] = {TRADES: _trades, BOOK: _book, TICKER: _ticker, CHART: _kline}

@@ -5,6 +5,7 @@ A perpetual is `deribit:BTC-USD-PERP` (BTC-PERPETUAL), a future `deribit:BTC-USD
 `deribit:BTC-USDC`. Sizes are the venue's: dollars of inverse futures, else the base currency. `direction` is the taker's side
 (docs: "trades.{instrument_name}.{interval}"); `trade_seq` numbers the trades of an instrument without holes, their ids are of
 the whole venue. Without a key streams are told every 100 ms, with one also `raw`; what is recorded is `raw`.
+Klines (`chart.trades.1`) are read as documented; their volume is in the base currency, even where sizes are dollars.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ingest.feed import (
     Subscription,
 )
 from ingest.feeds import _deribit_lists, _deribit_rest
-from ingest.feeds._deribit_frames import BOOK, READERS, TICKER, TRADES
+from ingest.feeds._deribit_frames import BOOK, KLINES, READERS, RESOLUTIONS, TICKER, TRADES
 from ingest.feeds._deribit_rest import MARKET, REST
 from ingest.feeds._instruments import Instruments, by_symbol, day_of, delivery_of
 from ingest.feeds._numbers import ABSENT
@@ -51,9 +52,14 @@ _HEARTBEAT = Heartbeat('{"jsonrpc":"2.0","id":0,"method":"public/test","params":
 _KINDS = (TRADES, BOOK, TICKER)
 _INTERVALS = ("100ms", "agg2", "raw")
 _CHANNELS = tuple(f"{kind}.100ms" for kind in _KINDS)
-_ALL = frozenset(f"{kind}.{interval}" for kind in _KINDS for interval in _INTERVALS)
+_ALL = frozenset(
+    (
+        *(f"{kind}.{interval}" for kind in _KINDS for interval in _INTERVALS),
+        *(f"{KLINES}{resolution}" for resolution in RESOLUTIONS),
+    )
+)
 _NOT_CARRIED = re.compile(
-    r"(quote|incremental_ticker|perpetual|estimated_expiration_price|markprice|deribit_)[\w.\-]*", re.ASCII
+    r"(chart|quote|incremental_ticker|perpetual|estimated_expiration_price|markprice|deribit_)[\w.\-]*", re.ASCII
 )
 _PERPETUAL = "PERPETUAL"
 _DOLLARS = "USD"
@@ -62,7 +68,7 @@ _OFFER = Offer(
     "deribit",
     re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP|-\d\d(0[1-9]|1[0-2])\d\d(-\d+(\.\d+)?-[CP])?)?", re.ASCII),
     "deribit:BTC-USD-PERP, deribit:BTC-USD-260925 or deribit:BTC-USD-260925-34000-P",
-    _CHANNELS,
+    (*_CHANNELS, f"{KLINES}1"),
     lambda channel: channel in _ALL,
 )
 
@@ -227,14 +233,14 @@ class Deribit:
         return DeribitParser(listings, max_clock_skew)
 
     def _stream(self, subscription: Subscription) -> str:
-        kind, interval = subscription.channel.split(".")
+        kind, _, interval = subscription.channel.rpartition(".")
         return f"{kind}.{self.symbol_of(subscription.instrument)}.{interval}"
 
 
 def _taken_apart(name: str) -> tuple[str, str]:
     """Channel and symbol of book.BTC-24SEP21-8000-P.raw; both empty where it is none that is carried."""
-    kind, _, rest = name.partition(".")
-    symbol, _, interval = rest.rpartition(".")
+    kind = KLINES.rstrip(".") if name.startswith(KLINES) else name.partition(".")[0]
+    symbol, _, interval = name[len(kind) + 1 :].rpartition(".")
     channel = f"{kind}.{interval}"
     return (channel, symbol) if channel in _ALL and symbol else ("", "")
 

@@ -6,16 +6,17 @@ from typing import Any
 import pytest
 
 from ingest import feeds
-from ingest.feed import BookParser, Parsed, Parser, SequencedParser
+from ingest.feed import BookParser, Parsed, Parser, SequencedParser, Subscription
+from ingest.feeds.deribit import VENUE
 from ingest.playback import Playback
 from ingest.recorded import Frame
 from ingest.recordings import read_recordings
 from market.book_rules import by_previous_if_named
-from market.decimals import ONE
+from market.decimals import ONE, format_decimal
 from market.depth import BookState, Depth, DepthKind
 from market.errors import DataValidationError
 from market.open_interest import OpenInterest
-from market.quote import Quote
+from market.quote import Kline, Quote
 from market.trade import Trade
 from tests.ingest_parts import played
 from tests.venue_data import DERIBIT
@@ -211,3 +212,51 @@ def test_bad_frame_is_refused_with_a_reason_and_the_field(data: bytes, reason: s
     with pytest.raises(DataValidationError) as caught:
         parse(data)
     assert (caught.value.reason, caught.value.field) == (reason, field)
+
+
+CANDLE: dict[str, object] = {  # as documented
+    "volume": 0.05219351,
+    "tick": 1573645080000,
+    "open": 8869.79,
+    "low": 8788.25,
+    "high": 8870.31,
+    "cost": 460,
+    "close": 8791.25,
+}
+
+
+def kline_frame(data: dict[str, object], resolution: str = "1") -> bytes:
+    params = {"channel": f"chart.trades.BTC-PERPETUAL.{resolution}", "data": data}
+    return json.dumps({"jsonrpc": "2.0", "method": "subscription", "params": params}).encode()
+
+
+def read_kline(data: dict[str, object]) -> Parsed:
+    return VENUE.parser("v2", {}, 5_000_000).parse(kline_frame(data), 1_573_645_100_000_000)
+
+
+def test_a_kline_has_its_volume_in_the_base_currency_and_its_cost_as_amount() -> None:
+    parsed = read_kline(CANDLE)
+    (kline,) = parsed.records
+    assert isinstance(kline, Kline)
+    assert parsed.name == "chart.trades.1"
+    assert (kline.instrument, kline.interval, kline.open_time) == ("deribit:BTC-USD-PERP", "1m", 1_573_645_080_000_000)
+    told = [format_decimal(figure) for figure in (kline.open, kline.high, kline.low, kline.close)]
+    assert [float(figure) for figure in told] == [8869.79, 8870.31, 8788.25, 8791.25]
+    assert (kline.volume, kline.amount, kline.is_closed) == (52_193_510_000, 460 * 10**24, False)
+
+
+def test_klines_are_subscribed_to_by_their_resolution() -> None:
+    stream = Subscription("deribit:SOL-USDC-PERP", "chart.trades.60")
+    VENUE.check([stream])
+    (request,) = VENUE.requests([stream], 7, 0, subscribe=True)
+    assert json.loads(request)["params"] == {"channels": ["chart.trades.SOL_USDC-PERPETUAL.60"]}
+
+
+def test_klines_of_other_resolutions_are_counted_alone() -> None:
+    assert VENUE.parser("v2", {}, 5_000_000).parse(kline_frame(CANDLE, "10"), 1_573_645_100_000_000) == Parsed("chart", ())
+
+
+@pytest.mark.parametrize("field", ["open", "high", "low", "close", "tick"])
+def test_a_kline_without_a_figure_is_refused(field: str) -> None:
+    with pytest.raises(DataValidationError):
+        read_kline({name: value for name, value in CANDLE.items() if name != field})

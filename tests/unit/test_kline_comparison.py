@@ -120,4 +120,4 @@ def test_venue_without_a_rule_is_compared_as_ours_and_said_to_be_unproved() -> N
     assert rule_of("nowhere") is UNPROVED
     assert UNPROVED.opening is Opening.FIRST_TRADE
     assert not UNPROVED.is_proved
-    assert {venue for venue, rule in RULES.items() if not rule.is_proved} == {"bitfinex", "coinbase_advanced", "okx"}
+    assert {venue for venue, rule in RULES.items() if not rule.is_proved} == {"bitfinex", "coinbase_advanced", "deribit", "okx"}
