@@ -56,14 +56,16 @@ TABLE = {
         ),
     ),
     "BITSTAMP-20220105": (
-        *("frames 747", "records 634 (depth 624, trade 10)", "ignored 122 (diff_order_book, old 102, reply 20)", "rejected 0"),
+        *("frames 747", "records 774 (depth 624, instrument_definition 140, trade 10)"),
+        *("ignored 122 (diff_order_book, old 102, reply 20)", "rejected 0"),
         "not frames 33 (REST adaeur 1, REST batbtc 1, REST bateur 1, REST ethusd 1, REST galaeur 1, "
         "REST https://www.bitstamp.net/api/v2/trading-pairs-info/ 1, REST sgbeur 1, REST usdteur 1, REST usdtusd 1, "
         "REST xlmgbp 1, REST xrpeur 1, configuration 1, connection 1, sent 20)",
         BOOKS.format(9, 624, 0),
     ),
     "COINBASE-20210417": (
-        *("frames 9946", "records 9943 (depth 9729, quote 107, trade 107)", "ignored 3 (reply 3)", "rejected 0"),
+        *("frames 9946", "records 10105 (depth 9729, instrument_definition 162, quote 107, trade 107)"),
+        *("ignored 3 (reply 3)", "rejected 0"),
         *("not frames 6 (REST products 1, configuration 1, connection 1, sent 3)", BOOKS.format(10, 9729, 0)),
     ),
     "DERIBIT-20210722": (
@@ -89,7 +91,8 @@ TABLE = {
         BOOKS.format(10, 4279, 4269),
     ),
     "KRAKEN_FUTURES-20210722": (
-        *("frames 7175", "records 8134 (depth 7024, quote 107, trade 1003)", "ignored 31 (info 1, reply 30)", "rejected 0"),
+        *("frames 7175", "records 8151 (depth 7024, instrument_definition 17, quote 107, trade 1003)"),
+        *("ignored 31 (info 1, reply 30)", "rejected 0"),
         *("not frames 6 (REST instruments 1, configuration 1, connection 1, sent 3)", BOOKS.format(10, 7024, 0)),
     ),
     "OKX-20220513": (
