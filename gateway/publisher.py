@@ -99,6 +99,10 @@ class Publisher:
             self._positions.take(source)
         if self.measure_latency:
             self._observe(taken, now)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Have what was delivered counted and written."""
         self._traffic.settle()
         self._flusher.wake()
 
@@ -166,7 +170,7 @@ class Publisher:
         for message in showing.pace.due(time):
             self._deliver(message, showing.members, kind)
         self._wait(showing, kind, time)
-        self._flusher.wake()
+        self._wake()
 
     def _deliver(self, message: Message, members: Members, kind: str) -> None:
         frame = frame_of(message, self._frame)

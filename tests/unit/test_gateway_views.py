@@ -18,6 +18,7 @@ from gateway.refusals import Refusal
 from market.book_top import BookTop
 from market.candle import CandleEventKind
 from market.decimals import ONE
+from runtime.metrics import MESSAGES_SENT
 from tapeline.topic_docs.examples import example
 from tests.builders import INSTRUMENT, make_trade
 from tests.gateway_parts import HandTurnedLoop, Listener, arrivals, make_candle, make_hub, make_quote
@@ -240,6 +241,16 @@ class TestSubscribing:
         self.loop.settle()
         assert [message["data"]["bid"] for message in slow.of_type("market_data")] == ["1", "10"]
         assert len(whole.of_type("market_data")) == 10
+
+    def test_what_a_rate_held_back_is_counted_when_it_goes(self) -> None:
+        sent = MESSAGES_SENT.labels("market_data")
+        self.subscribed(data_type="QUOTE", max_rate=2)
+        before = sent._value.get()
+        for number in range(1, 4):
+            self.feed("md.quotes", make_quote(sequence=number, bid=number * ONE))
+        assert sent._value.get() == before + 1
+        self.loop.settle()
+        assert sent._value.get() == before + 2
 
     def test_rate_loses_no_closed_candle(self) -> None:
         slow, _ = self.subscribed(data_type="KLINE", max_rate=0.5, history=0)
