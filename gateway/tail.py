@@ -170,13 +170,14 @@ class Tail:
                 arrival = arrival_of(message, self._patiently_decode, self._max_skew)
             except DataValidationError as fault:
                 faults.append((message, fault))
-            else:
-                if arrival is not None:
-                    arrivals.append(arrival)
+                continue
+            if arrival is not None:
+                arrivals.append(arrival)
+        if counts:
+            self._heard()
         for partition, position in positions.items():
             self._progress.move(partition, position)
         for topic, count in counts.items():
-            self._heard()
             self._records_in[topic].inc(count)
         self._tell_passed_over(faults)
         return arrivals
