@@ -5,18 +5,14 @@ Read is what our own codec writes of a feed's stream. Whatever else may stand th
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.ref cimport Py_INCREF
-from cpython.tuple cimport PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeASCII
 
+from schemas.named_tuples cimport fill, new
 from schemas.native cimport cp, i64, reversed, u64, word_at
 from schemas.reading cimport is_same, read_id, read_size, read_varint
 
 from market.quote import Quote
 from market.trade import Trade
-
-cdef extern from "Python.h":
-    object PyType_GenericAlloc(type, Py_ssize_t)
 
 cdef enum:
     TRADE_FIELDS = 13
@@ -28,11 +24,6 @@ cdef type TRADE_TYPE = Trade, QUOTE_TYPE = Quote
 cdef object BUY = "buy", SELL = "sell"
 if len(Trade._fields) != TRADE_FIELDS or len(Quote._fields) != QUOTE_FIELDS:
     raise ImportError("trades or quotes have other fields than when this was built")
-
-
-cdef inline void fill(object record, Py_ssize_t index, object value):
-    Py_INCREF(value)
-    PyTuple_SET_ITEM(record, index, value)
 
 
 cdef inline bint put_text(object record, Py_ssize_t index, cp* at, cp end):
@@ -131,7 +122,7 @@ def decode_trade(bytes body):
     cdef cp p = <cp>PyBytes_AS_STRING(body), end = p + PyBytes_GET_SIZE(body), own
     cdef Py_ssize_t size
     cdef i64 count
-    cdef object trade = PyType_GenericAlloc(TRADE_TYPE, TRADE_FIELDS)
+    cdef object trade = new(TRADE_TYPE, TRADE_FIELDS)
     if not put_text(trade, 0, &p, end):
         return None
     own = p
@@ -162,7 +153,7 @@ def decode_quote(bytes body):
     """The quote of a body, None where the codec's own reader must look at it."""
     cdef cp p = <cp>PyBytes_AS_STRING(body), end = p + PyBytes_GET_SIZE(body)
     cdef Py_ssize_t index
-    cdef object quote = PyType_GenericAlloc(QUOTE_TYPE, QUOTE_FIELDS)
+    cdef object quote = new(QUOTE_TYPE, QUOTE_FIELDS)
     if not (put_text(quote, 0, &p, end) and put_text(quote, 1, &p, end) and put_optional_long(quote, 2, &p, end)):
         return None
     for index in range(3, QUOTE_TIMES):

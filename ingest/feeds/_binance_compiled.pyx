@@ -6,11 +6,10 @@ the venue writes them; in any order. What is otherwise, or is not valid, is left
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.ref cimport Py_INCREF
-from cpython.tuple cimport PyTuple_SET_ITEM
 from cpython.unicode cimport PyUnicode_DecodeASCII
 from libc.string cimport memchr, memcmp, memset
 
+from schemas.named_tuples cimport fill, new
 from schemas.native cimport cp, i64, i128, u64
 
 from ingest.feed import Parsed
@@ -18,9 +17,6 @@ from market.decimals import SCALE
 from market.quality import EARLIEST, LATEST
 from market.quote import Quote
 from market.trade import Trade
-
-cdef extern from "Python.h":
-    object PyType_GenericAlloc(type, Py_ssize_t)
 
 cdef enum:
     TRADE, AGGREGATE, BOOK_TICKER
@@ -44,16 +40,6 @@ cdef struct Field:  # where the value of a name stands; of a text between its qu
     cp at
     int length
     char kind  # the character it begins with; 0 where there is none
-
-
-cdef inline object new(type kind, Py_ssize_t size):
-    """An empty named tuple, to be filled at once."""
-    return PyType_GenericAlloc(kind, size)
-
-
-cdef inline void fill(object record, Py_ssize_t index, object value):
-    Py_INCREF(value)
-    PyTuple_SET_ITEM(record, index, value)
 
 
 cdef inline bint read_fields(cp p, cp end, Field* fields) noexcept:
