@@ -40,6 +40,9 @@ class Ring:
     After a crash between the tables there are answers to commands that are yet to be taken in again, and for those the earlier
     ones must still be there. So one that is forgotten stays until as many again have come, and one whose id is used anew is
     kept beside the new one. That is enough where less than what is remembered lies between two times of storing.
+
+    Deletions are written last. One that a crash kept from being written is made up for when its place is taken the next time;
+    lost then as well, the answer stays and counts for nothing.
     """
 
     def __init__(self, table: Table, memory: Memory) -> None:
@@ -60,12 +63,14 @@ class Ring:
         slot = decode_slot(self._table.get(slot_key))
         oldest = slot.command_id if slot.offset < offset else slot.previous
         self._table.put(slot_key, encode_slot(Slot(offset, reply.command_id, oldest)))
-        if oldest and oldest != reply.command_id:
-            self._delete(_answer_key(portfolio, oldest), remembered.number - self._size)
+        for command_id in (oldest, slot.previous):
+            if command_id not in ("", reply.command_id):
+                self._delete(_answer_key(portfolio, command_id), remembered.number - self._size)
 
     def _delete(self, key: str, number: int) -> None:
+        """Delete what is kept under a key if it is the answer of that number or an earlier one: its id may be in use anew."""
         kept = decode_answers(self._table.get(key))
-        if kept and kept[0].number == number:  # else its id has been used anew since
+        if kept and kept[0].number <= number:
             self._table.put(key, None)
 
 
