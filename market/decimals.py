@@ -37,7 +37,7 @@ def parse_decimal(text: str, *, field: str, scale: int = SCALE, precision: int =
     """
     if isinstance(text, str):
         is_price = scale == SCALE and precision == PRECISION
-        plain = PLAIN_PRICES[text] if is_price else _plain_decimal(text, scale, precision)
+        plain = PLAIN_PRICES[text] if is_price else plain_decimal(text, scale, precision)
         if plain is not None:
             return plain
     match = _DECIMAL.match(text) if isinstance(text, str) and len(text) <= _LONGEST_TEXT else None
@@ -57,21 +57,17 @@ def parse_decimal(text: str, *, field: str, scale: int = SCALE, precision: int =
     return -unscaled if sign == "-" else unscaled
 
 
-def _plain_decimal(text: str, scale: int, precision: int) -> int | None:
-    """What most texts are, digits with a point or without, sooner; None of any other."""
+def plain_decimal(text: str, scale: int = SCALE, precision: int = PRECISION) -> int | None:
+    """What `parse_decimal` makes of most texts, digits with a point or without, sooner; None of any other."""
     whole, _, fraction = text.partition(".")
-    digits, shift = whole + fraction, scale - len(fraction)
-    if whole and shift >= 0 and len(whole) + scale <= precision and digits.isdecimal() and digits.isascii():
-        return int(digits) * _POWERS_OF_TEN[shift]
+    digits, places = whole + fraction, len(fraction)
+    if digits.isdecimal() and digits.isascii() and whole and places <= scale and len(whole) + scale <= precision:
+        return int(digits) * _POWERS_OF_TEN[scale - places]
     return None
 
 
-def _plain_price(text: str) -> int | None:
-    return _plain_decimal(text, SCALE, PRECISION)
-
-
-PLAIN_PRICES = Remembered(_plain_price, 4096)
-"""By text what `parse_decimal` makes of most texts of prices and sizes, digits with a point or without; None of any other.
+PLAIN_PRICES = Remembered(plain_decimal, 4096)
+"""By text what `plain_decimal` makes of prices and sizes.
 
 The same prices come again and again, and are found soonest by their text alone.
 """

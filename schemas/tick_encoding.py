@@ -19,12 +19,13 @@ from schemas.primitives import LENGTHS, encode_long, encode_text, encode_varint
 _LIMIT = 10**PRECISION
 _LENGTHS = LENGTHS[: _LIMIT.bit_length() // 8 + 1]  # of figures with fewer bits than the limit has
 _OPTIONAL_LENGTHS = [b"\x02" + length for length in _LENGTHS]
-_TAIL_BITS = 14
-_TAIL = (1 << _TAIL_BITS) - 1
-_SEVEN_BITS = [bytes((bits | 0x80,)) for bits in range(1 << 7)]  # which others follow
+_LOW_BITS = 13
+_LOW = (1 << _LOW_BITS) - 1
+_FIRST_TWO = [bytes((number << 1 & 0x7F | 0x80, number >> 6 | 0x80)) for number in range(1 << _LOW_BITS)]
+"""The first two bytes of a number above `_LOW`, by its low bits; those of `_UPPER` follow."""
 _SIDES = {None: b"\x00", "buy": b"\x02\x00", "sell": b"\x02\x02"}
 _UNUSUAL = (TypeError, ValueError, KeyError, AttributeError, OverflowError, IndexError, DataValidationError)
-_NO_FIGURES, _NO_FIGURES_ENCODED = [None] * 9, b"\x00" * 9  # of the last trade and of 24 hours, which tickers alone have
+_NO_FIGURES, _NO_FIGURES_ENCODED = (None,) * 9, b"\x00" * 9  # of the last trade and of 24 hours, which tickers alone have
 _NO_MARK_ENCODED = b"\x00" * 2
 
 
@@ -47,23 +48,24 @@ def encode_trade(trade: Trade, header: bytes = b"", published_at: int | None = N
         published = published if published_at is None else published_at
         if origin is not None or not 0 < count < INT:
             raise ValueError
-        own = encode_text(number)
-        first_id = own if first == number else encode_text(first)
+        own = LENGTHS[len(text := number.encode())] + text
+        first_id = own if first == number else LENGTHS[len(text := first.encode())] + text
+        is_usual = sequence > _LOW
         return b"".join(
             (
                 header,
                 _NAMES[name],
                 own,
-                _long(sequence),
+                _FIRST_TWO[sequence & _LOW] if is_usual else encode_long(sequence),
+                _UPPER[sequence >> _LOW_BITS] if is_usual else b"",
                 _LENGTHS[length := price.bit_length() // 8 + 1],
                 price.to_bytes(length, "big"),
                 _LENGTHS[length := size.bit_length() // 8 + 1],
                 size.to_bytes(length, "big"),
                 _SIDES[side],
-                b"\x00" if event is None else _OPTIONAL[event << 1],
-                _SEVEN_BITS[(twice := received << 1) & 0x7F],
-                _SEVEN_BITS[twice >> 7 & 0x7F],
-                _UPPER[twice >> _TAIL_BITS],
+                b"\x00" if event is None else b"\x02" + _FIRST_TWO[event & _LOW] + _UPPER[event >> _LOW_BITS],
+                _FIRST_TWO[received & _LOW],
+                _UPPER[received >> _LOW_BITS],
                 first_id,
                 first_id if last == first else encode_text(last),
                 b"\x02" if count == 1 else encode_long(count),
@@ -78,18 +80,20 @@ def encode_trade(trade: Trade, header: bytes = b"", published_at: int | None = N
 def encode_quote(quote: Quote, header: bytes = b"", published_at: int | None = None) -> bytes:
     """The body of a quote, as `encode_trade`."""
     try:
-        name, channel, sequence, bid, bid_size, ask, ask_size, *figures, event, received, published, mark, index = quote
+        name, channel, sequence, bid, bid_size, ask, ask_size = quote[:7]
+        event, received, published, mark, index = quote[16:]
         published = published if published_at is None else published_at
-        if bid is None or bid_size is None or ask is None or ask_size is None:
+        if quote[7:16] != _NO_FIGURES or mark is not None or index is not None:
             raise ValueError
-        if figures != _NO_FIGURES or mark is not None or index is not None:
-            raise ValueError
+        is_usual = sequence is not None and sequence > _LOW
         return b"".join(
             (
                 header,
                 _NAMES[name],
                 _NAMES[channel],
-                b"\x00" if sequence is None else b"\x02" + _long(sequence),
+                b"\x00" if sequence is None else b"\x02",
+                _FIRST_TWO[sequence & _LOW] if is_usual else b"" if sequence is None else encode_long(sequence),
+                _UPPER[sequence >> _LOW_BITS] if is_usual else b"",
                 _OPTIONAL_LENGTHS[length := bid.bit_length() // 8 + 1],
                 bid.to_bytes(length, "big"),
                 _OPTIONAL_LENGTHS[length := bid_size.bit_length() // 8 + 1],
@@ -99,23 +103,15 @@ def encode_quote(quote: Quote, header: bytes = b"", published_at: int | None = N
                 _OPTIONAL_LENGTHS[length := ask_size.bit_length() // 8 + 1],
                 ask_size.to_bytes(length, "big"),
                 _NO_FIGURES_ENCODED,
-                b"\x00" if event is None else _OPTIONAL[event << 1],
-                _SEVEN_BITS[(twice := received << 1) & 0x7F],
-                _SEVEN_BITS[twice >> 7 & 0x7F],
-                _UPPER[twice >> _TAIL_BITS],
+                b"\x00" if event is None else b"\x02" + _FIRST_TWO[event & _LOW] + _UPPER[event >> _LOW_BITS],
+                _FIRST_TWO[received & _LOW],
+                _UPPER[received >> _LOW_BITS],
                 b"\x00" if published is None else _OPTIONAL[published << 1],
                 _NO_MARK_ENCODED,
             )
         )
     except _UNUSUAL:
         return header + encode_body(quote if published_at is None else quote._replace(published_at=published_at))
-
-
-def _long(number: int) -> bytes:
-    rest = number << 1
-    if not _TAIL < rest < LONG:
-        return encode_long(number)
-    return _SEVEN_BITS[rest & 0x7F] + _SEVEN_BITS[rest >> 7 & 0x7F] + _UPPER[rest >> _TAIL_BITS]
 
 
 def _encode_optional(rest: int) -> bytes:
@@ -125,7 +121,7 @@ def _encode_optional(rest: int) -> bytes:
 
 
 def _encode_upper(rest: int) -> bytes:
-    if not 0 < rest < LONG >> _TAIL_BITS:
+    if not 0 < rest < LONG >> _LOW_BITS + 1:
         raise ValueError
     return encode_varint(rest)
 

@@ -12,7 +12,7 @@ from typing import Annotated, Generic, TypeVar
 import msgspec
 
 from ingest.feed import Parsed
-from market.decimals import AMOUNT_PRECISION, PLAIN_PRICES, parse_decimal, parse_positive
+from market.decimals import AMOUNT_PRECISION, PLAIN_PRICES, parse_decimal, parse_positive, plain_decimal
 from market.errors import DataValidationError
 from market.quality import EARLIEST, INT, LATEST, LONG, LONGEST_ID
 from market.quote import Quote
@@ -31,9 +31,8 @@ _Id = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Combined(msgspec.Struct, Generic[_T], gc=False):
-    """A frame of a stream."""
+    """A frame of a stream, whose name was read before: it is how the frame begins."""
 
-    stream: str
     data: _T
 
 
@@ -50,10 +49,10 @@ class _TradeMessage(msgspec.Struct, gc=False):
 class _AggTradeMessage(msgspec.Struct, gc=False):
     s: str
     a: _Id
-    f: _Id
-    l: _Id  # noqa: E741  # the venue's name
     p: str
     q: str
+    f: _Id
+    l: _Id  # noqa: E741  # the venue's name
     T: int
     m: bool
 
@@ -120,7 +119,7 @@ def _trade_maker(channel: str, instrument: str, max_skew: int) -> Callable[..., 
         last: str,
         count: int,
     ) -> Parsed:
-        price, size, time = PLAIN_PRICES[message.p], PLAIN_PRICES[message.q], message.T * 1000
+        price, size, time = PLAIN_PRICES[message.p], plain_decimal(message.q), message.T * 1000
         is_sound = (
             price
             and size
@@ -157,14 +156,21 @@ def _trade_maker(channel: str, instrument: str, max_skew: int) -> Callable[..., 
 
 def _book_ticker_reader(symbol: str, instrument: str, max_skew: int) -> Reader:
     decode = _BOOK_TICKER.decode
+    bid_size_text = ask_size_text = ""  # what was told last: mostly one side of a book changes at a time
+    bid_size: int | None = None
+    ask_size: int | None = None
 
     def read(frame: bytes, received_at: int) -> Parsed:
+        nonlocal bid_size_text, ask_size_text, bid_size, ask_size
         message = decode(frame).data
         if message.s != symbol:
             raise symbol_mismatch(message.s, symbol)
         sequence, time = message.u, None if message.T is None else message.T * 1000
-        bid, bid_size = PLAIN_PRICES[message.b], PLAIN_PRICES[message.B]
-        ask, ask_size = PLAIN_PRICES[message.a], PLAIN_PRICES[message.A]
+        bid, ask = PLAIN_PRICES[message.b], PLAIN_PRICES[message.a]
+        if message.B != bid_size_text:
+            bid_size_text, bid_size = message.B, plain_decimal(message.B)
+        if message.A != ask_size_text:
+            ask_size_text, ask_size = message.A, plain_decimal(message.A)
         is_sound = (
             bid
             and bid_size
