@@ -203,7 +203,7 @@ class Session:
         marks = self._marks.advance(at) if at >= self._marks.due else None
         try:
             told = line.steady.take(frame, at)
-            records: list[Record] = self._read(line, frame, told, at) if isinstance(told, Parsed) else [told]
+            records: list[Record] = self._read(line, frame, told, at) if type(told) is Parsed else [told]
         except DataValidationError as error:
             channel = line.parser.channel_of(frame)
             self._doubt(line, channel)

@@ -82,18 +82,17 @@ def _follows(known: Continuity, trade: Trade) -> bool:
 
     False for any other trade, of which nothing is remembered then.
     """
-    _, trade_id, number, _, _, _, exchange_time, received_at, first_id, last_id, *_ = trade
-    seen = known.seen
+    trade_id, number, exchange_time, last_id, seen = trade[1], trade[2], trade[6], trade[9], known.seen
     if number != seen.last + 1 or not 0 < number < _NUMBERS or trade_id != str(number):
         return False
     last: int | None = number
     if trade_id != last_id:
         last = number_of(last_id)
-    elif first_id != last_id:
+    elif trade[8] != last_id:
         return False  # it sums up several under the id of the last
     known.is_up, known.was_down = True, False
     seen.last = number
-    event_time = received_at if exchange_time is None else exchange_time
+    event_time = trade[7] if exchange_time is None else exchange_time
     if event_time > known.latest:
         known.latest = event_time
     if last is None or known.last_id is None or last > known.last_id:
