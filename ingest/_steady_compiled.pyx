@@ -90,7 +90,10 @@ cdef class Steady:
         cdef PyObject* known
         self._counts.frames += 1
         parsed = self.parse(frame, at)
-        if type(parsed) is not Parsed:
+        if type(parsed) is tuple:
+            channel, record = parsed
+            parsed = Parsed(channel, (record,))
+        elif type(parsed) is not Parsed:
             return parsed
         channel, found = item(parsed, 0), item(parsed, 1)
         if type(found) is not tuple or PyTuple_GET_SIZE(found) != 1 or item(parsed, 2) or item(parsed, 3):

@@ -149,6 +149,13 @@ class Parsed(NamedTuple):
     faults: Sequence[DataValidationError] = ()
 
 
+Lone = tuple[str, Record]
+"""A frame that has one record and nothing else to tell, as most have: the name of its channel, and the record.
+
+To make a `Parsed` of each, and to look into it, takes plain Python a thirtieth of all the time that a frame takes.
+"""
+
+
 UNKNOWN_CHANNEL = "unknown"
 """Of a frame that does not show its channel."""
 
@@ -169,6 +176,14 @@ class Parser(Protocol):
 
     def channel_of(self, frame: bytes) -> str:
         """Channel of a frame that `parse` refused, as far as it can be read, else UNKNOWN_CHANNEL."""
+
+
+@runtime_checkable
+class LoneParser(Parser, Protocol):
+    """A parser that tells of most frames without making a `Parsed`."""
+
+    def parse_lone(self, frame: bytes, received_at: int) -> Parsed | Lone:
+        """Read one frame as `parse` does, with the same outcome."""
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ from ingest.feed import (
     BookParser,
     Counts,
     Defined,
+    LoneParser,
     Parsed,
     Parser,
     SequencedParser,
@@ -63,7 +64,8 @@ class _Line:
     def read_by(self, parser: Parser) -> None:
         """Take another parser."""
         self.steady.forget()
-        self.parser, self.steady.parse = parser, parser.parse
+        self.parser = parser
+        self.steady.parse = parser.parse_lone if isinstance(parser, LoneParser) else parser.parse
         self.sequenced = frozenset(parser.sequenced if isinstance(parser, SequencedParser) else ())
         self.is_retold_by_sequence = not isinstance(parser, SequencedParser) or parser.is_retold_by_sequence
 
@@ -203,7 +205,7 @@ class Session:
         marks = self._marks.advance(at) if at >= self._marks.due else None
         try:
             told = line.steady.take(frame, at)
-            records: list[Record] = self._read(line, frame, told, at) if type(told) is Parsed else [told]
+            records: list[Record] = self._read(line, frame, told, at) if isinstance(told, Parsed) else [told]
         except DataValidationError as error:
             channel = line.parser.channel_of(frame)
             self._doubt(line, channel)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from ingest.feed import Counts, Parsed
+from ingest.feed import Counts, Lone, Parsed
 from ingest.marks import Continuity, number_of
 from market.quote import Quote
 from market.trade import Trade
@@ -25,7 +25,7 @@ class PlainSteady:
 
     __slots__ = ("_counts", "_heartbeats", "_quotes", "_trades", "heard_at", "last_data", "parse")
 
-    def __init__(self, parse: Callable[[bytes, int], Parsed], counts: Counts, heartbeats: Collection[str]) -> None:
+    def __init__(self, parse: Callable[[bytes, int], Parsed | Lone], counts: Counts, heartbeats: Collection[str]) -> None:
         self.parse = parse
         self._counts, self._heartbeats = counts, heartbeats
         self._trades: dict[str, dict[str, Continuity]] = {}  # by channel, then by instrument
@@ -56,21 +56,24 @@ class PlainSteady:
         counts = self._counts
         counts.frames += 1
         parsed = self.parse(frame, at)
-        channel, found, told, faults = parsed
-        if len(found) != 1 or told or faults:
-            return parsed
-        record = found[0]
+        if isinstance(parsed, Parsed):
+            channel, found, told, faults = parsed
+            if len(found) != 1 or told or faults:
+                return parsed
+            record = found[0]
+        else:
+            channel, record = parsed
         kind = type(record)
         if kind is Quote:
             steady = self._quotes.get(channel)
-            if steady is None or record[0] not in steady:
-                return parsed
+            is_next = steady is not None and record[0] in steady
         elif type(record) is Trade:
             known = self._trades.get(channel)
-            if known is None or record[0] not in known or not _follows(known[record[0]], record):
-                return parsed
+            is_next = known is not None and record[0] in known and _follows(known[record[0]], record)
         else:
-            return parsed
+            is_next = False
+        if not is_next:
+            return parsed if isinstance(parsed, Parsed) else Parsed(channel, (record,))
         counts.received[channel] += 1
         counts.records[kind] += 1
         self.last_data = self.heard_at = at

@@ -50,14 +50,17 @@ def encode_trade(trade: Trade, header: bytes = b"", published_at: int | None = N
             raise ValueError
         own = LENGTHS[len(text := number.encode())] + text
         first_id = own if first == number else LENGTHS[len(text := first.encode())] + text
-        is_usual = sequence > _LOW
+        if sequence > _LOW:
+            begun, rest = _FIRST_TWO[sequence & _LOW], _UPPER[sequence >> _LOW_BITS]
+        else:
+            begun, rest = b"", encode_long(sequence)
         return b"".join(
             (
                 header,
                 _NAMES[name],
                 own,
-                _FIRST_TWO[sequence & _LOW] if is_usual else encode_long(sequence),
-                _UPPER[sequence >> _LOW_BITS] if is_usual else b"",
+                begun,
+                rest,
                 _LENGTHS[length := price.bit_length() // 8 + 1],
                 price.to_bytes(length, "big"),
                 _LENGTHS[length := size.bit_length() // 8 + 1],
@@ -83,17 +86,23 @@ def encode_quote(quote: Quote, header: bytes = b"", published_at: int | None = N
         name, channel, sequence, bid, bid_size, ask, ask_size = quote[:7]
         event, received, published, mark, index = quote[16:]
         published = published if published_at is None else published_at
+        if bid is None or bid_size is None or ask is None or ask_size is None:
+            raise ValueError
         if quote[7:16] != _NO_FIGURES or mark is not None or index is not None:
             raise ValueError
-        is_usual = sequence is not None and sequence > _LOW
+        if sequence is None:
+            begun, rest = b"\x00", b""
+        elif sequence > _LOW:
+            begun, rest = b"\x02" + _FIRST_TWO[sequence & _LOW], _UPPER[sequence >> _LOW_BITS]
+        else:
+            begun, rest = b"\x02", encode_long(sequence)
         return b"".join(
             (
                 header,
                 _NAMES[name],
                 _NAMES[channel],
-                b"\x00" if sequence is None else b"\x02",
-                _FIRST_TWO[sequence & _LOW] if is_usual else b"" if sequence is None else encode_long(sequence),
-                _UPPER[sequence >> _LOW_BITS] if is_usual else b"",
+                begun,
+                rest,
                 _OPTIONAL_LENGTHS[length := bid.bit_length() // 8 + 1],
                 bid.to_bytes(length, "big"),
                 _OPTIONAL_LENGTHS[length := bid_size.bit_length() // 8 + 1],

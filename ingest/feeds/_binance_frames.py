@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ingest.decoding import UNREADABLE, decode, refusal
-from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Listings, Parsed
+from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Listings, Lone, Parsed
 from ingest.feeds._binance_depth import DEPTH_CHANNEL, FUTURES_BOOKS, SPOT_BOOKS, DepthMessage, delta_of, snapshot_of
 from ingest.feeds._binance_ticks import READERS, Combined, Reader, symbol_mismatch
 from ingest.feeds._records import Maker, amount_of
@@ -157,6 +157,9 @@ class BinanceParser:
         self._compiled: Any = None if _COMPILED is None else _COMPILED.TickReaders(self._parse)  # reads what it knows sooner
         self.parse: Callable[[bytes, int], Parsed] = self._parse if self._compiled is None else self._compiled.parse
         """Read one frame; see `ingest.feed.Parser.parse`."""
+        self.parse_lone: Callable[[bytes, int], Parsed | Lone]
+        """Read one frame; see `ingest.feed.LoneParser.parse_lone`."""
+        self.parse_lone = self._parse_lone if self._compiled is None else self._compiled.parse
         self._booked: set[str] = set()  # instruments of the diff streams
         self._readers: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any, _Stream, int], Parsed]]] = {
             "ticker": (msgspec.json.Decoder(Combined[_TickerMessage]), self._ticker),
@@ -175,6 +178,13 @@ class BinanceParser:
         return FUTURES_BOOKS if self._market == FUTURES else SPOT_BOOKS
 
     def _parse(self, frame: bytes, received_at: int) -> Parsed:
+        found = self._parse_lone(frame, received_at)
+        if isinstance(found, Parsed):
+            return found
+        channel, record = found
+        return Parsed(channel, (record,))
+
+    def _parse_lone(self, frame: bytes, received_at: int) -> Parsed | Lone:
         read = self._streams.get(frame[: frame.find(b",")])
         if read is None:
             found = self._resolve(frame, received_at)

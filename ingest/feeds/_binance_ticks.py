@@ -11,7 +11,7 @@ from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
-from ingest.feed import Parsed
+from ingest.feed import Lone, Parsed
 from market.decimals import AMOUNT_PRECISION, PLAIN_PRICES, parse_decimal, parse_positive, plain_decimal
 from market.errors import DataValidationError
 from market.quality import EARLIEST, INT, LATEST, LONG, LONGEST_ID
@@ -19,8 +19,8 @@ from market.quote import Quote
 from market.stated import check_quote
 from market.trade import Trade, check_trade
 
-Reader = Callable[[bytes, int], Parsed]
-"""Reads the frames of a stream; see `ingest.feed.Parser.parse`. Raises what its decoder raises (`ingest.decoding`) as well."""
+Reader = Callable[[bytes, int], Parsed | Lone]
+"""Reads the frames of a stream; see `ingest.feed.LoneParser`. Raises what its decoder raises (`ingest.decoding`) as well."""
 
 _OFF_BOOK = ("INSURANCE_FUND", "ADL", "NA")
 _AMOUNT_LIMIT = 10**AMOUNT_PRECISION
@@ -78,9 +78,9 @@ def symbol_mismatch(said: str, symbol: str) -> DataValidationError:
 
 
 def _trade_reader(symbol: str, instrument: str, max_skew: int) -> Reader:
-    decode, parsed = _TRADE.decode, _trade_maker("trade", instrument, max_skew)
+    decode, made = _TRADE.decode, _trade_maker("trade", instrument, max_skew)
 
-    def read(frame: bytes, received_at: int) -> Parsed:
+    def read(frame: bytes, received_at: int) -> Parsed | Lone:
         message = decode(frame).data
         if message.s != symbol:
             raise symbol_mismatch(message.s, symbol)
@@ -89,28 +89,28 @@ def _trade_reader(symbol: str, instrument: str, max_skew: int) -> Reader:
                 raise DataValidationError("unknown_trade_type", f"X: {message.X!r:.40} is no known kind of trade", field="X")
             return Parsed(f"trade/{message.X}", ())
         number = str(message.t)
-        return parsed(message, received_at, message.t, number, number, number, 1)
+        return made(message, received_at, message.t, number, number, number, 1)
 
     return read
 
 
 def _agg_trade_reader(symbol: str, instrument: str, max_skew: int) -> Reader:
-    decode, parsed = _AGG_TRADE.decode, _trade_maker("aggTrade", instrument, max_skew)
+    decode, made = _AGG_TRADE.decode, _trade_maker("aggTrade", instrument, max_skew)
 
-    def read(frame: bytes, received_at: int) -> Parsed:
+    def read(frame: bytes, received_at: int) -> Lone:
         message = decode(frame).data
         if message.s != symbol:
             raise symbol_mismatch(message.s, symbol)
         first, last = message.f, message.l
         first_id = str(first)
         last_id = first_id if first == last else str(last)
-        return parsed(message, received_at, message.a, str(message.a), first_id, last_id, last - first + 1)
+        return made(message, received_at, message.a, str(message.a), first_id, last_id, last - first + 1)
 
     return read
 
 
-def _trade_maker(channel: str, instrument: str, max_skew: int) -> Callable[..., Parsed]:
-    def parsed(
+def _trade_maker(channel: str, instrument: str, max_skew: int) -> Callable[..., Lone]:
+    def made(
         message: _TradeMessage | _AggTradeMessage,
         received_at: int,
         sequence: int,
@@ -118,7 +118,7 @@ def _trade_maker(channel: str, instrument: str, max_skew: int) -> Callable[..., 
         first: str,
         last: str,
         count: int,
-    ) -> Parsed:
+    ) -> Lone:
         price, size, time = PLAIN_PRICES[message.p], plain_decimal(message.q), message.T * 1000
         is_sound = (
             price
@@ -149,9 +149,9 @@ def _trade_maker(channel: str, instrument: str, max_skew: int) -> Callable[..., 
                 None,
             ),
         )
-        return _new(Parsed, (channel, (trade if is_sound else check_trade(trade, max_skew=max_skew),), (), ()))
+        return channel, trade if is_sound else check_trade(trade, max_skew=max_skew)
 
-    return parsed
+    return made
 
 
 def _book_ticker_reader(symbol: str, instrument: str, max_skew: int) -> Reader:
@@ -160,7 +160,7 @@ def _book_ticker_reader(symbol: str, instrument: str, max_skew: int) -> Reader:
     bid_size: int | None = None
     ask_size: int | None = None
 
-    def read(frame: bytes, received_at: int) -> Parsed:
+    def read(frame: bytes, received_at: int) -> Lone:
         nonlocal bid_size_text, ask_size_text, bid_size, ask_size
         message = decode(frame).data
         if message.s != symbol:
@@ -196,7 +196,7 @@ def _book_ticker_reader(symbol: str, instrument: str, max_skew: int) -> Reader:
                 None, None, None,
             ),
         )  # fmt: skip
-        return _new(Parsed, ("bookTicker", (quote if is_sound else check_quote(quote, max_skew=max_skew),), (), ()))
+        return "bookTicker", quote if is_sound else check_quote(quote, max_skew=max_skew)
 
     return read
 

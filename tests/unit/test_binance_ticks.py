@@ -40,9 +40,10 @@ def outcome(read: Any) -> Any:
 
 def read_by(channel: str, fields: dict[str, Any], at: int) -> Record:
     frame = json.dumps({"stream": f"btcusdt@{channel}", "data": {"s": SYMBOL, **fields}}).encode()
-    parsed = READERS[channel](SYMBOL, INSTRUMENT, MAX_CLOCK_SKEW)(frame, at)
-    assert (type(parsed), parsed.name, parsed.told, parsed.faults) == (Parsed, channel, (), ())
-    (record,) = parsed.records
+    told = READERS[channel](SYMBOL, INSTRUMENT, MAX_CLOCK_SKEW)(frame, at)
+    assert not isinstance(told, Parsed)
+    name, record = told
+    assert name == channel
     return record
 
 
