@@ -167,9 +167,9 @@ def _book_ticker_reader(symbol: str, instrument: str, max_skew: int) -> Reader:
             raise symbol_mismatch(message.s, symbol)
         sequence, time = message.u, None if message.T is None else message.T * 1000
         bid, ask = PLAIN_PRICES[message.b], PLAIN_PRICES[message.a]
-        if message.B != bid_size_text:
+        if bid_size_text != message.B:
             bid_size_text, bid_size = message.B, plain_decimal(message.B)
-        if message.A != ask_size_text:
+        if ask_size_text != message.A:
             ask_size_text, ask_size = message.A, plain_decimal(message.A)
         is_sound = (
             bid
