@@ -1,6 +1,7 @@
 """Readers of Binance's trades and book tickers: the records, and the errors, that checking everything would give."""
 
 import json
+from functools import partial
 from typing import Any
 
 from hypothesis import given
@@ -103,6 +104,17 @@ def test_book_tickers_are_read_as_checked(
     )
     fields = {"u": number, "b": bid, "B": bid_size, "a": ask, "A": ask_size} | ({} if time is None else {"T": time})
     assert_read_as("bookTicker", fields, at, expected)
+
+
+@given(st.lists(st.lists(st.sampled_from(["1.5", "1.50", "2", "0", "", "5.", "-1", "x"]), min_size=4, max_size=4), max_size=12))
+def test_a_book_ticker_is_read_whatever_was_told_before(books: list[list[str]]) -> None:
+    def reader() -> Any:
+        return READERS["bookTicker"](SYMBOL, INSTRUMENT, MAX_CLOCK_SKEW)
+
+    frames = [json.dumps({"data": {"u": 400, "s": SYMBOL, **dict(zip("bBaA", book, strict=True))}}).encode() for book in books]
+    read = reader()
+    in_a_row = [outcome(partial(read, frame, NOW)) for frame in frames]
+    assert in_a_row == [outcome(partial(reader(), frame, NOW)) for frame in frames]
 
 
 def test_ordinary_ticks_are_records() -> None:
