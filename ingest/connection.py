@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidProxy, InvalidStatus,
 
 from ingest.breaker import Breaker
 from ingest.clock import Clock
-from ingest.feed import ConnectionStatus, ListeningVenue, Recorder, Route, Subscription
+from ingest.feed import ConnectionStatus, ListeningVenue, Recorder, Route, StreamRequest, Subscription
 from ingest.outlet import Outlet
 from ingest.seconds import seconds_of
 from ingest.session import Session
@@ -307,23 +307,27 @@ class Connection:
         beat = self._venue.heartbeat
         while beat is not None:
             await self._clock.sleep(beat.seconds)
-            await self._send(socket, beat.message)
+            await self._send(socket, StreamRequest(beat.message))
 
     async def _ask(self, socket: ClientConnection, subscriptions: Sequence[Subscription], *, subscribe: bool = True) -> None:
         if not subscriptions:
             return
-        messages = None if subscribe else self._session.unsubscriptions(self.name, subscriptions)
+        first, messages = self._request_id, None if subscribe else self._session.unsubscriptions(self.name, subscriptions)
         if messages is None:
-            messages = self._venue.requests(subscriptions, self._request_id, self._clock.now(), subscribe=subscribe)
-        self._request_id += len(messages)
-        for message in messages:
-            await self._send(socket, message)
+            requests = self._venue.requests(subscriptions, first, self._clock.now(), subscribe=subscribe)
+        else:
+            requests = [StreamRequest(message) for message in messages]
+        self._request_id += len(requests)
+        for number, request in enumerate(requests, first):
+            await self._send(socket, request if subscribe else StreamRequest(request.message), number)
 
-    async def _send(self, socket: ClientConnection, message: str) -> None:
-        """Send one message at a time, no faster than the venue allows."""
+    async def _send(self, socket: ClientConnection, request: StreamRequest, number: int = 0) -> None:
+        """Send one message at a time, no faster than the venue allows; its streams are those that it asks for."""
         async with self._turn:
+            if request.streams:
+                self._session.asked(self.name, number, request.streams)
             with suppress(ConnectionClosed):  # the receiving side sees it as well, and connects again
-                await socket.send(message)
+                await socket.send(request.message)
             await self._clock.sleep(self._venue.limits.message_seconds)
 
     def _connecting(self, subscriptions: Iterable[Subscription]) -> None:

@@ -290,6 +290,13 @@ class Limits(NamedTuple):
     life_seconds: float | None = None
 
 
+class StreamRequest(NamedTuple):
+    """A frame to send; where a refusal would not name the stream, with those that it subscribes to or unsubscribes from."""
+
+    message: str
+    streams: Sequence[Subscription] = ()
+
+
 class Heartbeat(NamedTuple):
     """A message that a venue wants to be sent every so many seconds, beside the WebSocket's own pings."""
 
@@ -312,8 +319,10 @@ class ListeningVenue(Venue, Protocol):
     def route(self, subscription: Subscription, base_url: str | None) -> Route:
         """Where a subscription is served; `base_url` stands in for the venue's public address."""
 
-    def requests(self, subscriptions: Sequence[Subscription], request_id: int, at: int, *, subscribe: bool) -> list[str]:
-        """Frames to send at a time to subscribe, or to unsubscribe; ids count up from `request_id`."""
+    def requests(
+        self, subscriptions: Sequence[Subscription], request_id: int, at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
+        """What to send at a time to subscribe, or to unsubscribe; ids, where the venue has them, count up from `request_id`."""
 
     def symbol_of(self, instrument: str) -> str:
         """The venue's own word for an instrument."""

@@ -26,6 +26,7 @@ from ingest.feed import (
 )
 from ingest.marks import Marks, Missing, Stretch, numbered_by_sequence
 from ingest.pulses import Pulses
+from ingest.refusals import Refusal, RequestedParser
 from ingest.steady import Steady
 from market.arbitration import Arbiter, Statement
 from market.book_rules import BookRules
@@ -193,11 +194,19 @@ class Session:
     def restored(self, name: str, at: int) -> list[Record]:
         """A line is open. Its streams are told to be live with their first message."""
         line = self._lines[name]
+        if isinstance(line.parser, RequestedParser):
+            line.parser.requested.clear()
         line.steady.last_data = at
         line.pulses.excuse(at)
         marks = self._marks.advance(at)  # before this line counts as up: it was not at the last full second
         self._marks.restored(line.traded & self._trade_channels.keys())
         return [*marks]
+
+    def asked(self, name: str, number: int, streams: Iterable[Subscription]) -> None:
+        """These streams are asked for on an open line, in the request of a number."""
+        parser = self._lines[name].parser
+        if isinstance(parser, RequestedParser):
+            parser.requested.sent(number, streams)
 
     def received(self, name: str, frame: bytes, at: int) -> list[Record]:
         """A frame came on a line at this time."""
@@ -411,7 +420,12 @@ class Session:
             line.steady.last_data = line.steady.heard_at = at
         if not parsed.records:
             self.counts.ignored[parsed.name] += 1
-        records: list[Record] = [self.refuse(parsed.name, frame, fault, at) for fault in parsed.faults]
+        records: list[Record] = []
+        for fault in parsed.faults:
+            if isinstance(fault, Refusal):
+                records += self._refused(line, fault, frame, at)
+            else:
+                records.append(self.refuse(parsed.name, frame, fault, at))
         for instrument, state, reason in parsed.told:
             if state is FeedState.GAP:
                 self._marks.doubt([instrument])
@@ -422,6 +436,19 @@ class Session:
             records += self._accepted(line, parsed.name, record, at, paused)
         if len(parsed.records) == 1:
             self._note_steady(line, parsed.name, parsed.records[0])
+        return records
+
+    def _refused(self, line: _Line, refusal: Refusal, frame: bytes, at: int) -> list[Record]:
+        """A request is a dead letter, and its streams are down; not one that is live: a stream that delivers is not refused.
+
+        So it stays live for an answer to its unsubscription, or to a second subscription; where it ends, silence shows it.
+        """
+        channels = {stream.channel for stream in refusal.streams}
+        channel = channels.pop() if len(channels) == 1 else line.parser.channel_of(frame)
+        records: list[Record] = [self.refuse(channel, frame, refusal, at)]
+        for stream in refusal.streams:
+            if line.states.get(stream) is not FeedState.LIVE:
+                records += self.tell(line.name, stream, FeedState.DOWN, refusal.because, at)
         return records
 
     def _note_steady(self, line: _Line, channel: str, record: Record) -> None:

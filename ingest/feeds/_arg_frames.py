@@ -12,11 +12,11 @@ from typing import TypeVar
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import UNKNOWN_CHANNEL, Parsed
+from ingest.feed import UNKNOWN_CHANNEL, Parsed, StreamRequest
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker, micros_of_millis
-from ingest.feeds._refusals import refusal, refused
-from ingest.feeds._subscriptions import in_parts
+from ingest.feeds._refusals import refused, streams_named
+from ingest.feeds._subscriptions import in_parts, stream_request
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
 from schemas.records import Record
@@ -81,7 +81,7 @@ class ArgParser:
         contiguous: Collection[str] = (),
         refused_arg: Callable[[str], Arg | None] = lambda _said: None,
     ) -> None:
-        """`refused_arg` tells which stream a refusal names by its words, if any."""
+        """`refused_arg` tells which stream a refusal without an `arg` names by its words, if any."""
         self.contiguous = contiguous
         self._max_skew = max_clock_skew
         self._readers = readers
@@ -123,10 +123,10 @@ class ArgParser:
     def _answer(self, message: Message) -> Parsed:
         if message.event != "error":
             return Parsed("reply", ())
-        said, arg = f"{message.code} {message.msg}", self._refused_arg(message.msg or "")
+        said, arg = (message.code, message.msg), message.arg or self._refused_arg(message.msg or "")
         if arg is None or self._kind(arg.channel) not in self._readers:
-            raise refusal(said)
-        return refused(said, arg.channel, lambda: self._instrument(arg))
+            return refused(said)
+        return refused(said, streams_named(arg.channel, self._instrument, arg))
 
     def _kind(self, channel: str) -> str:
         return CANDLE if channel in self._candle_channels else channel
@@ -139,10 +139,10 @@ class ArgParser:
         return known
 
 
-def op_messages(args: Sequence[object], most: int, *, subscribe: bool) -> list[str]:
-    """Messages that subscribe or unsubscribe, with at most so many streams each."""
+def op_requests(args: Sequence[object], most: int, *, subscribe: bool) -> list[StreamRequest]:
+    """What subscribes or unsubscribes, with at most so many streams each."""
     op = "subscribe" if subscribe else "unsubscribe"
-    return [msgspec.json.encode({"op": op, "args": part}).decode() for part in in_parts(args, most)]
+    return [stream_request({"op": op, "args": part}) for part in in_parts(args, most)]
 
 
 def rows(decoder: msgspec.json.Decoder[_T], message: Message) -> _T:

@@ -19,6 +19,8 @@ from ingest.feed import FETCHED_BOOK, UNKNOWN_CHANNEL, Listings, Lone, Parsed
 from ingest.feeds._binance_depth import DEPTH_CHANNEL, FUTURES_BOOKS, SPOT_BOOKS, DepthMessage, delta_of, snapshot_of
 from ingest.feeds._binance_ticks import READERS, Combined, Reader, symbol_mismatch
 from ingest.feeds._records import Maker, amount_of
+from ingest.feeds._refusals import refused
+from ingest.refusals import Requested
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules
 from market.decimals import parse_decimal
@@ -98,14 +100,20 @@ class _KlineMessage(msgspec.Struct):
     k: _KlineFields
 
 
-class _Envelope(msgspec.Struct):
-    """Any frame: of a stream, an answer to a request of ours, or a REST answer kept in a recording."""
+class _Error(msgspec.Struct):
+    code: int | None = None
+    msg: str | None = None
+
+
+class _Envelope(_Error):
+    """Any frame: of a stream, an answer to a request of ours, or a REST answer kept in a recording.
+
+    An error stands in the frame, or the frame is one.
+    """
 
     stream: str | None = None
     id: int | str | None = None
-    error: Any = None
-    code: int | None = None
-    msg: str | None = None
+    error: _Error | None = None
     last_update_id: int | None = msgspec.field(name="lastUpdateId", default=None)
 
 
@@ -147,9 +155,10 @@ class _Stream:
 
 
 class BinanceParser:
-    """Reads the frames of one connection; see `ingest.feed.Parser`."""
+    """Reads the frames of one connection; see `ingest.feed.BookParser` and `ingest.refusals.RequestedParser`."""
 
     def __init__(self, market: str | None, listings: Listings, max_clock_skew: int) -> None:
+        self.requested = Requested()
         self._market = market
         self._listings = listings
         self._max_skew = max_clock_skew
@@ -210,7 +219,7 @@ class BinanceParser:
     def _resolve(self, frame: bytes, received_at: int) -> Reader | Parsed:
         envelope = decode(_ENVELOPE, frame)
         if envelope.stream is None:
-            return _answer(envelope) or self._fetched_book(frame, received_at)
+            return self._answer(envelope) or self._fetched_book(frame, received_at)
         symbol, _, channel = envelope.stream.partition("@")
         self._learn_market(frame)
         read: Reader
@@ -229,6 +238,21 @@ class BinanceParser:
             read = _Stream(channel, symbol.upper(), self._instrument(symbol.upper()), *found).read
         self._streams[_BEGINNING % envelope.stream.encode()] = read
         return read
+
+    def _answer(self, envelope: _Envelope) -> Parsed | None:
+        """A frame outside the streams: an answer to a request of ours; None for an order book fetched by REST.
+
+        Refusals are read as documented ("Live Subscribing/Unsubscribing to streams", "Error Messages").
+        """
+        error = envelope.error or envelope
+        if error.code is not None:
+            return refused((error.code, error.msg), self.requested.answered(envelope.id))
+        if envelope.last_update_id is not None:
+            return None
+        if envelope.id is not None:
+            self.requested.answered(envelope.id)
+            return Parsed("reply", ())
+        raise DataValidationError("missing_field", "stream: the frame does not have it", field="stream")
 
     def _learn_market(self, frame: bytes) -> None:
         if self._market is None:
@@ -310,18 +334,6 @@ class BinanceParser:
             last_trade_id=None if k.L < 0 else str(k.L),
         )
         return Parsed(stream.channel, (kline,))
-
-
-def _answer(envelope: _Envelope) -> Parsed | None:
-    """A frame outside the streams: an answer to a request of ours; None for an order book fetched by REST."""
-    if envelope.error is not None or envelope.code is not None:
-        said = envelope.error if envelope.error is not None else f"{envelope.code} {envelope.msg}"
-        raise DataValidationError("venue_error", f"the venue refuses a request: {said!s:.200}")
-    if envelope.last_update_id is not None:
-        return None
-    if envelope.id is not None:
-        return Parsed("reply", ())
-    raise DataValidationError("missing_field", "stream: the frame does not have it", field="stream")
 
 
 def _market_shown_by(message: _Evidence) -> str | None:

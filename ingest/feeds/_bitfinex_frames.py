@@ -17,7 +17,7 @@ from ingest.feeds._instruments import Instruments
 from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import exact_or_none, number, number_or_none
 from ingest.feeds._records import Maker, figure_or_none, micros_of_millis, percent_of
-from ingest.feeds._refusals import refusal, refused
+from ingest.feeds._refusals import refused, streams_named
 from market.book_rules import BookRules, by_previous_if_named
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
@@ -61,8 +61,6 @@ _PLAIN_PAIR = 6
 _BOOK_RULES = BookRules(by_previous_if_named)
 _NOT_CARRIED = ("tu", "cs")
 """A `tu` tells the trade of a `te` once more; a checksum is sent to those who set the flag for it."""
-
-_SUBSCRIBED_ALREADY = 10301
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Parts = list[msgspec.Raw]
@@ -175,10 +173,9 @@ class BitfinexParser:
         raise DataValidationError("unknown_stream", f"event: {event.event!r:.80} is not known", field="event")
 
     def _refused(self, event: _Event) -> Parsed:
-        stream, said = _stream_of(event), f"{event.code} {event.msg}"
-        if stream is None or event.code == _SUBSCRIBED_ALREADY:
-            raise refusal(said)
-        return refused(said, stream.channel, lambda: self._instruments.of(stream.symbol))
+        stream = _stream_of(event)
+        named = () if stream is None else streams_named(stream.channel, self._instruments.of, stream.symbol)
+        return refused((event.code, event.msg), named)
 
     def _count(self, sequence: int | None) -> int | None:
         if sequence is not None:

@@ -12,7 +12,9 @@ from ingest.decoding import decode
 from ingest.feed import UNKNOWN_CHANNEL, Listings, Parsed
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker, amount_of, micros_of_millis, percent_of
+from ingest.feeds._refusals import refused
 from ingest.feeds._sides import side_of
+from ingest.refusals import Requested
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules, by_one
 from market.decimals import parse_decimal
@@ -55,6 +57,7 @@ class _Message(msgspec.Struct):
     op: str | None = None
     success: bool | None = None
     ret_msg: str | None = None
+    req_id: str | None = None
     ts: _Count = 0
     cts: _Count | None = None
     data: msgspec.Raw = _ABSENT
@@ -134,11 +137,12 @@ class _Topic(NamedTuple):
 
 
 class BybitParser:
-    """Reads the frames of one connection; see `ingest.feed.BookParser`."""
+    """Reads the frames of one connection; see `ingest.feed.BookParser` and `ingest.refusals.RequestedParser`."""
 
     contiguous: Collection[str] = ()
 
     def __init__(self, market: str | None, listings: Listings, max_clock_skew: int) -> None:
+        self.requested = Requested()
         self._market = market
         self._listings = listings
         self._max_skew = max_clock_skew
@@ -159,7 +163,7 @@ class BybitParser:
         """See `ingest.feed.Parser.parse`."""
         message = decode(_MESSAGE, frame)
         if message.topic is None:
-            return _answer(message)
+            return self._answer(message)
         kind = message.topic.partition(".")[0]
         reader = self._readers.get(kind)
         if reader is None:
@@ -181,6 +185,15 @@ class BybitParser:
             return UNKNOWN_CHANNEL
         known = topic.partition(".")[0] in self._readers
         return topic.rpartition(".")[0] or UNKNOWN_CHANNEL if known else UNKNOWN_CHANNEL
+
+    def _answer(self, message: _Message) -> Parsed:
+        """Refusals are read as documented ("Connect", "Understanding the Subscription Response"); none was recorded."""
+        streams = self.requested.answered(message.req_id)
+        if message.success is False:
+            return refused((message.ret_msg,), streams)
+        if message.op is None:
+            raise DataValidationError("missing_field", "topic: the frame does not have it", field="topic")
+        return Parsed("reply", ())
 
     def _resolve(self, topic: str) -> _Topic:
         channel, _, symbol = topic.rpartition(".")
@@ -337,11 +350,3 @@ def _kline(kline: _Kline, topic: _Topic, maker: Maker) -> Record:
 def _check_symbol(symbol: str, topic: _Topic) -> None:
     if symbol != topic.symbol:
         raise DataValidationError("symbol_mismatch", f"symbol: {symbol!r:.40} in the topic of {topic.symbol}", field="symbol")
-
-
-def _answer(message: _Message) -> Parsed:
-    if message.success is False:
-        raise DataValidationError("venue_error", f"the venue refuses a request: {message.ret_msg!s:.200}")
-    if message.op is None:
-        raise DataValidationError("missing_field", "topic: the frame does not have it", field="topic")
-    return Parsed("reply", ())

@@ -18,6 +18,8 @@ from ingest.feeds._iso_times import micros_of_iso
 from ingest.feeds._levels import Row, levels_of
 from ingest.feeds._numbers import exact_or_none
 from ingest.feeds._records import Maker, figure_or_none
+from ingest.feeds._refusals import refused, streams_named
+from ingest.refusals import Requested
 from market.book_rules import BookRules, by_previous_if_named
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
@@ -115,6 +117,13 @@ class _Candles(msgspec.Struct):
     candles: list[CandleRow]
 
 
+class _Confirmed(msgspec.Struct):
+    """Products that are subscribed to, by their channel as it was asked for."""
+
+    subscriptions: dict[str, list[str]] = {}
+
+
+_CONFIRMED = msgspec.json.Decoder(list[_Confirmed])
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _TRADES = msgspec.json.Decoder(list[_Trades])
 _BOOKS = msgspec.json.Decoder(list[_Book])
@@ -123,11 +132,12 @@ _CANDLES = msgspec.json.Decoder(list[_Candles])
 
 
 class CoinbaseAdvancedParser:
-    """Reads the frames of one line; see `ingest.feed.BookParser`."""
+    """Reads the frames of one line; see `ingest.feed.BookParser` and `ingest.refusals.RequestedParser`."""
 
     contiguous: Collection[str] = ()  # nothing says that trade ids have no holes
 
     def __init__(self, listings: Listings, max_clock_skew: int) -> None:
+        self.requested = Requested()
         self._max_skew = max_clock_skew
         self._instruments = Instruments(listings, MARKET, instrument_of)
         self._sequence: int | None = None
@@ -144,7 +154,7 @@ class CoinbaseAdvancedParser:
         """See `ingest.feed.Parser.parse`."""
         envelope = decode(_ENVELOPE, frame)
         if envelope.type == "error":
-            raise DataValidationError("venue_error", f"the venue refuses a request: {envelope.message!s:.200}")
+            return refused((envelope.message,), self.requested.oldest())
         if not envelope.channel:
             raise DataValidationError("missing_field", "channel: the frame does not have it", field="channel")
         self._count(envelope.sequence_num)
@@ -155,6 +165,7 @@ class CoinbaseAdvancedParser:
         if envelope.channel in _NOT_CARRIED:
             return Parsed(envelope.channel, (), self._doubts())
         if envelope.channel == _REPLIES:
+            self._confirm(decode(_CONFIRMED, envelope.events))
             return Parsed("reply", (), self._doubts())
         raise DataValidationError("unknown_stream", f"channel: {envelope.channel!r:.80} is not known", field="channel")
 
@@ -165,6 +176,11 @@ class CoinbaseAdvancedParser:
         except DataValidationError:
             return UNKNOWN_CHANNEL
         return _CHANNELS.get(channel, channel if channel in _NOT_CARRIED else UNKNOWN_CHANNEL)
+
+    def _confirm(self, events: list[_Confirmed]) -> None:
+        for event in events:
+            for channel, products in event.subscriptions.items():
+                self.requested.confirmed(streams_named(channel, self._instruments.of, *products))
 
     def _count(self, sequence: int | None) -> None:
         if sequence is None:

@@ -14,7 +14,9 @@ from ingest.feeds import _gateio_futures
 from ingest.feeds._gateio_rest import CANDLES, TICKERS, TRADES, Ticker, quote_of
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
+from ingest.feeds._refusals import refused
 from ingest.feeds._sides import side_of
+from ingest.refusals import Requested
 from market.book_rules import BookRules, by_range
 from market.depth import DepthKind
 from market.errors import DataValidationError
@@ -34,14 +36,23 @@ _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Rows = list[tuple[str, str]]
 
 
+class _Error(msgspec.Struct):
+    code: int | None = None
+    message: str = ""
+
+
 class _Message(msgspec.Struct):
-    """Any frame. `time` is the venue's, in seconds; newer servers tell it in milliseconds, too."""
+    """Any frame. `time` is the venue's, in seconds; newer servers tell it in milliseconds, too.
+
+    `error` is read as documented ("Server Response"); none was recorded.
+    """
 
     channel: str | None = None
     event: str | None = None
     time: _Count | None = None
     time_ms: _Count | None = None
-    error: Any = None
+    id: int | str | None = None
+    error: _Error | None = None
     result: msgspec.Raw = _ABSENT
 
     @property
@@ -92,11 +103,12 @@ Reader = Callable[[_Message, "GateioParser", int], Record]
 
 
 class GateioParser:
-    """Reads the frames of one connection; see `ingest.feed.BookParser`."""
+    """Reads the frames of one connection; see `ingest.feed.BookParser` and `ingest.refusals.RequestedParser`."""
 
     contiguous: Collection[str] = ()  # trade ids are those of the whole venue
 
     def __init__(self, max_clock_skew: int) -> None:
+        self.requested = Requested()
         self._max_skew = max_clock_skew
 
     def book_rules(self, _channel: str) -> BookRules:
@@ -110,8 +122,9 @@ class GateioParser:
         if channel is None:
             raise DataValidationError("missing_field", "channel: the frame does not have it", field="channel")
         if message.error is not None:
-            raise DataValidationError("venue_error", f"the venue refuses a request: {message.error!s:.200}")
+            return refused((message.error.code, message.error.message), self.requested.answered(message.id))
         if message.event in ("subscribe", "unsubscribe"):
+            self.requested.answered(message.id)
             return Parsed("reply", ())
         if channel in _gateio_futures.CHANNELS:
 

@@ -17,7 +17,7 @@ from ingest.feed import UNKNOWN_CHANNEL, Parsed
 from ingest.feeds._levels import levels_of
 from ingest.feeds._nameless import NamelessTrades
 from ingest.feeds._records import Maker
-from ingest.feeds._refusals import refusal, refused
+from ingest.feeds._refusals import refused, streams_named
 from ingest.feeds._sides import side_of
 from market.book_rules import BookRules
 from market.decimals import parse_decimal
@@ -157,9 +157,9 @@ class KrakenParser:
     def _told(self, event: _Event) -> Parsed:
         if event.status == "error":
             channel = event.subscription.channel
-            if self._readers.get(channel.partition("-")[0]) is None and channel not in self._readers:
-                raise refusal(str(event.error_message))
-            return refused(str(event.error_message), channel, lambda: self._instrument(event.pair))
+            is_known = channel.partition("-")[0] in self._readers or channel in self._readers
+            named = streams_named(channel, self._instrument, event.pair) if is_known else ()
+            return refused((event.error_message,), named)
         if event.event in ("heartbeat", "systemStatus"):
             return Parsed(event.event, ())
         if event.event in ("subscriptionStatus", "pong"):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from ingest.feed import Subscription
+import msgspec
+
+from ingest.feed import StreamRequest, Subscription
 from market.errors import SubscriptionError
 from market.instrument import code_of, venue_of
 
@@ -19,20 +21,25 @@ def in_parts(items: Sequence[_T], size: int) -> list[Sequence[_T]]:
     return [items[at : at + size] for at in range(0, len(items), size)]
 
 
-def by_channel(subscriptions: Iterable[Subscription], symbol_of: Callable[[str], str]) -> dict[str, list[str]]:
-    """The venue's symbols to ask for in each channel, for venues that take one channel a message."""
-    symbols: dict[str, list[str]] = {}
-    for instrument, channel in subscriptions:
-        symbols.setdefault(channel, []).append(symbol_of(instrument))
-    return symbols
-
-
 def by_channel_in_parts(
-    subscriptions: Iterable[Subscription], symbol_of: Callable[[str], str], size: int
-) -> list[tuple[str, Sequence[str]]]:
-    """What each message asks for: a channel, and at most `size` of the venue's symbols."""
-    symbols = by_channel(subscriptions, symbol_of)
-    return [(channel, part) for channel, names in symbols.items() for part in in_parts(names, size)]
+    subscriptions: Iterable[Subscription], size: int | Callable[[str], int]
+) -> list[tuple[str, Sequence[Subscription]]]:
+    """What each message asks for, of venues that take one channel a message: a channel, and at most `size` streams of it."""
+    streams: dict[str, list[Subscription]] = {}
+    for subscription in subscriptions:
+        streams.setdefault(subscription.channel, []).append(subscription)
+    most = size if callable(size) else lambda _channel: size
+    return [(channel, part) for channel, each in streams.items() for part in in_parts(each, most(channel))]
+
+
+def symbols_of(subscriptions: Iterable[Subscription], symbol_of: Callable[[str], str]) -> list[str]:
+    """The venue's symbols to ask for."""
+    return [symbol_of(subscription.instrument) for subscription in subscriptions]
+
+
+def stream_request(content: Mapping[str, object], streams: Sequence[Subscription] = ()) -> StreamRequest:
+    """A request in JSON."""
+    return StreamRequest(msgspec.json.encode(content).decode(), streams)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,20 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import FETCHED_BOOK, Defined, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feed import (
+    FETCHED_BOOK,
+    Defined,
+    Limits,
+    Listings,
+    Page,
+    Parsed,
+    Parser,
+    Place,
+    Request,
+    Route,
+    StreamRequest,
+    Subscription,
+)
 from ingest.feeds import _binance_instruments, _binance_rest
 from ingest.feeds._asked import asked_for
 from ingest.feeds._binance_depth import DEPTH_CHANNEL, snapshot_of
@@ -29,7 +42,7 @@ from ingest.feeds._binance_frames import (
 )
 from ingest.feeds._binance_trades import MOST, PATHS
 from ingest.feeds._records import Maker
-from ingest.feeds._subscriptions import Offer, in_parts
+from ingest.feeds._subscriptions import Offer, in_parts, stream_request
 from ingest.marks import Missing
 from ingest.quota import Quota
 from market.errors import DataValidationError, SubscriptionError
@@ -107,13 +120,16 @@ class Binance:
         kind = "public" if is_public else "market"
         return Route(market, f"{base}/{kind}/stream")
 
-    def requests(self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+    def requests(
+        self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
         """See `ingest.feed.ListeningVenue.requests`."""
         method = "SUBSCRIBE" if subscribe else "UNSUBSCRIBE"
-        streams = [f"{self.symbol_of(instrument).lower()}@{channel}" for instrument, channel in subscriptions]
-        parts = in_parts(streams, _STREAMS_PER_MESSAGE)
-        requests = ({"method": method, "params": part, "id": id_} for id_, part in enumerate(parts, request_id))
-        return [msgspec.json.encode(request).decode() for request in requests]
+        parts = enumerate(in_parts(subscriptions, _STREAMS_PER_MESSAGE), request_id)
+        return [
+            stream_request({"method": method, "params": [self._stream(one) for one in part], "id": id_}, part)
+            for id_, part in parts
+        ]
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.Venue.symbol_of`."""
@@ -196,6 +212,9 @@ class Binance:
     def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
         """See `ingest.feed.HistoricalVenue.history_page`."""
         return _binance_rest.page(subscription.channel, place, end, parsed)
+
+    def _stream(self, subscription: Subscription) -> str:
+        return f"{self.symbol_of(subscription.instrument).lower()}@{subscription.channel}"
 
     def _place_of(self, instrument: str) -> tuple[str, str]:
         return _market_of_instrument(instrument), self.symbol_of(instrument)

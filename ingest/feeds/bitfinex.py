@@ -16,7 +16,18 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feed import (
+    Limits,
+    Listings,
+    Page,
+    Parsed,
+    Parser,
+    Place,
+    Request,
+    Route,
+    StreamRequest,
+    Subscription,
+)
 from ingest.feeds import _bitfinex_rest
 from ingest.feeds._bitfinex_frames import (
     BOOK,
@@ -32,7 +43,7 @@ from ingest.feeds._bitfinex_frames import (
 )
 from ingest.feeds._instruments import Instruments, by_symbol
 from ingest.feeds._records import Maker
-from ingest.feeds._subscriptions import Offer
+from ingest.feeds._subscriptions import Offer, stream_request
 from ingest.quota import Quota
 from market.errors import SubscriptionError
 from market.instrument import code_of
@@ -79,14 +90,16 @@ class Bitfinex:
         """See `ingest.feed.ListeningVenue.route`."""
         return Route(MARKET, base_url or _ADDRESS)
 
-    def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+    def requests(
+        self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
         """See `ingest.feed.ListeningVenue.requests`; a request is of one stream, after one for numbers of the frames.
 
         Unsubscribing goes by the ids of the connection; see `BitfinexParser.unsubscriptions`.
         """
         if not subscribe:
             return []
-        return [msgspec.json.encode(each).decode() for each in (_NUMBERED, *map(self._request, subscriptions))]
+        return [stream_request(_NUMBERED), *(stream_request(self._request(each)) for each in subscriptions)]
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`: tBTCUSD, tAVAX:USD, tBTCF0:USTF0."""

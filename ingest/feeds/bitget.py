@@ -15,9 +15,22 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Heartbeat, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feed import (
+    Defined,
+    Heartbeat,
+    Limits,
+    Listings,
+    Page,
+    Parsed,
+    Parser,
+    Place,
+    Request,
+    Route,
+    StreamRequest,
+    Subscription,
+)
 from ingest.feeds import _bitget_rest
-from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, op_messages, read_books, rows
+from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, op_requests, read_books, rows
 from ingest.feeds._bitget_rest import CONTRACTS, SPOT
 from ingest.feeds._definitions import define, read_definitions, step_of_places, whole_of
 from ingest.feeds._interleaved import LEVELS, checksum, text_of
@@ -132,7 +145,7 @@ _CONTRACT = msgspec.json.Decoder(_Contract)
 
 
 class BitgetParser(ArgParser):
-    """See `ingest.feed.BookParser`."""
+    """See `ingest.feed.BookParser`. Refusals are read as documented ("Subscribe"), with the `arg` of the stream."""
 
     def __init__(self, listings: Listings, max_clock_skew: int) -> None:
         self._listings = listings
@@ -150,7 +163,7 @@ class BitgetParser(ArgParser):
         return _BOOK_RULES
 
     def _instrument_named(self, arg: Arg) -> str:
-        market = arg.inst_type
+        market = arg.inst_type.lower()  # a refusal has it as it was asked for
         if market not in (SPOT, CONTRACTS):
             raise DataValidationError(
                 "unknown_market", f"instType: {market!r:.40} is no market that is known", field="instType"
@@ -190,13 +203,15 @@ class Bitget:
         market = _market_of(subscription.instrument)
         return Route(market, f"{(base_url or _ADDRESS).rstrip('/')}/{_PATHS[market]}")
 
-    def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+    def requests(
+        self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
         """See `ingest.feed.ListeningVenue.requests`."""
         args = [
             {"instType": _market_of(instrument).upper(), "channel": channel, "instId": self.symbol_of(instrument)}
             for instrument, channel in subscriptions
         ]
-        return op_messages(args, _LIMITS.streams, subscribe=subscribe)
+        return op_requests(args, _LIMITS.streams, subscribe=subscribe)
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`."""

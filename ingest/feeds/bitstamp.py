@@ -28,6 +28,7 @@ from ingest.feed import (
     Parser,
     Request,
     Route,
+    StreamRequest,
     Subscription,
 )
 from ingest.feeds import _bitstamp_rest
@@ -36,9 +37,11 @@ from ingest.feeds._instruments import Instruments, by_symbol
 from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import ABSENT
 from ingest.feeds._records import Maker
-from ingest.feeds._subscriptions import Offer
+from ingest.feeds._refusals import refused, streams_named
+from ingest.feeds._subscriptions import Offer, stream_request
 from ingest.marks import Stretch
 from ingest.quota import Quota
+from ingest.refusals import Requested
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules, by_range
 from market.depth import DepthKind
@@ -78,6 +81,13 @@ class _Message(msgspec.Struct):
     data: msgspec.Raw = ABSENT
 
 
+class _Error(msgspec.Struct):
+    """As documented ("Websocket API v2", "Public channels", "Error"); none was recorded."""
+
+    code: str | int | None = None
+    message: str = ""
+
+
 class _Trade(msgspec.Struct):
     id: _Count
     amount_str: str
@@ -98,17 +108,19 @@ class _Listing(msgspec.Struct):
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
+_ERROR = msgspec.json.Decoder(_Error)
 _TRADE = msgspec.json.Decoder(_Trade)
 _BOOK_MESSAGE = msgspec.json.Decoder(_Book)
 _LISTED = msgspec.json.Decoder(list[_Listing])
 
 
 class BitstampParser:
-    """Reads the frames of one line; see `ingest.feed.BookParser`."""
+    """Reads the frames of one line; see `ingest.feed.BookParser` and `ingest.refusals.RequestedParser`."""
 
     contiguous: Collection[str] = ()  # trade ids are those of the whole venue
 
     def __init__(self, listings: Listings, max_clock_skew: int) -> None:
+        self.requested = Requested()
         self._max_skew = max_clock_skew
         self._instruments = Instruments(listings, MARKET, _instrument_of)
         self._told_until: dict[str, int] = {}  # time of the last diff, by channel; none while one may be missing
@@ -136,9 +148,11 @@ class BitstampParser:
         if message.event in ("data", "trade"):
             return self._data(message, received_at)
         if message.event == "bts:error":
-            raise DataValidationError("venue_error", f"the venue refuses a request: {bytes(message.data)[:200]!r}")
+            error = decode(_ERROR, message.data)
+            return refused((error.code, error.message), self._named(message.channel) or self.requested.oldest())
         if message.event == _SUBSCRIBED:
             self._told_until.pop(message.channel, None)
+            self.requested.confirmed(self._named(message.channel))
         if message.event in (_SUBSCRIBED, "bts:unsubscription_succeeded"):
             return Parsed("reply", ())
         if message.event in ("bts:heartbeat", "bts:request_reconnect"):
@@ -146,6 +160,10 @@ class BitstampParser:
         if _NOT_CARRIED.fullmatch(message.channel):
             return Parsed(message.channel.rpartition("_")[0], ())
         raise DataValidationError("unknown_stream", f"event: {message.event!r:.80} is not known", field="event")
+
+    def _named(self, name: str) -> list[Subscription]:
+        channel, symbol = _taken_apart(name)
+        return streams_named(channel, self._instruments.of, symbol) if channel else []
 
     def _data(self, message: _Message, received_at: int) -> Parsed:
         channel, symbol = _taken_apart(message.channel)
@@ -190,11 +208,13 @@ class Bitstamp:
         """See `ingest.feed.ListeningVenue.route`."""
         return Route(MARKET, base_url or _ADDRESS)
 
-    def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+    def requests(
+        self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
         """See `ingest.feed.ListeningVenue.requests`; a request is of one stream and has no id."""
         event = "bts:subscribe" if subscribe else "bts:unsubscribe"
-        channels = (f"{channel}_{self.symbol_of(instrument)}" for instrument, channel in subscriptions)
-        return [msgspec.json.encode({"event": event, "data": {"channel": channel}}).decode() for channel in channels]
+        named = ((f"{stream.channel}_{self.symbol_of(stream.instrument)}", stream) for stream in subscriptions)
+        return [stream_request({"event": event, "data": {"channel": channel}}, [stream]) for channel, stream in named]
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`: btcusd."""

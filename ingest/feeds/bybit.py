@@ -15,14 +15,27 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Heartbeat, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feed import (
+    Defined,
+    Heartbeat,
+    Limits,
+    Listings,
+    Page,
+    Parsed,
+    Parser,
+    Place,
+    Request,
+    Route,
+    StreamRequest,
+    Subscription,
+)
 from ingest.feeds import _bybit_rest
 from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SPOT, BybitParser, instrument_of, instrument_of_symbol
 from ingest.feeds._bybit_rest import REST
 from ingest.feeds._definitions import define, read_definitions, time_or_none
 from ingest.feeds._instruments import MONTHS
 from ingest.feeds._records import Maker
-from ingest.feeds._subscriptions import Offer, in_parts
+from ingest.feeds._subscriptions import Offer, in_parts, stream_request
 from ingest.quota import Quota
 from market.errors import DataValidationError
 from market.instrument import code_of
@@ -117,12 +130,16 @@ class Bybit:
         market = _market_of(subscription.instrument)
         return Route(market, f"{(base_url or _ADDRESS).rstrip('/')}/v5/public/{market}")
 
-    def requests(self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+    def requests(
+        self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
         """See `ingest.feed.ListeningVenue.requests`."""
         op = "subscribe" if subscribe else "unsubscribe"
-        topics = [f"{channel}.{self.symbol_of(instrument)}" for instrument, channel in subscriptions]
-        parts = enumerate(in_parts(topics, _STREAMS_PER_MESSAGE), request_id)
-        return [msgspec.json.encode({"req_id": str(id_), "op": op, "args": part}).decode() for id_, part in parts]
+        parts = enumerate(in_parts(subscriptions, _STREAMS_PER_MESSAGE), request_id)
+        return [
+            stream_request({"req_id": str(id_), "op": op, "args": [self._topic(one) for one in part]}, part)
+            for id_, part in parts
+        ]
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`: BTCUSDT, BTCPERP (in USDC), BTCUSDT-26SEP26, BTC-26SEP26 (in USDC)."""
@@ -195,6 +212,9 @@ class Bybit:
     def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
         """See `ingest.feed.HistoricalVenue.history_page`."""
         return _bybit_rest.page(_market_of(subscription.instrument), subscription.channel, place, end, parsed)
+
+    def _topic(self, subscription: Subscription) -> str:
+        return f"{subscription.channel}.{self.symbol_of(subscription.instrument)}"
 
     def _place_of(self, instrument: str) -> tuple[str, str]:
         return _market_of(instrument), self.symbol_of(instrument)

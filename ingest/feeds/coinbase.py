@@ -16,17 +16,30 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import UNKNOWN_CHANNEL, Defined, Limits, Listings, Parsed, Parser, Request, Route, Subscription
+from ingest.feed import (
+    UNKNOWN_CHANNEL,
+    Defined,
+    Limits,
+    Listings,
+    Parsed,
+    Parser,
+    Request,
+    Route,
+    StreamRequest,
+    Subscription,
+)
 from ingest.feeds import _coinbase_rest
 from ingest.feeds._coinbase_rest import MARKET, TAKERS_SIDE, TICKER, TRADES
 from ingest.feeds._instruments import Instruments, by_symbol, instrument_of_pair
 from ingest.feeds._iso_times import micros_of_iso
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker
+from ingest.feeds._refusals import refused, streams_named
 from ingest.feeds._sides import side_of
-from ingest.feeds._subscriptions import Offer, by_channel_in_parts
+from ingest.feeds._subscriptions import Offer, by_channel_in_parts, stream_request, symbols_of
 from ingest.marks import Missing
 from ingest.quota import Quota
+from ingest.refusals import Requested
 from market.book_rules import BookRules
 from market.depth import DepthKind
 from market.errors import DataValidationError, SubscriptionError
@@ -125,11 +138,15 @@ _LISTED = msgspec.json.Decoder(list[_Listing])
 
 
 class CoinbaseParser:
-    """Reads the frames of one connection; see `ingest.feed.BookParser`."""
+    """Reads the frames of one connection; see `ingest.feed.BookParser` and `ingest.refusals.RequestedParser`.
+
+    A refusal is of the whole request, which it does not name; it is read as documented ("WebSocket Overview", "Errors").
+    """
 
     contiguous: Collection[str] = (TRADES,)
 
     def __init__(self, listings: Listings, max_clock_skew: int) -> None:
+        self.requested = Requested()
         self._max_skew = max_clock_skew
         self._instruments = Instruments(listings, MARKET, _instrument_of)
         self._books: dict[str, str] = {}  # channel by product, as the venue confirmed it
@@ -149,7 +166,7 @@ class CoinbaseParser:
             self._remember(decode(_REPLIED, head.channels))
             return Parsed("reply", ())
         if head.type == "error":
-            raise DataValidationError("venue_error", f"the venue refuses a request: {head.message:.100} {head.reason:.100}")
+            return refused((head.message, head.reason), self.requested.oldest())
         if head.type == "heartbeat" or head.type in _NOT_CARRIED:
             return Parsed(head.type, ())
         raise DataValidationError("unknown_stream", f"type: {head.type!r:.80} is not known", field="type")
@@ -169,7 +186,10 @@ class CoinbaseParser:
         return self._books.get(head.product_id, _BOOK) if channel == _BOOK else channel
 
     def _remember(self, replied: list[_Channel]) -> None:
+        """What is subscribed to by now."""
         for channel in replied:
+            name = _BOOKS.get(channel.name, channel.name)
+            self.requested.confirmed(streams_named(name, self._instruments.of, *channel.product_ids))
             if channel.name in _BOOKS:
                 self._books.update(dict.fromkeys(channel.product_ids, _BOOKS[channel.name]))
 
@@ -197,12 +217,15 @@ class Coinbase:
         """See `ingest.feed.ListeningVenue.route`."""
         return Route(MARKET, base_url or _ADDRESS)
 
-    def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+    def requests(
+        self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
         """See `ingest.feed.ListeningVenue.requests`; a request is of one channel and has no id."""
-        parts = by_channel_in_parts(subscriptions, self.symbol_of, _PRODUCTS_PER_MESSAGE)
         word = "subscribe" if subscribe else "unsubscribe"
-        requests = ({"type": word, "product_ids": part, "channels": [channel]} for channel, part in parts)
-        return [msgspec.json.encode(request).decode() for request in requests]
+        return [
+            stream_request({"type": word, "product_ids": symbols_of(part, self.symbol_of), "channels": [channel]}, part)
+            for channel, part in by_channel_in_parts(subscriptions, _PRODUCTS_PER_MESSAGE)
+        ]
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`: BTC-USD."""

@@ -17,9 +17,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-import msgspec
-
-from ingest.feed import Defined, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feed import Defined, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, StreamRequest, Subscription
 from ingest.feeds import _coinbase_advanced_rest
 from ingest.feeds._coinbase_advanced_frames import (
     BATCHED_TICKER,
@@ -34,7 +32,7 @@ from ingest.feeds._coinbase_advanced_frames import (
 )
 from ingest.feeds._instruments import Instruments, by_symbol
 from ingest.feeds._records import Maker
-from ingest.feeds._subscriptions import Offer, by_channel_in_parts
+from ingest.feeds._subscriptions import Offer, by_channel_in_parts, stream_request, symbols_of
 from ingest.marks import Stretch
 from ingest.quota import Quota
 from market.errors import SubscriptionError
@@ -81,13 +79,16 @@ class CoinbaseAdvanced:
         """See `ingest.feed.ListeningVenue.route`."""
         return Route(MARKET, base_url or _ADDRESS)
 
-    def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+    def requests(
+        self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
         """See `ingest.feed.ListeningVenue.requests`; a request is of one channel and has no id."""
-        parts = by_channel_in_parts(subscriptions, self.symbol_of, _PRODUCTS_PER_MESSAGE)
         word = "subscribe" if subscribe else "unsubscribe"
-        requests: list[dict[str, object]] = [{"type": word, "channel": HEARTBEATS}] if subscribe else []
-        requests += ({"type": word, "channel": channel, "product_ids": part} for channel, part in parts)
-        return [msgspec.json.encode(request).decode() for request in requests]
+        heartbeats = [stream_request({"type": word, "channel": HEARTBEATS})] if subscribe else []
+        return heartbeats + [
+            stream_request({"type": word, "channel": channel, "product_ids": symbols_of(part, self.symbol_of)}, part)
+            for channel, part in by_channel_in_parts(subscriptions, _PRODUCTS_PER_MESSAGE)
+        ]
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`: BTC-USD."""

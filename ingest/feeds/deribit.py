@@ -29,6 +29,7 @@ from ingest.feed import (
     Place,
     Request,
     Route,
+    StreamRequest,
     Subscription,
 )
 from ingest.feeds import _deribit_lists, _deribit_rest
@@ -37,9 +38,11 @@ from ingest.feeds._deribit_rest import MARKET, REST
 from ingest.feeds._instruments import Instruments, by_symbol, day_of, delivery_of
 from ingest.feeds._numbers import ABSENT
 from ingest.feeds._records import Maker
-from ingest.feeds._subscriptions import Offer, in_parts
+from ingest.feeds._refusals import refused, streams_named
+from ingest.feeds._subscriptions import Offer, in_parts, stream_request
 from ingest.marks import Missing
 from ingest.quota import Quota
+from ingest.refusals import Requested
 from market.book_rules import BookRules, by_previous_if_named
 from market.errors import DataValidationError
 from market.instrument import check_instrument, code_of
@@ -78,13 +81,20 @@ class _Params(msgspec.Struct, frozen=True):
     data: msgspec.Raw = ABSENT
 
 
+class _Error(msgspec.Struct):
+    code: int | None = None
+    message: str = ""
+    data: msgspec.Raw = ABSENT
+
+
 class _Message(msgspec.Struct):
     """Any frame: of a stream (`method` subscription), or an answer to a request of ours."""
 
     method: str | None = None
     params: _Params = _Params()
+    id: int | str | None = None
     result: msgspec.Raw = ABSENT
-    error: msgspec.Raw = ABSENT
+    error: _Error | None = None
 
 
 class _Listing(msgspec.Struct):
@@ -96,17 +106,22 @@ class _Listed(msgspec.Struct):
 
 
 _MESSAGE = msgspec.json.Decoder(_Message)
+_CONFIRMED = msgspec.json.Decoder(list[str])
 _LISTED = msgspec.json.Decoder(_Listed)
 
 
 class DeribitParser:
-    """Reads the frames of one connection; see `ingest.feed.BookParser` and `ingest.feed.SequencedParser`."""
+    """Reads the frames of one connection.
+
+    See `ingest.feed.BookParser`, `ingest.feed.SequencedParser` and `ingest.refusals.RequestedParser`.
+    """
 
     contiguous: Collection[str] = ()
     is_retold_by_sequence = True
     sequenced: Collection[str] = tuple(f"{TRADES}.{interval}" for interval in _INTERVALS)
 
     def __init__(self, listings: Listings, max_clock_skew: int) -> None:
+        self.requested = Requested()
         self._max_skew = max_clock_skew
         self._instruments = Instruments(listings, MARKET, _instrument_of)
 
@@ -118,7 +133,7 @@ class DeribitParser:
         """See `ingest.feed.Parser.parse`."""
         message = decode(_MESSAGE, frame)
         if message.method is None:
-            return _answer(message)
+            return self._answer(message)
         if message.method == "heartbeat":
             return Parsed("heartbeat", ())
         name = message.params.channel
@@ -134,6 +149,25 @@ class DeribitParser:
         if _NOT_CARRIED.fullmatch(name):
             return Parsed(name.partition(".")[0], ())
         raise DataValidationError("unknown_stream", f"channel: {name!r:.80} is not known", field="channel")
+
+    def _answer(self, message: _Message) -> Parsed:
+        """A request is answered by the channels that are subscribed to; those left out are refused (docs: "public/subscribe").
+
+        That it is so of channels that do not exist, and what an error says, was not recorded.
+        """
+        streams = self.requested.answered(message.id)
+        if message.error is not None:
+            error = message.error
+            return refused((error.code, error.message, bytes(error.data).decode(errors="replace")), streams)
+        if not bytes(message.result):
+            raise DataValidationError("missing_field", "method: the frame does not have it", field="method")
+        if streams:
+            named = [_taken_apart(name) for name in decode(_CONFIRMED, message.result)]
+            there = [stream for channel, symbol in named for stream in streams_named(channel, self._instruments.of, symbol)]
+            left = [stream for stream in streams if stream not in there]
+            if left:
+                return refused(("it is not among the channels that are confirmed",), left)
+        return Parsed("reply", ())
 
     def channel_of(self, frame: bytes) -> str:
         """See `ingest.feed.Parser.channel_of`."""
@@ -162,13 +196,15 @@ class Deribit:
         """See `ingest.feed.ListeningVenue.route`."""
         return Route(MARKET, base_url or _ADDRESS)
 
-    def requests(self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+    def requests(
+        self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
         """See `ingest.feed.ListeningVenue.requests`."""
-        names = [self._stream(subscription) for subscription in subscriptions]
         method = "public/subscribe" if subscribe else "public/unsubscribe"
-        parts = enumerate(in_parts(names, _CHANNELS_PER_MESSAGE), request_id)
-        requests = ({"jsonrpc": "2.0", "id": id_, "method": method, "params": {"channels": part}} for id_, part in parts)
-        return [msgspec.json.encode(request).decode() for request in requests]
+        return [
+            stream_request({"jsonrpc": "2.0", "id": id_, "method": method, "params": {"channels": self._names(part)}}, part)
+            for id_, part in enumerate(in_parts(subscriptions, _CHANNELS_PER_MESSAGE), request_id)
+        ]
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`: BTC-PERPETUAL, BTC-24SEP21, BTC-24SEP21-8000-P, SOL_USDC-PERPETUAL."""
@@ -232,9 +268,9 @@ class Deribit:
         """See `ingest.feed.Venue.parser`."""
         return DeribitParser(listings, max_clock_skew)
 
-    def _stream(self, subscription: Subscription) -> str:
-        kind, _, interval = subscription.channel.rpartition(".")
-        return f"{kind}.{self.symbol_of(subscription.instrument)}.{interval}"
+    def _names(self, subscriptions: Iterable[Subscription]) -> list[str]:
+        parts = ((instrument, channel.rpartition(".")) for instrument, channel in subscriptions)
+        return [f"{kind}.{self.symbol_of(instrument)}.{interval}" for instrument, (kind, _, interval) in parts]
 
 
 def _taken_apart(name: str) -> tuple[str, str]:
@@ -254,14 +290,6 @@ def _instrument_of(symbol: str) -> str:
     named = [] if not contract else ["PERP" if contract[0] == _PERPETUAL and parts == 1 else day_of(contract[0])]
     named += [part.replace("d", ".") for part in contract[1:]]
     return check_instrument("-".join((f"deribit:{base}", quote or _DOLLARS, *named)))
-
-
-def _answer(message: _Message) -> Parsed:
-    if bytes(message.error):
-        raise DataValidationError("venue_error", f"the venue refuses a request: {bytes(message.error)[:200]!r}")
-    if not bytes(message.result):
-        raise DataValidationError("missing_field", "method: the frame does not have it", field="method")
-    return Parsed("reply", ())
 
 
 VENUE = Deribit()

@@ -26,6 +26,7 @@ from ingest.feed import (
     Place,
     Request,
     Route,
+    StreamRequest,
     Subscription,
 )
 from ingest.feeds import _gateio_futures, _gateio_rest
@@ -36,7 +37,7 @@ from ingest.feeds._gateio_rest import CANDLES, MARKET, REST, TICKERS, TRADES
 from ingest.feeds._instruments import by_symbol
 from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker
-from ingest.feeds._subscriptions import Offer, by_channel, in_parts
+from ingest.feeds._subscriptions import Offer, by_channel_in_parts, stream_request, symbols_of
 from ingest.quota import Quota
 from market.depth import DepthKind
 from market.errors import DataValidationError, SubscriptionError
@@ -50,6 +51,7 @@ _PAIRS_PER_MESSAGE = 100
 _QUOTA = Quota(100, 10.0)  # half of the 200 public requests in ten seconds (docs: "Frequency limit rule")
 _BOOK_LEVELS = 1_000
 _CHANNELS = (TRADES, BOOKS, TICKERS, CANDLES)
+_OF_BOOKS, _OF_CANDLES = (BOOKS, _gateio_futures.BOOKS), (CANDLES, _gateio_futures.CANDLES)
 _OFFER = Offer(
     "gateio",
     re.compile(r"[A-Z0-9]+-([A-Z0-9]+|USDT-PERP)", re.ASCII),
@@ -112,20 +114,26 @@ class Gateio:
             return Route(_gateio_futures.MARKET, f"{(base_url or _FUTURES_ADDRESS).rstrip('/')}/v4/ws/usdt")
         return Route(MARKET, f"{(base_url or _ADDRESS).rstrip('/')}/ws/v4/")
 
-    def requests(self, subscriptions: Sequence[Subscription], request_id: int, at: int, *, subscribe: bool) -> list[str]:
+    def requests(
+        self, subscriptions: Sequence[Subscription], request_id: int, at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
         """See `ingest.feed.ListeningVenue.requests`; books and candles are asked for one by one."""
-        pairs = by_channel(subscriptions, self.symbol_of)
-        parts = [(channel, payload) for channel, names in pairs.items() for payload in _payloads(channel, names)]
-        event = "subscribe" if subscribe else "unsubscribe"
-        requests = (
-            {"time": at // 1_000_000, "id": id_, "channel": channel, "event": event, "payload": payload}
-            for id_, (channel, payload) in enumerate(parts, request_id)
-        )
-        return [msgspec.json.encode(request).decode() for request in requests]
+        parts = enumerate(by_channel_in_parts(subscriptions, _most_pairs), request_id)
+        common = {"time": at // 1_000_000, "event": "subscribe" if subscribe else "unsubscribe"}
+        return [
+            stream_request({**common, "id": id_, "channel": channel, "payload": self._payload(channel, part)}, part)
+            for id_, (channel, part) in parts
+        ]
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`."""
         return code_of(instrument).removesuffix("-PERP").replace("-", "_")
+
+    def _payload(self, channel: str, subscriptions: Sequence[Subscription]) -> list[str]:
+        pairs = symbols_of(subscriptions, self.symbol_of)
+        if channel in _OF_BOOKS:
+            return [*pairs, "100ms"]
+        return ["1m", *pairs] if channel in _OF_CANDLES else pairs
 
     def quota(self, _market: str) -> Quota:
         """See `ingest.feed.FetchingVenue.quota`."""
@@ -221,12 +229,8 @@ class Gateio:
         return GateioParser(max_clock_skew)
 
 
-def _payloads(channel: str, pairs: Sequence[str]) -> Iterable[Sequence[str]]:
-    if channel in (BOOKS, _gateio_futures.BOOKS):
-        return [(pair, "100ms") for pair in pairs]
-    if channel in (CANDLES, _gateio_futures.CANDLES):
-        return [("1m", pair) for pair in pairs]
-    return in_parts(pairs, _PAIRS_PER_MESSAGE)
+def _most_pairs(channel: str) -> int:
+    return 1 if channel in (*_OF_BOOKS, *_OF_CANDLES) else _PAIRS_PER_MESSAGE
 
 
 def _is_perpetual(instrument: str) -> bool:

@@ -14,12 +14,24 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feed import (
+    Defined,
+    Limits,
+    Listings,
+    Page,
+    Parsed,
+    Parser,
+    Place,
+    Request,
+    Route,
+    StreamRequest,
+    Subscription,
+)
 from ingest.feeds._definitions import define, read_definitions, step_of_places
 from ingest.feeds._kraken_frames import INTERVALS, KLINES, THEIR_NAMES, KrakenParser, instrument_of
 from ingest.feeds._kraken_rest import read_ohlc, read_ticker, read_trades, rest_name
 from ingest.feeds._pages import numbered_page
-from ingest.feeds._subscriptions import Offer, by_channel_in_parts
+from ingest.feeds._subscriptions import Offer, by_channel_in_parts, stream_request, symbols_of
 from ingest.quota import Quota
 from market.errors import DataValidationError
 from market.instrument import code_of
@@ -93,15 +105,23 @@ class Kraken:
         """See `ingest.feed.ListeningVenue.route`."""
         return Route(_MARKET, base_url or _ADDRESS)
 
-    def requests(self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+    def requests(
+        self, subscriptions: Sequence[Subscription], request_id: int, _at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
         """See `ingest.feed.ListeningVenue.requests`; a request is of one channel."""
-        parts = by_channel_in_parts(subscriptions, self.symbol_of, _PAIRS_PER_MESSAGE)
+        parts = enumerate(by_channel_in_parts(subscriptions, _PAIRS_PER_MESSAGE), request_id)
         event = "subscribe" if subscribe else "unsubscribe"
-        requests = (
-            {"event": event, "reqid": id_, "pair": part, "subscription": _subscription(channel)}
-            for id_, (channel, part) in enumerate(parts, request_id)
-        )
-        return [msgspec.json.encode(request).decode() for request in requests]
+        return [
+            stream_request(
+                {
+                    "event": event,
+                    "reqid": id_,
+                    "pair": symbols_of(part, self.symbol_of),
+                    "subscription": _subscription(channel),
+                }
+            )
+            for id_, (channel, part) in parts
+        ]
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`: the name that streams have for it."""

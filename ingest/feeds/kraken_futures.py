@@ -24,7 +24,20 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import UNKNOWN_CHANNEL, Defined, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feed import (
+    UNKNOWN_CHANNEL,
+    Defined,
+    Limits,
+    Listings,
+    Page,
+    Parsed,
+    Parser,
+    Place,
+    Request,
+    Route,
+    StreamRequest,
+    Subscription,
+)
 from ingest.feeds import _kraken_futures_lists, _kraken_futures_rest
 from ingest.feeds._instruments import Instruments, by_symbol
 from ingest.feeds._kraken_frames import OUR_NAMES, THEIR_NAMES
@@ -32,9 +45,11 @@ from ingest.feeds._kraken_futures_rest import REST, TRADES
 from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import ABSENT, exact_or_none, number, number_or_none
 from ingest.feeds._records import Maker
+from ingest.feeds._refusals import refused, streams_named
 from ingest.feeds._sides import side_of
-from ingest.feeds._subscriptions import Offer, by_channel_in_parts
+from ingest.feeds._subscriptions import Offer, by_channel_in_parts, stream_request, symbols_of
 from ingest.quota import Quota
+from ingest.refusals import Requested
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules, by_one
 from market.depth import DepthKind
@@ -75,6 +90,7 @@ class _Head(msgspec.Struct):
     event: str | None = None
     feed: str = ""
     product_id: str = ""
+    product_ids: list[str] = []
     message: str = ""
 
 
@@ -151,13 +167,17 @@ Reader = Callable[[bytes, _Head, Maker], Sequence[Record]]
 
 
 class KrakenFuturesParser:
-    """Reads the frames of one connection; see `ingest.feed.BookParser` and `ingest.feed.SequencedParser`."""
+    """Reads the frames of one connection.
+
+    See `ingest.feed.BookParser`, `ingest.feed.SequencedParser` and `ingest.refusals.RequestedParser`.
+    """
 
     contiguous: Collection[str] = ()
     sequenced: Collection[str] = (TRADES,)
     is_retold_by_sequence = False
 
     def __init__(self, listings: Listings, max_clock_skew: int) -> None:
+        self.requested = Requested()
         self._max_skew = max_clock_skew
         self._instruments = Instruments(listings, _MARKET, _instrument_of)
 
@@ -169,7 +189,7 @@ class KrakenFuturesParser:
         """See `ingest.feed.Parser.parse`."""
         head = decode(_HEAD, frame)
         if head.event is not None:
-            return _answer(head)
+            return self._answer(head)
         known = _READERS.get(head.feed)
         if known is not None:
             channel, reader = known
@@ -180,6 +200,20 @@ class KrakenFuturesParser:
         if not head.feed:
             raise DataValidationError("missing_field", "feed: the frame does not have it", field="feed")
         raise DataValidationError("unknown_stream", f"feed: {head.feed!r:.80} is not known", field="feed")
+
+    def _answer(self, head: _Head) -> Parsed:
+        """Refusals are read as documented ("Websockets API v1", "Subscription", error response); none was recorded."""
+        named = streams_named(head.feed, self._instruments.of, *head.product_ids)
+        if head.event in ("error", "alert", "subscribed_failed"):
+            return refused((head.message,), named or self.requested.oldest())
+        if head.event == "unsubscribed_failed":
+            return refused((head.message,))
+        if head.event in ("subscribed", "unsubscribed", "pong"):
+            self.requested.confirmed(named)
+            return Parsed("reply", ())
+        if head.event == "info":
+            return Parsed("info", ())
+        raise DataValidationError("unknown_stream", f"event: {head.event!r:.80} is not known", field="event")
 
     def channel_of(self, frame: bytes) -> str:
         """See `ingest.feed.Parser.channel_of`."""
@@ -211,12 +245,15 @@ class KrakenFutures:
         """See `ingest.feed.ListeningVenue.route`."""
         return Route(_MARKET, base_url or _ADDRESS)
 
-    def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+    def requests(
+        self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
         """See `ingest.feed.ListeningVenue.requests`; a request is of one feed and has no id."""
-        parts = by_channel_in_parts(subscriptions, self.symbol_of, _PRODUCTS_PER_MESSAGE)
         event = "subscribe" if subscribe else "unsubscribe"
-        requests = ({"event": event, "feed": channel, "product_ids": part} for channel, part in parts)
-        return [msgspec.json.encode(request).decode() for request in requests]
+        return [
+            stream_request({"event": event, "feed": channel, "product_ids": symbols_of(part, self.symbol_of)}, part)
+            for channel, part in by_channel_in_parts(subscriptions, _PRODUCTS_PER_MESSAGE)
+        ]
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`: PI_XBTUSD, FI_XBTUSD_260925, PF_XBTUSD, FF_XBTUSD_260925."""
@@ -280,16 +317,6 @@ def _instrument_of(product: str) -> str:
     base, quote = split_symbol(match[2], _QUOTES)
     flexible = f"-{_FLEXIBLE}" if match[1].endswith("F") else ""
     return check_instrument(f"kraken_futures:{OUR_NAMES.get(base, base)}-{quote}{flexible}-{match[3] or _PERPETUAL}")
-
-
-def _answer(head: _Head) -> Parsed:
-    if head.event in ("error", "alert", "subscribed_failed", "unsubscribed_failed"):
-        raise DataValidationError("venue_error", f"the venue refuses a request: {head.message!s:.200}")
-    if head.event in ("subscribed", "unsubscribed", "pong"):
-        return Parsed("reply", ())
-    if head.event == "info":
-        return Parsed("info", ())
-    raise DataValidationError("unknown_stream", f"event: {head.event!r:.80} is not known", field="event")
 
 
 def _trade(frame: bytes, _head: _Head, maker: Maker) -> Sequence[Record]:

@@ -18,9 +18,22 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Heartbeat, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, Subscription
+from ingest.feed import (
+    Defined,
+    Heartbeat,
+    Limits,
+    Listings,
+    Page,
+    Parsed,
+    Parser,
+    Place,
+    Request,
+    Route,
+    StreamRequest,
+    Subscription,
+)
 from ingest.feeds import _okx_rest
-from ingest.feeds._arg_frames import Arg, ArgParser, op_messages
+from ingest.feeds._arg_frames import Arg, ArgParser, op_requests
 from ingest.feeds._definitions import define, read_definitions, time_or_none
 from ingest.feeds._interleaved import LEVELS, checksum
 from ingest.feeds._okx_frames import (
@@ -143,12 +156,14 @@ class Okx:
         market = _INDICES if subscription.channel == INDEX else MARKET
         return Route(market, f"{(base_url or _ADDRESS).rstrip('/')}/ws/v5/{service}")
 
-    def requests(self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool) -> list[str]:
+    def requests(
+        self, subscriptions: Sequence[Subscription], _request_id: int, _at: int, *, subscribe: bool
+    ) -> list[StreamRequest]:
         """See `ingest.feed.ListeningVenue.requests`; no index is unsubscribed from, since other contracts may be of it."""
         wanted = [stream for stream in subscriptions if subscribe or stream.channel != INDEX]
         named = dict.fromkeys((channel, self._symbol_in(instrument, channel)) for instrument, channel in wanted)
         args = [{"channel": channel, "instId": symbol} for channel, symbol in named]
-        return op_messages(args, _STREAMS_PER_MESSAGE, subscribe=subscribe)
+        return op_requests(args, _STREAMS_PER_MESSAGE, subscribe=subscribe)
 
     def symbol_of(self, instrument: str) -> str:
         """See `ingest.feed.ListeningVenue.symbol_of`."""

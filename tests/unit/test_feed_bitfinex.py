@@ -205,7 +205,6 @@ def test_what_is_no_data_has_a_name(data: bytes, name: str) -> None:
 @pytest.mark.parametrize(
     ("data", "reason", "field"),
     [
-        (b'{"event":"error","msg":"symbol: invalid","code":10300,"channel":"trades","symbol":"tX"}', "venue_error", None),
         (b'{"event":"rumours"}', "unknown_stream", "event"),
         (b'{"event":"subscribed","channel":"candles","chanId":1,"key":"trade:7D:tBTCUSD"}', "unknown_stream", "event"),
         (b'{"event":"subscribed","channel":"book","chanId":1,"symbol":"fUSD"}', "unknown_symbol", "symbol"),
@@ -289,7 +288,7 @@ def test_what_else_has_a_key_is_not_known(channel: str, key: str) -> None:
 def test_candles_and_states_are_asked_for_by_their_keys() -> None:
     streams = [Subscription("bitfinex:AVAX-USD", "candles.1D"), Subscription("bitfinex:BTC-USDT-PERP", "status")]
     VENUE.check(streams)
-    asked = [json.loads(message) for message in VENUE.requests(streams, 1, AT, subscribe=True)][1:]
+    asked = [json.loads(request.message) for request in VENUE.requests(streams, 1, AT, subscribe=True)][1:]
     assert asked == [
         {"event": "subscribe", "channel": "candles", "key": "trade:1D:tAVAX:USD"},
         {"event": "subscribe", "channel": "status", "key": "deriv:tBTCF0:USTF0"},

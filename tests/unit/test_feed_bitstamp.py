@@ -185,7 +185,6 @@ def test_what_is_no_data_has_a_name(data: bytes, name: str) -> None:
 @pytest.mark.parametrize(
     ("data", "reason", "field"),
     [
-        (frame("", {"code": None, "message": "Incorrect JSON format."}, "bts:error"), "venue_error", None),
         (frame("", {}, "rumours"), "unknown_stream", "event"),
         (frame("rumours_btcusd", {}), "unknown_stream", "channel"),
         (b'{"event":"data","channel":"diff_order_book_btcusd"}', "missing_field", "data"),

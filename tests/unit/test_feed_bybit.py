@@ -276,7 +276,6 @@ def test_known_topic_that_is_not_carried_is_ignored_by_name() -> None:
 @pytest.mark.parametrize(
     ("data", "reason", "field"),
     [
-        (b'{"success":false,"ret_msg":"Invalid symbol","op":"subscribe"}', "venue_error", None),
         (b'{"topic":"publicTrade.SOLUSDT"}', "missing_field", "data"),
         (frame("rumours.SOLUSDT", []), "unknown_stream", "topic"),
         (frame("publicTrade.SOLUSDT", [TRADE | {"s": "BTCUSDT"}]), "symbol_mismatch", "symbol"),

@@ -168,7 +168,6 @@ def test_known_kind_that_is_not_carried_is_ignored_by_name(kind: str) -> None:
 @pytest.mark.parametrize(
     ("data", "reason", "field"),
     [
-        (b'{"type":"error","message":"Failed to subscribe","reason":"level2 needs authentication"}', "venue_error", None),
         (frame({"type": "rumours"}), "unknown_stream", "type"),
         (frame(MATCH, side="both"), "unknown_side", "side"),
         (frame(MATCH, size="0"), "not_positive", "size"),

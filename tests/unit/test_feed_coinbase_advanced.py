@@ -213,7 +213,6 @@ def test_known_channel_that_is_not_carried_is_ignored_by_name(kind: str) -> None
 @pytest.mark.parametrize(
     ("data", "reason", "field"),
     [
-        (b'{"type":"error","message":"authentication failure"}', "venue_error", None),
         (frame("rumours", 0), "unknown_stream", "channel"),
         (trades(0, trade(1, trade_id="x")), "wrong_type", "trade_id"),
         (trades(0, trade(1, price="0")), "not_positive", "price"),

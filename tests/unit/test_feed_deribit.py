@@ -188,7 +188,6 @@ def test_what_is_no_data_has_a_name(data: bytes, name: str) -> None:
 @pytest.mark.parametrize(
     ("data", "reason", "field"),
     [
-        (b'{"jsonrpc":"2.0","id":1,"error":{"code":13009,"message":"unauthorized"}}', "venue_error", None),
         (b'{"jsonrpc":"2.0","method":"rumours"}', "unknown_stream", "method"),
         (frame("rumours.BTC-PERPETUAL", {}), "unknown_stream", "channel"),
         (frame("book.BTC-PERPETUAL.none.10.100ms", {}), "unknown_symbol", "symbol"),
@@ -249,7 +248,7 @@ def test_klines_are_subscribed_to_by_their_resolution() -> None:
     stream = Subscription("deribit:SOL-USDC-PERP", "chart.trades.60")
     VENUE.check([stream])
     (request,) = VENUE.requests([stream], 7, 0, subscribe=True)
-    assert json.loads(request)["params"] == {"channels": ["chart.trades.SOL_USDC-PERPETUAL.60"]}
+    assert json.loads(request.message)["params"] == {"channels": ["chart.trades.SOL_USDC-PERPETUAL.60"]}
 
 
 def test_klines_of_other_resolutions_are_counted_alone() -> None:

@@ -119,7 +119,6 @@ def test_known_channel_that_is_not_carried_is_ignored_by_name(channel: str) -> N
 @pytest.mark.parametrize(
     ("data", "reason", "field"),
     [
-        (frame("spot.trades", None, error={"code": 2, "message": "unknown currency pair"}), "venue_error", None),
         (frame("spot.rumours", {}), "unknown_stream", "channel"),
         (frame("delivery.trades", {}), "unknown_stream", "channel"),
         (frame("spot.trades", TRADE | {"side": "both"}), "unknown_side", "side"),

@@ -144,7 +144,7 @@ def test_perpetuals_are_asked_for_at_their_own_address() -> None:
     assert VENUE.market_of(route.url) == "usdt"
     assert VENUE.market_of("wss://fx-ws.gateio.ws/v4/ws/btc") is None
     streams = [Subscription(PERPETUAL, channel) for channel in ("futures.trades", "futures.order_book_update")]
-    asked = [json.loads(message) for message in VENUE.requests(streams, 1, NOW, subscribe=True)]
+    asked = [json.loads(request.message) for request in VENUE.requests(streams, 1, NOW, subscribe=True)]
     assert [(each["channel"], each["payload"]) for each in asked] == [
         ("futures.trades", ["BTC_USDT"]),
         ("futures.order_book_update", ["BTC_USDT", "100ms"]),

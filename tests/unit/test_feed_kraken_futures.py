@@ -248,8 +248,6 @@ def test_what_is_no_data_has_a_name(data: bytes, name: str) -> None:
 @pytest.mark.parametrize(
     ("data", "reason", "field"),
     [
-        (b'{"event":"error","message":"Invalid product id"}', "venue_error", None),
-        (b'{"event":"alert","message":"Bad websocket message"}', "venue_error", None),
         (b'{"event":"rumours"}', "unknown_stream", "event"),
         (b'{"feed":"rumours","product_id":"PI_XRPUSD"}', "unknown_stream", "feed"),
         (frame(TRADE, side="both"), "unknown_side", "side"),

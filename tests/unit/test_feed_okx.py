@@ -226,7 +226,7 @@ def test_index_is_asked_for_once_on_connections_of_its_own_and_stays_for_the_oth
     streams = [Subscription(f"okx:BTC-USDT-{each}", "index-tickers") for each in ("PERP", "220527")]
     VENUE.check(streams)
     (asked,) = VENUE.requests(streams, 1, AT, subscribe=True)
-    assert json.loads(asked)["args"] == [{"channel": "index-tickers", "instId": "BTC-USDT"}]
+    assert json.loads(asked.message)["args"] == [{"channel": "index-tickers", "instId": "BTC-USDT"}]
     assert VENUE.requests(streams[:1], 1, AT, subscribe=False) == []
     assert VENUE.route(streams[0], None) != VENUE.route(streams[0]._replace(channel="mark-price"), None)
     assert VENUE.route(streams[0], None).url == VENUE.route(streams[0]._replace(channel="mark-price"), None).url
@@ -274,7 +274,6 @@ def test_answers_are_replies() -> None:
 @pytest.mark.parametrize(
     ("data", "reason", "field"),
     [
-        (b'{"event":"error","code":"60012","msg":"Invalid request"}', "venue_error", None),
         (b'{"arg":{"channel":"trades","instId":"BTC-USDT"}}', "missing_field", "data"),
         (frame("Rumours"), "unknown_stream", "channel"),
         (frame("trades", TRADE | {"side": "both"}), "unknown_side", "side"),

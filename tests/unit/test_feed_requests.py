@@ -135,7 +135,7 @@ def listening(venue: str) -> ListeningVenue:
 def test_subscribing_says_what_recorders_said(venue: str, streams: list[tuple[str, str]], asked: list[dict[str, Any]]) -> None:
     messages = listening(venue).requests([Subscription(*stream) for stream in streams], 7, NOW, subscribe=True)
     common = {"time": NOW // 1_000_000, "event": "subscribe"} if venue == "gateio" else {}
-    assert [json.loads(message) for message in messages] == [common | request for request in asked]
+    assert [json.loads(request.message) for request in messages] == [common | request for request in asked]
 
 
 @pytest.mark.parametrize("venue", [venue for venue in VENUES if venue != "bitfinex"])
@@ -143,7 +143,8 @@ def test_unsubscribing_is_subscribing_by_another_word(venue: str) -> None:
     speaker = listening(venue)
     instrument = f"{venue}:{CODES.get(venue, 'BTC-USDT')}"
     streams = [Subscription(instrument, channel) for channel in speaker.default_channels]
-    on, off = (speaker.requests(streams, 1, NOW, subscribe=subscribe) for subscribe in (True, False))
+    told = (speaker.requests(streams, 1, NOW, subscribe=subscribe) for subscribe in (True, False))
+    on, off = ([request.message for request in requests] for requests in told)
     words = {
         "SUBSCRIBE": "UNSUBSCRIBE",
         '"subscribe"': '"unsubscribe"',
@@ -161,7 +162,7 @@ def test_full_connection_is_subscribed_within_a_minute_and_messages_are_in_parts
     speaker = listening(venue)
     codes = (CODES.get(venue, "BTC-USDT").replace("BTC", f"C{number}") for number in range(speaker.limits.streams))
     streams = [Subscription(f"{venue}:{code}", speaker.default_channels[0]) for code in codes]
-    messages = speaker.requests(streams, 1, NOW, subscribe=True)
+    messages = [request.message for request in speaker.requests(streams, 1, NOW, subscribe=True)]
     assert len(messages) * speaker.limits.message_seconds < 60
     assert max(map(len, messages)) < 16_000
 
