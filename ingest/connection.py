@@ -324,8 +324,7 @@ class Connection:
     async def _send(self, socket: ClientConnection, request: StreamRequest, number: int = 0) -> None:
         """Send one message at a time, no faster than the venue allows; its streams are those that it asks for."""
         async with self._turn:
-            if request.streams:
-                self._session.asked(self.name, number, request.streams)
+            self._session.asked(self.name, number, request.streams)
             with suppress(ConnectionClosed):  # the receiving side sees it as well, and connects again
                 await socket.send(request.message)
             await self._clock.sleep(self._venue.limits.message_seconds)

@@ -33,9 +33,10 @@ class Requested:
     def __init__(self) -> None:
         self._waiting: dict[str, list[Subscription]] = {}
 
-    def sent(self, number: int, streams: Iterable[Subscription]) -> None:
-        """These streams are asked for in a request of this number."""
-        self._waiting[str(number)] = list(streams)
+    def sent(self, number: int, streams: Sequence[Subscription]) -> None:
+        """These streams, if any, are asked for in a request of this number."""
+        if streams:
+            self._waiting[str(number)] = list(streams)
 
     def answered(self, number: int | str | None) -> list[Subscription]:
         """The streams of the request of a number, which is answered now; none of one that asked for no streams."""

@@ -7,7 +7,7 @@ replays and the simulated feed all go through here, so what is said of one holds
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ingest.books import Books, Followed
@@ -202,8 +202,8 @@ class Session:
         self._marks.restored(line.traded & self._trade_channels.keys())
         return [*marks]
 
-    def asked(self, name: str, number: int, streams: Iterable[Subscription]) -> None:
-        """These streams are asked for on an open line, in the request of a number."""
+    def asked(self, name: str, number: int, streams: Sequence[Subscription]) -> None:
+        """These streams, if any, are asked for on an open line, in the request of a number."""
         parser = self._lines[name].parser
         if isinstance(parser, RequestedParser):
             parser.requested.sent(number, streams)
