@@ -11,7 +11,6 @@ from ingest.feed import Defined, Request
 from ingest.feeds._binance_frames import FUTURES, SPOT, instrument_of
 from ingest.feeds._binance_rest import ADDRESSES
 from ingest.feeds._definitions import define, read_definitions
-from market.errors import DataValidationError
 from market.instrument_definition import InstrumentDefinition
 
 _TRADING = "TRADING"
@@ -55,15 +54,21 @@ def request(market: str) -> Request:
 
 def read(market: str, answer: bytes, received_at: int) -> Iterator[Defined]:
     """See `ingest.feed.DefiningVenue.definitions`."""
-    return read_definitions(decode(_LIST, answer).symbols, _ROW, lambda row: _define(row, market, received_at))
+    rows = decode(_LIST, answer).symbols
+    return read_definitions(
+        rows,
+        _ROW,
+        received_at,
+        lambda row: instrument_of(market, row.base_asset, row.quote_asset, _delivery(row)),
+        _define,
+    )
 
 
-def _define(row: _Row, market: str, received_at: int) -> InstrumentDefinition | None:
-    delivery = row.symbol.partition("_")[2]
-    try:
-        instrument = instrument_of(market, row.base_asset, row.quote_asset, delivery)
-    except DataValidationError:
-        return None  # a symbol outside our alphabet: no topic has anything of it
+def _delivery(row: _Row) -> str:
+    return row.symbol.partition("_")[2]
+
+
+def _define(instrument: str, row: _Row, received_at: int) -> InstrumentDefinition:
     price, lot, worth = (_filter(row, *names) for names in (("PRICE_FILTER",), ("LOT_SIZE",), _WORTH))
     return define(
         instrument,
@@ -74,7 +79,7 @@ def _define(row: _Row, market: str, received_at: int) -> InstrumentDefinition | 
         lot=lot.step_size,
         min_size=lot.min_qty,
         min_notional=worth.min_notional or worth.notional,
-        expires_at=row.delivery_date * 1000 if delivery and row.delivery_date else None,
+        expires_at=row.delivery_date * 1000 if _delivery(row) and row.delivery_date else None,
         status=row.status,
         is_trading=row.status == _TRADING,
     )

@@ -74,29 +74,22 @@ def definitions_request() -> Request:
 
 
 def definitions(answer: bytes, received_at: int, instrument_of: Callable[[str], str]) -> Iterable[Defined]:
-    """What the list says of each pair; those without an instrument are left out, since frames of them are refused by name.
-
-    `instrument_of` tells the instrument of a name such as BTC/USD.
-    """
-
-    def defined(pair: _Pair) -> InstrumentDefinition | None:
-        try:
-            instrument = instrument_of(pair.name)
-        except DataValidationError:
-            return None
-        return define(
-            instrument,
-            pair.url_symbol,
-            received_at,
-            tick=step_of_places(pair.counter_decimals, "tick_size"),
-            lot=step_of_places(pair.base_decimals, "lot_size"),
-            min_notional=_least_worth(pair),
-            status=pair.trading,
-            is_trading=pair.trading == pair.instant_and_market_orders == "Enabled",
-        )
-
+    """What the list says of each pair; `instrument_of` tells the instrument of a name such as BTC/USD."""
     pairs = decode(_PAIRS, answer)
-    return read_definitions(pairs, _PAIR, defined)
+    return read_definitions(pairs, _PAIR, received_at, lambda pair: instrument_of(pair.name), _define)
+
+
+def _define(instrument: str, pair: _Pair, received_at: int) -> InstrumentDefinition:
+    return define(
+        instrument,
+        pair.url_symbol,
+        received_at,
+        tick=step_of_places(pair.counter_decimals, "tick_size"),
+        lot=step_of_places(pair.base_decimals, "lot_size"),
+        min_notional=_least_worth(pair),
+        status=pair.trading,
+        is_trading=pair.trading == pair.instant_and_market_orders == "Enabled",
+    )
 
 
 def read(answer: bytes, maker: Maker) -> Parsed:

@@ -30,7 +30,6 @@ from ingest.feeds._definitions import define, read_definitions
 from ingest.feeds._pages import Window, latest_page
 from ingest.feeds._records import Maker
 from ingest.marks import Stretch
-from market.errors import DataValidationError
 from market.instrument_definition import InstrumentDefinition
 from market.interval import parse_interval
 
@@ -141,14 +140,11 @@ def definitions_request() -> Request:
 
 def definitions(answer: bytes, received_at: int) -> Iterable[Defined]:
     """What a list says of each pair; contracts are left out."""
-    return read_definitions(decode(_LIST, answer).products, _ROW, lambda row: _define(row, received_at))
+    rows = decode(_LIST, answer).products
+    return read_definitions(rows, _ROW, received_at, lambda row: instrument_of(row.product_id), _define)
 
 
-def _define(row: _Row, received_at: int) -> InstrumentDefinition | None:
-    try:
-        instrument = instrument_of(row.product_id)
-    except DataValidationError:
-        return None  # a contract: frames of it are refused by name
+def _define(instrument: str, row: _Row, received_at: int) -> InstrumentDefinition:
     return define(
         instrument,
         row.product_id,

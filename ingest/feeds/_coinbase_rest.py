@@ -93,27 +93,23 @@ def definitions_request() -> Request:
 
 
 def definitions(answer: bytes, received_at: int, instrument_of: Callable[[str], str]) -> Iterable[Defined]:
-    """What the list says of each product; without an instrument, frames of it are refused by name."""
-
-    def defined(product: _Product) -> InstrumentDefinition | None:
-        try:
-            instrument = instrument_of(product.id)
-        except DataValidationError:
-            return None
-        return define(
-            instrument,
-            product.id,
-            received_at,
-            tick=product.quote_increment,
-            lot=product.base_increment,
-            min_size=product.base_min_size,
-            min_notional=None if product.base_min_size else product.min_market_funds,
-            status=product.status,
-            is_trading=_is_trading(product),
-        )
-
+    """What the list says of each product."""
     products = decode(_PRODUCTS, answer)
-    return read_definitions(products, _PRODUCT, defined)
+    return read_definitions(products, _PRODUCT, received_at, lambda product: instrument_of(product.id), _define)
+
+
+def _define(instrument: str, product: _Product, received_at: int) -> InstrumentDefinition:
+    return define(
+        instrument,
+        product.id,
+        received_at,
+        tick=product.quote_increment,
+        lot=product.base_increment,
+        min_size=product.base_min_size,
+        min_notional=None if product.base_min_size else product.min_market_funds,
+        status=product.status,
+        is_trading=_is_trading(product),
+    )
 
 
 def product_of(url: str) -> str | None:

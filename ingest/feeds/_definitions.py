@@ -21,17 +21,30 @@ _MOST_PLACES = SCALE
 def read_definitions(
     rows: Iterable[msgspec.Raw],
     decoder: msgspec.json.Decoder[_Row],
-    define: Callable[[_Row], InstrumentDefinition | None],
+    received_at: int,
+    instrument_of: Callable[[_Row], str],
+    define: Callable[[str, _Row, int], InstrumentDefinition],
 ) -> Iterator[Defined]:
-    """The definitions of rows; `define` gives None for rows to leave out, and raises DataValidationError for wrong ones."""
+    """The definitions of rows that came at a time, by their instruments; `define` raises DataValidationError for wrong rows.
+
+    Rows of which `instrument_of` raises it are left out: they are of nothing that has an instrument here, such as a symbol
+    outside our alphabet, so no topic has anything of them.
+    """
     for row in rows:
         try:
-            definition = define(decode(decoder, row))
+            listing = decode(decoder, row)
+            instrument = _instrument_or_none(instrument_of, listing)
+            if instrument is not None:
+                yield define(instrument, listing, received_at)
         except DataValidationError as error:
             yield RefusedRow(bytes(row), error)
-        else:
-            if definition is not None:
-                yield definition
+
+
+def _instrument_or_none(instrument_of: Callable[[_Row], str], row: _Row) -> str | None:
+    try:
+        return instrument_of(row)
+    except DataValidationError:
+        return None
 
 
 def define(

@@ -50,23 +50,20 @@ def request(rest: str, market: str) -> Request:
 
 
 def definitions(answer: bytes, received_at: int, instrument_of: Callable[[str], str]) -> Iterable[Defined]:
-    """What the list says of each contract; what is none, or has a name that no instrument has, is left out."""
+    """What the list says of each contract; what is none is left out."""
 
-    def defined(row: _Contract) -> InstrumentDefinition | None:
-        try:
-            instrument = instrument_of(row.instrument_name)
-            kind, _, quote = parts_of(instrument)
-        except DataValidationError:
-            return None
-        if kind is InstrumentType.SPOT:
-            return None
-        return _define(instrument, kind, quote, row, received_at)
+    def contract_of(row: _Contract) -> str:
+        instrument = instrument_of(row.instrument_name)
+        if parts_of(instrument)[0] is InstrumentType.SPOT:
+            raise DataValidationError("unknown_symbol", f"{instrument} is no contract", field="instrument_name")
+        return instrument
 
     rows = decode(_LIST, answer).result
-    return read_definitions(rows, _CONTRACT, defined)
+    return read_definitions(rows, _CONTRACT, received_at, contract_of, _define)
 
 
-def _define(instrument: str, kind: InstrumentType, quote: str, row: _Contract, received_at: int) -> InstrumentDefinition:
+def _define(instrument: str, row: _Contract, received_at: int) -> InstrumentDefinition:
+    kind, _, quote = parts_of(instrument)
     if row.instrument_type not in (_INVERSE, _LINEAR):
         raise DataValidationError(
             "unknown_type", f"instrument_type: {row.instrument_type!r:.40} is neither reversed nor linear", field="multiplier"

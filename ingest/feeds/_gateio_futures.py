@@ -186,14 +186,10 @@ def symbols_of(answer: bytes) -> list[str]:
 def definitions(answer: bytes, received_at: int) -> Sequence[Defined]:
     """What such a list says of each contract."""
     rows = decode(_LIST, answer)
-    return list(read_definitions(rows, _CONTRACT, lambda row: _define(row, received_at)))
+    return list(read_definitions(rows, _CONTRACT, received_at, lambda row: instrument_of(row.name), _define))
 
 
-def _define(row: _Contract, received_at: int) -> InstrumentDefinition | None:
-    try:
-        instrument = instrument_of(row.name)
-    except DataValidationError:
-        return None  # a contract outside our alphabet: no topic has anything of it
+def _define(instrument: str, row: _Contract, received_at: int) -> InstrumentDefinition:
     return define(
         instrument,
         row.name,

@@ -17,7 +17,6 @@ from ingest.feeds._definitions import define, read_definitions
 from ingest.feeds._iso_times import micros_of_iso
 from ingest.feeds._numbers import ABSENT, number
 from market.decimals import parse_positive
-from market.errors import DataValidationError
 from market.instrument_definition import InstrumentDefinition, parts_of
 
 _INVERSE = "futures_inverse"
@@ -46,16 +45,8 @@ _CONTRACT = msgspec.json.Decoder(_Contract)
 
 def definitions(answer: bytes, received_at: int, instrument_of: Callable[[str], str]) -> Iterable[Defined]:
     """What the list says of each contract; indices and what else is no instrument are left out."""
-
-    def defined(row: _Contract) -> InstrumentDefinition | None:
-        try:
-            instrument = instrument_of(row.symbol.upper())
-        except DataValidationError:
-            return None
-        return _define(instrument, row, received_at)
-
     rows = decode(_LIST, answer).instruments
-    return read_definitions(rows, _CONTRACT, defined)
+    return read_definitions(rows, _CONTRACT, received_at, lambda row: instrument_of(row.symbol.upper()), _define)
 
 
 def _define(instrument: str, row: _Contract, received_at: int) -> InstrumentDefinition:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -232,13 +233,10 @@ class Bitget:
             return {}
         found = {}
         for listing in decode(_LISTED, answer).data:
-            symbol, _, rest = listing.symbol.partition("_")
-            if "_" in rest:
-                continue  # a dated contract of the same name
             try:
-                found[symbol] = _instrument(market, listing.base, listing.quote)
+                found[listing.symbol.partition("_")[0]] = _listed_as(market, listing)
             except DataValidationError:
-                continue  # a symbol outside our alphabet: frames of it are refused by name
+                continue  # a dated contract of the same name, or outside our alphabet: frames of it are refused by name
         return found
 
     def definition_requests(self, market: str) -> Sequence[Request]:
@@ -252,8 +250,8 @@ class Bitget:
             return ()
         rows = decode(_LIST, answer).data
         if market == SPOT:
-            return read_definitions(rows, _PAIR, lambda row: _define_pair(row, received_at))
-        return read_definitions(rows, _CONTRACT, lambda row: _define_contract(row, received_at))
+            return read_definitions(rows, _PAIR, received_at, partial(_listed_as, SPOT), _define_pair)
+        return read_definitions(rows, _CONTRACT, received_at, partial(_listed_as, CONTRACTS), _define_contract)
 
     def quota(self, _market: str) -> Quota:
         """See `ingest.feed.AskedVenue.quota`."""
@@ -295,18 +293,14 @@ def _instrument(market: str, base: str, quote: str) -> str:
     return check_instrument(f"bitget:{base}-{quote}{'-PERP' if market == CONTRACTS else ''}")
 
 
-def _listed_as(market: str, row: _Listing) -> str | None:
-    """The instrument of a row; None for what no topic has anything of: dated contracts, symbols outside our alphabet."""
-    try:
-        return None if "_" in row.symbol.partition("_")[2] else _instrument(market, row.base, row.quote)
-    except DataValidationError:
-        return None
+def _listed_as(market: str, row: _Listing) -> str:
+    """The instrument of a row. Raises DataValidationError for what no stream tells of: dated contracts of the same name."""
+    if "_" in row.symbol.partition("_")[2]:
+        raise DataValidationError("unknown_symbol", f"{row.symbol!r:.80} is a dated contract", field="symbol")
+    return _instrument(market, row.base, row.quote)
 
 
-def _define_pair(row: _Pair, received_at: int) -> InstrumentDefinition | None:
-    instrument = _listed_as(SPOT, row)
-    if instrument is None:
-        return None
+def _define_pair(instrument: str, row: _Pair, received_at: int) -> InstrumentDefinition:
     return define(
         instrument,
         row.symbol,
@@ -319,10 +313,7 @@ def _define_pair(row: _Pair, received_at: int) -> InstrumentDefinition | None:
     )
 
 
-def _define_contract(row: _Contract, received_at: int) -> InstrumentDefinition | None:
-    instrument = _listed_as(CONTRACTS, row)
-    if instrument is None:
-        return None
+def _define_contract(instrument: str, row: _Contract, received_at: int) -> InstrumentDefinition:
     coins = row.support_margin_coins
     return define(
         instrument,

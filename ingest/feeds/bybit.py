@@ -168,8 +168,7 @@ class Bybit:
         found = {}
         for listing in decode(_LISTED, answer).result.listings:
             try:
-                delivery = _delivery(listing.delivery_time) if "Futures" in listing.contract_type else ""
-                found[listing.symbol] = instrument_of(market, listing.base_coin, listing.quote_coin, delivery)
+                found[listing.symbol] = _instrument(market, listing)
             except DataValidationError:
                 continue  # a symbol outside our alphabet: frames of it are refused by name
         return found
@@ -184,7 +183,8 @@ class Bybit:
         """See `ingest.feed.DefiningVenue.definitions`; of linear contracts alone."""
         if self.market_of(url) != LINEAR or not urlsplit(url).path.endswith("/instruments-info"):
             return ()
-        return read_definitions(decode(_LIST, answer).result.listings, _ROW, lambda row: _define(row, received_at))
+        rows = decode(_LIST, answer).result.listings
+        return read_definitions(rows, _ROW, received_at, lambda row: _instrument(LINEAR, row), _define)
 
     def quota(self, _market: str) -> Quota:
         """See `ingest.feed.AskedVenue.quota`."""
@@ -228,12 +228,16 @@ def _market_of(instrument: str) -> str:
     return LINEAR if code_of(instrument).count("-") > 1 else SPOT
 
 
-def _define(row: _Row, received_at: int) -> InstrumentDefinition | None:
-    is_dated = "Futures" in row.contract_type
-    try:
-        instrument = instrument_of(LINEAR, row.base_coin, row.quote_coin, _delivery(row.delivery_time) if is_dated else "")
-    except DataValidationError:
-        return None  # a symbol outside our alphabet: no topic has anything of it
+def _instrument(market: str, row: _Listing) -> str:
+    delivery = _delivery(row.delivery_time) if _is_dated(row) else ""
+    return instrument_of(market, row.base_coin, row.quote_coin, delivery)
+
+
+def _is_dated(row: _Listing) -> bool:
+    return "Futures" in row.contract_type
+
+
+def _define(instrument: str, row: _Row, received_at: int) -> InstrumentDefinition:
     return define(
         instrument,
         row.symbol,
@@ -243,7 +247,7 @@ def _define(row: _Row, received_at: int) -> InstrumentDefinition | None:
         lot=row.lot_size_filter.qty_step,
         min_size=row.lot_size_filter.min_order_qty,
         min_notional=row.lot_size_filter.min_notional_value,
-        expires_at=time_or_none(row.delivery_time, "expires_at") if is_dated else None,
+        expires_at=time_or_none(row.delivery_time, "expires_at") if _is_dated(row) else None,
         status=row.status,
         is_trading=row.status == "Trading",
     )

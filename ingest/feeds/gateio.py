@@ -200,7 +200,7 @@ class Gateio:
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/spot/currency_pairs"):
             return ()
         pairs = decode(_LIST, answer)
-        return read_definitions(pairs, _PAIR, lambda pair: _define(pair, received_at))
+        return read_definitions(pairs, _PAIR, received_at, lambda pair: instrument_of(pair.id), _define)
 
     def answered(self, url: str, answer: bytes, received_at: int, _listings: Listings, max_clock_skew: int) -> Parsed | None:
         """See `ingest.feed.AnsweringVenue.answered`: order books, trades of perpetuals, and what `_gateio_rest` knows."""
@@ -237,11 +237,7 @@ def _is_perpetual(instrument: str) -> bool:
     return instrument.endswith("-PERP")
 
 
-def _define(pair: _Pair, received_at: int) -> InstrumentDefinition | None:
-    try:
-        instrument = instrument_of(pair.id)
-    except DataValidationError:
-        return None  # a pair outside our alphabet: no topic has anything of it
+def _define(instrument: str, pair: _Pair, received_at: int) -> InstrumentDefinition:
     return define(
         instrument,
         pair.id,

@@ -154,7 +154,8 @@ class Kraken:
         """See `ingest.feed.DefiningVenue.definitions`; the answer of `AssetPairs`, recorded without a word for the state."""
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/AssetPairs"):
             return ()
-        return read_definitions(decode(_LIST, answer).result.values(), _ROW, lambda row: _define(row, received_at))
+        rows = decode(_LIST, answer).result.values()
+        return read_definitions(rows, _ROW, received_at, lambda row: instrument_of(row.wsname or ""), _define)
 
     def quota(self, _market: str) -> Quota:
         """See `ingest.feed.DefiningVenue.quota`."""
@@ -189,11 +190,7 @@ class Kraken:
         return KrakenParser(max_clock_skew)
 
 
-def _define(row: _Row, received_at: int) -> InstrumentDefinition | None:
-    try:
-        instrument = instrument_of(row.wsname or "")
-    except DataValidationError:
-        return None  # a dark pool, or a pair outside our alphabet: no topic has anything of it
+def _define(instrument: str, row: _Row, received_at: int) -> InstrumentDefinition:
     return define(
         instrument,
         row.altname,

@@ -200,7 +200,8 @@ class Okx:
         """See `ingest.feed.DefiningVenue.definitions`."""
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/public/instruments"):
             return ()
-        return read_definitions(decode(_LIST, answer).data, _ROW, lambda row: _define(row, received_at))
+        rows = decode(_LIST, answer).data
+        return read_definitions(rows, _ROW, received_at, lambda row: instrument_of_symbol(row.inst_id), _define)
 
     def quota(self, _market: str) -> Quota:
         """See `ingest.feed.AskedVenue.quota`."""
@@ -250,11 +251,7 @@ def _refused_arg(said: str) -> Arg | None:
     return Arg(match[1], match[2]) if match is not None and match[1] != INDEX else None
 
 
-def _define(row: _Row, received_at: int) -> InstrumentDefinition | None:
-    try:
-        instrument = instrument_of_symbol(row.inst_id)
-    except DataValidationError:
-        return None  # an option
+def _define(instrument: str, row: _Row, received_at: int) -> InstrumentDefinition:
     return define(
         instrument,
         row.inst_id,
