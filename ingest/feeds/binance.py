@@ -41,11 +41,12 @@ from ingest.feeds._binance_frames import (
     instrument_of_symbol,
 )
 from ingest.feeds._binance_trades import MOST, PATHS
+from ingest.feeds._instruments import by_symbol
 from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, in_parts, stream_request
 from ingest.marks import Missing
 from ingest.quota import Quota
-from market.errors import DataValidationError, SubscriptionError
+from market.errors import SubscriptionError
 from market.instrument import code_of
 
 _ADDRESSES = {SPOT: "wss://stream.binance.com:9443", FUTURES: "wss://fstream.binance.com"}
@@ -151,14 +152,10 @@ class Binance:
         market = self.market_of(url)
         if market is None or not urlsplit(url).path.endswith("/exchangeInfo"):
             return {}
-        found = {}
-        for listing in decode(_EXCHANGE_INFO, answer).symbols:
-            try:
-                delivery = listing.symbol.partition("_")[2]
-                found[listing.symbol] = instrument_of(market, listing.base, listing.quote, delivery)
-            except DataValidationError:
-                continue  # a symbol outside our alphabet: frames of it are refused by name
-        return found
+        rows = {listing.symbol: listing for listing in decode(_EXCHANGE_INFO, answer).symbols}
+        return by_symbol(
+            rows, lambda symbol: instrument_of(market, rows[symbol].base, rows[symbol].quote, symbol.partition("_")[2])
+        )
 
     def definition_requests(self, market: str) -> Sequence[Request]:
         """See `ingest.feed.DefiningVenue.definition_requests`."""

@@ -34,6 +34,7 @@ from ingest.feeds import _bitget_rest
 from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, op_requests, read_books, rows
 from ingest.feeds._bitget_rest import CONTRACTS, SPOT
 from ingest.feeds._definitions import define, read_definitions, step_of_places, whole_of
+from ingest.feeds._instruments import by_symbol
 from ingest.feeds._interleaved import LEVELS, checksum, text_of
 from ingest.feeds._nameless import NamelessTrades
 from ingest.feeds._records import Maker, figure_or_none, micros_of_millis, percent_of
@@ -231,13 +232,9 @@ class Bitget:
         market = self.market_of(url)
         if market is None or not urlsplit(url).path.endswith(_LIST_PATHS):
             return {}
-        found = {}
-        for listing in decode(_LISTED, answer).data:
-            try:
-                found[listing.symbol.partition("_")[0]] = _listed_as(market, listing)
-            except DataValidationError:
-                continue  # a dated contract of the same name, or outside our alphabet: frames of it are refused by name
-        return found
+        rows = {listing.symbol: listing for listing in decode(_LISTED, answer).data}
+        found = by_symbol(rows, lambda symbol: _listed_as(market, rows[symbol]))
+        return {symbol.partition("_")[0]: instrument for symbol, instrument in found.items()}
 
     def definition_requests(self, market: str) -> Sequence[Request]:
         """See `ingest.feed.DefiningVenue.definition_requests`."""

@@ -33,7 +33,7 @@ from ingest.feeds import _bybit_rest
 from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SPOT, BybitParser, instrument_of, instrument_of_symbol
 from ingest.feeds._bybit_rest import REST
 from ingest.feeds._definitions import define, read_definitions, time_or_none
-from ingest.feeds._instruments import MONTHS
+from ingest.feeds._instruments import MONTHS, by_symbol
 from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, in_parts, stream_request
 from ingest.quota import Quota
@@ -165,13 +165,8 @@ class Bybit:
         market = self.market_of(url)
         if market is None or not urlsplit(url).path.endswith("/instruments-info"):
             return {}
-        found = {}
-        for listing in decode(_LISTED, answer).result.listings:
-            try:
-                found[listing.symbol] = _instrument(market, listing)
-            except DataValidationError:
-                continue  # a symbol outside our alphabet: frames of it are refused by name
-        return found
+        rows = {listing.symbol: listing for listing in decode(_LISTED, answer).result.listings}
+        return by_symbol(rows, lambda symbol: _instrument(market, rows[symbol]))
 
     def definition_requests(self, market: str) -> Sequence[Request]:
         """See `ingest.feed.DefiningVenue.definition_requests`."""

@@ -40,7 +40,7 @@ from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, by_channel_in_parts, stream_request, symbols_of
 from ingest.quota import Quota
 from market.depth import DepthKind
-from market.errors import DataValidationError, SubscriptionError
+from market.errors import SubscriptionError
 from market.instrument import code_of
 from market.instrument_definition import InstrumentDefinition
 
@@ -179,13 +179,7 @@ class Gateio:
             return by_symbol(_gateio_futures.symbols_of(answer), _gateio_futures.instrument_of)
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/spot/currency_pairs"):
             return {}
-        found = {}
-        for listing in decode(_LISTED, answer):
-            try:
-                found[listing.id] = instrument_of(listing.id)
-            except DataValidationError:
-                continue  # a pair outside our alphabet: frames of it are refused by name
-        return found
+        return by_symbol((listing.id for listing in decode(_LISTED, answer)), instrument_of)
 
     def definition_requests(self, market: str) -> Sequence[Request]:
         """See `ingest.feed.DefiningVenue.definition_requests`."""

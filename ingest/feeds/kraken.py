@@ -28,12 +28,12 @@ from ingest.feed import (
     Subscription,
 )
 from ingest.feeds._definitions import define, read_definitions, step_of_places
+from ingest.feeds._instruments import by_symbol
 from ingest.feeds._kraken_frames import INTERVALS, KLINES, THEIR_NAMES, KrakenParser, instrument_of
 from ingest.feeds._kraken_rest import read_ohlc, read_ticker, read_trades, rest_name
 from ingest.feeds._pages import numbered_page
 from ingest.feeds._subscriptions import Offer, by_channel_in_parts, stream_request, symbols_of
 from ingest.quota import Quota
-from market.errors import DataValidationError
 from market.instrument import code_of
 from market.instrument_definition import InstrumentDefinition
 
@@ -135,16 +135,10 @@ class Kraken:
         """See `ingest.feed.Venue.listed`; the answer of `AssetPairs` names each pair as REST and as streams do."""
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/AssetPairs"):
             return {}
-        found = {}
-        for name, pair in decode(_LISTED, answer).result.items():
-            if pair.wsname is None:
-                continue  # dark pools have no streams
-            try:
-                instrument = instrument_of(pair.wsname)
-            except DataValidationError:
-                continue  # a pair outside our alphabet: frames of it are refused by name
-            found.update(dict.fromkeys((name, pair.altname, pair.wsname), instrument))
-        return found
+        pairs = decode(_LISTED, answer).result.items()
+        named = [(pair.wsname, name, pair.altname) for name, pair in pairs if pair.wsname is not None]  # not dark pools
+        found = by_symbol((names[0] for names in named), instrument_of)
+        return {each: found[names[0]] for names in named if names[0] in found for each in names}
 
     def definition_requests(self, market: str) -> Sequence[Request]:
         """See `ingest.feed.DefiningVenue.definition_requests`."""

@@ -35,6 +35,7 @@ from ingest.feed import (
 from ingest.feeds import _okx_rest
 from ingest.feeds._arg_frames import Arg, ArgParser, op_requests
 from ingest.feeds._definitions import define, read_definitions, time_or_none
+from ingest.feeds._instruments import by_symbol
 from ingest.feeds._interleaved import LEVELS, checksum
 from ingest.feeds._okx_frames import (
     FUNDING,
@@ -182,13 +183,7 @@ class Okx:
         """See `ingest.feed.Venue.listed`; symbols say all by their form, so what is listed is only checked."""
         if not urlsplit(url).path.endswith("/public/instruments"):
             return {}
-        found = {}
-        for listing in decode(_LISTED, answer).data:
-            try:
-                found[listing.inst_id] = instrument_of_symbol(listing.inst_id)
-            except DataValidationError:
-                continue  # an option: frames of it are refused by name
-        return found
+        return by_symbol((listing.inst_id for listing in decode(_LISTED, answer).data), instrument_of_symbol)
 
     def definition_requests(self, market: str) -> Sequence[Request]:
         """See `ingest.feed.DefiningVenue.definition_requests`."""
