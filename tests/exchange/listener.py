@@ -1,4 +1,4 @@
-"""A live feed that listens to the local exchange, and all that it gives."""
+"""A live feed that listens to a server of these tests, and all that it gives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from market.feed_status import FeedState, FeedStatus
 from market.trade import GapMark, Trade
 from runtime.retry import Backoff
 from schemas.records import Record
-from tests.exchange.exchange import WITHIN, Exchange
+from tests.exchange.exchange import WITHIN
+from tests.exchange.server import LocalServer
 
 FAST = ConnectionOptions(Backoff(0.05, 0.2), heartbeat_seconds=5, stale_after_seconds=30, proxy=None)
 
@@ -31,7 +32,7 @@ class Listener:
     def __init__(
         self,
         venue: str,
-        exchange: Exchange,
+        exchange: LocalServer,
         subscriptions: Iterable[Subscription],
         options: ConnectionOptions = FAST,
         **more: Any,

@@ -1,29 +1,19 @@
 """Subscriptions that a venue refuses over a real connection: told on md.status as DOWN with its words."""
 
-import asyncio
 import json
-from collections.abc import Callable
 
 import pytest
 from websockets.asyncio.server import ServerConnection
 
 from ingest import feeds
-from ingest.connection import ConnectionOptions
-from ingest.feed import ListeningVenue, Subscription
-from ingest.live import LiveFeed
-from market.dead_letter import DeadLetter
+from ingest.feed import Subscription
 from market.feed_status import FeedState, FeedStatus
-from runtime.retry import Backoff
-from schemas.records import Record
 from tests.exchange import refusals
+from tests.exchange.listener import Listener
 from tests.exchange.server import LocalServer
 from tests.ingest_parts import trade_frame
 
 pytestmark = pytest.mark.anyio
-
-OPTIONS = ConnectionOptions(Backoff(0.05, 0.2), heartbeat_seconds=5, stale_after_seconds=30, proxy=None)
-WITHIN = 30.0
-LIVE = Subscription("binance:BTC-USDT", "trade")
 
 
 @pytest.fixture
@@ -54,50 +44,28 @@ class RefusingVenue(LocalServer):
         await connection.send(trade_frame(self.trades).decode())
 
 
-def feed_of(venue: str, there: LocalServer) -> LiveFeed:
-    found = feeds.load(venue)
-    assert isinstance(found, ListeningVenue)
-    return LiveFeed("test", found, base_url=there.url, options=OPTIONS)
-
-
-async def until(feed: LiveFeed, condition: Callable[[list[Record]], object]) -> list[Record]:
-    records: list[Record] = []
-    async with asyncio.timeout(WITHIN):
-        async for record in feed:
-            records.append(record)
-            if condition(records):
-                break
-    return records
-
-
-def down(records: list[Record]) -> dict[Subscription, str]:
-    found = [record for record in records if isinstance(record, FeedStatus) and record.state is FeedState.DOWN]
+def down(listener: Listener) -> dict[Subscription, str]:
+    """Streams that were told to be down, and why."""
+    found = [record for record in listener.records if isinstance(record, FeedStatus) and record.state is FeedState.DOWN]
     return {Subscription(one.instrument, one.channel): one.reason for one in found}
 
 
 @pytest.mark.parametrize("venue", refusals.VENUES)
 async def test_every_stream_that_a_venue_refuses_is_down_with_its_words(venue: str) -> None:
     streams = [Subscription(refusals.INSTRUMENTS[venue], channel) for channel in feeds.load(venue).default_channels]
-    async with RefusingVenue(venue) as there:
-        feed = feed_of(venue, there)
-        await feed.subscribe(streams)
-        async with feed:
-            records = await until(feed, lambda records: len(down(records)) == len(streams))
-    assert set(down(records)) == set(streams)
-    assert all(why.startswith(f"the venue refuses it: {refusals.WORDS[venue]}") for why in down(records).values())
-    assert any(isinstance(record, DeadLetter) and record.reason == "venue_error" for record in records)
+    async with RefusingVenue(venue) as there, Listener(venue, there, streams) as listener:
+        await listener.until(lambda: len(down(listener)) == len(streams))
+        assert set(down(listener)) == set(streams)
+        assert all(why.startswith(f"the venue refuses it: {refusals.WORDS[venue]}") for why in down(listener).values())
+        assert {letter.reason for letter in listener.refused()} == {"venue_error"}
 
 
 async def test_a_live_stream_stays_so_when_another_subscription_or_its_end_is_refused() -> None:
-    async with RefusingVenue("binance") as there:
-        feed = feed_of("binance", there)
-        await feed.subscribe([LIVE])
-        async with feed:
-            await until(feed, lambda _: there.trades)
-            other = Subscription("binance:C-USDT", "trade")
-            await feed.subscribe([other])
-            assert list(down(await until(feed, down))) == [other]
-            await feed.subscribe_again("test-1", LIVE)  # its end is refused, it goes on
-            records = await until(feed, lambda _: there.trades > 1)
-            records += await until(feed, lambda more: any(isinstance(one, DeadLetter) for one in [*records, *more]))
-            assert not down(records)
+    live, other = (Subscription(f"binance:{code}", "trade") for code in ("BTC-USDT", "C-USDT"))
+    async with RefusingVenue("binance") as there, Listener("binance", there, [live]) as listener:
+        await listener.until(listener.trades)
+        await listener.feed.subscribe([other])
+        await listener.until(lambda: down(listener))
+        await listener.feed.subscribe_again("test-1", live)
+        await listener.until(lambda: len(listener.trades()) > 1 and len(listener.refused()) > 1)
+        assert list(down(listener)) == [other]
