@@ -8,10 +8,11 @@ from typing import Annotated, Protocol
 
 import msgspec
 
-from ingest.feed import Answered, Asking, Request, Subscription
+from ingest.feed import Answered, Asking, Subscription
 from ingest.hosts import Hosts
 from ingest.quota import Quota
 from ingest.rest import RestClient, Unanswered
+from ingest.rest_venue import Request
 from market.errors import DataValidationError
 
 

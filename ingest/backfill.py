@@ -12,8 +12,9 @@ from typing import Protocol, runtime_checkable
 
 from ingest.bookmarks import Bookmarks, Range
 from ingest.clock import Clock
-from ingest.feed import ArchivingVenue, Asking, HistoricalVenue, ListeningVenue, Page, Place, Subscription, Venue
+from ingest.feed import Asking, ListeningVenue, Subscription, Venue
 from ingest.rest import Refused, RestClient, Unanswered
+from ingest.rest_venue import ArchivingVenue, HistoricalVenue, Page, Place
 from market.errors import DataValidationError, MarketDataError, SubscriptionError
 from market.funding import Funding
 from market.open_interest import OpenInterest
@@ -70,7 +71,7 @@ class History(Protocol):
     """Who tells of the past, page by page."""
 
     async def page(self, stream: Subscription, place: Place, end: int) -> Page:
-        """The page of a stream at a place, of what was before `end`; as in `ingest.feed.HistoricalVenue.history_page`.
+        """The page of a stream at a place, of what was before `end`; as in `ingest.rest_venue.HistoricalVenue.history_page`.
 
         Raises Unanswered, or Refused as one of these, where there was no answer, BackfillFailed where it is of no use.
         """

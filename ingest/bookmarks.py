@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from ingest.feed import Place, Subscription
+from ingest.feed import Subscription
+from ingest.rest_venue import Place
 from market.errors import MarketDataError
 from runtime import file_lock
 

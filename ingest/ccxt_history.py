@@ -8,7 +8,8 @@ from typing import Protocol
 
 from ingest.backfill import BackfillFailed
 from ingest.clock import Clock
-from ingest.feed import Page, Parser, Place, Subscription
+from ingest.feed import Parser, Subscription
+from ingest.rest_venue import Page, Place
 from market.errors import DataValidationError
 from market.funding import Funding
 from market.interval import HOUR

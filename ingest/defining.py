@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from ingest.clock import Clock
-from ingest.feed import DefiningVenue, Recorder, Request
+from ingest.feed import Recorder
 from ingest.rest import RestClient, Unanswered
+from ingest.rest_venue import DefiningVenue, Request
 from ingest.session import LISTS, Session
 from market.errors import DataValidationError
 from runtime.logs import get_logger

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ingest.clock import Clock
-from ingest.feed import AskedVenue, Listings, Page, Parsed, Recorder, Request, Subscription
+from ingest.feed import Listings, Parsed, Recorder, Subscription
 from ingest.rest import RestClient
+from ingest.rest_venue import AskedVenue, Page, Request
 from ingest.session import Session
 from market.errors import DataValidationError
 from schemas.records import Record

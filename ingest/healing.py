@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ingest.clock import Clock
-from ingest.feed import HealingVenue
 from ingest.fetching import Fetcher
 from ingest.marks import Missing
 from ingest.mending import ASKING, REQUESTS_IN_VAIN, mend
 from ingest.rest import Refused, Unanswered
+from ingest.rest_venue import HealingVenue
 from ingest.session import Session
 from runtime.logs import get_logger
 from schemas.records import Record

@@ -13,19 +13,7 @@ from ingest.capture import Capture
 from ingest.clock import Clock, SystemClock
 from ingest.connection import Connection, ConnectionOptions
 from ingest.defining import Defining
-from ingest.feed import (
-    AskedVenue,
-    ConnectionStatus,
-    Counts,
-    DefiningVenue,
-    HealingVenue,
-    HistoricalVenue,
-    ListeningVenue,
-    PollableVenue,
-    RetellingVenue,
-    Route,
-    Subscription,
-)
+from ingest.feed import ConnectionStatus, Counts, ListeningVenue, Route, Subscription
 from ingest.fetching import Fetcher
 from ingest.healing import Healing
 from ingest.outlet import Outlet, OutletFeed
@@ -33,6 +21,7 @@ from ingest.polling import Poller
 from ingest.quota import Allowances
 from ingest.refilling import Refilling
 from ingest.rest import RestClient
+from ingest.rest_venue import AskedVenue, DefiningVenue, HealingVenue, HistoricalVenue, PollableVenue, RetellingVenue
 from ingest.resync import Resync
 from ingest.session import UNSUBSCRIBED, Session
 from ingest.silent_streams import LOOK_SECONDS

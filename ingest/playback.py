@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
-from ingest.feed import AnsweringVenue, DefiningVenue, Venue
+from ingest.feed import Venue
 from ingest.recorded import Answer, Closed, Ended, Frame, Item, Opened, Skipped
+from ingest.rest_venue import AnsweringVenue, DefiningVenue
 from ingest.session import Session
 from market.errors import DataValidationError
 from market.quality import MAX_CLOCK_SKEW

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from ingest.clock import Clock
-from ingest.feed import PollableVenue, Subscription
+from ingest.feed import Subscription
 from ingest.fetching import Fetcher
 from ingest.rest import Unanswered
+from ingest.rest_venue import PollableVenue
 from runtime.logs import get_logger
 from schemas.records import Record
 

@@ -1,7 +1,7 @@
 """Fetches the trades that were missed where they have no numbers by which the venue tells them again: all around a gap.
 
 They are asked for as history is, page by page, from the last instant before the gap on, or as the latest trades up to now
-(`ingest.feed.RetellingVenue`). The pages must have a trade of that instant that the stream told, and the one that it told
+(`ingest.rest_venue.RetellingVenue`). The pages must have a trade of that instant that the stream told, and the one that it told
 after the gap: then the ids are the stream's, and nothing is left out. Otherwise the gap stays marked. Pages of one stretch of
 time may come newest first, so those before the first known trade are held back.
 """
@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from ingest.clock import Clock
-from ingest.feed import HistoricalVenue, Page, Parsed, Place, Request, RetellingVenue, Subscription
+from ingest.feed import Parsed, Subscription
 from ingest.fetching import Fetcher
 from ingest.marks import Stretch
 from ingest.mending import ASKING, REQUESTS_IN_VAIN, mend
 from ingest.rest import Refused, Unanswered
+from ingest.rest_venue import HistoricalVenue, Page, Place, Request, RetellingVenue
 from ingest.session import Session
 from market.errors import DataValidationError
 from market.trade import Trade

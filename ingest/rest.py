@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from ingest.clock import Clock
-from ingest.feed import Request
 from ingest.quota import Allowances, Quota
+from ingest.rest_venue import Request
 from ingest.seconds import seconds_of
 from market.errors import MarketDataError
 

@@ -11,9 +11,10 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from ingest.books import Followed
 from ingest.clock import Clock
-from ingest.feed import FetchingVenue, Subscription
+from ingest.feed import Subscription
 from ingest.fetching import Fetcher
 from ingest.rest import Unanswered
+from ingest.rest_venue import FetchingVenue
 from ingest.session import Session
 from market.depth import BookState
 from runtime.logs import get_logger

@@ -16,7 +16,6 @@ from ingest.feed import (
     UNKNOWN_CHANNEL,
     BookParser,
     Counts,
-    Defined,
     LoneParser,
     Parsed,
     Parser,
@@ -27,6 +26,7 @@ from ingest.feed import (
 from ingest.marks import Marks, Missing, Stretch, numbered_by_sequence
 from ingest.pulses import Pulses
 from ingest.refusals import Refusal, RequestedParser
+from ingest.rest_venue import Defined
 from ingest.steady import Steady
 from market.arbitration import Arbiter, Statement
 from market.book_rules import BookRules

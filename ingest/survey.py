@@ -9,19 +9,14 @@ from typing import NamedTuple
 from ingest import feeds
 from ingest.backfill import RetrievingVenue
 from ingest.clock import Clock
-from ingest.feed import (
+from ingest.feed import ConnectionStatus, Feed, GeneratingVenue, ListeningVenue, OfferingVenue, PolledVenue
+from ingest.rest_venue import (
     AnsweringVenue,
     ArchivingVenue,
-    ConnectionStatus,
-    Feed,
     FetchingVenue,
-    GeneratingVenue,
     HealingVenue,
     HistoricalVenue,
-    ListeningVenue,
-    OfferingVenue,
     PollableVenue,
-    PolledVenue,
     RetellingVenue,
 )
 

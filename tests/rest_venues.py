@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from ingest.feed import Request, Subscription
+from ingest.feed import Subscription
+from ingest.rest_venue import Request
 
 
 class Happened(NamedTuple):

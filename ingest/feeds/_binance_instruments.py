@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Request
 from ingest.feeds._binance_frames import FUTURES, SPOT, instrument_of
 from ingest.feeds._binance_rest import ADDRESSES
 from ingest.feeds._definitions import define, read_definitions
+from ingest.rest_venue import Defined, Request
 from market.instrument_definition import InstrumentDefinition
 
 _TRADING = "TRADING"
@@ -53,7 +53,7 @@ def request(market: str) -> Request:
 
 
 def read(market: str, answer: bytes, received_at: int) -> Iterator[Defined]:
-    """See `ingest.feed.DefiningVenue.definitions`."""
+    """See `ingest.rest_venue.DefiningVenue.definitions`."""
     rows = decode(_LIST, answer).symbols
     return read_definitions(
         rows,

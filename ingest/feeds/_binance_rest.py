@@ -16,12 +16,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Page, Parsed, Place, Request
+from ingest.feed import Parsed
 from ingest.feeds._asked import asked_for
 from ingest.feeds._binance_frames import FUNDING_CHANNEL, FUTURES, KLINE_CHANNEL, SPOT
 from ingest.feeds._binance_trades import MOST, PATHS, trades_of
 from ingest.feeds._pages import Window, klines_page, trades_page
 from ingest.feeds._records import Maker, amount_of
+from ingest.rest_venue import Page, Place, Request
 from market.decimals import parse_decimal
 from market.errors import DataValidationError
 from market.interval import parse_interval

@@ -10,9 +10,10 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Page, Parsed, Place, Request
+from ingest.feed import Parsed
 from ingest.feeds._bitfinex_frames import MARKET, TICKER, TRADES, read_ticker, read_trade
 from ingest.feeds._records import Maker
+from ingest.rest_venue import Page, Place, Request
 from market.trade import Trade
 
 REST = "https://api-pub.bitfinex.com/v2"

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Page, Parsed, Request
+from ingest.feed import Parsed
 from ingest.feeds._definitions import define, read_definitions, step_of_places
 from ingest.feeds._records import Maker, micros_of_millis
 from ingest.marks import Stretch, number_of
+from ingest.rest_venue import Defined, Page, Request
 from market.errors import DataValidationError
 from market.instrument_definition import InstrumentDefinition
 from market.trade import Side, Trade

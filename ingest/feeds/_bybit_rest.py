@@ -15,12 +15,13 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Page, Parsed, Place, Request
+from ingest.feed import Parsed
 from ingest.feeds._asked import asked_for
 from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SIDES, SPOT, TICKERS, TRADES, read_snapshot, sequence_of
 from ingest.feeds._pages import Window, latest_page
 from ingest.feeds._records import Maker, amount_of, micros_of_millis
 from ingest.feeds._sides import side_of
+from ingest.rest_venue import Page, Place, Request
 from market.decimals import parse_decimal
 from market.errors import DataValidationError
 from market.interval import parse_interval

@@ -8,10 +8,11 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from ingest.asking import HttpSource, PollOptions, poll_options
-from ingest.feed import UNKNOWN_CHANNEL, Asking, Listings, Parsed, Parser, Request, Source, Subscription, Told
+from ingest.feed import UNKNOWN_CHANNEL, Asking, Listings, Parsed, Parser, Source, Subscription, Told
 from ingest.feeds._cn_snapshots import Row, SnapshotReader
 from ingest.feeds._cn_symbols import check_streams, is_index
 from ingest.quota import Quota
+from ingest.rest_venue import Request
 from market.errors import DataValidationError
 
 _MARKET = "cn"

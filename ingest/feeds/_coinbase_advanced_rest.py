@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Page, Parsed, Place, Request
+from ingest.feed import Parsed
 from ingest.feeds._coinbase_advanced_frames import (
     CANDLES,
     INTERVAL,
@@ -30,6 +30,7 @@ from ingest.feeds._definitions import define, read_definitions
 from ingest.feeds._pages import Window, latest_page
 from ingest.feeds._records import Maker
 from ingest.marks import Stretch
+from ingest.rest_venue import Defined, Page, Place, Request
 from market.instrument_definition import InstrumentDefinition
 from market.interval import parse_interval
 

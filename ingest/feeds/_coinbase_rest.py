@@ -14,12 +14,13 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Parsed, Request
+from ingest.feed import Parsed
 from ingest.feeds._definitions import define, read_definitions
 from ingest.feeds._iso_times import micros_of_iso
 from ingest.feeds._records import Maker
 from ingest.feeds._sides import side_of
 from ingest.marks import Missing
+from ingest.rest_venue import Defined, Request
 from market.errors import DataValidationError
 from market.instrument_definition import InstrumentDefinition
 from market.trade import Side

@@ -8,8 +8,8 @@ from typing import TypeVar
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, RefusedRow
 from ingest.feeds._records import amount_of, micros_of_millis
+from ingest.rest_venue import Defined, RefusedRow
 from market.decimals import SCALE, parse_decimal
 from market.errors import DataValidationError
 from market.instrument_definition import InstrumentDefinition, check_definition, parts_of

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Request
 from ingest.feeds._definitions import define, read_definitions, time_or_none
 from ingest.feeds._numbers import ABSENT, number
+from ingest.rest_venue import Defined, Request
 from market.decimals import ONE
 from market.errors import DataValidationError
 from market.instrument_definition import InstrumentDefinition, InstrumentType, parts_of

@@ -10,13 +10,14 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Page, Parsed, Place, Request
+from ingest.feed import Parsed
 from ingest.feeds._asked import asked_for
 from ingest.feeds._deribit_frames import READERS, TICKER, TRADES
 from ingest.feeds._numbers import ABSENT
 from ingest.feeds._pages import numbered_page
 from ingest.feeds._records import Maker
 from ingest.marks import Missing
+from ingest.rest_venue import Page, Place, Request
 from market.errors import DataValidationError
 from market.trade import Trade
 

@@ -15,12 +15,13 @@ from urllib.parse import urlencode
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined, Page, Parsed, Place, Request
+from ingest.feed import Parsed
 from ingest.feeds._definitions import define, read_definitions
 from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import ABSENT, number, number_or_none
 from ingest.feeds._pages import backward_page, stretch_until
 from ingest.feeds._records import Maker, micros_of_millis
+from ingest.rest_venue import Defined, Page, Place, Request
 from market.decimals import parse_decimal, parse_positive
 from market.depth import Depth, DepthKind, Level
 from market.errors import DataValidationError

@@ -12,10 +12,11 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Page, Parsed, Place, Request
+from ingest.feed import Parsed
 from ingest.feeds._pages import Window, stretch_until
 from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
 from ingest.feeds._sides import side_of
+from ingest.rest_venue import Page, Place, Request
 from market.errors import DataValidationError
 from market.interval import MINUTE
 from market.trade import Trade

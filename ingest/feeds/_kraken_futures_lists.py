@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Defined
 from ingest.feeds._definitions import define, read_definitions
 from ingest.feeds._iso_times import micros_of_iso
 from ingest.feeds._numbers import ABSENT, number
+from ingest.rest_venue import Defined
 from market.decimals import parse_positive
 from market.instrument_definition import InstrumentDefinition, parts_of
 

@@ -12,13 +12,14 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Page, Parsed, Place, Request
+from ingest.feed import Parsed
 from ingest.feeds._asked import asked_for
 from ingest.feeds._iso_times import iso_of_millis, micros_of_iso
 from ingest.feeds._numbers import ABSENT, number
 from ingest.feeds._pages import backward_page, not_told, stretch_until
 from ingest.feeds._records import Maker
 from ingest.feeds._sides import side_of
+from ingest.rest_venue import Page, Place, Request
 from market.errors import DataValidationError
 from market.trade import Trade
 

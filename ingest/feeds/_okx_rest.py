@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import Page, Parsed, Place, Request
+from ingest.feed import Parsed
 from ingest.feeds._arg_frames import CANDLE, Arg, Message
 from ingest.feeds._asked import asked_for
 from ingest.feeds._okx_frames import (
@@ -29,6 +29,7 @@ from ingest.feeds._okx_frames import (
 from ingest.feeds._pages import Window, not_told, numbered_page
 from ingest.feeds._records import Maker, micros_of_millis
 from ingest.marks import Missing
+from ingest.rest_venue import Page, Place, Request
 from market.errors import DataValidationError
 from market.interval import parse_interval
 from market.trade import Trade

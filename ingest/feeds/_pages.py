@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Self
 
-from ingest.feed import Page, Place
+from ingest.rest_venue import Page, Place
 from market.errors import DataValidationError
 from market.funding import Funding
 from market.interval import HOUR

@@ -14,20 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import (
-    FETCHED_BOOK,
-    Defined,
-    Limits,
-    Listings,
-    Page,
-    Parsed,
-    Parser,
-    Place,
-    Request,
-    Route,
-    StreamRequest,
-    Subscription,
-)
+from ingest.feed import FETCHED_BOOK, Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
 from ingest.feeds import _binance_instruments, _binance_rest
 from ingest.feeds._asked import asked_for
 from ingest.feeds._binance_depth import DEPTH_CHANNEL, snapshot_of
@@ -46,6 +33,7 @@ from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, in_parts, stream_request
 from ingest.marks import Missing
 from ingest.quota import Quota
+from ingest.rest_venue import Defined, Page, Place, Request
 from market.errors import SubscriptionError
 from market.instrument import code_of
 
@@ -158,18 +146,18 @@ class Binance:
         )
 
     def definition_requests(self, market: str) -> Sequence[Request]:
-        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
         return (_binance_instruments.request(market),)
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.feed.DefiningVenue.definitions`; the answer of `exchangeInfo`."""
+        """See `ingest.rest_venue.DefiningVenue.definitions`; the answer of `exchangeInfo`."""
         market = self.market_of(url)
         if market is None or not urlsplit(url).path.endswith("/exchangeInfo"):
             return ()
         return _binance_instruments.read(market, answer, received_at)
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; the order book of `depth`, and what `_binance_rest` knows."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; the order book of `depth`, and what `_binance_rest` knows."""
         market, parts = self.market_of(url), urlsplit(url)
         kind = parts.path.rpartition("/")[2]
         if market is None or kind not in _ANSWERS:
@@ -180,17 +168,17 @@ class Binance:
         return Parsed(FETCHED_BOOK, (snapshot_of(answer, instrument, received_at, max_clock_skew),))
 
     def quota(self, market: str) -> Quota:
-        """See `ingest.feed.FetchingVenue.quota`; REQUEST_WEIGHT of `exchangeInfo`."""
+        """See `ingest.rest_venue.FetchingVenue.quota`; REQUEST_WEIGHT of `exchangeInfo`."""
         return _QUOTAS[market]
 
     def book_request(self, instrument: str) -> Request:
-        """See `ingest.feed.FetchingVenue.book_request`."""
+        """See `ingest.rest_venue.FetchingVenue.book_request`."""
         market = _market_of_instrument(instrument)
         url = f"{_binance_rest.ADDRESSES[market]}/depth?symbol={self.symbol_of(instrument)}&limit={_BOOK_LEVELS}"
         return Request(market, url, _BOOK_WEIGHTS[market])
 
     def trades_request(self, channel: str, missing: Missing) -> Request | None:
-        """See `ingest.feed.HealingVenue.trades_request`; single trades are told to everybody of spot only."""
+        """See `ingest.rest_venue.HealingVenue.trades_request`; single trades are told to everybody of spot only."""
         market, symbol = self._place_of(missing.instrument)
         path = "aggTrades" if channel == "aggTrade" else "historicalTrades"
         if market == FUTURES and path == "historicalTrades":
@@ -199,15 +187,15 @@ class Binance:
         return _binance_rest.request(market, path, symbol, fromId=missing.first, limit=limit)
 
     def poll_request(self, subscription: Subscription) -> Request | None:
-        """See `ingest.feed.PollableVenue.poll_request`."""
+        """See `ingest.rest_venue.PollableVenue.poll_request`."""
         return _binance_rest.latest(*self._place_of(subscription.instrument), subscription.channel)
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.feed.HistoricalVenue.history_request`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_request`."""
         return _binance_rest.history(*self._place_of(subscription.instrument), subscription.channel, place, end)
 
     def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
-        """See `ingest.feed.HistoricalVenue.history_page`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_page`."""
         return _binance_rest.page(subscription.channel, place, end, parsed)
 
     def _stream(self, subscription: Subscription) -> str:

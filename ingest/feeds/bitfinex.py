@@ -16,18 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import (
-    Limits,
-    Listings,
-    Page,
-    Parsed,
-    Parser,
-    Place,
-    Request,
-    Route,
-    StreamRequest,
-    Subscription,
-)
+from ingest.feed import Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
 from ingest.feeds import _bitfinex_rest
 from ingest.feeds._bitfinex_frames import (
     BOOK,
@@ -45,6 +34,7 @@ from ingest.feeds._instruments import Instruments, by_symbol
 from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, stream_request
 from ingest.quota import Quota
+from ingest.rest_venue import Page, Place, Request
 from market.errors import SubscriptionError
 from market.instrument import code_of
 
@@ -122,11 +112,11 @@ class Bitfinex:
         return by_symbol((f"t{pair}" for pair in pairs), instrument_of)
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.AskedVenue.quota`."""
+        """See `ingest.rest_venue.AskedVenue.quota`."""
         return _QUOTA
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; what `_bitfinex_rest` knows."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; what `_bitfinex_rest` knows."""
         symbol = None if self.market_of(url) is None else _bitfinex_rest.symbol_of(url)
         if symbol is None:
             return None
@@ -134,15 +124,15 @@ class Bitfinex:
         return _bitfinex_rest.read(url, answer, Maker(instrument, received_at, max_clock_skew))
 
     def poll_request(self, subscription: Subscription) -> Request | None:
-        """See `ingest.feed.PollableVenue.poll_request`."""
+        """See `ingest.rest_venue.PollableVenue.poll_request`."""
         return _bitfinex_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.feed.HistoricalVenue.history_request`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_request`."""
         return _bitfinex_rest.history(self.symbol_of(subscription.instrument), subscription.channel, place, end)
 
     def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
-        """See `ingest.feed.HistoricalVenue.history_page`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_page`."""
         return _bitfinex_rest.page(place, end, parsed)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:

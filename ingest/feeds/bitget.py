@@ -16,20 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import (
-    Defined,
-    Heartbeat,
-    Limits,
-    Listings,
-    Page,
-    Parsed,
-    Parser,
-    Place,
-    Request,
-    Route,
-    StreamRequest,
-    Subscription,
-)
+from ingest.feed import Heartbeat, Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
 from ingest.feeds import _bitget_rest
 from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, op_requests, read_books, rows
 from ingest.feeds._bitget_rest import CONTRACTS, SPOT
@@ -41,6 +28,7 @@ from ingest.feeds._records import Maker, figure_or_none, micros_of_millis, perce
 from ingest.feeds._sides import side_of
 from ingest.feeds._subscriptions import Offer
 from ingest.quota import Quota
+from ingest.rest_venue import Defined, Page, Place, Request
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules
 from market.errors import DataValidationError
@@ -237,11 +225,11 @@ class Bitget:
         return {symbol.partition("_")[0]: instrument for symbol, instrument in found.items()}
 
     def definition_requests(self, market: str) -> Sequence[Request]:
-        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
         return [Request(market, f"{_REST}/{path}", 1) for path in _LISTS[market]]
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.feed.DefiningVenue.definitions`; contracts have no word for their state."""
+        """See `ingest.rest_venue.DefiningVenue.definitions`; contracts have no word for their state."""
         market = self.market_of(url)
         if market is None or not urlsplit(url).path.endswith(_LIST_PATHS):
             return ()
@@ -251,11 +239,11 @@ class Bitget:
         return read_definitions(rows, _CONTRACT, received_at, partial(_listed_as, CONTRACTS), _define_contract)
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.AskedVenue.quota`."""
+        """See `ingest.rest_venue.AskedVenue.quota`."""
         return _QUOTA
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; trades."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; trades."""
         market = self.market_of(url)
         symbol = None if market is None else _bitget_rest.symbol_of(url)
         if market is None or symbol is None:
@@ -263,14 +251,14 @@ class Bitget:
         return _bitget_rest.read(answer, Maker(_instrument_of(market, symbol, listings), received_at, max_clock_skew))
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.feed.HistoricalVenue.history_request`: trades of 90 days, of perpetuals those in USDT and of coins."""
+        """See `ingest.rest_venue.HistoricalVenue.history_request`: trades of 90 days, of perpetuals in USDT and of coins."""
         if subscription.channel != _bitget_rest.TRADES:
             return None
         base, quote, *_ = code_of(subscription.instrument).split("-")
         return _bitget_rest.history(_market_of(subscription.instrument), base, quote, place, end)
 
     def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
-        """See `ingest.feed.HistoricalVenue.history_page`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_page`."""
         return _bitget_rest.page(place, end, parsed)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:

@@ -19,14 +19,11 @@ from ingest.decoding import decode
 from ingest.feed import (
     FETCHED_BOOK,
     UNKNOWN_CHANNEL,
-    Defined,
     Heartbeat,
     Limits,
     Listings,
-    Page,
     Parsed,
     Parser,
-    Request,
     Route,
     StreamRequest,
     Subscription,
@@ -42,6 +39,7 @@ from ingest.feeds._subscriptions import Offer, stream_request
 from ingest.marks import Stretch
 from ingest.quota import Quota
 from ingest.refusals import Requested
+from ingest.rest_venue import Defined, Page, Request
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules, by_range
 from market.depth import DepthKind
@@ -190,7 +188,7 @@ class BitstampParser:
 
 
 class Bitstamp:
-    """The venue; see `ingest.feed.Venue` and `ingest.feed.FetchingVenue`."""
+    """The venue; see `ingest.feed.Venue` and `ingest.rest_venue.FetchingVenue`."""
 
     name = "bitstamp"
     markets = (MARKET,)
@@ -221,19 +219,19 @@ class Bitstamp:
         return code_of(instrument).replace("-", "").lower()
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.AskedVenue.quota`."""
+        """See `ingest.rest_venue.AskedVenue.quota`."""
         return _QUOTA
 
     def book_request(self, instrument: str) -> Request:
-        """See `ingest.feed.FetchingVenue.book_request`."""
+        """See `ingest.rest_venue.FetchingVenue.book_request`."""
         return Request(MARKET, f"{REST}/order_book/{self.symbol_of(instrument)}", 1)
 
     def retelling_request(self, _channel: str, stretch: Stretch, now: int) -> Request | None:
-        """See `ingest.feed.RetellingVenue.retelling_request`; trades of a day at most."""
+        """See `ingest.rest_venue.RetellingVenue.retelling_request`; trades of a day at most."""
         return _bitstamp_rest.since(self.symbol_of(stretch.instrument), stretch.begin, now)
 
     def retold(self, stretch: Stretch, parsed: Parsed) -> Page:
-        """See `ingest.feed.RetellingVenue.retold`."""
+        """See `ingest.rest_venue.RetellingVenue.retold`."""
         return _bitstamp_rest.page(stretch, parsed)
 
     def market_of(self, url: str) -> str | None:
@@ -248,17 +246,17 @@ class Bitstamp:
         return by_symbol(names, lambda symbol: _instrument_of_name(names[symbol]))
 
     def definition_requests(self, _market: str) -> Sequence[Request]:
-        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
         return [_bitstamp_rest.definitions_request()]
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.feed.DefiningVenue.definitions`; the answer of `trading-pairs-info`."""
+        """See `ingest.rest_venue.DefiningVenue.definitions`; the answer of `trading-pairs-info`."""
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/trading-pairs-info/"):
             return ()
         return _bitstamp_rest.definitions(answer, received_at, _instrument_of_name)
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; trades, and the order book until its `microtimestamp`."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; trades, and the order book until its `microtimestamp`."""
         folder, _, symbol = urlsplit(url).path.rstrip("/").rpartition("/")
         if self.market_of(url) is None or not folder.endswith(("/order_book", "/transactions")):
             return None

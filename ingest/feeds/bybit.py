@@ -15,20 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import (
-    Defined,
-    Heartbeat,
-    Limits,
-    Listings,
-    Page,
-    Parsed,
-    Parser,
-    Place,
-    Request,
-    Route,
-    StreamRequest,
-    Subscription,
-)
+from ingest.feed import Heartbeat, Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
 from ingest.feeds import _bybit_rest
 from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SPOT, BybitParser, instrument_of, instrument_of_symbol
 from ingest.feeds._bybit_rest import REST
@@ -37,6 +24,7 @@ from ingest.feeds._instruments import MONTHS, by_symbol
 from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, in_parts, stream_request
 from ingest.quota import Quota
+from ingest.rest_venue import Defined, Page, Place, Request
 from market.errors import DataValidationError
 from market.instrument import code_of
 from market.instrument_definition import InstrumentDefinition
@@ -169,24 +157,24 @@ class Bybit:
         return by_symbol(rows, lambda symbol: _instrument(market, rows[symbol]))
 
     def definition_requests(self, market: str) -> Sequence[Request]:
-        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
         if market != LINEAR:
             return ()  # how spot is listed was not recorded
         return (Request(market, f"{REST}/market/instruments-info?category={market}&limit=1000", 1),)
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.feed.DefiningVenue.definitions`; of linear contracts alone."""
+        """See `ingest.rest_venue.DefiningVenue.definitions`; of linear contracts alone."""
         if self.market_of(url) != LINEAR or not urlsplit(url).path.endswith("/instruments-info"):
             return ()
         rows = decode(_LIST, answer).result.listings
         return read_definitions(rows, _ROW, received_at, lambda row: _instrument(LINEAR, row), _define)
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.AskedVenue.quota`."""
+        """See `ingest.rest_venue.AskedVenue.quota`."""
         return _QUOTA
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; what `_bybit_rest` knows."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; what `_bybit_rest` knows."""
         market, parts = self.market_of(url), urlsplit(url)
         if market is None or not parts.path.startswith("/v5/market/"):
             return None
@@ -197,15 +185,15 @@ class Bybit:
         return _bybit_rest.read(url, answer, Maker(instrument, received_at, max_clock_skew))
 
     def poll_request(self, subscription: Subscription) -> Request | None:
-        """See `ingest.feed.PollableVenue.poll_request`."""
+        """See `ingest.rest_venue.PollableVenue.poll_request`."""
         return _bybit_rest.latest(*self._place_of(subscription.instrument), subscription.channel)
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.feed.HistoricalVenue.history_request`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_request`."""
         return _bybit_rest.history(*self._place_of(subscription.instrument), subscription.channel, place, end)
 
     def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
-        """See `ingest.feed.HistoricalVenue.history_page`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_page`."""
         return _bybit_rest.page(_market_of(subscription.instrument), subscription.channel, place, end, parsed)
 
     def _topic(self, subscription: Subscription) -> str:

@@ -16,18 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import (
-    UNKNOWN_CHANNEL,
-    Defined,
-    Limits,
-    Listings,
-    Parsed,
-    Parser,
-    Request,
-    Route,
-    StreamRequest,
-    Subscription,
-)
+from ingest.feed import UNKNOWN_CHANNEL, Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
 from ingest.feeds import _coinbase_rest
 from ingest.feeds._coinbase_rest import MARKET, TAKERS_SIDE, TICKER, TRADES
 from ingest.feeds._instruments import Instruments, by_symbol, instrument_of_pair
@@ -40,6 +29,7 @@ from ingest.feeds._subscriptions import Offer, by_channel_in_parts, stream_reque
 from ingest.marks import Missing
 from ingest.quota import Quota
 from ingest.refusals import Requested
+from ingest.rest_venue import Defined, Request
 from market.book_rules import BookRules
 from market.depth import DepthKind
 from market.errors import DataValidationError, SubscriptionError
@@ -242,32 +232,32 @@ class Coinbase:
         return by_symbol((listing.id for listing in decode(_LISTED, answer)), _instrument_of)
 
     def definition_requests(self, _market: str) -> Sequence[Request]:
-        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
         return [_coinbase_rest.definitions_request()]
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.feed.DefiningVenue.definitions`; the answer of `products`."""
+        """See `ingest.rest_venue.DefiningVenue.definitions`; the answer of `products`."""
         if self.market_of(url) is None or urlsplit(url).path != "/products":
             return ()
         return _coinbase_rest.definitions(answer, received_at, _instrument_of)
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.AskedVenue.quota`."""
+        """See `ingest.rest_venue.AskedVenue.quota`."""
         return _QUOTA
 
     def answered(self, url: str, answer: bytes, received_at: int, _listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; what `_coinbase_rest` knows."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; what `_coinbase_rest` knows."""
         product = None if self.market_of(url) is None else _coinbase_rest.product_of(url)
         if product is None:
             return None
         return _coinbase_rest.read(url, answer, Maker(_instrument_of(product), received_at, max_clock_skew))
 
     def trades_request(self, _channel: str, missing: Missing) -> Request | None:
-        """See `ingest.feed.HealingVenue.trades_request`."""
+        """See `ingest.rest_venue.HealingVenue.trades_request`."""
         return _coinbase_rest.missed(self.symbol_of(missing.instrument), missing)
 
     def poll_request(self, subscription: Subscription) -> Request | None:
-        """See `ingest.feed.PollableVenue.poll_request`."""
+        """See `ingest.rest_venue.PollableVenue.poll_request`."""
         return _coinbase_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from ingest.feed import Defined, Limits, Listings, Page, Parsed, Parser, Place, Request, Route, StreamRequest, Subscription
+from ingest.feed import Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
 from ingest.feeds import _coinbase_advanced_rest
 from ingest.feeds._coinbase_advanced_frames import (
     BATCHED_TICKER,
@@ -35,6 +35,7 @@ from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, by_channel_in_parts, stream_request, symbols_of
 from ingest.marks import Stretch
 from ingest.quota import Quota
+from ingest.rest_venue import Defined, Page, Place, Request
 from market.errors import SubscriptionError
 from market.instrument import code_of
 
@@ -105,21 +106,21 @@ class CoinbaseAdvanced:
         return by_symbol(_coinbase_advanced_rest.names(answer), instrument_of)
 
     def definition_requests(self, _market: str) -> Sequence[Request]:
-        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
         return [_coinbase_advanced_rest.definitions_request()]
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.feed.DefiningVenue.definitions`."""
+        """See `ingest.rest_venue.DefiningVenue.definitions`."""
         if self.market_of(url) is None or not _coinbase_advanced_rest.is_list(url):
             return ()
         return _coinbase_advanced_rest.definitions(answer, received_at)
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.AskedVenue.quota`."""
+        """See `ingest.rest_venue.AskedVenue.quota`."""
         return _QUOTA
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; what `_coinbase_advanced_rest` knows."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; what `_coinbase_advanced_rest` knows."""
         product = None if self.market_of(url) is None else _coinbase_advanced_rest.product_of(url)
         if product is None:
             return None
@@ -127,23 +128,23 @@ class CoinbaseAdvanced:
         return _coinbase_advanced_rest.read(url, answer, Maker(instrument, received_at, max_clock_skew))
 
     def poll_request(self, subscription: Subscription) -> Request | None:
-        """See `ingest.feed.PollableVenue.poll_request`."""
+        """See `ingest.rest_venue.PollableVenue.poll_request`."""
         return _coinbase_advanced_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
 
     def retelling_request(self, channel: str, stretch: Stretch, _now: int) -> Request | None:
-        """See `ingest.feed.RetellingVenue.retelling_request`."""
+        """See `ingest.rest_venue.RetellingVenue.retelling_request`."""
         return _coinbase_advanced_rest.latest(self.symbol_of(stretch.instrument), channel)
 
     def retold(self, stretch: Stretch, parsed: Parsed) -> Page:
-        """See `ingest.feed.RetellingVenue.retold`."""
+        """See `ingest.rest_venue.RetellingVenue.retold`."""
         return _coinbase_advanced_rest.retold(stretch, parsed)
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.feed.HistoricalVenue.history_request`; candles alone."""
+        """See `ingest.rest_venue.HistoricalVenue.history_request`; candles alone."""
         return _coinbase_advanced_rest.history(self.symbol_of(subscription.instrument), subscription.channel, place, end)
 
     def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
-        """See `ingest.feed.HistoricalVenue.history_page`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_page`."""
         return _coinbase_advanced_rest.page(place, end, parsed)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:

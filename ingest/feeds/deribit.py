@@ -17,21 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import (
-    UNKNOWN_CHANNEL,
-    Defined,
-    Heartbeat,
-    Limits,
-    Listings,
-    Page,
-    Parsed,
-    Parser,
-    Place,
-    Request,
-    Route,
-    StreamRequest,
-    Subscription,
-)
+from ingest.feed import UNKNOWN_CHANNEL, Heartbeat, Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
 from ingest.feeds import _deribit_lists, _deribit_rest
 from ingest.feeds._deribit_frames import BOOK, KLINES, READERS, RESOLUTIONS, TICKER, TRADES
 from ingest.feeds._deribit_rest import MARKET, REST
@@ -43,6 +29,7 @@ from ingest.feeds._subscriptions import Offer, in_parts, stream_request
 from ingest.marks import Missing
 from ingest.quota import Quota
 from ingest.refusals import Requested
+from ingest.rest_venue import Defined, Page, Place, Request
 from market.book_rules import BookRules, by_previous_if_named
 from market.errors import DataValidationError
 from market.instrument import check_instrument, code_of
@@ -227,21 +214,21 @@ class Deribit:
         return by_symbol((listing.instrument_name for listing in decode(_LISTED, answer).result), _instrument_of)
 
     def definition_requests(self, market: str) -> Sequence[Request]:
-        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
         return [_deribit_lists.request(REST, market)]
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.feed.DefiningVenue.definitions`; the answer of `public/get_instruments`."""
+        """See `ingest.rest_venue.DefiningVenue.definitions`; the answer of `public/get_instruments`."""
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/public/get_instruments"):
             return ()
         return _deribit_lists.definitions(answer, received_at, _instrument_of)
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.AskedVenue.quota`."""
+        """See `ingest.rest_venue.AskedVenue.quota`."""
         return _QUOTA
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; what `_deribit_rest` knows."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; what `_deribit_rest` knows."""
         symbol = None if self.market_of(url) is None else _deribit_rest.symbol_of(url)
         if symbol is None:
             return None
@@ -249,19 +236,19 @@ class Deribit:
         return _deribit_rest.read(url, answer, symbol, Maker(instrument, received_at, max_clock_skew))
 
     def trades_request(self, channel: str, missing: Missing) -> Request | None:
-        """See `ingest.feed.HealingVenue.trades_request`; the numbers are those of `trade_seq`."""
+        """See `ingest.rest_venue.HealingVenue.trades_request`; the numbers are those of `trade_seq`."""
         return _deribit_rest.missed(self.symbol_of(missing.instrument), channel, missing)
 
     def poll_request(self, subscription: Subscription) -> Request | None:
-        """See `ingest.feed.PollableVenue.poll_request`."""
+        """See `ingest.rest_venue.PollableVenue.poll_request`."""
         return _deribit_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.feed.HistoricalVenue.history_request`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_request`."""
         return _deribit_rest.history(self.symbol_of(subscription.instrument), subscription.channel, place, end)
 
     def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
-        """See `ingest.feed.HistoricalVenue.history_page`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_page`."""
         return _deribit_rest.page(place, end, parsed)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:

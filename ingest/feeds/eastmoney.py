@@ -187,10 +187,10 @@ def _path(instruments: Sequence[str]) -> str:
 
 
 class _Eastmoney(ChineseSource):
-    """Also reads recorded answers with daily candles; see `ingest.feed.AnsweringVenue`."""
+    """Also reads recorded answers with daily candles; see `ingest.rest_venue.AnsweringVenue`."""
 
     def answered(self, url: str, answer: bytes, received_at: int, _listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`."""
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/kline/get"):
             return None
         return Parsed("kline_1d", parse_klines(answer, url, received_at, max_clock_skew))

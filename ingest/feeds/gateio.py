@@ -15,20 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import (
-    FETCHED_BOOK,
-    Defined,
-    Limits,
-    Listings,
-    Page,
-    Parsed,
-    Parser,
-    Place,
-    Request,
-    Route,
-    StreamRequest,
-    Subscription,
-)
+from ingest.feed import FETCHED_BOOK, Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
 from ingest.feeds import _gateio_futures, _gateio_rest
 from ingest.feeds._asked import asked_for
 from ingest.feeds._definitions import define, read_definitions, step_of_places
@@ -39,6 +26,7 @@ from ingest.feeds._levels import levels_of
 from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, by_channel_in_parts, stream_request, symbols_of
 from ingest.quota import Quota
+from ingest.rest_venue import Defined, Page, Place, Request
 from market.depth import DepthKind
 from market.errors import SubscriptionError
 from market.instrument import code_of
@@ -89,7 +77,7 @@ _PAIR = msgspec.json.Decoder(_Pair)
 
 
 class Gateio:
-    """The venue; see `ingest.feed.Venue` and `ingest.feed.AnsweringVenue`."""
+    """The venue; see `ingest.feed.Venue` and `ingest.rest_venue.AnsweringVenue`."""
 
     name = "gateio"
     markets = (MARKET, _gateio_futures.MARKET)
@@ -136,29 +124,29 @@ class Gateio:
         return ["1m", *pairs] if channel in _OF_CANDLES else pairs
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.FetchingVenue.quota`."""
+        """See `ingest.rest_venue.FetchingVenue.quota`."""
         return _QUOTA
 
     def book_request(self, instrument: str) -> Request:
-        """See `ingest.feed.FetchingVenue.book_request`."""
+        """See `ingest.rest_venue.FetchingVenue.book_request`."""
         pair = self.symbol_of(instrument)
         if _is_perpetual(instrument):
             return _gateio_futures.book_request(REST, pair)
         return Request(MARKET, f"{REST}/spot/order_book?currency_pair={pair}&limit={_BOOK_LEVELS}&with_id=true", 1)
 
     def poll_request(self, subscription: Subscription) -> Request | None:
-        """See `ingest.feed.PollableVenue.poll_request`; of pairs alone."""
+        """See `ingest.rest_venue.PollableVenue.poll_request`; of pairs alone."""
         return _gateio_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.feed.HistoricalVenue.history_request`; of perpetuals trades alone."""
+        """See `ingest.rest_venue.HistoricalVenue.history_request`; of perpetuals trades alone."""
         pair = self.symbol_of(subscription.instrument)
         if _is_perpetual(subscription.instrument):
             return _gateio_futures.history(REST, pair, subscription.channel, place, end)
         return _gateio_rest.history(pair, subscription.channel, place, end)
 
     def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
-        """See `ingest.feed.HistoricalVenue.history_page`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_page`."""
         if _is_perpetual(subscription.instrument):
             return _gateio_futures.page(place, end, parsed)
         return _gateio_rest.page(subscription.channel, place, end, parsed)
@@ -182,13 +170,13 @@ class Gateio:
         return by_symbol((listing.id for listing in decode(_LISTED, answer)), instrument_of)
 
     def definition_requests(self, market: str) -> Sequence[Request]:
-        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
         if market == _gateio_futures.MARKET:
             return (_gateio_futures.list_request(REST),)
         return (Request(market, f"{REST}/spot/currency_pairs", 1),)
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.feed.DefiningVenue.definitions`; the answers of `currency_pairs` and `contracts`."""
+        """See `ingest.rest_venue.DefiningVenue.definitions`; the answers of `currency_pairs` and `contracts`."""
         if self.market_of(url) == _gateio_futures.MARKET and urlsplit(url).path.endswith("/contracts"):
             return _gateio_futures.definitions(answer, received_at)
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/spot/currency_pairs"):
@@ -197,7 +185,7 @@ class Gateio:
         return read_definitions(pairs, _PAIR, received_at, lambda pair: instrument_of(pair.id), _define)
 
     def answered(self, url: str, answer: bytes, received_at: int, _listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`: order books, trades of perpetuals, and what `_gateio_rest` knows."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`: order books, trades of perpetuals, and what `_gateio_rest` knows."""
         parts = urlsplit(url)
         if self.market_of(url) == _gateio_futures.MARKET and parts.path.endswith(("/order_book", "/trades")):
             maker = Maker(_gateio_futures.instrument_of(asked_for(url, "contract")), received_at, max_clock_skew)

@@ -14,19 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import (
-    Defined,
-    Limits,
-    Listings,
-    Page,
-    Parsed,
-    Parser,
-    Place,
-    Request,
-    Route,
-    StreamRequest,
-    Subscription,
-)
+from ingest.feed import Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
 from ingest.feeds._definitions import define, read_definitions, step_of_places
 from ingest.feeds._instruments import by_symbol
 from ingest.feeds._kraken_frames import INTERVALS, KLINES, THEIR_NAMES, KrakenParser, instrument_of
@@ -34,6 +22,7 @@ from ingest.feeds._kraken_rest import read_ohlc, read_ticker, read_trades, rest_
 from ingest.feeds._pages import numbered_page
 from ingest.feeds._subscriptions import Offer, by_channel_in_parts, stream_request, symbols_of
 from ingest.quota import Quota
+from ingest.rest_venue import Defined, Page, Place, Request
 from market.instrument import code_of
 from market.instrument_definition import InstrumentDefinition
 
@@ -87,7 +76,7 @@ _ROW = msgspec.json.Decoder(_Row)
 
 
 class Kraken:
-    """The venue; see `ingest.feed.Venue` and `ingest.feed.AnsweringVenue`."""
+    """The venue; see `ingest.feed.Venue` and `ingest.rest_venue.AnsweringVenue`."""
 
     name = "kraken"
     markets = (_MARKET,)
@@ -141,42 +130,42 @@ class Kraken:
         return {each: found[names[0]] for names in named if names[0] in found for each in names}
 
     def definition_requests(self, market: str) -> Sequence[Request]:
-        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
         return (Request(market, f"{_REST}/AssetPairs", 1),)
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.feed.DefiningVenue.definitions`; the answer of `AssetPairs`, recorded without a word for the state."""
+        """See `ingest.rest_venue.DefiningVenue.definitions`; the answer of `AssetPairs`, recorded without their state."""
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/AssetPairs"):
             return ()
         rows = decode(_LIST, answer).result.values()
         return read_definitions(rows, _ROW, received_at, lambda row: instrument_of(row.wsname or ""), _define)
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.DefiningVenue.quota`."""
+        """See `ingest.rest_venue.DefiningVenue.quota`."""
         return _QUOTA
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; trades, klines and tickers of a pair that is listed or asked for."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; trades, klines and tickers of a pair that is listed or asked for."""
         name, reader = _READ.get(urlsplit(url).path.rpartition("/")[2], ("", None))
         if self.market_of(url) is None or reader is None:
             return None
         return Parsed(name, reader(answer, url, received_at, listings.get(_MARKET, {}), max_clock_skew))
 
     def poll_request(self, subscription: Subscription) -> Request | None:
-        """See `ingest.feed.PollableVenue.poll_request`; trades are not: nothing recorded shows their ids alike."""
+        """See `ingest.rest_venue.PollableVenue.poll_request`; trades are not: nothing recorded shows their ids alike."""
         if subscription.channel != _TICKER:
             return None
         return Request(_MARKET, f"{_REST}/Ticker?pair={rest_name(self.symbol_of(subscription.instrument))}", 1)
 
     def history_request(self, subscription: Subscription, place: Place, _end: int) -> Request | None:
-        """See `ingest.feed.HistoricalVenue.history_request`; `since` is nanoseconds, and not part of the answer."""
+        """See `ingest.rest_venue.HistoricalVenue.history_request`; `since` is nanoseconds, and not part of the answer."""
         if subscription.channel != _TRADE:
             return None
         pair, since = rest_name(self.symbol_of(subscription.instrument)), place.time * 1_000 - 1
         return Request(_MARKET, f"{_REST}/Trades?pair={pair}&since={since}&count={_MOST_TRADES}", 1)
 
     def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
-        """See `ingest.feed.HistoricalVenue.history_page`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_page`."""
         return numbered_page(parsed.records, place.number or 0, end)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:

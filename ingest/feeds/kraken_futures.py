@@ -24,20 +24,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import (
-    UNKNOWN_CHANNEL,
-    Defined,
-    Limits,
-    Listings,
-    Page,
-    Parsed,
-    Parser,
-    Place,
-    Request,
-    Route,
-    StreamRequest,
-    Subscription,
-)
+from ingest.feed import UNKNOWN_CHANNEL, Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
 from ingest.feeds import _kraken_futures_lists, _kraken_futures_rest
 from ingest.feeds._instruments import Instruments, by_symbol
 from ingest.feeds._kraken_frames import OUR_NAMES, THEIR_NAMES
@@ -50,6 +37,7 @@ from ingest.feeds._sides import side_of
 from ingest.feeds._subscriptions import Offer, by_channel_in_parts, stream_request, symbols_of
 from ingest.quota import Quota
 from ingest.refusals import Requested
+from ingest.rest_venue import Defined, Page, Place, Request
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules, by_one
 from market.depth import DepthKind
@@ -273,21 +261,21 @@ class KrakenFutures:
         return by_symbol((listing.symbol.upper() for listing in decode(_LISTED, answer).instruments), _instrument_of)
 
     def definition_requests(self, market: str) -> Sequence[Request]:
-        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
         return [Request(market, f"{REST}/instruments", 1)]
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.feed.DefiningVenue.definitions`; the answer of `instruments`."""
+        """See `ingest.rest_venue.DefiningVenue.definitions`; the answer of `instruments`."""
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/instruments"):
             return ()
         return _kraken_futures_lists.definitions(answer, received_at, _instrument_of)
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.AskedVenue.quota`."""
+        """See `ingest.rest_venue.AskedVenue.quota`."""
         return _QUOTA
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; trades."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; trades."""
         product = None if self.market_of(url) is None else _kraken_futures_rest.product_of(url)
         if product is None:
             return None
@@ -295,13 +283,13 @@ class KrakenFutures:
         return _kraken_futures_rest.read(answer, Maker(instrument, received_at, max_clock_skew))
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.feed.HistoricalVenue.history_request`: trades of seven days at most."""
+        """See `ingest.rest_venue.HistoricalVenue.history_request`: trades of seven days at most."""
         if subscription.channel != TRADES:
             return None
         return _kraken_futures_rest.history(_MARKET, self.symbol_of(subscription.instrument), place, end)
 
     def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
-        """See `ingest.feed.HistoricalVenue.history_page`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_page`."""
         return _kraken_futures_rest.page(place, end, parsed)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:

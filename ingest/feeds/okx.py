@@ -18,20 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ingest.decoding import decode
-from ingest.feed import (
-    Defined,
-    Heartbeat,
-    Limits,
-    Listings,
-    Page,
-    Parsed,
-    Parser,
-    Place,
-    Request,
-    Route,
-    StreamRequest,
-    Subscription,
-)
+from ingest.feed import Heartbeat, Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
 from ingest.feeds import _okx_rest
 from ingest.feeds._arg_frames import Arg, ArgParser, op_requests
 from ingest.feeds._definitions import define, read_definitions, time_or_none
@@ -53,6 +40,7 @@ from ingest.feeds._okx_rest import MARKET, REST
 from ingest.feeds._subscriptions import Offer
 from ingest.marks import Missing
 from ingest.quota import Quota
+from ingest.rest_venue import Defined, Page, Place, Request
 from market.book_rules import BookRules, by_previous_if_named
 from market.decimals import ONE, parse_positive
 from market.errors import DataValidationError, SubscriptionError
@@ -186,40 +174,40 @@ class Okx:
         return by_symbol((listing.inst_id for listing in decode(_LISTED, answer).data), instrument_of_symbol)
 
     def definition_requests(self, market: str) -> Sequence[Request]:
-        """See `ingest.feed.DefiningVenue.definition_requests`."""
+        """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
         return (
             [] if market == _INDICES else [Request(market, f"{REST}/public/instruments?instType={kind}", 1) for kind in _TYPES]
         )
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.feed.DefiningVenue.definitions`."""
+        """See `ingest.rest_venue.DefiningVenue.definitions`."""
         if self.market_of(url) is None or not urlsplit(url).path.endswith("/public/instruments"):
             return ()
         rows = decode(_LIST, answer).data
         return read_definitions(rows, _ROW, received_at, lambda row: instrument_of_symbol(row.inst_id), _define)
 
     def quota(self, _market: str) -> Quota:
-        """See `ingest.feed.AskedVenue.quota`."""
+        """See `ingest.rest_venue.AskedVenue.quota`."""
         return _QUOTA
 
     def answered(self, url: str, answer: bytes, received_at: int, _listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.feed.AnsweringVenue.answered`; what `_okx_rest` knows."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; what `_okx_rest` knows."""
         return None if self.market_of(url) is None else _okx_rest.read(url, answer, received_at, max_clock_skew)
 
     def trades_request(self, channel: str, missing: Missing) -> Request | None:
-        """See `ingest.feed.HealingVenue.trades_request`."""
+        """See `ingest.rest_venue.HealingVenue.trades_request`."""
         return _okx_rest.missed(self.symbol_of(missing.instrument), missing)
 
     def poll_request(self, subscription: Subscription) -> Request | None:
-        """See `ingest.feed.PollableVenue.poll_request`."""
+        """See `ingest.rest_venue.PollableVenue.poll_request`."""
         return _okx_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.feed.HistoricalVenue.history_request`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_request`."""
         return _okx_rest.history(self.symbol_of(subscription.instrument), subscription.channel, place, end)
 
     def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
-        """See `ingest.feed.HistoricalVenue.history_page`."""
+        """See `ingest.rest_venue.HistoricalVenue.history_page`."""
         return _okx_rest.page(subscription.channel, place, end, parsed)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from ingest import feeds
-from ingest.feed import DefiningVenue
 from ingest.playback import Playback
 from ingest.recorded import Frame
 from ingest.recordings import read_recordings
+from ingest.rest_venue import DefiningVenue
 from market.book import Book
 from market.book_rules import BookRules, unnumbered
 from market.book_top import BookTop, top_of

@@ -11,8 +11,9 @@ from confluent_kafka import KafkaError
 from ingest import feeds
 from ingest.backfill import Backfill, TellingVenue, VenueHistory
 from ingest.bookmarks import Bookmarks
-from ingest.feed import Request, Subscription
+from ingest.feed import Subscription
 from ingest.publisher import Undelivered
+from ingest.rest_venue import Request
 from market.quote import Kline
 from tests.builders import INSTRUMENT
 from tests.ingest_parts import NOW, Bench, FakeClock

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from ingest import feeds
 from ingest.defining import Defining
-from ingest.feed import DefiningVenue, RefusedRow, Request
 from ingest.playback import Playback
 from ingest.recorded import Answer
 from ingest.recordings import read_recordings
 from ingest.rest import Unanswered
+from ingest.rest_venue import DefiningVenue, RefusedRow, Request
 from ingest.session import Session
 from market.dead_letter import DeadLetter
 from market.decimals import AMOUNT_SCALE, SCALE

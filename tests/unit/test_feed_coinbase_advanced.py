@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from ingest import feeds
-from ingest.feed import BookParser, DefiningVenue, HistoricalVenue, Parsed, Parser, Place, RefusedRow, Subscription
+from ingest.feed import BookParser, Parsed, Parser, Subscription
 from ingest.feeds.coinbase_advanced import VENUE
+from ingest.rest_venue import DefiningVenue, HistoricalVenue, Place, RefusedRow
 from ingest.session import Session
 from market.decimals import ONE
 from market.depth import BookState, Depth, DepthKind

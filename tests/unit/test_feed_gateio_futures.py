@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ingest import feeds
-from ingest.feed import DefiningVenue, FetchingVenue, HistoricalVenue, ListeningVenue, Place, PollableVenue, Subscription
+from ingest.feed import ListeningVenue, Subscription
+from ingest.rest_venue import DefiningVenue, FetchingVenue, HistoricalVenue, Place, PollableVenue
 from market.book import Book
 from market.book_rules import BookRules
 from market.decimals import ONE

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from ingest import feeds
-from ingest.feed import FetchingVenue, HealingVenue, ListeningVenue, Subscription
+from ingest.feed import ListeningVenue, Subscription
 from ingest.marks import Missing
+from ingest.rest_venue import FetchingVenue, HealingVenue
 from market.errors import DataValidationError
 from market.trade import Trade
 from tests.ingest_parts import NOW

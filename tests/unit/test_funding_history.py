@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from ingest import feeds
 from ingest.backfill import Backfill, TellingVenue, VenueHistory, check_history
 from ingest.bookmarks import Bookmarks
-from ingest.feed import Place, Request, Subscription
+from ingest.feed import Subscription
 from ingest.feeds._pages import Window
+from ingest.rest_venue import Place, Request
 from market.errors import SubscriptionError
 from market.funding import Funding
 from tests.ingest_parts import ALL_DATA, NOW, Bench, FakeClock

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from ingest import feeds, service
 from ingest.backfill import TellingVenue
 from ingest.bookmarks import BookmarkError, Bookmarks, own_bookmarks
-from ingest.feed import Page, Place, Subscription
+from ingest.feed import Subscription
 from ingest.feeds._pages import trades_page
+from ingest.rest_venue import Page, Place
 from market.trade import Trade
 from runtime.settings import Settings
 from tests.builders import START, make_trade

@@ -8,9 +8,10 @@ import pytest
 
 from ingest import feeds
 from ingest.connection import Connection
-from ingest.feed import ListeningVenue, Request, Subscription
+from ingest.feed import ListeningVenue, Subscription
 from ingest.live import LiveFeed
 from ingest.rest import RestClient, Unanswered
+from ingest.rest_venue import Request
 from ingest.silent_streams import LOOK_SECONDS
 from ingest.standing_in import FailoverOptions
 from market.feed_status import FeedState, FeedStatus

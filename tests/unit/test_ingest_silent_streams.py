@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Iterable
 import pytest
 
 from ingest import feeds
-from ingest.feed import PollableVenue, Subscription
+from ingest.feed import Subscription
 from ingest.fetching import Fetcher
 from ingest.polling import Poller
 from ingest.pulses import HEARD_IN
+from ingest.rest_venue import PollableVenue
 from ingest.session import Session
 from ingest.silent_streams import SilentStreams
 from ingest.substitutes import Claim

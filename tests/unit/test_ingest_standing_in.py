@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from ingest import feeds
 from ingest.failover import Way
-from ingest.feed import Parsed, PollableVenue, Request, Subscription
+from ingest.feed import Parsed, Subscription
 from ingest.fetching import Fetcher
 from ingest.polling import Poller
+from ingest.rest_venue import PollableVenue, Request
 from ingest.session import Session
 from ingest.standing_in import FailoverOptions, StandIn
 from market.feed_status import FeedState, FeedStatus

@@ -12,8 +12,9 @@ import pytest
 from ingest import feeds
 from ingest.backfill import Backfill, BackfillFailed, TellingVenue, VenueHistory, check_history
 from ingest.bookmarks import Bookmarks
-from ingest.feed import ArchivingVenue, Request, Subscription
+from ingest.feed import Subscription
 from ingest.rest import Refused
+from ingest.rest_venue import ArchivingVenue, Request
 from market.decimals import AMOUNT_SCALE, ONE
 from market.errors import SubscriptionError
 from market.interval import parse_interval

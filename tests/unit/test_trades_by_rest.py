@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from ingest import feeds
 from ingest.backfill import Backfill, BackfillFailed, TellingVenue, VenueHistory
 from ingest.bookmarks import Bookmarks
-from ingest.feed import AskedVenue, HealingVenue, HistoricalVenue, ListeningVenue, PollableVenue, RetellingVenue
+from ingest.feed import ListeningVenue
 from ingest.fetching import Fetcher
 from ingest.healing import Healing
 from ingest.refilling import Refilling
+from ingest.rest_venue import AskedVenue, HealingVenue, HistoricalVenue, PollableVenue, RetellingVenue
 from ingest.session import Session
 from market.dead_letter import DeadLetter
 from market.feed_status import FeedState

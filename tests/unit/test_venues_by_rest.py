@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from ingest import feeds
-from ingest.feed import AskedVenue, HistoricalVenue, Page, Parsed, Place, PollableVenue, RetellingVenue, Subscription
+from ingest.feed import Parsed, Subscription
 from ingest.marks import Stretch
+from ingest.rest_venue import AskedVenue, HistoricalVenue, Page, Place, PollableVenue, RetellingVenue
 from market.decimals import AMOUNT_SCALE, ONE
 from market.errors import DataValidationError
 from market.funding import Funding
