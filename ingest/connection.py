@@ -139,8 +139,24 @@ class Connection:
             for subscription in subscriptions:
                 await self.subscribe_again(subscription)
 
-        if self._beginning is None or self._beginning.done():
+        if self._is_idle:
             self._beginning = asyncio.create_task(begin(), name=f"{self.name} begins streams anew")
+
+    def _ask_apart(self, socket: ClientConnection) -> None:
+        """Ask one by one for streams that were refused together: the venue has most of them, as a rule."""
+
+        async def ask(subscriptions: Collection[Subscription]) -> None:
+            for subscription in subscriptions:
+                if subscription in self.subscriptions:
+                    await self._ask(socket, [subscription])
+
+        if self._is_idle and (refused := self._session.refused_together(self.name)):
+            log.warning("a request for several streams was refused", line=self.name, streams=len(refused))
+            self._beginning = asyncio.create_task(ask(refused), name=f"{self.name} asks for streams one by one")
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._beginning is None or self._beginning.done()
 
     async def remove(self, subscriptions: Iterable[Subscription], because: str) -> None:
         """Unsubscribe from these."""
@@ -165,13 +181,18 @@ class Connection:
         self._limit = None
 
     def check_streams(self, now: int) -> list[Record]:
-        """What is to be told of streams that are silent while others tell; none are while we ourselves do not read."""
+        """What is to be told of streams that are silent while others tell; none are while we ourselves do not read.
+
+        Those that were refused together are asked for one by one.
+        """
         if self._limit is None:
             return self.silent_streams.rest(now)
         if self._is_waiting:
             self._session.excuse(self.name, now)
             self.silent_streams.excuse(now)
             return []
+        if self._socket is not None:
+            self._ask_apart(self._socket)
         return self.silent_streams.look(now)
 
     # one connection

@@ -2,6 +2,7 @@
 
 Some venues name the stream that they refuse; others name the request by its number, or nothing. The parsers of those are told
 what is asked for on their connection (`Requested`). Nothing of it is in a recording: there such a refusal names no stream.
+What was refused together with others is asked for by itself then, so that one stream that a venue does not have costs no other.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Requested:
     def oldest(self) -> list[Subscription]:
         """What is not confirmed of the oldest request, which is answered now.
 
-        It is the one that a venue answers that names none: requests are answered in their order.
+        It is the one that a venue answers that names none: requests are answered in their order. So an error about something
+        else that comes meanwhile is taken for its answer, until its streams tell.
         """
         return self._waiting.pop(next(iter(self._waiting), ""), [])
 

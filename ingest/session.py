@@ -58,6 +58,7 @@ class _Line:
     steady: Steady
     pulses: Pulses
     states: dict[Subscription, FeedState] = field(default_factory=dict)
+    refused_together: list[Subscription] = field(default_factory=list)
     traded: set[str] = field(default_factory=set)
     sequenced: frozenset[str] = frozenset()  # trade channels that are numbered by sequences
     is_retold_by_sequence: bool = True
@@ -194,6 +195,7 @@ class Session:
     def restored(self, name: str, at: int) -> list[Record]:
         """A line is open. Its streams are told to be live with their first message."""
         line = self._lines[name]
+        line.refused_together.clear()
         if isinstance(line.parser, RequestedParser):
             line.parser.requested.clear()
         line.steady.last_data = at
@@ -207,6 +209,12 @@ class Session:
         parser = self._lines[name].parser
         if isinstance(parser, RequestedParser):
             parser.requested.sent(number, streams)
+
+    def refused_together(self, name: str) -> list[Subscription]:
+        """Streams that are down because a request for several was refused, since this was last asked for."""
+        line = self._lines[name]
+        found, line.refused_together = line.refused_together, []
+        return [stream for stream in found if line.states.get(stream) is FeedState.DOWN and stream not in self._muted]
 
     def received(self, name: str, frame: bytes, at: int) -> list[Record]:
         """A frame came on a line at this time."""
@@ -446,6 +454,8 @@ class Session:
         channels = {stream.channel for stream in refusal.streams}
         channel = channels.pop() if len(channels) == 1 else line.parser.channel_of(frame)
         records: list[Record] = [self.refuse(channel, frame, refusal, at)]
+        if len(refusal.streams) > 1:
+            line.refused_together += refusal.streams
         for stream in refusal.streams:
             if line.states.get(stream) is not FeedState.LIVE:
                 records += self.tell(line.name, stream, FeedState.DOWN, refusal.because, at)

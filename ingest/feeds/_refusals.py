@@ -1,7 +1,7 @@
 """Frames by which a venue refuses a request of ours: its streams are down for the venue's reason, the frame is a dead letter.
 
 Where the answer is to a request for several streams, all of them are, even where its words name the one at fault: whether the
-others are served is not documented of any venue. Those that are tell so with their next message.
+others are served is not documented of any venue. Those that are tell so with their next message, or when asked for alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SERVED = re.compile(r"\balready\b|\bdup(licate)?\b", re.IGNORECASE)
 
 def refused(said: Iterable[object], streams: Iterable[Subscription] = ()) -> Parsed:
     """A frame by which a venue refuses these streams, in words of which the empty ones are left out."""
-    words = " ".join(str(word) for word in said if word not in (None, ""))
+    words = " ".join(str(word) for word in said if word not in (None, "")) or "without a word"
     return Parsed("reply", (), (), (Refusal(words, () if _SERVED.search(words) else tuple(streams)),))
 
 

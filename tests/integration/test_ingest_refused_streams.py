@@ -60,6 +60,20 @@ async def test_every_stream_that_a_venue_refuses_is_down_with_its_words(venue: s
         assert {letter.reason for letter in listener.refused()} == {"venue_error"}
 
 
+async def test_one_stream_that_a_venue_does_not_have_costs_no_other() -> None:
+    live, other = (Subscription(f"binance:{code}", "trade") for code in ("BTC-USDT", "C-USDT"))
+    async with RefusingVenue("binance") as there, Listener("binance", there, [other, live]) as listener:
+        await listener.until(lambda: down(listener).keys() == {live, other})
+        await listener.until(listener.trades)
+        assert listener.states(live)[-1] is FeedState.LIVE
+        assert listener.states(other) == [FeedState.CONNECTING, FeedState.DOWN]
+        assert [request["params"] for request in there.requests] == [
+            ["cusdt@trade", "btcusdt@trade"],
+            ["cusdt@trade"],
+            ["btcusdt@trade"],
+        ]
+
+
 async def test_a_live_stream_stays_so_when_another_subscription_or_its_end_is_refused() -> None:
     live, other = (Subscription(f"binance:{code}", "trade") for code in ("BTC-USDT", "C-USDT"))
     async with RefusingVenue("binance") as there, Listener("binance", there, [live]) as listener:

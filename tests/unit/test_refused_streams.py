@@ -263,6 +263,28 @@ def test_a_refusal_leaves_no_trades_in_doubt() -> None:
     assert len([record for record in records if isinstance(record, GapMark)]) == 1, "that of the beginning"
 
 
+def test_streams_that_were_refused_together_are_told_of_once_to_be_asked_for_alone() -> None:
+    streams = of_binance("C-USDT", "BTC-USDT", "ETH-USDT", "SOL-USDT")
+    session = session_of("binance", *streams)
+    ask(session, *streams)
+    told(session, {"error": {"code": 2, "msg": "no"}, "id": 7}, trade_frame(1).decode())
+    session.unsubscribed("line", streams[2:3], NOW)
+    assert session.refused_together("line") == [streams[0], streams[3]], "the others tell, or are not wanted"
+    assert session.refused_together("line") == []
+    ask(session, streams[0])
+    told(session, {"error": {"code": 2, "msg": "no"}, "id": 7})
+    assert session.refused_together("line") == [], "it was refused alone"
+
+
+def test_what_another_connection_refused_is_asked_for_with_the_others() -> None:
+    streams = of_binance("C-USDT", "BTC-USDT")
+    session = session_of("binance", *streams)
+    ask(session, *streams)
+    told(session, {"error": {"code": 2, "msg": "no"}, "id": 7})
+    session.restored("line", NOW)
+    assert session.refused_together("line") == []
+
+
 def test_a_refused_stream_is_live_again_with_its_next_message() -> None:
     (stream,) = of_binance("BTC-USDT")
     session = session_of("binance", stream)
