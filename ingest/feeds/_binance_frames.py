@@ -244,8 +244,8 @@ class BinanceParser:
 
         Refusals are read as documented ("Live Subscribing/Unsubscribing to streams", "Error Messages").
         """
-        error = envelope.error or envelope
-        if error.code is not None:
+        if envelope.error is not None or envelope.code is not None:
+            error = envelope.error or envelope
             return refused((error.code, error.msg), self.requested.answered(envelope.id))
         if envelope.last_update_id is not None:
             return None

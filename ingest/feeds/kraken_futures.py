@@ -197,7 +197,8 @@ class KrakenFuturesParser:
         if head.event == "unsubscribed_failed":
             return refused((head.message,))
         if head.event in ("subscribed", "unsubscribed", "pong"):
-            self.requested.confirmed(named)
+            if head.event == "subscribed":
+                self.requested.confirmed(named)
             return Parsed("reply", ())
         if head.event == "info":
             return Parsed("info", ())

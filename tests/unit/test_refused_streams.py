@@ -204,12 +204,15 @@ def test_deribit_confirms_some_channels_and_leaves_out_the_others() -> None:
     assert list(states(told(session, {"jsonrpc": "2.0", "id": 7, "result": result}))) == streams[2:]
 
 
+_REPLIES = [("subscribed", "PI_XBTUSD"), ("unsubscribed", "PI_CUSD")]
+
+
 def test_kraken_futures_tells_of_the_rest_of_a_request() -> None:
     streams = [Subscription(f"kraken_futures:{code}-PERP", "trade") for code in ("BTC-USD", "C-USD")]
     session = session_of("kraken_futures", *streams)
     ask(session, *streams)
-    confirmed = {"event": "subscribed", "feed": "trade", "product_ids": ["PI_XBTUSD"]}
-    assert list(states(told(session, confirmed, {"event": "error", "message": "Invalid product id"}))) == streams[1:]
+    replies = [{"event": event, "feed": "trade", "product_ids": [product]} for event, product in _REPLIES]
+    assert list(states(told(session, *replies, {"event": "error", "message": "Invalid product id"}))) == streams[1:]
 
 
 def test_a_named_stream_is_refused_alone_where_requests_go_by_order() -> None:
@@ -383,6 +386,7 @@ def test_a_refused_stream_is_down_for_the_venues_reason(
         ("bitget", {"event": "error", "arg": {"channel": "trade", "instId": "BTCUSDT"}, "code": 30001, "msg": "no"}),
         ("binance", {"error": {"code": 2, "msg": "Invalid request"}, "id": 1}),
         ("binance", {"code": 3, "msg": "Invalid JSON"}),
+        ("binance", {"error": {}, "id": 1}),
         ("bybit", {"success": False, "ret_msg": "Invalid symbol", "op": "subscribe"}),
         ("coinbase", {"type": "error", "message": "Failed to subscribe", "reason": "level2 needs authentication"}),
         ("coinbase_advanced", {"type": "error", "message": "authentication failure"}),
