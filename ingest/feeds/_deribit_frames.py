@@ -1,4 +1,9 @@
-"""What Deribit tells of trades, books and tickers, in its streams and in its answers."""
+"""What Deribit tells of trades, books, tickers and klines, in its streams and in its answers.
+
+Funding of perpetuals accrues with every millisecond. Their tickers tell `current_funding`, the rate of this moment as interest
+of eight hours, which is the one carried, and `funding_8h`, what accrued over the last eight hours (docs: "Funding
+Specifications", "ticker.{instrument_name}.{interval}"; no ticker of a perpetual was recorded). There is no next time of it.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +29,9 @@ RESOLUTIONS = {
     **{str(hours * 60): f"{hours}h" for hours in (1, 2, 6, 12)},
 }
 """Intervals by the venue's names for them; those of ten minutes, three hours and days are not carried."""
+
+_FUNDING_SECONDS = 28_800
+_PERPETUAL = "-PERP"
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Row = tuple[str, msgspec.Raw, msgspec.Raw]
@@ -68,6 +76,7 @@ class _Ticker(msgspec.Struct):
     open_interest: msgspec.Raw = ABSENT
     mark_price: msgspec.Raw = ABSENT
     index_price: msgspec.Raw = ABSENT
+    current_funding: msgspec.Raw = ABSENT
 
 
 class _Kline(msgspec.Struct):
@@ -140,6 +149,8 @@ def _ticker(data: msgspec.Raw, symbol: str, channel: str, maker: Maker) -> Seque
     _check_symbol(ticker.instrument_name, symbol)
     stats = ticker.stats
     time = ticker.timestamp * 1000
+    marks = {"mark_price": ticker.mark_price, "index_price": ticker.index_price}
+    told = {name: exact_or_none(number_or_none(raw, name), name) for name, raw in marks.items()}
     records: list[Record] = [
         maker.quote(
             channel,
@@ -153,13 +164,15 @@ def _ticker(data: msgspec.Raw, symbol: str, channel: str, maker: Maker) -> Seque
             low_24h=number_or_none(stats.low, "low_24h"),
             volume_24h=exact_or_none(number_or_none(stats.volume, "volume_24h"), "volume_24h"),
             change_percent_24h=exact_or_none(number_or_none(stats.price_change, "change_percent_24h"), "change_percent_24h"),
-            mark_price=exact_or_none(number_or_none(ticker.mark_price, "mark_price"), "mark_price"),
-            index_price=exact_or_none(number_or_none(ticker.index_price, "index_price"), "index_price"),
+            **told,
         )
     ]
     held = number_or_none(ticker.open_interest, "open_interest")
     if held is not None:
         records.append(maker.open_interest(channel, time, open_interest=held))
+    rate = number_or_none(ticker.current_funding, "rate")
+    if rate is not None and maker.instrument.endswith(_PERPETUAL):
+        records.append(maker.funding(channel, time, rate=rate, interval_seconds=_FUNDING_SECONDS, **told))
     return records
 
 

@@ -5,7 +5,8 @@ A perpetual is `deribit:BTC-USD-PERP` (BTC-PERPETUAL), a future `deribit:BTC-USD
 `deribit:BTC-USDC`. Sizes are the venue's: dollars of inverse futures, else the base currency. `direction` is the taker's side
 (docs: "trades.{instrument_name}.{interval}"); `trade_seq` numbers the trades of an instrument without holes, their ids are of
 the whole venue. Without a key streams are told every 100 ms, with one also `raw`; what is recorded is `raw`.
-Klines (`chart.trades.1`) are read as documented; their volume is in the base currency, even where sizes are dollars.
+Klines (`chart.trades.1`) are read as documented; their volume is in the base currency, even where sizes are dollars. So is
+the funding rate of perpetuals (`ticker`), which is told for eight hours (`_deribit_frames`).
 """
 
 from __future__ import annotations

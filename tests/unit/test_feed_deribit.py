@@ -15,6 +15,7 @@ from market.book_rules import by_previous_if_named
 from market.decimals import ONE, format_decimal
 from market.depth import BookState, Depth, DepthKind
 from market.errors import DataValidationError
+from market.funding import Funding
 from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.trade import Trade
@@ -89,6 +90,10 @@ def parse(data: bytes) -> Parsed:
     return parser().parse(data, AT)
 
 
+def fundings(data: bytes) -> list[Funding]:
+    return [record for record in parse(data).records if isinstance(record, Funding)]
+
+
 def only(data: bytes) -> Any:
     (record,) = (record for record in parse(data).records if not isinstance(record, OpenInterest))
     return record
@@ -99,6 +104,32 @@ def test_ticker_tells_open_interest_where_it_has_it() -> None:
     assert isinstance(held, OpenInterest)
     assert (held.channel, held.open_interest, held.notional) == ("ticker.raw", 5725 * ONE // 10, None)
     assert len(parse(ticker(open_interest=None)).records) == 1
+
+
+def test_ticker_of_a_perpetual_tells_the_rate_of_now_for_eight_hours() -> None:
+    """As in the documentation's example of "ticker.{instrument_name}.{interval}"; no ticker of a perpetual was recorded."""
+    paying = TICKER | {
+        "instrument_name": "BTC-PERPETUAL",
+        "mark_price": 3940.06,
+        "index_price": 3941.73,
+        "current_funding": -1.5e-06,
+        "funding_8h": 2.8e-05,
+    }
+    _, held, funding = parse(frame("ticker.BTC-PERPETUAL.100ms", paying)).records
+    assert isinstance(held, OpenInterest)
+    assert isinstance(funding, Funding)
+    assert (funding.instrument, funding.channel) == ("deribit:BTC-USD-PERP", "ticker.100ms")
+    assert (funding.rate, funding.interval_seconds, funding.next_funding_time) == (-1_500_000, 28_800, None)
+    assert (funding.mark_price, funding.index_price) == (3940_060_000_000_000, 3941_730_000_000_000)
+    assert funding.exchange_time == 1_626_993_723_632_000
+    nothing = parse(frame("ticker.BTC-PERPETUAL.100ms", paying | {"current_funding": 0.0})).records[-1]
+    assert isinstance(nothing, Funding)
+    assert nothing.rate == 0
+    assert not fundings(frame("ticker.BTC-PERPETUAL.100ms", paying | {"current_funding": None}))
+    assert not fundings(ticker(current_funding=0.1))
+    with pytest.raises(DataValidationError) as caught:
+        parse(frame("ticker.BTC-PERPETUAL.100ms", paying | {"current_funding": "x"}))
+    assert (caught.value.reason, caught.value.field) == ("wrong_type", "rate")
 
 
 def test_trade_has_the_takers_side_the_venues_id_and_the_number_of_its_instrument() -> None:
