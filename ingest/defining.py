@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from ingest.clock import Clock
 from ingest.feed import Recorder
 from ingest.rest import RestClient, Unanswered
-from ingest.rest_venue import DefiningVenue, Request
+from ingest.rest_venue import DefiningVenue, PagingVenue, Request
 from ingest.session import LISTS, Session
 from market.errors import DataValidationError
 from runtime.logs import get_logger
@@ -54,10 +54,13 @@ class Defining:
         while True:
             for market in sorted(set(self._markets())):
                 for request in self._venue.definition_requests(market):
-                    await self._ask(request)
+                    page: Request | None = request
+                    while page is not None:
+                        page = await self._ask(page)
             await self._clock.sleep(self._seconds)
 
-    async def _ask(self, request: Request) -> None:
+    async def _ask(self, request: Request) -> Request | None:
+        """Tell what is new in a list, or in a page of one. The request for the next page."""
         failures = 0
         while True:
             try:
@@ -68,8 +71,11 @@ class Defining:
                 await self._clock.sleep(ASKING.delay(failures))
                 failures += 1
         now = self._clock.now()
+        following = None
         try:  # a list of thousands takes a while to read, and frames go on coming
             found = await asyncio.to_thread(lambda: list(self._venue.definitions(request.url, answer, now)))
+            if isinstance(self._venue, PagingVenue):
+                following = self._venue.next_definition_request(request, answer)
         except DataValidationError as error:
             told: list[Record] = [self._session.refuse(LISTS, answer, error, now)]
         else:
@@ -78,6 +84,7 @@ class Defining:
             self._recorder.answered(now, request.url, answer)
         await self._room()
         self._put(told)
+        return following
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -96,6 +96,17 @@ class DefiningVenue(Venue, Protocol):
         """
 
 
+@runtime_checkable
+class PagingVenue(DefiningVenue, Protocol):
+    """A venue that tells some of its lists page by page."""
+
+    def next_definition_request(self, asked: Request, answer: bytes) -> Request | None:
+        """The request for the page behind the answer to one; None where that is the last.
+
+        Raises DataValidationError for an answer that is no list at all.
+        """
+
+
 class Place(NamedTuple):
     """Where a page of history begins: at a time (microseconds), or with a number of the venue's where it counts by these."""
 

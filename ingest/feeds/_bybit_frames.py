@@ -1,4 +1,8 @@
-"""What Bybit's v5 frames say: topics of trades, books, tickers and klines, and the parser that makes records of them."""
+"""What Bybit's v5 frames say: topics of trades, books, tickers and klines, and the parser that makes records of them.
+
+Sizes, volumes and open interest of inverse contracts are dollars, their turnovers and values are in the base currency (docs:
+"Kline", "Ticker"): the records of these have no amounts in the quote currency. Of inverse contracts no frame was recorded.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +24,11 @@ from market.book_rules import BookRules, by_one
 from market.decimals import parse_decimal
 from market.depth import DepthKind
 from market.errors import DataValidationError
-from market.instrument import check_instrument
+from market.instrument import check_instrument, code_of
 from market.trade import Side
 from schemas.records import Record
 
-SPOT, LINEAR = "spot", "linear"
+SPOT, LINEAR, INVERSE = "spot", "linear", "inverse"
 TRADES, TICKERS = "publicTrade", "tickers"
 
 INTERVALS = {
@@ -37,6 +41,8 @@ INTERVALS = {
 
 _QUOTE_ASSETS = ("USDT", "USDC", "USDE", "BTC", "ETH", "EUR", "BRL", "DAI")
 _USDC_PERPETUAL = "PERP"
+DOLLARS = "USD"
+"""In what inverse contracts are quoted, and no others."""
 _NOT_CARRIED = re.compile(r"(allLiquidation|liquidation|kline_lt|tickers_lt|lt|insurance|priceLimit|adlAlert)[\w.]*", re.ASCII)
 SIDES: Mapping[str, Side] = {"Buy": "buy", "Sell": "sell"}
 _RESTARTED = 1
@@ -199,7 +205,7 @@ class BybitParser:
         channel, _, symbol = topic.rpartition(".")
         if self._market is None:
             raise DataValidationError(
-                "unknown_market", f"nothing shows whether {symbol:.40} is of {SPOT} or {LINEAR}", field="topic"
+                "unknown_market", f"nothing shows whether {symbol:.40} is of {SPOT}, {LINEAR} or {INVERSE}", field="topic"
             )
         listed = self._listings.get(self._market, {}).get(symbol)
         return _Topic(channel, symbol, listed or instrument_of_symbol(self._market, symbol))
@@ -244,15 +250,28 @@ def _of_ticker(known: dict[str, str], told: Mapping[str, str], millis: int, make
 
 def instrument_of(market: str, base: str, quote: str, delivery: str = "") -> str:
     """Instrument of a pair, or of a contract: perpetual, or delivered on a day (260925)."""
-    contract = f"-{delivery or 'PERP'}" if market == LINEAR else ""
+    contract = f"-{delivery or 'PERP'}" if market in (LINEAR, INVERSE) else ""
     return check_instrument(f"bybit:{base}-{quote}{contract}")
 
 
 def instrument_of_symbol(market: str, symbol: str) -> str:
-    """Instrument of BTCUSDT, or in USDC of BTCPERP, by its form. Raises DataValidationError."""
+    """Instrument of BTCUSDT, in USDC of BTCPERP, inverse of BTCUSD, by its form. Raises DataValidationError."""
     if market == LINEAR and symbol.endswith(_USDC_PERPETUAL):
         return instrument_of(market, symbol.removesuffix(_USDC_PERPETUAL), "USDC")
-    return instrument_of(market, *split_symbol(symbol, _QUOTE_ASSETS))
+    return instrument_of(market, *split_symbol(symbol, (DOLLARS,) if market == INVERSE else _QUOTE_ASSETS))
+
+
+def market_of_instrument(instrument: str) -> str:
+    """Market of an instrument."""
+    _, quote, *contract = code_of(instrument).split("-")
+    if not contract:
+        return SPOT
+    return INVERSE if quote == DOLLARS else LINEAR
+
+
+def amount_told(turnover: str | None, instrument: str) -> str | None:
+    """A turnover in the quote currency; of inverse contracts None, as it is told in the base currency."""
+    return None if market_of_instrument(instrument) == INVERSE else turnover
 
 
 def sequence_of(seq: int, number: int) -> int:
@@ -294,7 +313,7 @@ def _ticker(known: dict[str, str], millis: int, channel: str, maker: Maker) -> R
         high_24h=known.get("high_price24h"),
         low_24h=known.get("low_price24h"),
         volume_24h=known.get("volume24h"),
-        amount_24h=known.get("turnover24h"),
+        amount_24h=amount_told(known.get("turnover24h"), maker.instrument),
         change_percent_24h=percent_of(known.get("price24h_pcnt"), "change_percent_24h"),
         mark_price=known.get("mark_price"),
         index_price=known.get("index_price"),
@@ -320,9 +339,8 @@ def _seconds_of_hours(text: str, field: str) -> int:
 
 
 def _open_interest(known: Mapping[str, str], millis: int, channel: str, maker: Maker) -> Record:
-    return maker.open_interest(
-        channel, millis * 1000, open_interest=known["open_interest"], notional=known.get("open_interest_value")
-    )
+    notional = amount_told(known.get("open_interest_value"), maker.instrument)
+    return maker.open_interest(channel, millis * 1000, open_interest=known["open_interest"], notional=notional)
 
 
 def _klines(message: _Message, topic: _Topic, maker: Maker) -> Sequence[Record]:
@@ -333,9 +351,10 @@ def _kline(kline: _Kline, topic: _Topic, maker: Maker) -> Record:
     interval = INTERVALS.get(kline.interval)
     if interval is None or topic.channel != f"kline.{kline.interval}":
         raise DataValidationError("wrong_interval", f"interval: {kline.interval!r:.20} in {topic.channel}", field="interval")
+    amount = amount_told(kline.turnover, maker.instrument)
     given: dict[str, Any] = {
         "volume": parse_decimal(kline.volume, field="volume"),
-        "amount": amount_of(kline.turnover, "amount"),
+        "amount": None if amount is None else amount_of(amount, "amount"),
     }
     return maker.kline(
         interval,

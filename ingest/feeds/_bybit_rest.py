@@ -1,7 +1,8 @@
 """What Bybit's v5 API is asked for by REST, and what it answers: trades, tickers, klines, funding, open interest.
 
 Klines, funding and open interest are read as recorded; trades and tickers as documented, none was recorded. Of trades the last
-thousand are told (of spot the last sixty), so what is older cannot be had. Lists come newest first.
+thousand are told (of spot the last sixty), so what is older cannot be had. Lists come newest first. Nothing
+was recorded of inverse contracts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import Parsed
 from ingest.feeds._asked import asked_for
-from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SIDES, SPOT, TICKERS, TRADES, read_snapshot, sequence_of
+from ingest.feeds._bybit_frames import INTERVALS, SIDES, SPOT, TICKERS, TRADES, amount_told, read_snapshot, sequence_of
 from ingest.feeds._pages import Window, latest_page
 from ingest.feeds._records import Maker, amount_of, micros_of_millis
 from ingest.feeds._sides import side_of
@@ -44,7 +45,7 @@ _MOST_TRADES = 1_000
 _MOST_TRADES_OF_SPOT = 60
 _LONGEST_SEQ = 15
 _BEYOND_A_DAY = ("1w", "1M")
-_DATED = re.compile(r"-\d")
+_DATED = re.compile(r"-\d|USD[A-Z]\d\d$", re.ASCII)
 
 
 class _Result(msgspec.Struct):
@@ -102,11 +103,11 @@ def history(market: str, symbol: str, channel: str, place: Place, end: int) -> R
     """The request for a page; weeks and months are not told of the past, of tickers the funding of perpetuals."""
     if channel == TRADES:
         return latest(market, symbol, channel)
-    if channel == TICKERS and market == LINEAR and not _DATED.search(symbol):
+    if channel == TICKERS and market != SPOT and not _DATED.search(symbol):
         window = Window.of_funding(place, end, _MOST_PAYMENTS)
         span = {"startTime": -(-window.begin // 1000), "endTime": (window.until - 1) // 1000}  # both are part of it
         return _request(market, PAYMENTS, symbol, **span, limit=_MOST_PAYMENTS)
-    if channel in ARCHIVES and market == LINEAR:
+    if channel in ARCHIVES and market != SPOT:
         window = _window_of_points(channel, place, end)
         span = {"startTime": -(-window.begin // 1000), "endTime": (window.until - 1) // 1000}  # both are part of it
         period = channel.removeprefix(f"{OPEN_INTERESTS}.")
@@ -204,7 +205,11 @@ def _kline(row: tuple[str, ...], interval: str, micros: int, maker: Maker) -> Re
     """It is closed when its time is past, however far the clock that received it may be ahead of the venue's."""
     time, open_, high, low, close, volume, turnover = row
     opened = micros_of_millis(time, "open_time")
-    given: dict[str, Any] = {"volume": parse_decimal(volume, field="volume"), "amount": amount_of(turnover, "amount")}
+    amount = amount_told(turnover, maker.instrument)
+    given: dict[str, Any] = {
+        "volume": parse_decimal(volume, field="volume"),
+        "amount": None if amount is None else amount_of(amount, "amount"),
+    }
     return maker.kline(
         interval,
         opened,

@@ -149,8 +149,8 @@ def _ticker(data: msgspec.Raw, symbol: str, channel: str, maker: Maker) -> Seque
     _check_symbol(ticker.instrument_name, symbol)
     stats = ticker.stats
     time = ticker.timestamp * 1000
-    marks = {"mark_price": ticker.mark_price, "index_price": ticker.index_price}
-    told = {name: exact_or_none(number_or_none(raw, name), name) for name, raw in marks.items()}
+    mark = exact_or_none(number_or_none(ticker.mark_price, "mark_price"), "mark_price")
+    index = exact_or_none(number_or_none(ticker.index_price, "index_price"), "index_price")
     records: list[Record] = [
         maker.quote(
             channel,
@@ -164,7 +164,8 @@ def _ticker(data: msgspec.Raw, symbol: str, channel: str, maker: Maker) -> Seque
             low_24h=number_or_none(stats.low, "low_24h"),
             volume_24h=exact_or_none(number_or_none(stats.volume, "volume_24h"), "volume_24h"),
             change_percent_24h=exact_or_none(number_or_none(stats.price_change, "change_percent_24h"), "change_percent_24h"),
-            **told,
+            mark_price=mark,
+            index_price=index,
         )
     ]
     held = number_or_none(ticker.open_interest, "open_interest")
@@ -172,7 +173,9 @@ def _ticker(data: msgspec.Raw, symbol: str, channel: str, maker: Maker) -> Seque
         records.append(maker.open_interest(channel, time, open_interest=held))
     rate = number_or_none(ticker.current_funding, "rate")
     if rate is not None and maker.instrument.endswith(_PERPETUAL):
-        records.append(maker.funding(channel, time, rate=rate, interval_seconds=_FUNDING_SECONDS, **told))
+        records.append(
+            maker.funding(channel, time, rate=rate, interval_seconds=_FUNDING_SECONDS, mark_price=mark, index_price=index)
+        )
     return records
 
 

@@ -1,13 +1,13 @@
-"""What Deribit's list of futures and perpetuals says of them, read as documented ("public/get_instruments"); none was recorded.
+"""What Deribit's lists say of futures, perpetuals and pairs, read as documented ("public/get_instruments"); none was recorded.
 
 Sizes are amounts, as in the streams: dollars of inverse (`reversed`) contracts, which a multiplier of one tells, else the base
 currency. The documentation does not say in which steps amounts go, so there is no lot. Options are not asked for: they are
-contracts of a strike, which a definition does not hold. The list may be asked for once in ten seconds, five times at once.
+contracts of a strike, which a definition does not hold. A list may be asked for once in ten seconds, five times at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -21,15 +21,16 @@ from market.instrument_definition import InstrumentDefinition, InstrumentType, p
 
 _INVERSE, _LINEAR = "reversed", "linear"
 _TRADING = "open"
+_KINDS = ("future", "spot")
 
 
 class _Contract(msgspec.Struct):
-    """`state` is told by newer servers."""
+    """`state` is told by newer servers; a pair has neither a type nor a currency in which it is settled."""
 
     instrument_name: str
-    instrument_type: str
-    settlement_currency: str
     is_active: bool
+    instrument_type: str = ""
+    settlement_currency: str | None = None
     state: str | None = None
     expiration_timestamp: msgspec.Raw = ABSENT
     tick_size: msgspec.Raw = ABSENT
@@ -44,37 +45,37 @@ _LIST = msgspec.json.Decoder(_List)
 _CONTRACT = msgspec.json.Decoder(_Contract)
 
 
-def request(rest: str, market: str) -> Request:
-    """The request for the list."""
-    return Request(market, f"{rest}/get_instruments?currency=any&kind=future", 1)
+def requests(rest: str, market: str) -> Sequence[Request]:
+    """The requests for the lists."""
+    return [Request(market, f"{rest}/get_instruments?currency=any&kind={kind}", 1) for kind in _KINDS]
 
 
 def definitions(answer: bytes, received_at: int, instrument_of: Callable[[str], str]) -> Iterable[Defined]:
-    """What the list says of each contract; what is none is left out."""
+    """What a list says of each contract and pair; options are left out."""
 
-    def contract_of(row: _Contract) -> str:
+    def instrument_in(row: _Contract) -> str:
         instrument = instrument_of(row.instrument_name)
-        if parts_of(instrument)[0] is InstrumentType.SPOT:
-            raise DataValidationError("unknown_symbol", f"{instrument} is no contract", field="instrument_name")
+        parts_of(instrument)  # of an option it raises
         return instrument
 
     rows = decode(_LIST, answer).result
-    return read_definitions(rows, _CONTRACT, received_at, contract_of, _define)
+    return read_definitions(rows, _CONTRACT, received_at, instrument_in, _define)
 
 
 def _define(instrument: str, row: _Contract, received_at: int) -> InstrumentDefinition:
     kind, _, quote = parts_of(instrument)
-    if row.instrument_type not in (_INVERSE, _LINEAR):
+    is_pair = kind is InstrumentType.SPOT
+    if not is_pair and row.instrument_type not in (_INVERSE, _LINEAR):
         raise DataValidationError(
             "unknown_type", f"instrument_type: {row.instrument_type!r:.40} is neither reversed nor linear", field="multiplier"
         )
-    is_inverse = row.instrument_type == _INVERSE
-    ends = "" if kind is InstrumentType.PERPETUAL else number(row.expiration_timestamp, "expires_at")
+    is_inverse = not is_pair and row.instrument_type == _INVERSE
+    ends = number(row.expiration_timestamp, "expires_at") if kind is InstrumentType.FUTURE else ""
     return define(
         instrument,
         row.instrument_name,
         received_at,
-        settle=row.settlement_currency,
+        settle=None if is_pair else row.settlement_currency,
         tick=number(row.tick_size, "tick_size"),
         min_size=number(row.min_trade_amount, "min_size"),
         multiplier=ONE if is_inverse else None,

@@ -17,7 +17,7 @@ import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
-from ingest.feeds import _bitfinex_rest
+from ingest.feeds import _bitfinex_lists, _bitfinex_rest
 from ingest.feeds._bitfinex_frames import (
     BOOK,
     CANDLES,
@@ -34,7 +34,7 @@ from ingest.feeds._instruments import Instruments, by_symbol
 from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, stream_request
 from ingest.quota import Quota
-from ingest.rest_venue import Page, Place, Request
+from ingest.rest_venue import Defined, Page, Place, Request
 from market.errors import SubscriptionError
 from market.instrument import code_of
 
@@ -110,6 +110,16 @@ class Bitfinex:
             return {}
         (pairs,) = decode(_LISTED, answer)
         return by_symbol((f"t{pair}" for pair in pairs), instrument_of)
+
+    def definition_requests(self, _market: str) -> Sequence[Request]:
+        """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
+        return (_bitfinex_lists.request(),)
+
+    def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
+        """See `ingest.rest_venue.DefiningVenue.definitions`; the answer of `conf/pub:info:pair`."""
+        if self.market_of(url) is None or not _bitfinex_lists.is_of(url):
+            return ()
+        return _bitfinex_lists.definitions(answer, received_at)
 
     def quota(self, _market: str) -> Quota:
         """See `ingest.rest_venue.AskedVenue.quota`."""

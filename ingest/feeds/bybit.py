@@ -1,7 +1,8 @@
-"""Bybit, WebSocket API v5: spot and linear (USDT and USDC margined) contracts.
+"""Bybit, WebSocket API v5: spot, linear (USDT and USDC margined) and inverse contracts.
 
-Spot is `bybit:BTC-USDT`, a perpetual `bybit:BTC-USDT-PERP`, a dated contract `bybit:BTC-USDT-260925`. Both markets write
-BTCUSDT, so a connection belongs to one. `S` is the taker's side. The open of a kline is the close of the one before, not its
+Spot is `bybit:BTC-USDT`, a perpetual `bybit:BTC-USDT-PERP`, a dated contract `bybit:BTC-USDT-260925`. Spot and linear write
+BTCUSDT, so a connection belongs to one market. Contracts in dollars are inverse (`bybit:BTC-USD-PERP`): their sizes are
+dollars, and they are read as documented. `S` is the taker's side. The open of a kline is the close of the one before, not its
 first trade. Trades have no numbers: what was missed is looked for among the last thousand (`_bybit_rest`).
 """
 
@@ -9,25 +10,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
-import msgspec
-
-from ingest.decoding import decode
 from ingest.feed import Heartbeat, Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
-from ingest.feeds import _bybit_rest
-from ingest.feeds._bybit_frames import INTERVALS, LINEAR, SPOT, BybitParser, instrument_of, instrument_of_symbol
-from ingest.feeds._bybit_rest import REST
-from ingest.feeds._definitions import define, read_definitions, time_or_none
-from ingest.feeds._instruments import MONTHS, by_symbol
+from ingest.feeds import _bybit_lists, _bybit_rest
+from ingest.feeds._bybit_frames import (
+    DOLLARS,
+    INTERVALS,
+    INVERSE,
+    LINEAR,
+    SPOT,
+    BybitParser,
+    instrument_of_symbol,
+    market_of_instrument,
+)
+from ingest.feeds._instruments import MONTHS
 from ingest.feeds._records import Maker
 from ingest.feeds._subscriptions import Offer, in_parts, stream_request
 from ingest.quota import Quota
 from ingest.rest_venue import Defined, Page, Place, Request
-from market.errors import DataValidationError
 from market.instrument import code_of
-from market.instrument_definition import InstrumentDefinition
 
 _ADDRESS = "wss://stream.bybit.com"
 # Half of the 600 requests that an address has in five seconds (docs: "Rate Limit Rules").
@@ -35,73 +37,24 @@ _QUOTA = Quota(300, 5.0)
 # The topics of a connection have at most 21,000 characters together, those of a request are ten at most (docs: "Connect").
 _LIMITS = Limits(streams=200, message_seconds=0.1)
 _STREAMS_PER_MESSAGE = 10
+_MONTH_CODES = "FGHJKMNQUVXZ"  # of the months in which inverse contracts are delivered
 # A ping is asked for every 20 s (docs: "Connect", "How to Send the Heartbeat Packet").
 _HEARTBEAT = Heartbeat('{"op":"ping"}', 20.0)
 _CHANNELS = ("publicTrade", "orderbook.200", "tickers", "kline.1")
 _OFFER = Offer(
     "bybit",
     re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP|-\d\d(0[1-9]|1[0-2])\d\d)?", re.ASCII),
-    "bybit:BTC-USDT, bybit:BTC-USDT-PERP or bybit:BTC-USDT-260925",
+    "bybit:BTC-USDT, bybit:BTC-USDT-PERP, bybit:BTC-USDT-260925 or bybit:BTC-USD-PERP",
     _CHANNELS,
     lambda channel: channel in _CHANNELS or channel.removeprefix("kline.") in INTERVALS,
 )
-
-
-class _Listing(msgspec.Struct, rename="camel"):
-    symbol: str
-    base_coin: str
-    quote_coin: str
-    contract_type: str = ""
-    delivery_time: str = "0"
-
-
-class _Result(msgspec.Struct):
-    listings: list[_Listing] = msgspec.field(name="list")
-
-
-class _Listed(msgspec.Struct):
-    result: _Result
-
-
-_LISTED = msgspec.json.Decoder(_Listed)
-
-
-class _PriceFilter(msgspec.Struct, rename="camel"):
-    tick_size: str
-
-
-class _LotSizeFilter(msgspec.Struct, rename="camel"):
-    qty_step: str
-    min_order_qty: str
-    min_notional_value: str | None = None
-
-
-class _Row(_Listing, rename="camel", kw_only=True):
-    """Of a linear contract; `baseCoin` is what its sizes count."""
-
-    status: str
-    settle_coin: str
-    price_filter: _PriceFilter
-    lot_size_filter: _LotSizeFilter
-
-
-class _Rows(msgspec.Struct):
-    listings: list[msgspec.Raw] = msgspec.field(name="list")
-
-
-class _List(msgspec.Struct):
-    result: _Rows
-
-
-_LIST = msgspec.json.Decoder(_List)
-_ROW = msgspec.json.Decoder(_Row)
 
 
 class Bybit:
     """The venue; see `ingest.feed.Venue`."""
 
     name = "bybit"
-    markets = (SPOT, LINEAR)
+    markets = (SPOT, LINEAR, INVERSE)
     heartbeats = ("reply",)
     default_channels = _CHANNELS
     channels = _OFFER.channels
@@ -115,7 +68,7 @@ class Bybit:
 
     def route(self, subscription: Subscription, base_url: str | None) -> Route:
         """See `ingest.feed.ListeningVenue.route`."""
-        market = _market_of(subscription.instrument)
+        market = market_of_instrument(subscription.instrument)
         return Route(market, f"{(base_url or _ADDRESS).rstrip('/')}/v5/public/{market}")
 
     def requests(
@@ -130,7 +83,7 @@ class Bybit:
         ]
 
     def symbol_of(self, instrument: str) -> str:
-        """See `ingest.feed.ListeningVenue.symbol_of`: BTCUSDT, BTCPERP (in USDC), BTCUSDT-26SEP26, BTC-26SEP26 (in USDC)."""
+        """See `ingest.feed.ListeningVenue.symbol_of`: BTCUSDT, BTCUSDT-26SEP26, in USDC BTCPERP, BTC-26SEP26, BTCUSDU26."""
         base, quote, *contract = code_of(instrument).split("-")
         if not contract:
             return f"{base}{quote}"
@@ -138,6 +91,8 @@ class Bybit:
         if contract == ["PERP"]:
             return f"{base}PERP" if quote == "USDC" else pair
         year, month, day = contract[0][:2], int(contract[0][2:4]), contract[0][4:]
+        if quote == DOLLARS:
+            return f"{pair}{_MONTH_CODES[month - 1]}{year}"
         return f"{pair}-{day}{MONTHS[month - 1]}{year}"
 
     def market_of(self, url: str) -> str | None:
@@ -151,23 +106,20 @@ class Bybit:
     def listed(self, url: str, answer: bytes) -> Mapping[str, str]:
         """See `ingest.feed.Venue.listed`; the answer of `instruments-info`."""
         market = self.market_of(url)
-        if market is None or not urlsplit(url).path.endswith("/instruments-info"):
-            return {}
-        rows = {listing.symbol: listing for listing in decode(_LISTED, answer).result.listings}
-        return by_symbol(rows, lambda symbol: _instrument(market, rows[symbol]))
+        return {} if market is None or not _bybit_lists.is_of(url) else _bybit_lists.listed(market, answer)
 
     def definition_requests(self, market: str) -> Sequence[Request]:
         """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
-        if market != LINEAR:
-            return ()  # how spot is listed was not recorded
-        return (Request(market, f"{REST}/market/instruments-info?category={market}&limit=1000", 1),)
+        return (_bybit_lists.request(market),)
+
+    def next_definition_request(self, asked: Request, answer: bytes) -> Request | None:
+        """See `ingest.rest_venue.PagingVenue.next_definition_request`."""
+        return _bybit_lists.next_request(asked, answer)
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
-        """See `ingest.rest_venue.DefiningVenue.definitions`; of linear contracts alone."""
-        if self.market_of(url) != LINEAR or not urlsplit(url).path.endswith("/instruments-info"):
-            return ()
-        rows = decode(_LIST, answer).result.listings
-        return read_definitions(rows, _ROW, received_at, lambda row: _instrument(LINEAR, row), _define)
+        """See `ingest.rest_venue.DefiningVenue.definitions`; the answer of `instruments-info`."""
+        market = self.market_of(url)
+        return () if market is None or not _bybit_lists.is_of(url) else _bybit_lists.definitions(market, answer, received_at)
 
     def quota(self, _market: str) -> Quota:
         """See `ingest.rest_venue.AskedVenue.quota`."""
@@ -194,53 +146,17 @@ class Bybit:
 
     def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
         """See `ingest.rest_venue.HistoricalVenue.history_page`."""
-        return _bybit_rest.page(_market_of(subscription.instrument), subscription.channel, place, end, parsed)
+        return _bybit_rest.page(market_of_instrument(subscription.instrument), subscription.channel, place, end, parsed)
 
     def _topic(self, subscription: Subscription) -> str:
         return f"{subscription.channel}.{self.symbol_of(subscription.instrument)}"
 
     def _place_of(self, instrument: str) -> tuple[str, str]:
-        return _market_of(instrument), self.symbol_of(instrument)
+        return market_of_instrument(instrument), self.symbol_of(instrument)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""
         return BybitParser(market, listings, max_clock_skew)
-
-
-def _market_of(instrument: str) -> str:
-    return LINEAR if code_of(instrument).count("-") > 1 else SPOT
-
-
-def _instrument(market: str, row: _Listing) -> str:
-    delivery = _delivery(row.delivery_time) if _is_dated(row) else ""
-    return instrument_of(market, row.base_coin, row.quote_coin, delivery)
-
-
-def _is_dated(row: _Listing) -> bool:
-    return "Futures" in row.contract_type
-
-
-def _define(instrument: str, row: _Row, received_at: int) -> InstrumentDefinition:
-    return define(
-        instrument,
-        row.symbol,
-        received_at,
-        settle=row.settle_coin,
-        tick=row.price_filter.tick_size,
-        lot=row.lot_size_filter.qty_step,
-        min_size=row.lot_size_filter.min_order_qty,
-        min_notional=row.lot_size_filter.min_notional_value,
-        expires_at=time_or_none(row.delivery_time, "expires_at") if _is_dated(row) else None,
-        status=row.status,
-        is_trading=row.status == "Trading",
-    )
-
-
-def _delivery(millis: str) -> str:
-    try:
-        return datetime.fromtimestamp(int(millis) / 1000, UTC).strftime("%y%m%d")
-    except (ValueError, OverflowError, OSError):
-        raise DataValidationError("bad_time", f"deliveryTime: {millis!r:.40} is no time", field="deliveryTime") from None
 
 
 VENUE = Bybit()

@@ -216,7 +216,7 @@ class Deribit:
 
     def definition_requests(self, market: str) -> Sequence[Request]:
         """See `ingest.rest_venue.DefiningVenue.definition_requests`."""
-        return [_deribit_lists.request(REST, market)]
+        return _deribit_lists.requests(REST, market)
 
     def definitions(self, url: str, answer: bytes, received_at: int) -> Iterable[Defined]:
         """See `ingest.rest_venue.DefiningVenue.definitions`; the answer of `public/get_instruments`."""

@@ -310,6 +310,18 @@ def test_inverse_contracts_of_deribit_are_of_dollars_and_linear_ones_of_their_ba
     assert (inverse.status, inverse.is_trading) == ("open", True)
 
 
+def test_pairs_of_deribit_are_settled_at_once_and_do_not_end() -> None:
+    pair = {"instrument_name": "BTC_USDC", "kind": "spot", "tick_size": 0.01, "min_trade_amount": 0.0001, "is_active": True}
+    (told,) = of_deribit(pair | {"settlement_currency": "USDC", "instrument_type": "reversed"})
+    assert isinstance(told, InstrumentDefinition)
+    assert (told.instrument, told.instrument_type, told.settle_currency) == ("deribit:BTC-USDC", "SPOT", None)
+    assert (told.tick_size, told.min_size, told.expires_at) == (10**SCALE // 100, 10**SCALE // 10_000, None)
+    assert (told.multiplier, told.multiplier_currency, told.is_trading) == (None, None, True)
+    assert of_deribit(pair)[0] == told
+    asked = [request.url for request in defining("deribit").definition_requests("v2")]
+    assert [url.rpartition("=")[2] for url in asked] == ["future", "spot"]
+
+
 @pytest.mark.parametrize(
     ("change", "status", "is_trading"),
     [({"state": "locked"}, "locked", False), ({"is_active": False}, "open", False), ({"state": None}, None, True)],
@@ -322,8 +334,8 @@ def test_a_contract_of_deribit_is_trading_while_it_is_active_and_open(
     assert (told.status, told.is_trading) == (status, is_trading)
 
 
-@pytest.mark.parametrize("name", ["BTC-29SEP23-30000-C", "BTC_USDC", "BTC-FS-29SEP23_PERP"])
-def test_what_is_no_future_of_deribit_is_left_out(name: str) -> None:
+@pytest.mark.parametrize("name", ["BTC-29SEP23-30000-C", "BTC-FS-29SEP23_PERP"])
+def test_what_is_neither_future_nor_pair_of_deribit_is_left_out(name: str) -> None:
     assert of_deribit(INVERSE | {"instrument_name": name}) == []
 
 
@@ -340,6 +352,149 @@ def test_a_wrong_contract_of_deribit_is_refused_by_its_field(field: str, value: 
     assert isinstance(wrong, RefusedRow)
     assert isinstance(right, InstrumentDefinition)
     assert wrong.error.reason == reason
+
+
+BYBIT = "https://api.bybit.com/v5/market/instruments-info?category="
+INVERSE_OF_BYBIT: dict[str, Any] = {  # as documented
+    "symbol": "BTCUSDU26",
+    "contractType": "InverseFutures",
+    "status": "Trading",
+    "baseCoin": "BTC",
+    "quoteCoin": "USD",
+    "deliveryTime": "1790323200000",
+    "priceFilter": {"minPrice": "0.50", "maxPrice": "999999.00", "tickSize": "0.50"},
+    "lotSizeFilter": {"maxOrderQty": "2000000", "minOrderQty": "1", "qtyStep": "1"},
+    "settleCoin": "BTC",
+}
+PAIR_OF_BYBIT: dict[str, Any] = {  # as documented
+    "symbol": "BTCUSDT",
+    "baseCoin": "BTC",
+    "quoteCoin": "USDT",
+    "innovation": "0",
+    "status": "Trading",
+    "lotSizeFilter": {
+        "basePrecision": "0.000001",
+        "quotePrecision": "0.0000001",
+        "minOrderQty": "0.000011",
+        "minOrderAmt": "5",
+    },
+    "priceFilter": {"tickSize": "0.1"},
+}
+
+
+def page_of_bybit(*rows: Row, cursor: str = "") -> bytes:
+    return json.dumps({"retCode": 0, "result": {"list": rows, "nextPageCursor": cursor}}).encode()
+
+
+def of_bybits(market: str, *rows: Row) -> list[InstrumentDefinition | RefusedRow]:
+    return list(defining("bybit").definitions(f"{BYBIT}{market}", page_of_bybit(*rows), NOW))
+
+
+def test_inverse_contracts_of_bybit_are_of_dollars_and_settled_in_their_base_currency() -> None:
+    endless = {"symbol": "BTCUSD", "contractType": "InversePerpetual", "deliveryTime": "0"}
+    dated, perpetual = of_bybits("inverse", INVERSE_OF_BYBIT, INVERSE_OF_BYBIT | endless)
+    assert isinstance(dated, InstrumentDefinition)
+    assert isinstance(perpetual, InstrumentDefinition)
+    assert (dated.instrument, perpetual.instrument) == ("bybit:BTC-USD-260925", "bybit:BTC-USD-PERP")
+    assert (dated.expires_at, perpetual.expires_at) == (1_790_323_200_000_000, None)
+    assert (dated.tick_size, dated.lot_size, dated.min_size) == (10**SCALE // 2, 10**SCALE, 10**SCALE)
+    assert (dated.multiplier, dated.multiplier_currency, dated.settle_currency) == (10**SCALE, "USD", "BTC")
+    assert (dated.min_notional, dated.is_trading) == (None, True)
+
+
+def test_pairs_of_bybit_have_a_least_amount_and_no_least_size() -> None:
+    (pair,) = of_bybits("spot", PAIR_OF_BYBIT)
+    assert isinstance(pair, InstrumentDefinition)
+    assert (pair.instrument, pair.instrument_type, pair.settle_currency) == ("bybit:BTC-USDT", "SPOT", None)
+    assert (pair.tick_size, pair.lot_size, pair.min_size) == (10**SCALE // 10, 10**SCALE // 10**6, None)
+    assert (pair.min_notional, pair.multiplier, pair.is_trading) == (5 * 10**AMOUNT_SCALE, None, True)
+
+
+@pytest.mark.parametrize(
+    ("market", "row", "reason"),
+    [
+        ("spot", PAIR_OF_BYBIT | {"priceFilter": {"tickSize": "much"}}, "not_a_decimal"),
+        ("spot", INVERSE_OF_BYBIT, "missing_field"),
+        ("inverse", INVERSE_OF_BYBIT | {"settleCoin": None}, "wrong_type"),
+    ],
+)
+def test_a_wrong_row_of_bybit_is_refused(market: str, row: Row, reason: str) -> None:
+    (told,) = of_bybits(market, row)
+    assert isinstance(told, RefusedRow)
+    assert told.error.reason == reason
+
+
+def test_names_outside_our_alphabet_are_left_out_of_bybits_lists() -> None:
+    assert of_bybits("spot", PAIR_OF_BYBIT | {"baseCoin": "比特"}) == []
+    assert of_bybits("inverse", INVERSE_OF_BYBIT | {"deliveryTime": "soon"}) == []
+
+
+def test_a_list_of_pages_is_asked_for_until_its_last() -> None:
+    second = INVERSE_OF_BYBIT | {"symbol": "BTCUSD", "contractType": "InversePerpetual"}
+    pages = [
+        page_of_bybit(INVERSE_OF_BYBIT, cursor="first%3DBTCUSDU26%26last%3DBTCUSDU26"),
+        page_of_bybit(second, cursor="first%3DBTCUSD%26last%3DBTCUSD"),
+        page_of_bybit(),
+    ]
+    told, asked = run_until_answers_end("bybit", "inverse", *pages)
+    found = [one.instrument for one in told if isinstance(one, InstrumentDefinition)]
+    assert found == ["bybit:BTC-USD-260925", "bybit:BTC-USD-PERP"]
+    first = f"{BYBIT}inverse&limit=1000"
+    assert [request.url for request in asked] == [
+        first,
+        f"{first}&cursor=first%3DBTCUSDU26%26last%3DBTCUSDU26",
+        f"{first}&cursor=first%3DBTCUSD%26last%3DBTCUSD",
+        first,  # an hour later
+    ]
+
+
+def test_a_cursor_that_does_not_go_on_ends_a_list() -> None:
+    stuck = page_of_bybit(INVERSE_OF_BYBIT, cursor="again")
+    _, asked = run_until_answers_end("bybit", "linear", stuck, stuck, b"nonsense")
+    first = f"{BYBIT}linear&limit=1000"
+    assert [request.url for request in asked] == [first, f"{first}&cursor=again", first, first]
+
+
+BITFINEX = "https://api-pub.bitfinex.com/v2/conf/pub:info:pair,pub:info:pair:futures"
+FIGURES = [None, None, None, "0.02", "5000.0", None, None, None, 0.2, 0.1, None]  # as documented
+
+
+def of_bitfinex(*lists: list[object]) -> list[InstrumentDefinition | RefusedRow]:
+    return list(defining("bitfinex").definitions(BITFINEX, json.dumps(lists).encode(), NOW))
+
+
+def test_pairs_and_perpetuals_of_bitfinex_have_a_least_size_and_no_step_of_prices() -> None:
+    told = of_bitfinex([["BTCUSD", FIGURES], ["AAVE:UST", FIGURES]], [["BTCF0:USTF0", FIGURES]])
+    defined = [one for one in told if isinstance(one, InstrumentDefinition)]
+    assert [(one.instrument, one.venue_symbol) for one in defined] == [
+        ("bitfinex:BTC-USD", "tBTCUSD"),
+        ("bitfinex:AAVE-USDT", "tAAVE:UST"),
+        ("bitfinex:BTC-USDT-PERP", "tBTCF0:USTF0"),
+    ]
+    assert {one.min_size for one in defined} == {10**SCALE // 50}
+    unknown = {(one.tick_size, one.lot_size, one.min_notional, one.multiplier, one.is_trading) for one in defined}
+    assert unknown == {(None, None, None, None, None)}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (["BTCUSD", [None, None, None, "much"]], "not_a_decimal"),
+        (["BTCUSD", [None, None, None]], "missing_field"),
+        (["BTCUSD", [None, None, None, {}]], "wrong_type"),
+        (["BTCUSD"], "wrong_type"),
+        ({"pair": "BTCUSD"}, "wrong_type"),
+    ],
+)
+def test_a_wrong_row_of_bitfinex_is_refused_and_spoils_no_other(row: object, reason: str) -> None:
+    wrong, right = of_bitfinex([row, ["ETHUSD", [None, None, None, None]]])
+    assert isinstance(wrong, RefusedRow)
+    assert isinstance(right, InstrumentDefinition)
+    assert (wrong.error.reason, right.min_size) == (reason, None)
+
+
+def test_names_outside_our_alphabet_are_left_out_of_bitfinexs_lists() -> None:
+    assert of_bitfinex([["BTC", FIGURES], ["比特:USD", FIGURES]]) == []
 
 
 def test_dated_contracts_of_binance_end_and_perpetuals_do_not() -> None:
@@ -400,20 +555,20 @@ def test_what_changed_is_told_again_and_nothing_else() -> None:
     assert (told.instrument, told.status, told.is_trading, told.received_at) == ("binance:BTC-USDT", "BREAK", False, NOW + 5)
 
 
-@pytest.mark.parametrize("venue", sorted(READERS))
+@pytest.mark.parametrize("venue", [*sorted(READERS), "bitfinex"])
 def test_other_answers_define_nothing(venue: str) -> None:
     found = defining(venue)
     for url in ("https://example.com/api/v3/exchangeInfo", "https://api.binance.com/api/v3/depth", "nonsense"):
         assert list(found.definitions(url, b"{}", NOW)) == []
 
 
-@pytest.mark.parametrize("venue", [*sorted(READERS), "deribit"])
+@pytest.mark.parametrize("venue", [*sorted(READERS), "bitfinex", "deribit"])
 def test_lists_are_asked_for_where_their_answers_are_read(venue: str) -> None:
     found = defining(venue)
     requests = [request for market in found.markets for request in found.definition_requests(market)]
     assert requests
     empty: dict[str, Any] = {"deribit": {"result": []}, "kraken": {"result": {}}, "bybit": {"result": {"list": []}}} | {
-        name: [] for name in LISTING
+        name: [] for name in (*LISTING, "bitfinex")
     }
     body = json.dumps(empty.get(venue, {"symbols": [], "data": [], "instruments": []})).encode()
     for request in requests:
@@ -472,21 +627,22 @@ class Recorded:
         self.answers.append(body)
 
 
-def test_lists_are_asked_for_until_they_come_and_then_once_in_a_while() -> None:
-    halted = listed(SPOT_ROW | {"status": "BREAK"})
-    rest = Rest(Unanswered("down"), listed(SPOT_ROW), listed(SPOT_ROW), b"nonsense", halted)
-    clock, recorder, told = FakeClock(), Recorded(), list[Record]()
+def run_until_answers_end(
+    venue: str, market: str, *given: bytes | Exception, clock: FakeClock | None = None, recorder: Recorded | None = None
+) -> tuple[list[Record], list[Request]]:
+    """What is told of these answers, and what was asked for: a request more than there are answers."""
+    rest, told = Rest(*given), list[Record]()
 
     async def room() -> bool:
         return False
 
     async def run() -> None:
         work = Defining(
-            Session("binance", ()),
-            clock,
-            defining("binance"),
+            Session(venue, ()),
+            clock or FakeClock(),
+            defining(venue),
             rest,  # type: ignore[arg-type]  # it does what is used
-            markets=lambda: ["spot", "spot"],
+            markets=lambda: [market, market],
             put=told.extend,
             room=room,
             recorder=recorder,  # type: ignore[arg-type]  # it does what is used
@@ -496,12 +652,20 @@ def test_lists_are_asked_for_until_they_come_and_then_once_in_a_while() -> None:
             await work.run()
 
     asyncio.run(run())
+    return told, rest.asked
+
+
+def test_lists_are_asked_for_until_they_come_and_then_once_in_a_while() -> None:
+    halted = listed(SPOT_ROW | {"status": "BREAK"})
+    given = Unanswered("down"), listed(SPOT_ROW), listed(SPOT_ROW), b"nonsense", halted
+    clock, recorder = FakeClock(), Recorded()
+    told, asked = run_until_answers_end("binance", "spot", *given, clock=clock, recorder=recorder)
     first, letter, second = told
     assert isinstance(first, InstrumentDefinition)
     assert isinstance(letter, DeadLetter)
     assert isinstance(second, InstrumentDefinition)
     assert (first.status, letter.reason, second.status) == ("TRADING", "malformed_json", "BREAK")
-    assert {request.url for request in rest.asked} == {BINANCE}
+    assert {request.url for request in asked} == {BINANCE}
     assert clock.pauses[1:] == [3600] * 4
     assert 0 < clock.pauses[0] < 10
     assert recorder.answers == [listed(SPOT_ROW), b"nonsense", halted]

@@ -110,6 +110,7 @@ def test_block_trade_off_the_book_is_left_out() -> None:
         ("spot", "BTCUSDT", "bybit:BTC-USDT"),
         ("linear", "BTCUSDT", "bybit:BTC-USDT-PERP"),
         ("linear", "BTCPERP", "bybit:BTC-USDC-PERP"),
+        ("inverse", "BTCUSD", "bybit:BTC-USD-PERP"),
     ],
 )
 def test_market_of_the_connection_tells_pair_from_contract(market: str, symbol: str, instrument: str) -> None:
@@ -127,6 +128,35 @@ def test_listing_dates_the_contracts_that_are_delivered() -> None:
     listings = [dict(zip(fields, row, strict=True)) for row in rows]
     listed = VENUE.listed(url, json.dumps({"result": {"list": listings}}).encode())
     assert listed == {"BTC-25SEP26": "bybit:BTC-USDC-260925", "1000XUSDT": "bybit:1000X-USDT-PERP"}
+
+
+INVERSE_TICKER = TICKER | OF_PERPETUAL | {"symbol": "SOLUSD", "volume24h": "276851254", "turnover24h": "3615929.0"}
+
+
+def test_turnover_of_inverse_contracts_is_no_amount_since_it_is_in_the_base_currency() -> None:
+    quote, funding, held = parser("inverse").parse(frame("tickers.SOLUSD", INVERSE_TICKER), AT).records
+    assert isinstance(quote, Quote)
+    assert isinstance(funding, Funding)
+    assert isinstance(held, OpenInterest)
+    assert (quote.instrument, quote.volume_24h, quote.amount_24h) == ("bybit:SOL-USD-PERP", 276851254_000000000000, None)
+    assert (held.open_interest, held.notional) == (6738053_900000000000, None)
+    assert funding.rate == 8_760_000
+    kline = only(frame("kline.1.SOLUSD", [KLINE]), "inverse")
+    assert isinstance(kline, Kline)
+    assert (kline.volume, kline.amount) == (1252_700000000000, None)
+    linear = only(frame("kline.1.SOLUSDT", [KLINE]))
+    assert linear.amount == 96823_300000000000 * 10**12
+
+
+def test_dated_inverse_contract_is_known_by_the_list_alone() -> None:
+    trades = frame("publicTrade.BTCUSDU26", [TRADE | {"s": "BTCUSDU26"}])
+    with pytest.raises(DataValidationError) as caught:
+        only(trades, "inverse")
+    assert (caught.value.reason, caught.value.field) == ("unknown_symbol", "symbol")
+    listed = VENUE.parser("inverse", {"inverse": {"BTCUSDU26": "bybit:BTC-USD-260925"}}, 5_000_000)
+    (trade,) = listed.parse(trades, AT).records
+    assert isinstance(trade, Trade)
+    assert trade.instrument == "bybit:BTC-USD-260925"
 
 
 def test_book_has_the_time_of_the_match_and_rises_by_one() -> None:
@@ -313,7 +343,8 @@ def test_frame_of_an_unknown_market_is_refused() -> None:
     [
         ("wss://stream.bybit.com/v5/public/linear", "linear"),
         ("wss://stream.bybit.com/v5/public/spot", "spot"),
-        ("wss://stream.bybit.com/v5/public/inverse", None),
+        ("wss://stream.bybit.com/v5/public/inverse", "inverse"),
+        ("wss://stream.bybit.com/v5/public/option", None),
     ],
 )
 def test_address_shows_the_market(url: str, market: str | None) -> None:

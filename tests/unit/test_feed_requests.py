@@ -175,6 +175,7 @@ def test_full_connection_is_subscribed_within_a_minute_and_messages_are_in_parts
         (("okx:BTC-USDT", "candle1m"), "wss://ws.okx.com:8443/ws/v5/business"),
         (("bybit:BTC-USDT", "publicTrade"), "wss://stream.bybit.com/v5/public/spot"),
         (("bybit:BTC-USDT-PERP", "publicTrade"), "wss://stream.bybit.com/v5/public/linear"),
+        (("bybit:BTC-USD-PERP", "publicTrade"), "wss://stream.bybit.com/v5/public/inverse"),
         (("bitget:BTC-USDT", "trade"), "wss://ws.bitget.com/spot/v1/stream"),
         (("bitget:BTC-USDT-PERP", "trade"), "wss://ws.bitget.com/mix/v1/stream"),
         (("gateio:BTC-USDT", "spot.trades"), "wss://api.gateio.ws/ws/v4/"),
@@ -200,6 +201,7 @@ def test_address_is_that_of_recordings_and_of_their_market(stream: tuple[str, st
     [
         *(("BTC-USDT", "BTCUSDT"), ("BTC-USDT-PERP", "BTCUSDT"), ("BTC-USDC-PERP", "BTCPERP")),
         *(("BTC-USDT-260925", "BTCUSDT-25SEP26"), ("BTC-USDC-260105", "BTC-05JAN26")),
+        *(("BTC-USD-PERP", "BTCUSD"), ("BTC-USD-260925", "BTCUSDU26"), ("ETH-USD-270326", "ETHUSDH27")),
     ],
 )
 def test_bybits_symbols(code: str, symbol: str) -> None:
