@@ -22,6 +22,7 @@ from market.book_rules import BookRules, by_previous_if_named
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
 from market.instrument import check_instrument
+from market.interval import parse_interval
 from market.trade import Trade
 from schemas.records import Record
 
@@ -297,14 +298,22 @@ def _read_candles(rows: Sequence[_Parts], interval: str, maker: Maker) -> Sequen
     """Time, open, close, high, low, volume; newest first. Nothing says that one is closed, but that another one follows it."""
     told = [(decode(_COUNT, _columns(row, 6, "candle")[0]) * 1000, row) for row in rows]
     newest = max((at for at, _ in told), default=0)
-    found = []
-    for at, (_, open_, close, high, low, volume, *_) in sorted(told, key=lambda one: one[0]):
-        prices = {"open": open_, "high": high, "low": low, "close": close}
-        texts = {name: number(raw, name) for name, raw in prices.items()}
-        traded = exact_or_none(number(volume, "volume"), "volume")
-        figure = figure_or_none(traded, "volume")
-        found.append(maker.kline(interval, at, texts, is_closed=at < newest, exchange_time=None, volume=figure))
-    return found
+    in_order = sorted(told, key=lambda one: one[0])
+    return [_candle(row, at, interval, maker, is_closed=at < newest) for at, row in in_order]
+
+
+def read_past_candle(row: _Parts, interval: str, maker: Maker) -> Record:
+    """A candle of an answer, which is closed when its time is past."""
+    at = decode(_COUNT, _columns(row, 6, "candle")[0]) * 1000
+    return _candle(row, at, interval, maker, is_closed=maker.is_over(at, parse_interval(interval).micros))
+
+
+def _candle(row: _Parts, at: int, interval: str, maker: Maker, *, is_closed: bool) -> Record:
+    _, open_, close, high, low, volume = row[:6]
+    prices = {"open": open_, "high": high, "low": low, "close": close}
+    texts = {name: number(raw, name) for name, raw in prices.items()}
+    figure = figure_or_none(exact_or_none(number(volume, "volume"), "volume"), "volume")
+    return maker.kline(interval, at, texts, is_closed=is_closed, exchange_time=None, volume=figure)
 
 
 def _read_status(row: _Parts, maker: Maker) -> Sequence[Record]:

@@ -1,6 +1,8 @@
-"""What Bitget is asked for by REST of its past, and what it answers: trades of pairs and perpetuals, newest first.
+"""What Bitget is asked for by REST of its past, and what it answers: trades and candles of pairs and perpetuals, and funding.
 
-Read as documented for version 2 ("Get Market Trades", "Get History Transactions"); none was recorded. Its streams number no
+Read as documented for version 2 ("Get Market Trades", "Get History Transactions", "Get History Candlestick Data", "Get
+Historical Funding Rates"); none was recorded. Of funding the last hundred payments are asked for: the pages behind them are
+counted from the newest on, so they move while they are read. Its streams number no
 trades, so those by REST get the ids that the streams' have, of their own figures; the venue's number is their sequence.
 Their times are documented as milliseconds, though the examples show whole seconds: were they no finer the ids would differ,
 and what was missed would not be taken for told (see `ingest.refilling`).
@@ -8,7 +10,8 @@ and what was missed would not be taken for told (see `ingest.refilling`).
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -17,18 +20,35 @@ from ingest.decoding import decode
 from ingest.feed import Parsed
 from ingest.feeds._asked import asked_for
 from ingest.feeds._nameless import NamelessTrades
-from ingest.feeds._pages import backward_page, stretch_until
-from ingest.feeds._records import Maker, micros_of_millis
+from ingest.feeds._pages import Window, backward_page, latest_payments, stretch_until
+from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_millis
 from ingest.feeds._sides import side_of
 from ingest.rest_venue import Page, Place, Request
 from market.errors import DataValidationError
+from market.interval import parse_interval
 from market.trade import Trade
+from schemas.records import Record
 
-TRADES = "trade"
+TRADES, TICKER = "trade", "ticker"
+INTERVALS = {
+    **{f"candle{minutes}m": f"{minutes}m" for minutes in (1, 5, 15, 30)},
+    **{f"candle{hours}H": f"{hours}h" for hours in (1, 4)},
+}
+"""Of the channels of candles."""
+PAYMENTS = "history-fund-rate"
+"""Path of the funding that was paid; records of it have this for their channel."""
 SPOT, CONTRACTS = "sp", "mc"
 _PATHS = {SPOT: "spot", CONTRACTS: "mix"}
 _REST = "https://api.bitget.com/api/v2"
 _MOST = 1_000
+_MOST_CANDLES = 200
+_MOST_PAYMENTS = 100
+_TRADES_PATH, _CANDLES_PATH = "fills-history", "history-candles"
+_GRANULARITIES = {
+    SPOT: {f"{minutes}min": f"candle{minutes}m" for minutes in (1, 5, 15, 30)} | {"1h": "candle1H", "4h": "candle4H"},
+    CONTRACTS: {channel.removeprefix("candle"): channel for channel in INTERVALS},
+}
+"""Channels by the words for their intervals in requests."""
 _LONGEST_ID = 19
 _PRODUCTS = {"USDT": "USDT-FUTURES", "USD": "COIN-FUTURES"}
 
@@ -41,6 +61,11 @@ class _Trade(msgspec.Struct, rename="camel"):
     ts: str
 
 
+class _Payment(msgspec.Struct, rename="camel"):
+    funding_rate: str
+    funding_time: str
+
+
 class _Answer(msgspec.Struct):
     code: str
     msg: str = ""
@@ -49,6 +74,8 @@ class _Answer(msgspec.Struct):
 
 _ANSWER = msgspec.json.Decoder(_Answer)
 _TRADES = msgspec.json.Decoder(list[_Trade])
+_CANDLES = msgspec.json.Decoder(list[list[str]])
+_PAYMENTS = msgspec.json.Decoder(list[_Payment])
 
 
 def figures_of(price: str, size: str, side: str) -> str:
@@ -56,37 +83,58 @@ def figures_of(price: str, size: str, side: str) -> str:
     return f"{_plain(price)}:{_plain(size)}:{side}"
 
 
-def history(market: str, base: str, quote: str, place: Place, end: int) -> Request | None:
-    """The request for a page of trades; a place's number is that of the trade it goes back from."""
+def history(market: str, base: str, quote: str, channel: str, place: Place, end: int) -> Request | None:
+    """The request for a page; of trades a place's number is that of the one it goes back from, of tickers it is of funding."""
     names = {"symbol": f"{base}{quote}"}
     if market == CONTRACTS:
         product = _PRODUCTS.get(quote)
         if product is None:
             return None
         names["productType"] = product
+    if channel in INTERVALS:
+        until = {"endTime": -(-_window(channel, place, end).until // 1000), "limit": _MOST_CANDLES}
+        word = next(word for word, theirs in _GRANULARITIES[market].items() if theirs == channel)
+        return _request(market, _CANDLES_PATH, names | {"granularity": word}, until)
+    if channel == TICKER:
+        return _request(market, PAYMENTS, names, {"pageSize": _MOST_PAYMENTS}) if market == CONTRACTS else None
+    if channel != TRADES:
+        return None
     span = {"startTime": place.time // 1000, "endTime": -(-stretch_until(place, end) // 1000), "limit": _MOST}
     behind = {} if place.number is None else {"idLessThan": place.number}
-    return Request(market, f"{_REST}/{_PATHS[market]}/market/fills-history?{urlencode({**names, **span, **behind})}", 1)
+    return _request(market, _TRADES_PATH, names, span | behind)
 
 
-def page(place: Place, end: int, parsed: Parsed) -> Page:
-    """The page of an answer. Raises DataValidationError (`no_history`), see `backward_page`."""
+def page(channel: str, place: Place, end: int, parsed: Parsed) -> Page:
+    """The page of an answer. Raises DataValidationError (`no_history`), see `backward_page` and `latest_payments`."""
+    if channel in INTERVALS:
+        return _window(channel, place, end).page(parsed.records)
+    if channel == TICKER:
+        return latest_payments("Bitget", parsed.records, place, end, _MOST_PAYMENTS)
     return backward_page(parsed.records, place, end, _MOST, lambda trades: trades[0].sequence, "Bitget")
 
 
 def symbol_of(url: str) -> str | None:
     """The symbol that a request names, of those that are read here; None for others."""
     parts = urlsplit(url)
-    if not parts.path.endswith("/market/fills-history"):
+    if not parts.path.endswith(tuple(f"/market/{path}" for path in (_TRADES_PATH, _CANDLES_PATH, PAYMENTS))):
         return None
     return asked_for(url, "symbol")
 
 
-def read(answer: bytes, maker: Maker) -> Parsed:
-    """The trades of an answer, oldest first."""
+def read(market: str, url: str, answer: bytes, maker: Maker) -> Parsed:
+    """What an answer tells, oldest first."""
     told = decode(_ANSWER, answer)
     if told.code != "00000":
         raise DataValidationError("venue_error", f"the venue refuses a request: {told.code:.20} {told.msg:.200}")
+    parts = urlsplit(url)
+    if parts.path.endswith(_CANDLES_PATH):
+        channel = _GRANULARITIES[market].get(asked_for(url, "granularity"))
+        if channel is None:
+            raise DataValidationError("wrong_interval", "granularity: the request has none that is known", field="interval")
+        return Parsed(channel, [_candle(row, INTERVALS[channel], maker) for row in decode(_CANDLES, told.data)])
+    if parts.path.endswith(PAYMENTS):
+        newest_first_paid = decode(_PAYMENTS, told.data)
+        return Parsed(PAYMENTS, [_payment(one, maker) for one in reversed(newest_first_paid)])
     names, newest_first = NamelessTrades(), decode(_TRADES, told.data)
     return Parsed(TRADES, [_trade(trade, names, maker) for trade in reversed(newest_first)])
 
@@ -101,6 +149,35 @@ def _trade(trade: _Trade, names: NamelessTrades, maker: Maker) -> Trade:
         side=side,
         exchange_time=micros,
     )
+
+
+def _payment(paid: _Payment, maker: Maker) -> Record:
+    return maker.payment(PAYMENTS, micros_of_millis(paid.funding_time, "exchange_time"), paid.funding_rate)
+
+
+def _candle(row: Sequence[str], interval: str, maker: Maker) -> Record:
+    """Time, open, high, low, close, volume; of pairs the amount in USDT; the amount."""
+    if len(row) < 7:
+        raise DataValidationError("missing_field", "a candle needs seven figures", field="data")
+    opened = micros_of_millis(row[0], "open_time")
+    given: dict[str, Any] = {"volume": figure_or_none(row[5], "volume"), "amount": amount_of(row[-1], "amount")}
+    return maker.kline(
+        interval,
+        opened,
+        {"open": row[1], "high": row[2], "low": row[3], "close": row[4]},
+        is_closed=maker.is_over(opened, parse_interval(interval).micros),
+        exchange_time=None,
+        **given,
+    )
+
+
+def _request(market: str, path: str, names: dict[str, str], options: dict[str, int]) -> Request:
+    return Request(market, f"{_REST}/{_PATHS[market]}/market/{path}?{urlencode({**names, **options})}", 1)
+
+
+def _window(channel: str, place: Place, end: int) -> Window:
+    """Of one candle fewer than are told at most, since the end may be part of an answer."""
+    return Window.at(place, end, parse_interval(INTERVALS[channel]).micros, _MOST_CANDLES - 1)
 
 
 def _plain(figure: str) -> str:

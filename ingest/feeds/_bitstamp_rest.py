@@ -1,6 +1,7 @@
 """What Bitstamp is asked for by REST, and what it answers: trades of the last minute, hour or day, newest first, and its pairs.
 
-Pairs are read as recorded, trades as documented ("Transactions"); no answer of these was recorded. Ids, prices, amounts and
+Pairs are read as recorded, trades and candles, of which there is no stream, as documented ("Transactions", "OHLC data"); no
+answer of these was recorded. Ids, prices, amounts and
 sides are those of the stream, but `date` has whole seconds where the stream has microseconds. Recorded ids rise with the
 times, so the ids tell which trades lie between two others; each gets the earliest time it can have had there.
 """
@@ -8,24 +9,42 @@ times, so the ids tell which trades lie between two others; each gets the earlie
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
 from ingest.decoding import decode
 from ingest.feed import Parsed
+from ingest.feeds._asked import asked_for
 from ingest.feeds._definitions import define, read_definitions, step_of_places
+from ingest.feeds._pages import Window
 from ingest.feeds._records import Maker, micros_of_millis
 from ingest.marks import Stretch, number_of
-from ingest.rest_venue import Defined, Page, Request
+from ingest.rest_venue import Defined, Page, Place, Request
+from market.decimals import parse_decimal
 from market.errors import DataValidationError
 from market.instrument_definition import InstrumentDefinition
+from market.interval import parse_interval
 from market.trade import Side, Trade
+from schemas.records import Record
 
 MARKET = "spot"
 REST = "https://www.bitstamp.net/api/v2"
 TRADES = "live_trades"
+_OHLC = "ohlc"
+CANDLES = {
+    f"{_OHLC}.{seconds}": interval
+    for seconds, interval in {
+        **{60 * minutes: f"{minutes}m" for minutes in (1, 3, 5, 15, 30)},
+        **{3_600 * hours: f"{hours}h" for hours in (1, 2, 4, 6, 12)},
+        86_400: "1d",
+    }.items()
+}
+"""Channels of candles, of history alone, and their intervals; those of three days are not carried."""
 
 _SECOND = 1_000_000
+_MOST_CANDLES = 1_000
 _MARGIN = 20 * _SECOND  # by which its clock and ours may differ, and an answer be late
 _SPANS = {"minute": 60 * _SECOND, "hour": 3_600 * _SECOND, "day": 86_400 * _SECOND}
 _SIDES: Mapping[int, Side] = {0: "buy", 1: "sell"}
@@ -51,7 +70,27 @@ class _Pair(msgspec.Struct):
     instant_and_market_orders: str
 
 
+class _Candle(msgspec.Struct):
+    """`timestamp` is when it began, in seconds."""
+
+    timestamp: str
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+
+
+class _Chart(msgspec.Struct):
+    ohlc: list[_Candle]
+
+
+class _Charted(msgspec.Struct):
+    data: _Chart
+
+
 _TRADES = msgspec.json.Decoder(list[_Trade])
+_CHARTED = msgspec.json.Decoder(_Charted)
 _PAIRS = msgspec.json.Decoder(list[msgspec.Raw])
 _PAIR = msgspec.json.Decoder(_Pair)
 
@@ -67,6 +106,21 @@ def page(stretch: Stretch, parsed: Parsed) -> Page:
     first, last = min(map(_number, stretch.before)), _number(stretch.after)
     trades = (record for record in parsed.records if isinstance(record, Trade) and first <= record.sequence <= last)
     return Page([_within(stretch, trade) for trade in trades], None)
+
+
+def history(pair: str, channel: str, place: Place, end: int) -> Request | None:
+    """The request for a page of candles; nothing else is told of the past."""
+    if channel not in CANDLES:
+        return None
+    window = _window(channel, place, end)
+    span = {"start": -(-window.begin // _SECOND), "end": (window.until - 1) // _SECOND}  # both are part of it
+    query = urlencode({"step": channel.removeprefix(f"{_OHLC}."), **span, "limit": _MOST_CANDLES})
+    return Request(MARKET, f"{REST}/{_OHLC}/{pair}/?{query}", 1)
+
+
+def history_page(channel: str, place: Place, end: int, parsed: Parsed) -> Page:
+    """The page of candles of an answer."""
+    return _window(channel, place, end).page(parsed.records)
 
 
 def definitions_request() -> Request:
@@ -93,8 +147,14 @@ def _define(instrument: str, pair: _Pair, received_at: int) -> InstrumentDefinit
     )
 
 
-def read(answer: bytes, maker: Maker) -> Parsed:
-    """The trades of an answer, oldest first."""
+def read(url: str, answer: bytes, maker: Maker) -> Parsed:
+    """The trades or candles of an answer, oldest first."""
+    if f"/{_OHLC}/" in urlsplit(url).path:
+        channel = f"{_OHLC}.{asked_for(url, 'step')}"
+        interval = CANDLES.get(channel)
+        if interval is None:
+            raise DataValidationError("wrong_interval", "step: the request has none that is known", field="interval")
+        return Parsed(channel, [_candle(candle, interval, maker) for candle in decode(_CHARTED, answer).data.ohlc])
     trades = [_trade(trade, maker) for trade in decode(_TRADES, answer)]
     trades.sort(key=lambda trade: trade.sequence)
     return Parsed(TRADES, trades)
@@ -126,6 +186,23 @@ def _trade(trade: _Trade, maker: Maker) -> Trade:
         side=taker_of(_number(str(trade.type))),
         exchange_time=micros_of_millis(f"{trade.date}000", "exchange_time"),
     )
+
+
+def _candle(candle: _Candle, interval: str, maker: Maker) -> Record:
+    opened = micros_of_millis(f"{candle.timestamp}000", "open_time")
+    given: dict[str, Any] = {"volume": parse_decimal(candle.volume, field="volume")}
+    return maker.kline(
+        interval,
+        opened,
+        {"open": candle.open, "high": candle.high, "low": candle.low, "close": candle.close},
+        is_closed=maker.is_over(opened, parse_interval(interval).micros),
+        exchange_time=None,
+        **given,
+    )
+
+
+def _window(channel: str, place: Place, end: int) -> Window:
+    return Window.at(place, end, parse_interval(CANDLES[channel]).micros, _MOST_CANDLES)
 
 
 def _within(stretch: Stretch, trade: Trade) -> Trade:

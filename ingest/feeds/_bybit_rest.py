@@ -202,7 +202,6 @@ def _klines(word: str, rows: msgspec.Raw, maker: Maker) -> Parsed:
 
 
 def _kline(row: tuple[str, ...], interval: str, micros: int, maker: Maker) -> Record:
-    """It is closed when its time is past, however far the clock that received it may be ahead of the venue's."""
     time, open_, high, low, close, volume, turnover = row
     opened = micros_of_millis(time, "open_time")
     amount = amount_told(turnover, maker.instrument)
@@ -214,7 +213,7 @@ def _kline(row: tuple[str, ...], interval: str, micros: int, maker: Maker) -> Re
         interval,
         opened,
         {"open": open_, "high": high, "low": low, "close": close},
-        is_closed=opened + micros + maker.max_skew <= maker.received_at,
+        is_closed=maker.is_over(opened, micros),
         exchange_time=None,
         **given,
     )

@@ -79,8 +79,8 @@ class _Ticker(msgspec.Struct):
     current_funding: msgspec.Raw = ABSENT
 
 
-class _Kline(msgspec.Struct):
-    """`tick` is when it began, in milliseconds."""
+class KlineRow(msgspec.Struct):
+    """A kline of a stream, or of an answer; `tick` is when it began, in milliseconds."""
 
     tick: _Count
     open: msgspec.Raw = ABSENT
@@ -91,7 +91,7 @@ class _Kline(msgspec.Struct):
     cost: msgspec.Raw = ABSENT
 
 
-_KLINE = msgspec.json.Decoder(_Kline)
+_KLINE = msgspec.json.Decoder(KlineRow)
 _TRADE_LIST = msgspec.json.Decoder(list[_Trade])
 _BOOK_MESSAGE = msgspec.json.Decoder(_Book)
 _TICKERS = msgspec.json.Decoder(_Ticker)
@@ -184,14 +184,17 @@ def _kline(data: msgspec.Raw, _symbol: str, channel: str, maker: Maker) -> Seque
 
     Nothing says that a kline is closed. Where nothing was traded, one repeats the last close.
     """
-    row = decode(_KLINE, data)
+    return [read_kline(decode(_KLINE, data), RESOLUTIONS[channel.removeprefix(KLINES)], maker, is_closed=False)]
+
+
+def read_kline(row: KlineRow, interval: str, maker: Maker, *, is_closed: bool) -> Record:
+    """The record of a kline."""
     raws = {"open": row.open, "high": row.high, "low": row.low, "close": row.close}
     prices = {name: number(raw, name) for name, raw in raws.items()}
     volume = figure_or_none(exact_or_none(number_or_none(row.volume, "volume"), "volume"), "volume")
     cost = number_or_none(row.cost, "amount")
     given: dict[str, Any] = {"volume": volume, "amount": None if cost is None else amount_of(cost, "amount")}
-    interval = RESOLUTIONS[channel.removeprefix(KLINES)]
-    return [maker.kline(interval, row.tick * 1000, prices, is_closed=False, exchange_time=None, **given)]
+    return maker.kline(interval, row.tick * 1000, prices, is_closed=is_closed, exchange_time=None, **given)
 
 
 READERS: Mapping[str, Reader] = {TRADES: _trades, BOOK: _book, TICKER: _ticker, CHART: _kline}

@@ -1,6 +1,7 @@
-"""What Deribit is asked for by REST, and what it answers: trades by their `trade_seq`, and tickers, as its streams tell them.
+"""What Deribit is asked for by REST, and what it answers: trades by their `trade_seq`, tickers, klines and funding of the past.
 
-Read as documented ("public/get_last_trades_by_instrument", "public/ticker"); no answer was recorded.
+Read as documented ("public/get_last_trades_by_instrument", "public/ticker", "public/get_tradingview_chart_data",
+"public/get_funding_rate_history"); no answer was recorded. Funding is told hour by hour, each at its end: what accrued in it.
 """
 
 from __future__ import annotations
@@ -12,21 +13,29 @@ import msgspec
 from ingest.decoding import decode
 from ingest.feed import Parsed
 from ingest.feeds._asked import asked_for
-from ingest.feeds._deribit_frames import READERS, TICKER, TRADES
-from ingest.feeds._numbers import ABSENT
-from ingest.feeds._pages import numbered_page
+from ingest.feeds._deribit_frames import KLINES, READERS, RESOLUTIONS, TICKER, TRADES, KlineRow, read_kline
+from ingest.feeds._numbers import ABSENT, number
+from ingest.feeds._pages import Window, numbered_page
 from ingest.feeds._records import Maker
 from ingest.marks import Missing
 from ingest.rest_venue import Page, Place, Request
 from market.errors import DataValidationError
+from market.interval import parse_interval
 from market.trade import Trade
+from schemas.records import Record
 
 MARKET = "v2"
 REST = "https://www.deribit.com/api/v2/public"
 
 _MOST = 1_000
 _BY_NUMBER, _BY_TIME, _TICKER = "get_last_trades_by_instrument", "get_last_trades_by_instrument_and_time", "ticker"
-_CHANNELS = {_BY_NUMBER: TRADES, _BY_TIME: TRADES, _TICKER: TICKER}
+_KLINES = "get_tradingview_chart_data"
+PAYMENTS = "get_funding_rate_history"
+"""Method of the funding that was paid; records of it have this for their channel."""
+_METHODS = (_BY_NUMBER, _BY_TIME, _TICKER, _KLINES, PAYMENTS)
+_MOST_PAYMENTS = 744  # hours of a month
+_HOUR_SECONDS = 3_600
+_PERPETUAL = "-PERPETUAL"
 
 
 class _Answer(msgspec.Struct):
@@ -38,8 +47,27 @@ class _Trades(msgspec.Struct):
     trades: msgspec.Raw
 
 
+class _Chart(msgspec.Struct):
+    """Figures of klines, a list of each kind."""
+
+    ticks: list[int]
+    open: list[msgspec.Raw]
+    high: list[msgspec.Raw]
+    low: list[msgspec.Raw]
+    close: list[msgspec.Raw]
+    volume: list[msgspec.Raw]
+    cost: list[msgspec.Raw]
+
+
+class _Payment(msgspec.Struct):
+    timestamp: int
+    interest_1h: msgspec.Raw = ABSENT
+
+
 _ANSWER = msgspec.json.Decoder(_Answer)
 _TRADES = msgspec.json.Decoder(_Trades)
+_CHART = msgspec.json.Decoder(_Chart)
+_PAYMENTS = msgspec.json.Decoder(list[_Payment])
 
 
 def latest(symbol: str, channel: str) -> Request | None:
@@ -56,7 +84,14 @@ def missed(symbol: str, channel: str, missing: Missing) -> Request:
 
 
 def history(symbol: str, channel: str, place: Place, end: int) -> Request | None:
-    """The request for a page: the first by time, the next ones by number."""
+    """The request for a page: of trades the first by time, the next ones by number; of tickers the funding of perpetuals."""
+    if channel.startswith(KLINES) or (_kind(channel) == TICKER and symbol.endswith(_PERPETUAL)):
+        window = _window(channel, place, end)
+        # Whether the start is part of it is not documented.
+        span = {"start_timestamp": -(-window.begin // 1000) - 1, "end_timestamp": (window.until - 1) // 1000}
+        if not channel.startswith(KLINES):
+            return _request(PAYMENTS, symbol, channel, **span)
+        return _request(_KLINES, symbol, channel, **span, resolution=channel.removeprefix(KLINES))
     if _kind(channel) != TRADES:
         return None
     if place.number is None:
@@ -65,15 +100,19 @@ def history(symbol: str, channel: str, place: Place, end: int) -> Request | None
     return _request(_BY_NUMBER, symbol, channel, start_seq=place.number, count=_MOST, sorting="asc")
 
 
-def page(place: Place, end: int, parsed: Parsed) -> Page:
+def page(channel: str, place: Place, end: int, parsed: Parsed) -> Page:
     """The page of an answer."""
+    if channel.startswith(KLINES):
+        return _window(channel, place, end).page(parsed.records)
+    if _kind(channel) == TICKER:
+        return _window(channel, place, end).payments(parsed.records)
     return numbered_page(parsed.records, place.number or 0, end)
 
 
 def symbol_of(url: str) -> str | None:
     """The instrument that a request names, of those that are read here; None for others."""
     parts = urlsplit(url)
-    if parts.path.rpartition("/")[2] not in _CHANNELS:
+    if parts.path.rpartition("/")[2] not in _METHODS:
         return None
     return asked_for(url, "instrument_name")
 
@@ -81,14 +120,44 @@ def symbol_of(url: str) -> str | None:
 def read(url: str, answer: bytes, symbol: str, maker: Maker) -> Parsed:
     """What an answer about an instrument tells, oldest first, under the name of the stream."""
     parts = urlsplit(url)
-    kind = _CHANNELS[parts.path.rpartition("/")[2]]
+    method = parts.path.rpartition("/")[2]
     told = decode(_ANSWER, answer)
     if bytes(told.error) or not bytes(told.result):
         raise DataValidationError("venue_error", f"the venue refuses a request: {bytes(told.error)[:200]!r}")
+    if method == PAYMENTS:
+        return Parsed(PAYMENTS, [_payment(paid, maker) for paid in decode(_PAYMENTS, told.result)])
+    if method == _KLINES:
+        return _klines(asked_for(url, "resolution"), told.result, maker)
+    kind = TICKER if method == _TICKER else TRADES
     channel = f"{kind}.{parts.fragment or '100ms'}"
     data = decode(_TRADES, told.result).trades if kind == TRADES else told.result
     records = READERS[kind](data, symbol, channel, maker)
     return Parsed(channel, sorted(records, key=_sequence) if kind == TRADES else records)
+
+
+def _payment(paid: _Payment, maker: Maker) -> Record:
+    rate = number(paid.interest_1h, "rate")
+    return maker.funding(PAYMENTS, paid.timestamp * 1000, rate=rate, interval_seconds=_HOUR_SECONDS)
+
+
+def _klines(resolution: str, data: msgspec.Raw, maker: Maker) -> Parsed:
+    interval = RESOLUTIONS.get(resolution)
+    if interval is None:
+        raise DataValidationError("wrong_interval", f"resolution: {resolution!r:.20} is not known", field="interval")
+    chart, micros = decode(_CHART, data), parse_interval(interval).micros
+    try:
+        figures = (chart.ticks, chart.open, chart.high, chart.low, chart.close, chart.volume, chart.cost)
+        klines = [KlineRow(*row) for row in zip(*figures, strict=True)]
+    except ValueError:
+        raise DataValidationError("missing_field", "the lists of figures are not equally long", field="ticks") from None
+    told = [read_kline(row, interval, maker, is_closed=maker.is_over(row.tick * 1000, micros)) for row in klines]
+    return Parsed(f"{KLINES}{resolution}", told)
+
+
+def _window(channel: str, place: Place, end: int) -> Window:
+    if not channel.startswith(KLINES):
+        return Window.of_funding(place, end, _MOST_PAYMENTS)
+    return Window.at(place, end, parse_interval(RESOLUTIONS[channel.removeprefix(KLINES)]).micros, _MOST)
 
 
 def _sequence(record: object) -> int:

@@ -3,14 +3,15 @@
 Books, book tops, candles and the list are read as recorded; trades and tickers as documented ("futures.trades",
 "futures.tickers", "Futures market transaction records"), none was recorded. Sizes are contracts; that of a sale is below zero
 in trades. By REST trades are told under the ids of the stream, newest first, with times in seconds of three decimal places
-(`create_time_ms`), of whole seconds of time asked for.
+(`create_time_ms`), of whole seconds of time asked for. Candles of the past and the funding that was paid are read as
+documented, too ("Futures market K-line chart", "Futures market historical funding rate").
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
@@ -19,7 +20,7 @@ from ingest.feed import Parsed
 from ingest.feeds._definitions import define, read_definitions
 from ingest.feeds._levels import levels_of
 from ingest.feeds._numbers import ABSENT, number, number_or_none
-from ingest.feeds._pages import backward_page, stretch_until
+from ingest.feeds._pages import Window, backward_page, stretch_until
 from ingest.feeds._records import Maker, micros_of_millis
 from ingest.rest_venue import Defined, Page, Place, Request
 from market.decimals import parse_decimal, parse_positive
@@ -27,6 +28,7 @@ from market.depth import Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.instrument_definition import InstrumentDefinition
+from market.interval import MINUTE
 from market.trade import Trade
 from schemas.records import Record
 
@@ -38,6 +40,11 @@ CHANNELS = (TRADES, BOOKS, BOOK_TICKER, TICKERS, CANDLES)
 _SETTLED = "USDT"
 _MOST_LEVELS = 100
 _MOST_TRADES = 1_000
+_MOST_OF_PAST = 1_000
+_INTERVAL = "1m"
+PAYMENTS = "futures.funding_rate"
+"""Channel of the records of funding that was paid."""
+_PATHS = {CANDLES: "candlesticks", TICKERS: "funding_rate"}
 _SECOND = 1_000_000
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -93,15 +100,25 @@ class _Ticker(msgspec.Struct):
     low_24h: str | None = None
 
 
-class _Candle(msgspec.Struct):
+class _PastCandle(msgspec.Struct):
     t: _Count
     v: msgspec.Raw
     c: str
     h: str
     l: str  # noqa: E741  # the venue's name
     o: str
+
+
+class _Candle(_PastCandle, kw_only=True):
     n: str
     w: bool = False
+
+
+class _Payment(msgspec.Struct):
+    """`t` is in seconds."""
+
+    t: _Count
+    r: str
 
 
 class _Contract(msgspec.Struct):
@@ -118,6 +135,8 @@ _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
 _BOOK_TICKER = msgspec.json.Decoder(_BookTicker)
 _TICKER_LIST = msgspec.json.Decoder(list[_Ticker])
 _CANDLE_LIST = msgspec.json.Decoder(list[_Candle])
+_PAST_CANDLES = msgspec.json.Decoder(list[_PastCandle])
+_PAYMENT_LIST = msgspec.json.Decoder(list[_Payment])
 _LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _CONTRACT = msgspec.json.Decoder(_Contract)
 
@@ -153,7 +172,13 @@ def read_book(answer: bytes, maker: Maker) -> Depth:
 
 
 def history(rest: str, contract: str, channel: str, place: Place, end: int) -> Request | None:
-    """The request for a page of trades; a place's number is how many of its stretch were told."""
+    """The request for a page; of trades a place's number is how many of its stretch were told, of tickers it is funding."""
+    if channel in _PATHS:
+        window = _window(channel, place, end)
+        span = {"from": -(-window.begin // _SECOND), "to": (window.until - 1) // _SECOND}  # both are part of it
+        more: dict[str, object] = {"interval": _INTERVAL} if channel == CANDLES else {"limit": _MOST_OF_PAST}
+        query = urlencode({"contract": contract, **more, **span})
+        return Request(MARKET, f"{rest}/futures/usdt/{_PATHS[channel]}?{query}", 1)
     if channel != TRADES:
         return None
     span = {"from": place.time // _SECOND, "to": -(-stretch_until(place, end) // _SECOND)}
@@ -161,14 +186,29 @@ def history(rest: str, contract: str, channel: str, place: Place, end: int) -> R
     return Request(MARKET, f"{rest}/futures/usdt/trades?{query}", 1)
 
 
-def page(place: Place, end: int, parsed: Parsed) -> Page:
+def page(channel: str, place: Place, end: int, parsed: Parsed) -> Page:
     """The page of an answer. Raises DataValidationError (`no_history`), see `backward_page`."""
+    if channel == CANDLES:
+        return _window(channel, place, end).page(parsed.records)
+    if channel == TICKERS:
+        return _window(channel, place, end).payments(parsed.records)
     told = place.number or 0
     return backward_page(parsed.records, place, end, _MOST_TRADES, lambda trades: told + len(trades), "Gate.io")
 
 
-def read_trades(answer: bytes, maker: Maker) -> Parsed:
-    """The trades of an answer, oldest first."""
+def is_past(url: str) -> bool:
+    """Whether this is the address of history: of trades, candles, or funding that was paid."""
+    return urlsplit(url).path.endswith(("/futures/usdt/trades", *(f"/futures/usdt/{path}" for path in _PATHS.values())))
+
+
+def read_past(url: str, answer: bytes, maker: Maker) -> Parsed:
+    """The history in an answer, oldest first."""
+    path = urlsplit(url).path.rpartition("/")[2]
+    if path == _PATHS[TICKERS]:
+        newest_first = decode(_PAYMENT_LIST, answer)
+        return Parsed(PAYMENTS, [maker.payment(PAYMENTS, one.t * _SECOND, one.r) for one in reversed(newest_first)])
+    if path == _PATHS[CANDLES]:
+        return Parsed(CANDLES, [_past_candle(candle, maker) for candle in decode(_PAST_CANDLES, answer)])
     trades = [_trade(trade, maker, _micros_of_seconds) for trade in decode(_TRADE_LIST, answer)]
     trades.sort(key=lambda trade: trade.sequence)
     return Parsed(TRADES, trades)
@@ -263,7 +303,7 @@ def _candles(result: msgspec.Raw, time: int | None, maker_of: MakerOf) -> Sequen
 def _candle(candle: _Candle, time: int | None, maker_of: MakerOf) -> Record:
     """`n` is interval and contract: 1m_BTC_USDT; `v` is in contracts."""
     interval, _, contract = candle.n.partition("_")
-    if interval != "1m":
+    if interval != _INTERVAL:
         raise DataValidationError("wrong_interval", f"n: {candle.n!r:.40} names no interval that is carried", field="n")
     given: dict[str, Any] = {"volume": parse_decimal(number(candle.v, "volume"), field="volume")}
     return maker_of(contract).kline(
@@ -274,6 +314,26 @@ def _candle(candle: _Candle, time: int | None, maker_of: MakerOf) -> Record:
         exchange_time=time,
         **given,
     )
+
+
+def _past_candle(candle: _PastCandle, maker: Maker) -> Record:
+    """It is of a minute; `v` is in contracts."""
+    given: dict[str, Any] = {"volume": parse_decimal(number(candle.v, "volume"), field="volume")}
+    opened = candle.t * _SECOND
+    return maker.kline(
+        _INTERVAL,
+        opened,
+        {"open": candle.o, "high": candle.h, "low": candle.l, "close": candle.c},
+        is_closed=maker.is_over(opened, MINUTE),
+        exchange_time=None,
+        **given,
+    )
+
+
+def _window(channel: str, place: Place, end: int) -> Window:
+    if channel == CANDLES:
+        return Window.at(place, end, MINUTE, _MOST_OF_PAST)
+    return Window.of_funding(place, end, _MOST_OF_PAST)
 
 
 def _levels(levels: Sequence[_Level], side: str) -> tuple[Level, ...]:

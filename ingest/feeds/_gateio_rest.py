@@ -151,12 +151,11 @@ def _candle(row: list[str], maker: Maker) -> Record:
         "amount": amount_of(amount, "amount"),
     }
     opened = micros_of_millis(f"{time}000", "open_time")
-    is_over = opened + MINUTE + maker.max_skew <= maker.received_at
     return maker.kline(
         "1m",
         opened,
         {"open": open_, "high": high, "low": low, "close": close},
-        is_closed=more[1] == "true" if len(more) > 1 else is_over,
+        is_closed=more[1] == "true" if len(more) > 1 else maker.is_over(opened, MINUTE),
         exchange_time=None,
         **given,
     )

@@ -127,6 +127,18 @@ def latest_page(venue: str, records: Sequence[Record], place: Place, end: int, m
     return Page([trade for trade in trades if place.time <= trade.event_time < end], None)
 
 
+def latest_payments(venue: str, records: Sequence[Record], place: Place, end: int, most: int) -> Page:
+    """The payments of funding between a place and `end` out of the latest ones, of which a venue tells at most so many.
+
+    Raises DataValidationError (`no_history`) where they do not reach back so far.
+    """
+    paid = [record for record in records if isinstance(record, Funding)]
+    oldest = min((record.exchange_time or 0 for record in paid), default=0)
+    if len(paid) >= most and oldest > place.time:
+        raise not_told(f"{venue} tells the last {most} payments alone, and these do not reach back so far")
+    return Window(place.time, end, end, HOUR).payments(paid)
+
+
 def stretch_until(place: Place, end: int) -> int:
     """Where the stretch of time ends of which the page at a place is, where trades are told newest first."""
     return min(place.time + _STRETCH, end)

@@ -129,6 +129,10 @@ class Maker(NamedTuple):
         )
         return check_kline(kline, max_skew=self.max_skew)
 
+    def is_over(self, open_time: int, interval: int) -> bool:
+        """Whether an interval (microseconds) is past, however far the clock that received it is ahead of the venue's."""
+        return open_time + interval + self.max_skew <= self.received_at
+
     def funding(
         self,
         channel: str,

@@ -141,9 +141,9 @@ class Bitfinex:
         """See `ingest.rest_venue.HistoricalVenue.history_request`."""
         return _bitfinex_rest.history(self.symbol_of(subscription.instrument), subscription.channel, place, end)
 
-    def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+    def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
         """See `ingest.rest_venue.HistoricalVenue.history_page`."""
-        return _bitfinex_rest.page(place, end, parsed)
+        return _bitfinex_rest.page(subscription.channel, place, end, parsed)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""

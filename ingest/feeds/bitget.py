@@ -19,7 +19,7 @@ from ingest.decoding import decode
 from ingest.feed import Heartbeat, Limits, Listings, Parsed, Parser, Route, StreamRequest, Subscription
 from ingest.feeds import _bitget_rest
 from ingest.feeds._arg_frames import CANDLE, Arg, ArgParser, Message, check_symbol, op_requests, read_books, rows
-from ingest.feeds._bitget_rest import CONTRACTS, SPOT
+from ingest.feeds._bitget_rest import CONTRACTS, INTERVALS, SPOT
 from ingest.feeds._definitions import define, read_definitions, step_of_places, whole_of
 from ingest.feeds._instruments import by_symbol
 from ingest.feeds._interleaved import LEVELS, checksum, text_of
@@ -51,10 +51,6 @@ _LIMITS = Limits(streams=48, message_seconds=0.2)
 _HEARTBEAT = Heartbeat("ping", 25.0)
 _CHANNELS = ("trade", "books", "ticker", "candle1m")
 _QUOTE_ASSETS = ("USDT", "USDC", "USD", "BTC", "ETH", "EUR", "BRL", "BGB")
-_INTERVALS = {
-    **{f"candle{minutes}m": f"{minutes}m" for minutes in (1, 5, 15, 30)},
-    **{f"candle{hours}H": f"{hours}h" for hours in (1, 4)},
-}
 _NOT_CARRIED = re.compile(r"(books(1|5|15)|candle\w+)", re.ASCII)
 _BOOK_RULES = BookRules(checksum=checksum, checked_levels=LEVELS)
 _OFFER = Offer(
@@ -62,7 +58,7 @@ _OFFER = Offer(
     re.compile(r"[A-Z0-9]+-[A-Z0-9]+(-PERP)?", re.ASCII),
     "bitget:BTC-USDT or bitget:BTC-USDT-PERP",
     _CHANNELS,
-    lambda channel: channel in _CHANNELS or channel in _INTERVALS,
+    lambda channel: channel in _CHANNELS or channel in INTERVALS,
 )
 
 _Millis = Annotated[int, msgspec.Meta(ge=0)]
@@ -144,7 +140,7 @@ class BitgetParser(ArgParser):
             max_clock_skew,
             {"trade": self._read_trades, "books": _books, "ticker": _tickers, CANDLE: _candles},
             self._instrument_named,
-            candle_channels=_INTERVALS,
+            candle_channels=INTERVALS,
             not_carried=_NOT_CARRIED,
         )
 
@@ -243,23 +239,23 @@ class Bitget:
         return _QUOTA
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.rest_venue.AnsweringVenue.answered`; trades."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; what `_bitget_rest` knows."""
         market = self.market_of(url)
         symbol = None if market is None else _bitget_rest.symbol_of(url)
         if market is None or symbol is None:
             return None
-        return _bitget_rest.read(answer, Maker(_instrument_of(market, symbol, listings), received_at, max_clock_skew))
+        maker = Maker(_instrument_of(market, symbol, listings), received_at, max_clock_skew)
+        return _bitget_rest.read(market, url, answer, maker)
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.rest_venue.HistoricalVenue.history_request`: trades of 90 days, of perpetuals in USDT and of coins."""
-        if subscription.channel != _bitget_rest.TRADES:
-            return None
-        base, quote, *_ = code_of(subscription.instrument).split("-")
-        return _bitget_rest.history(_market_of(subscription.instrument), base, quote, place, end)
+        """See `ingest.rest_venue.HistoricalVenue.history_request`: trades of 90 days, perpetuals in USDT and coins."""
+        instrument, channel = subscription
+        base, quote, *_ = code_of(instrument).split("-")
+        return _bitget_rest.history(_market_of(instrument), base, quote, channel, place, end)
 
-    def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+    def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
         """See `ingest.rest_venue.HistoricalVenue.history_page`."""
-        return _bitget_rest.page(place, end, parsed)
+        return _bitget_rest.page(subscription.channel, place, end, parsed)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`; the frames name their market themselves."""
@@ -363,7 +359,7 @@ def _quote(ticker: _Ticker, channel: str, time: int | None, maker: Maker) -> Rec
 def _candles(message: Message, arg: Arg, maker: Maker) -> Sequence[Record]:
     """Klines, oldest first; the venue does not say of a kline that it is finished, but each that another one follows is."""
     found = rows(_CANDLES, message)
-    return [_candle(row, _INTERVALS[arg.channel], maker, is_closed=row is not found[-1]) for row in found]
+    return [_candle(row, INTERVALS[arg.channel], maker, is_closed=row is not found[-1]) for row in found]
 
 
 def _candle(row: _CandleRow, interval: str, maker: Maker, *, is_closed: bool) -> Record:

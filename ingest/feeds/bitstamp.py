@@ -39,7 +39,7 @@ from ingest.feeds._subscriptions import Offer, stream_request
 from ingest.marks import Stretch
 from ingest.quota import Quota
 from ingest.refusals import Requested
-from ingest.rest_venue import Defined, Page, Request
+from ingest.rest_venue import Defined, Page, Place, Request
 from ingest.symbols import split_symbol
 from market.book_rules import BookRules, by_range
 from market.depth import DepthKind
@@ -195,6 +195,7 @@ class Bitstamp:
     heartbeats = ("reply", "bts:heartbeat", "bts:request_reconnect")
     default_channels = _CHANNELS
     channels = _OFFER.channels
+    archives = tuple(_bitstamp_rest.CANDLES)
     limits = _LIMITS
     heartbeat = _HEARTBEAT
 
@@ -234,6 +235,14 @@ class Bitstamp:
         """See `ingest.rest_venue.RetellingVenue.retold`."""
         return _bitstamp_rest.page(stretch, parsed)
 
+    def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
+        """See `ingest.rest_venue.HistoricalVenue.history_request`; candles."""
+        return _bitstamp_rest.history(self.symbol_of(subscription.instrument), subscription.channel, place, end)
+
+    def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+        """See `ingest.rest_venue.HistoricalVenue.history_page`."""
+        return _bitstamp_rest.history_page(subscription.channel, place, end, parsed)
+
     def market_of(self, url: str) -> str | None:
         """See `ingest.feed.Venue.market_of`."""
         return MARKET if (urlsplit(url).hostname or "") in _HOSTS else None
@@ -256,13 +265,13 @@ class Bitstamp:
         return _bitstamp_rest.definitions(answer, received_at, _instrument_of_name)
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.rest_venue.AnsweringVenue.answered`; trades, and the order book until its `microtimestamp`."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; trades, candles, and the order book until its `microtimestamp`."""
         folder, _, symbol = urlsplit(url).path.rstrip("/").rpartition("/")
-        if self.market_of(url) is None or not folder.endswith(("/order_book", "/transactions")):
+        if self.market_of(url) is None or not folder.endswith(("/order_book", "/transactions", "/ohlc")):
             return None
         maker = Maker(Instruments(listings, MARKET, _instrument_of).of(symbol), received_at, max_clock_skew)
-        if folder.endswith("/transactions"):
-            return _bitstamp_rest.read(answer, maker)
+        if not folder.endswith("/order_book"):
+            return _bitstamp_rest.read(url, answer, maker)
         book = decode(_BOOK_MESSAGE, answer)
         until = _micros_of(book.microtimestamp)
         bids, asks = levels_of(book.bids, "bids"), levels_of(book.asks, "asks")

@@ -139,7 +139,7 @@ class Gateio:
         return _gateio_rest.latest(self.symbol_of(subscription.instrument), subscription.channel)
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.rest_venue.HistoricalVenue.history_request`; of perpetuals trades alone."""
+        """See `ingest.rest_venue.HistoricalVenue.history_request`."""
         pair = self.symbol_of(subscription.instrument)
         if _is_perpetual(subscription.instrument):
             return _gateio_futures.history(REST, pair, subscription.channel, place, end)
@@ -148,7 +148,7 @@ class Gateio:
     def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
         """See `ingest.rest_venue.HistoricalVenue.history_page`."""
         if _is_perpetual(subscription.instrument):
-            return _gateio_futures.page(place, end, parsed)
+            return _gateio_futures.page(subscription.channel, place, end, parsed)
         return _gateio_rest.page(subscription.channel, place, end, parsed)
 
     def market_of(self, url: str) -> str | None:
@@ -187,10 +187,11 @@ class Gateio:
     def answered(self, url: str, answer: bytes, received_at: int, _listings: Listings, max_clock_skew: int) -> Parsed | None:
         """See `ingest.rest_venue.AnsweringVenue.answered`: order books, trades of perpetuals, and what `_gateio_rest` knows."""
         parts = urlsplit(url)
-        if self.market_of(url) == _gateio_futures.MARKET and parts.path.endswith(("/order_book", "/trades")):
+        is_past = _gateio_futures.is_past(url)
+        if self.market_of(url) == _gateio_futures.MARKET and (is_past or parts.path.endswith("/order_book")):
             maker = Maker(_gateio_futures.instrument_of(asked_for(url, "contract")), received_at, max_clock_skew)
-            if parts.path.endswith("/trades"):
-                return _gateio_futures.read_trades(answer, maker)
+            if is_past:
+                return _gateio_futures.read_past(url, answer, maker)
             return Parsed(FETCHED_BOOK, (_gateio_futures.read_book(answer, maker),))
         if self.market_of(url) is None or "/spot/" not in parts.path:
             return None

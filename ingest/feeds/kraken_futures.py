@@ -223,6 +223,7 @@ class KrakenFutures:
     heartbeats = ("reply", "info", "heartbeat")
     default_channels = _CHANNELS
     channels = _OFFER.channels
+    archives = tuple(_kraken_futures_rest.CANDLES)
     limits = _LIMITS
     heartbeat = None  # a WebSocket ping every minute is enough (docs: "Websockets", "Pings")
 
@@ -276,22 +277,21 @@ class KrakenFutures:
         return _QUOTA
 
     def answered(self, url: str, answer: bytes, received_at: int, listings: Listings, max_clock_skew: int) -> Parsed | None:
-        """See `ingest.rest_venue.AnsweringVenue.answered`; trades."""
+        """See `ingest.rest_venue.AnsweringVenue.answered`; what `_kraken_futures_rest` knows."""
         product = None if self.market_of(url) is None else _kraken_futures_rest.product_of(url)
         if product is None:
             return None
         instrument = Instruments(listings, _MARKET, _instrument_of).of(product)
-        return _kraken_futures_rest.read(answer, Maker(instrument, received_at, max_clock_skew))
+        return _kraken_futures_rest.read(url, answer, Maker(instrument, received_at, max_clock_skew))
 
     def history_request(self, subscription: Subscription, place: Place, end: int) -> Request | None:
-        """See `ingest.rest_venue.HistoricalVenue.history_request`: trades of seven days at most."""
-        if subscription.channel != TRADES:
-            return None
-        return _kraken_futures_rest.history(_MARKET, self.symbol_of(subscription.instrument), place, end)
+        """See `ingest.rest_venue.HistoricalVenue.history_request`: trades of seven days at most, and candles."""
+        product = self.symbol_of(subscription.instrument)
+        return _kraken_futures_rest.history(_MARKET, product, subscription.channel, place, end)
 
-    def history_page(self, _subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
+    def history_page(self, subscription: Subscription, place: Place, end: int, parsed: Parsed) -> Page:
         """See `ingest.rest_venue.HistoricalVenue.history_page`."""
-        return _kraken_futures_rest.page(place, end, parsed)
+        return _kraken_futures_rest.page(subscription.channel, place, end, parsed)
 
     def parser(self, market: str | None, listings: Listings, max_clock_skew: int) -> Parser:
         """See `ingest.feed.Venue.parser`."""

@@ -56,8 +56,9 @@ NOTES: Mapping[str, tuple[str, ...]] = {
     ),
     FUNDING.name: (
         "Each record says what one message said of the payment that comes next, whose rate may move until then.",
-        "Records of the channels `fundingRate`, `funding/history`, `funding-rate-history` and `funding_rate_history` come of "
-        "`tapeline backfill`: each says what was paid at its `exchange_time`.",
+        "Records of the channels `fundingRate`, `funding/history`, `funding-rate-history`, `history-fund-rate`, "
+        "`futures.funding_rate`, `get_funding_rate_history` and `funding_rate_history` come of `tapeline backfill`: each says "
+        "what was paid at its `exchange_time`, of Deribit in the hour before it.",
         "Where a venue sends changes only, `mark_price` and `index_price` are those known with the rate, and a change of theirs"
         " alone makes no record here; `md.quotes` has each.",
     ),

@@ -173,4 +173,4 @@ def test_pairs_and_perpetuals_have_channels_of_their_own() -> None:
         "https://api.gateio.ws/api/v4/futures/usdt/trades"
         f"?contract=BTC_USDT&from={NOW // 1_000_000 + 1}&to={NOW // 1_000_000 + 3}&limit=1000&offset=0"
     )
-    assert VENUE.history_request(Subscription(PERPETUAL, "futures.candlesticks"), Place(NOW), NOW * 2) is None
+    assert VENUE.history_request(Subscription(PERPETUAL, "futures.book_ticker"), Place(NOW), NOW * 2) is None

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import feeds
-from ingest.backfill import Backfill, TellingVenue, VenueHistory, check_history
+from ingest.backfill import Backfill, BackfillFailed, TellingVenue, VenueHistory, check_history
 from ingest.bookmarks import Bookmarks
 from ingest.feed import Subscription
 from ingest.feeds._pages import Window
@@ -50,6 +50,25 @@ def okx(paid: list[int], query: dict[str, int]) -> Any:
     return {"code": "0", "msg": "", "data": rows}
 
 
+def deribit(paid: list[int], query: dict[str, int]) -> Any:
+    """As documented ("public/get_funding_rate_history"): oldest first; whether the start is part of it is not said."""
+    found = [at for at in paid if query["start_timestamp"] < at <= query["end_timestamp"]]
+    rows = [{"timestamp": at, "interest_1h": 8.76e-06, "interest_8h": 0.5, "index_price": 8222.87} for at in found]
+    return {"jsonrpc": "2.0", "result": rows}
+
+
+def gateio(paid: list[int], query: dict[str, int]) -> Any:
+    """As documented ("Futures market historical funding rate"): newest first, in seconds, both ends are part of it."""
+    found = [at // 1000 for at in reversed(paid) if query["from"] <= at // 1000 <= query["to"]]
+    return [{"t": at, "r": "0.00000876"} for at in found[: query["limit"]]]
+
+
+def bitget(paid: list[int], query: dict[str, int]) -> Any:
+    """As documented ("Get Historical Funding Rates"): the newest of all, newest first."""
+    rows = [{"symbol": "BTCUSDT", "fundingRate": "0.00000876", "fundingTime": str(at)} for at in reversed(paid)]
+    return {"code": "00000", "msg": "success", "data": rows[: query["pageSize"]]}
+
+
 class Rest:
     """A venue that paid at these times (milliseconds) and tells of those that were by now."""
 
@@ -69,7 +88,10 @@ VENUES = [
     ("binance", "markPrice@1s", "fundingRate", 1_000, binance),
     ("bybit", "tickers", "funding/history", 200, bybit),
     ("okx", "funding-rate", "funding-rate-history", 100, okx),
+    ("deribit", "ticker.100ms", "get_funding_rate_history", 744, deribit),
+    ("gateio", "futures.tickers", "futures.funding_rate", 1_000, gateio),
 ]
+WHOLE_SECONDS = ("deribit", "gateio")
 
 
 def run(venue: str, channel: str, rest: Rest, begin: int, end: int, marks: Path, clock: FakeClock) -> list[Funding]:
@@ -98,7 +120,8 @@ def test_every_payment_of_a_range_comes_once_and_in_order(
     venue: str, channel: str, name: str, most: int, answer: Answer, hours: int, tmp_path: Path
 ) -> None:
     clock, number = FakeClock(NOW), 2 * most + 7
-    paid = [(NOW - back * hours * HOUR) // 1000 + back % 2 for back in range(number, 0, -1)]  # some a millisecond late
+    late = 1_000 if venue in WHOLE_SECONDS else 1  # milliseconds
+    paid = [(NOW - back * hours * HOUR) // 1_000_000 * 1000 + back % 2 * late for back in range(number, 0, -1)]
     rest = Rest(answer, paid, clock)
     told = run(venue, channel, rest, paid[2] * 1000, paid[-2] * 1000, tmp_path / "marks.json", clock)
     assert [one.exchange_time for one in told] == [at * 1000 for at in paid[2:-2]]
@@ -128,9 +151,34 @@ def test_command_given_again_goes_on_where_it_was(
     assert finished == []
 
 
+def test_the_last_hundred_payments_of_bitget_are_told(tmp_path: Path) -> None:
+    clock = FakeClock(NOW)
+    paid = [(NOW - back * 8 * HOUR) // 1000 for back in range(100, 0, -1)]
+    rest = Rest(bitget, paid, clock)
+    told = run("bitget", "ticker", rest, paid[50] * 1000, paid[-2] * 1000, tmp_path / "marks.json", clock)
+    assert [one.exchange_time for one in told] == [at * 1000 for at in paid[50:-2]]
+    assert {(one.channel, one.rate) for one in told} == {("history-fund-rate", RATE)}
+    assert len(rest.asked) == 1
+    with pytest.raises(BackfillFailed, match="last 100 payments"):
+        run("bitget", "ticker", rest, paid[0] * 1000 - 1, NOW, tmp_path / "others.json", clock)
+    younger = Rest(bitget, paid[90:], clock)
+    assert len(run("bitget", "ticker", younger, 1, NOW, tmp_path / "young.json", clock)) == 10
+
+
+def test_hour_of_deribit_is_told_to_be_one(tmp_path: Path) -> None:
+    clock = FakeClock(NOW)
+    begin = (NOW - 4 * HOUR) // HOUR * HOUR
+    (told,) = run("deribit", "ticker.raw", Rest(deribit, [begin // 1000], clock), begin, NOW, tmp_path / "marks.json", clock)
+    assert (told.interval_seconds, told.rate, told.exchange_time) == (3_600, RATE, begin)
+
+
 @pytest.mark.parametrize(
     ("venue", "instrument", "channel"),
     [
+        ("bitget", "bitget:BTC-USDT", "ticker"),
+        ("deribit", "deribit:BTC-USD-260925", "ticker.100ms"),
+        ("deribit", "deribit:BTC-USD-PERP", "book.100ms"),
+        ("gateio", "gateio:BTC-USDT-PERP", "futures.book_ticker"),
         ("binance", "binance:BTC-USDT", "markPrice@1s"),
         ("bybit", "bybit:BTC-USDT", "tickers"),
         ("bybit", "bybit:BTC-USDT-260925", "tickers"),
