@@ -69,9 +69,11 @@ bench: $(READY) ## all benchmarks; each prints its table and writes benchmarks/o
 bench-%: $(READY)
 	$(BIN)/python -m benchmarks.bench_$*
 
-lock: ## renew requirements.lock (needs uv)
+lock: ## renew both lock files (needs uv)
 	uv pip compile pyproject.toml --extra ccxt --extra embedded --extra redis --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-header --no-emit-index-url -o requirements.lock --upgrade
+	uv pip compile pyproject.toml --extra akshare --extra easyquotation --extra efinance --constraint requirements.lock --universal --python-version 3.11 \
+		--generate-hashes --no-annotate --no-header --no-emit-index-url -o requirements-libraries.lock --upgrade
 
 clean: ## remove .venv, caches and built extensions of the checkout
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

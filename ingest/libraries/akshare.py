@@ -34,7 +34,7 @@ _NOT_ASKED = re.compile(r"[57]|9(?!2)", re.ASCII)  # Shanghai's, of which Shenzh
 
 def parse(row: Given, received_at: int, *, max_skew: int = MAX_CLOCK_SKEW) -> Quote:
     """The quote of a row of either list that was received at a time (microseconds). Raises DataValidationError."""
-    return quote_or_refusal(_NAME, _read(row), received_at, max_skew)
+    return quote_or_refusal(_NAME, read_row(row), received_at, max_skew)
 
 
 def parse_batch(table: Any, received_at: int, *, asked: Iterable[str] = (), max_skew: int = MAX_CLOCK_SKEW) -> Parsed:
@@ -42,7 +42,7 @@ def parse_batch(table: Any, received_at: int, *, asked: Iterable[str] = (), max_
 
     Raises DataValidationError where it is no table (`no_answer`).
     """
-    return parsed(_NAME, records_of(table), lambda row: label(row, "代码"), _read, received_at, max_skew, asked)
+    return parsed(_NAME, records_of(table), lambda row: label(row, "代码"), read_row, received_at, max_skew, asked)
 
 
 def parse_bid_ask(table: Any, code: str, received_at: int, *, max_skew: int = MAX_CLOCK_SKEW) -> Quote:
@@ -54,7 +54,8 @@ def parse_bid_ask(table: Any, code: str, received_at: int, *, max_skew: int = MA
     return quote_or_refusal(_NAME, _of_bid_ask(row, code), received_at, max_skew)
 
 
-def _read(row: Given) -> Row:
+def read_row(row: Given) -> Row:
+    """What a row of either list says, volumes in shares. Raises DataValidationError."""
     code = text(row, "代码")
     of_sina = not code.isdecimal()
     last, volume = figure(row, "最新价"), figure(row, "成交量")

@@ -35,7 +35,7 @@ def parse(row: Given, received_at: int, *, zone: tzinfo | None = None, max_skew:
 
     `zone` is the time zone of the machine that called the library; None is that of this one.
     """
-    return quote_or_refusal(_NAME, _read(row, zone=zone), received_at, max_skew)
+    return quote_or_refusal(_NAME, read_row(row, zone=zone), received_at, max_skew)
 
 
 def parse_batch(
@@ -51,10 +51,11 @@ def parse_batch(
     `zone` as in `parse`. Raises DataValidationError where it is no table (`no_answer`).
     """
     rows = records_of(table)
-    return parsed(_NAME, rows, lambda row: label(row, *_CODES), partial(_read, zone=zone), received_at, max_skew, asked)
+    return parsed(_NAME, rows, lambda row: label(row, *_CODES), partial(read_row, zone=zone), received_at, max_skew, asked)
 
 
-def _read(row: Given, *, zone: tzinfo | None) -> Row:
+def read_row(row: Given, *, zone: tzinfo | None) -> Row:
+    """What a row says, volumes in shares; `zone` as in `parse`. Raises DataValidationError."""
     market, _, code = text(row, "行情ID").partition(".")
     instrument = instrument_of_number(code, market, field="行情ID")
     given = text(row, next((name for name in _CODES if name in row), _CODES[0]))
