@@ -30,7 +30,10 @@ def feeds(folder: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     ("feed", "error"),
     [
-        ("feed: binanse, symbols: [binance:BTC-USDT]", "ingest.feeds.a.feed: 'binanse' is no venue; there are: akshare, binance, "),
+        (
+            "feed: binanse, symbols: [binance:BTC-USDT]",
+            "ingest.feeds.a.feed: 'binanse' is no venue; there are: akshare, binance, ",
+        ),
         ("feed: binance, symbols: [BTCUSDT]", "ingest.feeds.a: 'BTCUSDT' is no instrument of binance"),
         ("feed: okx, symbols: [binance:BTC-USDT]", "ingest.feeds.a: 'binance:BTC-USDT' is no instrument of okx"),
         (

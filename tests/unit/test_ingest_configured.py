@@ -102,7 +102,7 @@ def test_a_feed_that_stands_in_shares_the_session_of_one_of_its_venue_alone() ->
         ),
         (
             {"a": SPOT | {"feed": "binanse"}},
-            r"ingest\.feeds\.a\.feed: 'binanse' is no venue; there are: binance, .*simulated",
+            r"ingest\.feeds\.a\.feed: 'binanse' is no venue; there are: akshare, binance, .*simulated",
         ),
         ({"a": STOCKS | {"options": {"host": "x"}}}, r"ingest\.feeds\.a\.options: .*host"),
         ({"a": STOCKS | {"lines": 2}}, r"ingest\.feeds\.a\.lines: sina asks again and again"),

@@ -158,7 +158,7 @@ def test_market_can_be_said_where_nothing_shows_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nobody", SPOT), "VENUE: 'nobody' is no venue; there are: binance, bitfinex, bitget, bitstamp, bybit, "),
+        (("nobody", SPOT), "VENUE: 'nobody' is no venue; there are: akshare, binance, bitfinex, bitget, bitstamp, bybit, "),
         (("binance", SPOT, "--kind", "trades"), "--kind: 'trades' is none of trade, quote"),
         (("binance", SPOT, "--kind", ","), "--kind: names no kind"),
         (("binance", SPOT, "--candles", "7m"), "--candles: '7m' is not a candle interval"),
