@@ -25,7 +25,6 @@ from ingest.feeds._records import Maker, amount_of
 from ingest.rest_venue import Page, Place, Request
 from market.decimals import parse_decimal
 from market.errors import DataValidationError
-from market.interval import parse_interval
 from market.trade import Trade
 from schemas.records import Record
 
@@ -223,7 +222,7 @@ def _points(channel: str, answer: bytes, maker: Maker) -> Parsed:
 
 
 def _window(channel: str, place: Place, end: int) -> Window:
-    return Window.at(place, end, parse_interval(ARCHIVES[channel]).micros, _MOST_POINTS)
+    return Window.at(place, end, ARCHIVES[channel], _MOST_POINTS)
 
 
 def _klines(url: str, answer: bytes, maker: Maker) -> Parsed:

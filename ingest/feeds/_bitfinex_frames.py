@@ -22,7 +22,6 @@ from market.book_rules import BookRules, by_previous_if_named
 from market.depth import Depth, DepthKind
 from market.errors import DataValidationError
 from market.instrument import check_instrument
-from market.interval import parse_interval
 from market.trade import Trade
 from schemas.records import Record
 
@@ -305,7 +304,7 @@ def _read_candles(rows: Sequence[_Parts], interval: str, maker: Maker) -> Sequen
 def read_past_candle(row: _Parts, interval: str, maker: Maker) -> Record:
     """A candle of an answer, which is closed when its time is past."""
     at = decode(_COUNT, _columns(row, 6, "candle")[0]) * 1000
-    return _candle(row, at, interval, maker, is_closed=maker.is_over(at, parse_interval(interval).micros))
+    return _candle(row, at, interval, maker, is_closed=maker.is_over(at, interval))
 
 
 def _candle(row: _Parts, at: int, interval: str, maker: Maker, *, is_closed: bool) -> Record:

@@ -25,7 +25,6 @@ from ingest.feeds._bitfinex_frames import (
 from ingest.feeds._pages import Window
 from ingest.feeds._records import Maker
 from ingest.rest_venue import Page, Place, Request
-from market.interval import parse_interval
 from market.trade import Trade
 
 REST = "https://api-pub.bitfinex.com/v2"
@@ -100,7 +99,7 @@ def _key(key: str) -> tuple[str, str | None]:
 
 
 def _window(channel: str, place: Place, end: int) -> Window:
-    return Window.at(place, end, parse_interval(INTERVALS[channel]).micros, _MOST_CANDLES)
+    return Window.at(place, end, INTERVALS[channel], _MOST_CANDLES)
 
 
 def _trades(symbol: str, **options: object) -> Request:

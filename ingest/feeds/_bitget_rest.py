@@ -25,7 +25,6 @@ from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_mi
 from ingest.feeds._sides import side_of
 from ingest.rest_venue import Page, Place, Request
 from market.errors import DataValidationError
-from market.interval import parse_interval
 from market.trade import Trade
 from schemas.records import Record
 
@@ -165,7 +164,7 @@ def _candle(row: Sequence[str], interval: str, maker: Maker) -> Record:
         interval,
         opened,
         {"open": row[1], "high": row[2], "low": row[3], "close": row[4]},
-        is_closed=maker.is_over(opened, parse_interval(interval).micros),
+        is_closed=maker.is_over(opened, interval),
         exchange_time=None,
         **given,
     )
@@ -177,7 +176,7 @@ def _request(market: str, path: str, names: dict[str, str], options: dict[str, i
 
 def _window(channel: str, place: Place, end: int) -> Window:
     """Of one candle fewer than are told at most, since the end may be part of an answer."""
-    return Window.at(place, end, parse_interval(INTERVALS[channel]).micros, _MOST_CANDLES - 1)
+    return Window.at(place, end, INTERVALS[channel], _MOST_CANDLES - 1)
 
 
 def _plain(figure: str) -> str:

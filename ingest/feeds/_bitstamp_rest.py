@@ -25,7 +25,6 @@ from ingest.rest_venue import Defined, Page, Place, Request
 from market.decimals import parse_decimal
 from market.errors import DataValidationError
 from market.instrument_definition import InstrumentDefinition
-from market.interval import parse_interval
 from market.trade import Side, Trade
 from schemas.records import Record
 
@@ -195,14 +194,14 @@ def _candle(candle: _Candle, interval: str, maker: Maker) -> Record:
         interval,
         opened,
         {"open": candle.open, "high": candle.high, "low": candle.low, "close": candle.close},
-        is_closed=maker.is_over(opened, parse_interval(interval).micros),
+        is_closed=maker.is_over(opened, interval),
         exchange_time=None,
         **given,
     )
 
 
 def _window(channel: str, place: Place, end: int) -> Window:
-    return Window.at(place, end, parse_interval(CANDLES[channel]).micros, _MOST_CANDLES)
+    return Window.at(place, end, CANDLES[channel], _MOST_CANDLES)
 
 
 def _within(stretch: Stretch, trade: Trade) -> Trade:

@@ -25,7 +25,6 @@ from ingest.feeds._sides import side_of
 from ingest.rest_venue import Page, Place, Request
 from market.decimals import parse_decimal
 from market.errors import DataValidationError
-from market.interval import parse_interval
 from schemas.records import Record
 
 REST = "https://api.bybit.com/v5"
@@ -196,12 +195,11 @@ def _klines(word: str, rows: msgspec.Raw, maker: Maker) -> Parsed:
     interval = INTERVALS.get(word)
     if interval is None or interval in _BEYOND_A_DAY:
         raise DataValidationError("wrong_interval", "interval: the request does not name one that is known", field="interval")
-    micros = parse_interval(interval).micros
     newest_first = decode(_KLINE_ROWS, rows)
-    return Parsed(f"kline.{word}", [_kline(row, interval, micros, maker) for row in reversed(newest_first)])
+    return Parsed(f"kline.{word}", [_kline(row, interval, maker) for row in reversed(newest_first)])
 
 
-def _kline(row: tuple[str, ...], interval: str, micros: int, maker: Maker) -> Record:
+def _kline(row: tuple[str, ...], interval: str, maker: Maker) -> Record:
     time, open_, high, low, close, volume, turnover = row
     opened = micros_of_millis(time, "open_time")
     amount = amount_told(turnover, maker.instrument)
@@ -213,7 +211,7 @@ def _kline(row: tuple[str, ...], interval: str, micros: int, maker: Maker) -> Re
         interval,
         opened,
         {"open": open_, "high": high, "low": low, "close": close},
-        is_closed=maker.is_over(opened, micros),
+        is_closed=maker.is_over(opened, interval),
         exchange_time=None,
         **given,
     )
@@ -228,8 +226,8 @@ def _most_trades(market: str) -> int:
 
 
 def _window(channel: str, place: Place, end: int) -> Window:
-    return Window.at(place, end, parse_interval(INTERVALS[channel.removeprefix("kline.")]).micros, _MOST_KLINES)
+    return Window.at(place, end, INTERVALS[channel.removeprefix("kline.")], _MOST_KLINES)
 
 
 def _window_of_points(channel: str, place: Place, end: int) -> Window:
-    return Window.at(place, end, parse_interval(ARCHIVES[channel]).micros, _MOST_POINTS)
+    return Window.at(place, end, ARCHIVES[channel], _MOST_POINTS)

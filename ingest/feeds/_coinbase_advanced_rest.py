@@ -32,7 +32,6 @@ from ingest.feeds._records import Maker
 from ingest.marks import Stretch
 from ingest.rest_venue import Defined, Page, Place, Request
 from market.instrument_definition import InstrumentDefinition
-from market.interval import parse_interval
 
 REST = "https://api.coinbase.com/api/v3/brokerage/market/products"
 _PATH = urlsplit(REST).path
@@ -40,7 +39,6 @@ _PATH = urlsplit(REST).path
 _SECOND = 1_000_000
 _MOST_TRADES = 1_000
 _MOST_CANDLES = 350
-_MICROS = parse_interval(INTERVAL).micros
 _CHANNELS = {"ticker": TRADES, "candles": CANDLES}
 """What the last part of a path asks for: the one that is called ticker tells the latest trades."""
 
@@ -126,7 +124,9 @@ def read(url: str, answer: bytes, maker: Maker) -> Parsed:
     if channel == TRADES:
         return Parsed(channel, in_order(trade_of(row, maker) for row in decode(_TRADES, answer).trades))
     rows = sorted(decode(_CANDLES, answer).candles, key=seconds_of)
-    return Parsed(channel, [kline_of(row, None, maker, is_closed=_is_over(row, maker)) for row in rows])
+    return Parsed(
+        channel, [kline_of(row, None, maker, is_closed=maker.is_over(seconds_of(row) * _SECOND, INTERVAL)) for row in rows]
+    )
 
 
 def names(answer: bytes) -> list[str]:
@@ -159,12 +159,8 @@ def _define(instrument: str, row: _Row, received_at: int) -> InstrumentDefinitio
     )
 
 
-def _is_over(row: CandleRow, maker: Maker) -> bool:
-    return seconds_of(row) * _SECOND + _MICROS + maker.max_skew <= maker.received_at
-
-
 def _window(place: Place, end: int) -> Window:
-    return Window.at(place, end, _MICROS, _MOST_CANDLES)
+    return Window.at(place, end, INTERVAL, _MOST_CANDLES)
 
 
 def _request(product: str, path: str, **options: object) -> Request:

@@ -20,7 +20,6 @@ from ingest.feeds._records import Maker
 from ingest.marks import Missing
 from ingest.rest_venue import Page, Place, Request
 from market.errors import DataValidationError
-from market.interval import parse_interval
 from market.trade import Trade
 from schemas.records import Record
 
@@ -144,20 +143,20 @@ def _klines(resolution: str, data: msgspec.Raw, maker: Maker) -> Parsed:
     interval = RESOLUTIONS.get(resolution)
     if interval is None:
         raise DataValidationError("wrong_interval", f"resolution: {resolution!r:.20} is not known", field="interval")
-    chart, micros = decode(_CHART, data), parse_interval(interval).micros
+    chart = decode(_CHART, data)
     try:
         figures = (chart.ticks, chart.open, chart.high, chart.low, chart.close, chart.volume, chart.cost)
         klines = [KlineRow(*row) for row in zip(*figures, strict=True)]
     except ValueError:
         raise DataValidationError("missing_field", "the lists of figures are not equally long", field="ticks") from None
-    told = [read_kline(row, interval, maker, is_closed=maker.is_over(row.tick * 1000, micros)) for row in klines]
+    told = [read_kline(row, interval, maker, is_closed=maker.is_over(row.tick * 1000, interval)) for row in klines]
     return Parsed(f"{KLINES}{resolution}", told)
 
 
 def _window(channel: str, place: Place, end: int) -> Window:
     if not channel.startswith(KLINES):
         return Window.of_funding(place, end, _MOST_PAYMENTS)
-    return Window.at(place, end, parse_interval(RESOLUTIONS[channel.removeprefix(KLINES)]).micros, _MOST)
+    return Window.at(place, end, RESOLUTIONS[channel.removeprefix(KLINES)], _MOST)
 
 
 def _sequence(record: object) -> int:

@@ -28,7 +28,6 @@ from market.depth import Depth, DepthKind, Level
 from market.errors import DataValidationError
 from market.instrument import check_instrument
 from market.instrument_definition import InstrumentDefinition
-from market.interval import MINUTE
 from market.trade import Trade
 from schemas.records import Record
 
@@ -324,7 +323,7 @@ def _past_candle(candle: _PastCandle, maker: Maker) -> Record:
         _INTERVAL,
         opened,
         {"open": candle.o, "high": candle.h, "low": candle.l, "close": candle.c},
-        is_closed=maker.is_over(opened, MINUTE),
+        is_closed=maker.is_over(opened, _INTERVAL),
         exchange_time=None,
         **given,
     )
@@ -332,7 +331,7 @@ def _past_candle(candle: _PastCandle, maker: Maker) -> Record:
 
 def _window(channel: str, place: Place, end: int) -> Window:
     if channel == CANDLES:
-        return Window.at(place, end, MINUTE, _MOST_OF_PAST)
+        return Window.at(place, end, _INTERVAL, _MOST_OF_PAST)
     return Window.of_funding(place, end, _MOST_OF_PAST)
 
 

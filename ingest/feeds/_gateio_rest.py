@@ -18,7 +18,6 @@ from ingest.feeds._records import Maker, amount_of, figure_or_none, micros_of_mi
 from ingest.feeds._sides import side_of
 from ingest.rest_venue import Page, Place, Request
 from market.errors import DataValidationError
-from market.interval import MINUTE
 from market.trade import Trade
 from schemas.records import Record
 
@@ -27,6 +26,7 @@ REST = "https://api.gateio.ws/api/v4"
 TRADES, TICKERS, CANDLES = "spot.trades", "spot.tickers", "spot.candlesticks"
 
 _SECOND = 1_000_000
+_INTERVAL = "1m"
 _MOST = 1_000
 _CHANNELS = {"trades": TRADES, "tickers": TICKERS, "candlesticks": CANDLES}
 
@@ -64,7 +64,7 @@ def latest(pair: str, channel: str) -> Request | None:
         return _request("trades", pair, limit=_MOST)
     if channel == TICKERS:
         return _request("tickers", pair)
-    return _request("candlesticks", pair, interval="1m", limit=2) if channel == CANDLES else None
+    return _request("candlesticks", pair, interval=_INTERVAL, limit=2) if channel == CANDLES else None
 
 
 def history(pair: str, channel: str, place: Place, end: int) -> Request | None:
@@ -72,7 +72,7 @@ def history(pair: str, channel: str, place: Place, end: int) -> Request | None:
     if channel == CANDLES:
         window = _window(place, end)
         span = {"from": -(-window.begin // _SECOND), "to": (window.until - 1) // _SECOND}  # both are part of it
-        return _request("candlesticks", pair, interval="1m", **span)
+        return _request("candlesticks", pair, interval=_INTERVAL, **span)
     if channel != TRADES:
         return None
     span = {"from": place.time // _SECOND, "to": stretch_until(place, end) // _SECOND}
@@ -152,10 +152,10 @@ def _candle(row: list[str], maker: Maker) -> Record:
     }
     opened = micros_of_millis(f"{time}000", "open_time")
     return maker.kline(
-        "1m",
+        _INTERVAL,
         opened,
         {"open": open_, "high": high, "low": low, "close": close},
-        is_closed=more[1] == "true" if len(more) > 1 else maker.is_over(opened, MINUTE),
+        is_closed=more[1] == "true" if len(more) > 1 else maker.is_over(opened, _INTERVAL),
         exchange_time=None,
         **given,
     )
@@ -166,4 +166,4 @@ def _request(path: str, pair: str, **options: object) -> Request:
 
 
 def _window(place: Place, end: int) -> Window:
-    return Window.at(place, end, MINUTE, _MOST)
+    return Window.at(place, end, _INTERVAL, _MOST)

@@ -23,7 +23,6 @@ from ingest.feeds._records import Maker
 from ingest.feeds._sides import side_of
 from ingest.rest_venue import Page, Place, Request
 from market.errors import DataValidationError
-from market.interval import parse_interval
 from market.trade import Trade
 from schemas.records import Record
 
@@ -121,13 +120,13 @@ def _candle(candle: _Candle, interval: str, maker: Maker) -> Record:
         interval,
         opened,
         {"open": candle.open, "high": candle.high, "low": candle.low, "close": candle.close},
-        is_closed=maker.is_over(opened, parse_interval(interval).micros),
+        is_closed=maker.is_over(opened, interval),
         exchange_time=None,
     )
 
 
 def _window(channel: str, place: Place, end: int) -> Window:
-    return Window.at(place, end, parse_interval(CANDLES[channel]).micros, _MOST_CANDLES)
+    return Window.at(place, end, CANDLES[channel], _MOST_CANDLES)
 
 
 def _trade(trade: _Trade, place: int, maker: Maker) -> Trade:

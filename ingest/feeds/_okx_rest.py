@@ -31,7 +31,6 @@ from ingest.feeds._records import Maker, micros_of_millis
 from ingest.marks import Missing
 from ingest.rest_venue import Page, Place, Request
 from market.errors import DataValidationError
-from market.interval import parse_interval
 from market.trade import Trade
 from schemas.records import Record
 
@@ -204,7 +203,7 @@ def _point(point: _Point, channel: str, maker: Maker) -> Record:
 
 
 def _window_of_points(channel: str, place: Place, end: int) -> Window:
-    return Window.at(place, end, parse_interval(ARCHIVES[channel]).micros, _MOST_POINTS)
+    return Window.at(place, end, ARCHIVES[channel], _MOST_POINTS)
 
 
 def _numbered_up_to(symbol: str, last: int) -> Request:
@@ -227,4 +226,4 @@ def _channel_of_bar(asked: Mapping[str, list[str]]) -> str:
 
 
 def _window(channel: str, place: Place, end: int) -> Window:
-    return Window.at(place, end, parse_interval(INTERVALS[channel]).micros, _MOST_CANDLES)
+    return Window.at(place, end, INTERVALS[channel], _MOST_CANDLES)

@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 from ingest.rest_venue import Page, Place
 from market.errors import DataValidationError
 from market.funding import Funding
-from market.interval import HOUR
+from market.interval import HOUR, parse_interval
 from market.open_interest import OpenInterest
 from market.quote import Kline
 from market.trade import Trade
@@ -51,14 +51,15 @@ class Window(NamedTuple):
     interval: int
 
     @classmethod
-    def at(cls, place: Place, end: int, interval: int, most: int) -> Self:
-        """The one that begins at a place."""
-        return cls(place.time, min(place.time + most * interval, end), end, interval)
+    def at(cls, place: Place, end: int, interval: str, most: int) -> Self:
+        """The one that begins at a place, of so many intervals such as 1m."""
+        micros = parse_interval(interval).micros
+        return cls(place.time, min(place.time + most * micros, end), end, micros)
 
     @classmethod
     def of_funding(cls, place: Place, end: int, most: int) -> Self:
         """The one of so many payments of funding at most, which no venue makes more often than every hour."""
-        return cls.at(place, end, HOUR, most - 1)  # none is late by more than some milliseconds
+        return cls.at(place, end, "1h", most - 1)  # none is late by more than some milliseconds
 
     def payments(self, records: Sequence[Record]) -> Page:
         """The payments of funding in the window; the next one begins where it ends.

@@ -12,6 +12,7 @@ from market.decimals import AMOUNT_PRECISION, AMOUNT_SCALE, format_decimal, pars
 from market.depth import Depth, DepthKind, Level, check_depth
 from market.errors import DataValidationError
 from market.funding import Funding
+from market.interval import parse_interval
 from market.open_interest import OpenInterest
 from market.quote import Kline, Quote
 from market.stated import check_funding, check_kline, check_open_interest, check_quote
@@ -129,9 +130,9 @@ class Maker(NamedTuple):
         )
         return check_kline(kline, max_skew=self.max_skew)
 
-    def is_over(self, open_time: int, interval: int) -> bool:
-        """Whether an interval (microseconds) is past, however far the clock that received it is ahead of the venue's."""
-        return open_time + interval + self.max_skew <= self.received_at
+    def is_over(self, open_time: int, interval: str) -> bool:
+        """Whether an interval such as 1m is past, however far the clock that received it is ahead of the venue's."""
+        return open_time + parse_interval(interval).micros + self.max_skew <= self.received_at
 
     def funding(
         self,

@@ -1,6 +1,5 @@
 """Funding that was paid, asked for page by page: every payment of a range once and in order, as the venue told it."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import feeds
-from ingest.backfill import Backfill, BackfillFailed, TellingVenue, VenueHistory, check_history
-from ingest.bookmarks import Bookmarks
+from ingest.backfill import BackfillFailed, TellingVenue, check_history
 from ingest.feed import Subscription
 from ingest.feeds._pages import Window
 from ingest.rest_venue import Place, Request
 from market.errors import SubscriptionError
 from market.funding import Funding
-from tests.ingest_parts import ALL_DATA, NOW, Bench, FakeClock
+from tests.backfilling import SKEW, backfilled
+from tests.ingest_parts import ALL_DATA, NOW, FakeClock
 
 HOUR = 3_600_000_000
-SKEW = 5_000_000
 RATE, PRICE = 8_760_000, 77_310_000_000_000  # 0.00000876, 77.31
 
 Answer = Callable[[list[int], dict[str, int]], Any]
@@ -96,22 +94,7 @@ WHOLE_SECONDS = ("deribit", "gateio")
 
 def run(venue: str, channel: str, rest: Rest, begin: int, end: int, marks: Path, clock: FakeClock) -> list[Funding]:
     """What a backfill of a perpetual publishes."""
-    speaker = feeds.load(venue)
-    assert isinstance(speaker, TellingVenue)
-    wanted = [(Subscription(f"{venue}:BTC-USDT-PERP", channel), begin, end)]
-    check_history(speaker, wanted)
-    bench = Bench()
-    work = Backfill(
-        VenueHistory(speaker, rest, clock, SKEW),  # type: ignore[arg-type]  # it does what is used
-        clock,
-        bench.publisher,
-        Bookmarks(marks),
-        told=lambda _stream, _records, _share: None,
-    )
-    asyncio.run(work.run(wanted))
-    sent = bench.sent()
-    assert all(isinstance(record, Funding) for record in sent)
-    return [record for record in sent if isinstance(record, Funding)]
+    return backfilled(Subscription(f"{venue}:BTC-USDT-PERP", channel), Funding, rest, begin, end, marks, clock)
 
 
 @pytest.mark.parametrize(("venue", "channel", "name", "most", "answer"), VENUES, ids=[each[0] for each in VENUES])

@@ -1,6 +1,5 @@
 """Klines of the past, asked for page by page: every closed one of a range once and in order, as documented by each venue."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,18 +8,16 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from ingest import feeds
-from ingest.backfill import Backfill, BackfillFailed, TellingVenue, VenueHistory, check_history
-from ingest.bookmarks import Bookmarks
+from ingest.backfill import BackfillFailed, check_history
 from ingest.feed import Subscription
 from ingest.rest_venue import Request
 from market.decimals import AMOUNT_SCALE, ONE
 from market.errors import DataValidationError, SubscriptionError
 from market.quote import Kline
-from tests.ingest_parts import NOW, Bench, FakeClock
+from tests.backfilling import SKEW, backfilled, telling
+from tests.ingest_parts import NOW, FakeClock
 
 MINUTE = 60_000_000
-SKEW = 5_000_000
 Query = dict[str, str]
 Answer = Callable[[list[int], Query], Any]
 """What a venue answers that has klines which began at these times (microseconds)."""
@@ -127,28 +124,9 @@ class Rest:
         return json.dumps(self._answer(self._opened, dict(parse_qsl(parts.query)))).encode()
 
 
-def telling(instrument: str) -> TellingVenue:
-    venue = feeds.load(instrument.partition(":")[0])
-    assert isinstance(venue, TellingVenue)
-    return venue
-
-
 def run(case: Case, rest: Rest, begin: int, end: int, marks: Path, now: int) -> list[Kline]:
     """What a backfill publishes."""
-    venue, clock, bench = telling(case.instrument), FakeClock(now), Bench()
-    wanted = [(Subscription(case.instrument, case.channel), begin, end)]
-    check_history(venue, wanted)
-    work = Backfill(
-        VenueHistory(venue, rest, clock, SKEW),  # type: ignore[arg-type]  # it does what is used
-        clock,
-        bench.publisher,
-        Bookmarks(marks),
-        told=lambda _stream, _records, _share: None,
-    )
-    asyncio.run(work.run(wanted))
-    sent = bench.sent()
-    assert all(isinstance(record, Kline) for record in sent)
-    return [record for record in sent if isinstance(record, Kline)]
+    return backfilled(Subscription(case.instrument, case.channel), Kline, rest, begin, end, marks, FakeClock(now))
 
 
 def opened_before(now: int, minutes: int, number: int) -> list[int]:

@@ -1,6 +1,5 @@
 """Open interest of the past, asked for page by page: every point of a range once and in order, as the venue told it."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from ingest import feeds
-from ingest.backfill import Backfill, BackfillFailed, TellingVenue, VenueHistory, check_history
-from ingest.bookmarks import Bookmarks
+from ingest.backfill import BackfillFailed, TellingVenue, check_history
 from ingest.feed import Subscription
 from ingest.rest import Refused
 from ingest.rest_venue import ArchivingVenue, Request
@@ -19,9 +17,9 @@ from market.decimals import AMOUNT_SCALE, ONE
 from market.errors import SubscriptionError
 from market.interval import parse_interval
 from market.open_interest import OpenInterest
-from tests.ingest_parts import ALL_DATA, NOW, Bench, FakeClock
+from tests.backfilling import SKEW, backfilled
+from tests.ingest_parts import ALL_DATA, NOW, FakeClock
 
-SKEW = 5_000_000
 HELD, WORTH = 111_856_664_000_000_000, 7_051_831_069 * 10**AMOUNT_SCALE
 NO_DATA = "the recorded answers are not at hand (TAPELINE_DATA)"
 
@@ -76,15 +74,7 @@ VENUES = [
 
 def run(venue: str, channel: str, rest: Any, begin: int, end: int, marks: Path, clock: FakeClock) -> list[OpenInterest]:
     """What a backfill of a perpetual publishes."""
-    speaker = feeds.load(venue)
-    assert isinstance(speaker, TellingVenue)
-    wanted = [(Subscription(f"{venue}:BTC-USDT-PERP", channel), begin, end)]
-    check_history(speaker, wanted)
-    bench = Bench()
-    told: Callable[[Subscription, int, float], None] = lambda _stream, _records, _share: None  # noqa: E731
-    work = Backfill(VenueHistory(speaker, rest, clock, SKEW), clock, bench.publisher, Bookmarks(marks), told=told)
-    asyncio.run(work.run(wanted))
-    return [record for record in bench.sent() if isinstance(record, OpenInterest)]
+    return backfilled(Subscription(f"{venue}:BTC-USDT-PERP", channel), OpenInterest, rest, begin, end, marks, clock)
 
 
 @pytest.mark.parametrize(("venue", "channel", "period", "word", "most", "answer", "worth"), VENUES)
