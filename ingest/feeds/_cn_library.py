@@ -1,9 +1,10 @@
 """Quotes of Chinese shares by a Python library that is called again and again, in a thread of its own; see `ingest.libraries`.
 
-A library tells whole markets: of its rows those that were asked for become frames, JSON with the library's own names, beside
-the offset from UTC of the machine that called it (`utc_offset`, seconds), as some write their times in its zone. So a captured
-frame means the same wherever it is replayed. Nothing is known of what a library asks for, how often, or how long it waits; so
-there is one call at a time, and one that does not end is waited for, not repeated.
+A library tells whole markets, which are looked through in that thread as well: of its rows those that were asked for become
+frames, JSON with the library's own names, beside the offset from UTC of the machine that called it (`utc_offset`, seconds), as
+some write their times in its zone. So a captured frame means the same wherever it is replayed. Nothing is known of what a
+library asks for, how often, or how long it waits; so there is one call at a time, and one that does not end is waited for, not
+repeated.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ class LibrarySource:
         self._venue = venue
         self._module = module
         self._patience = patience
-        self._call: asyncio.Future[Any] | None = None
+        self._call: asyncio.Future[list[bytes]] | None = None
         self.seconds = seconds
 
     def batches(self, streams: Sequence[Subscription]) -> Sequence[Sequence[Subscription]]:
@@ -152,16 +153,19 @@ class LibrarySource:
         """See `ingest.feed.Source.ask`; what a library raises, whatever it is, is that there was no answer."""
         name = self._venue.name
         if self._call is None:
-            self._call = _called(self._venue.fetch, self._module)
+            self._call = _called(lambda: self._frames(streams))
         done, _ = await asyncio.wait({self._call}, timeout=self._patience)
         if not done:
             raise Unanswered(f"{name} does not come back; it is waited for")
         call, self._call = self._call, None
         try:
-            frames = self._venue.frames_of(call.result(), streams, localtime().tm_gmtoff)
-        except (LibraryFailed, DataValidationError) as error:
+            return Answered(call.result(), name)
+        except LibraryFailed as error:
             raise Unanswered(f"{name}: {error}") from error
-        return Answered(frames, name)
+
+    def _frames(self, streams: Sequence[Subscription]) -> list[bytes]:
+        table = self._venue.fetch(self._module)
+        return self._venue.frames_of(table, streams, localtime().tm_gmtoff)
 
     def distrust(self) -> None:
         """See `ingest.feed.Source.distrust`: there is no other address."""
@@ -172,28 +176,28 @@ class LibrarySource:
             self._call.cancel()
 
 
-def _called(fetch: Callable[[Any], Any], module: Any) -> asyncio.Future[Any]:
+def _called(tell: Callable[[], list[bytes]]) -> asyncio.Future[list[bytes]]:
     """The result of a call in a thread that no exit of the process waits for."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
+    future: asyncio.Future[list[bytes]] = loop.create_future()
 
-    def settle(result: Any, error: Exception | None) -> None:
+    def settle(frames: list[bytes], error: Exception | None) -> None:
         if future.done():
             return
         if error is None:
-            future.set_result(result)
+            future.set_result(frames)
         else:
             future.set_exception(error)
 
     def work() -> None:
-        result: Any = None
+        frames: list[bytes] = []
         failure: Exception | None = None
         try:
-            result = fetch(module)
+            frames = tell()
         except BaseException as error:  # noqa: BLE001  # the thread is the library's: whatever it raises is its answer
             failure = LibraryFailed(f"{type(error).__name__}: {error!s:.200}")
         if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, result, failure)
+            loop.call_soon_threadsafe(settle, frames, failure)
 
     Thread(target=work, name="library", daemon=True).start()
     return future
