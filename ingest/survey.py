@@ -13,6 +13,7 @@ from ingest.feed import ConnectionStatus, Feed, GeneratingVenue, ListeningVenue,
 from ingest.rest_venue import (
     AnsweringVenue,
     ArchivingVenue,
+    DefiningVenue,
     FetchingVenue,
     HealingVenue,
     HistoricalVenue,
@@ -28,6 +29,7 @@ _ABILITIES: Mapping[str, type | tuple[type, ...]] = {
     "missed trades by REST": (HealingVenue, HistoricalVenue, RetellingVenue),
     "polling": PollableVenue,
     "history": (HistoricalVenue, RetrievingVenue),
+    "definitions": DefiningVenue,
     "REST answers read": AnsweringVenue,
 }
 

@@ -20,7 +20,7 @@ WHY = ["--reason", "a test", "--actor", "ann"]
 def test_every_feed_is_shown_with_what_it_can() -> None:
     found = {feed.name: feed for feed in offered()}
     assert "simulated" in found
-    assert {"live", "history", "polling"} <= set(found["binance"].abilities)
+    assert {"live", "history", "polling", "definitions"} <= set(found["binance"].abilities)
     assert "history" not in found["coinbase"].abilities
     assert (*found["okx"].channels, *found["okx"].others) == (
         *("trades", "books", "tickers", "candle1m"),
