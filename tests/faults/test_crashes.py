@@ -33,7 +33,7 @@ def store_of(seed: int) -> str:
 @pytest.mark.short
 def test_worker_killed_at_random_moments_loses_and_doubles_nothing(rig: Rig) -> None:
     story, chance = rig.story(Shape(trades=4_000)), random.Random(rig.seed)
-    worker = rig.worker(processors={"store": store_of(rig.seed)})
+    worker = rig.ready_worker(processors={"store": store_of(rig.seed)})
     with rig.load(story.records, per_second=150):
         for _ in range(KILLS):
             if chance.random() < 0.3:
