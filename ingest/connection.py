@@ -328,7 +328,7 @@ class Connection:
         beat = self._venue.heartbeat
         while beat is not None:
             await self._clock.sleep(beat.seconds)
-            await self._send(socket, StreamRequest(beat.message))
+            await self._send(socket, beat.message)
 
     async def _ask(self, socket: ClientConnection, subscriptions: Sequence[Subscription], *, subscribe: bool = True) -> None:
         if not subscriptions:
@@ -340,14 +340,16 @@ class Connection:
             requests = [StreamRequest(message) for message in messages]
         self._request_id += len(requests)
         for number, request in enumerate(requests, first):
-            await self._send(socket, request if subscribe else StreamRequest(request.message), number)
+            await self._send(socket, request.message, number, request.streams if subscribe else ())
 
-    async def _send(self, socket: ClientConnection, request: StreamRequest, number: int = 0) -> None:
-        """Send one message at a time, no faster than the venue allows; its streams are those that it asks for."""
+    async def _send(
+        self, socket: ClientConnection, message: str, number: int = 0, streams: Sequence[Subscription] = ()
+    ) -> None:
+        """Send one message at a time, no faster than the venue allows; `streams` are those that it asks for."""
         async with self._turn:
-            self._session.asked(self.name, number, request.streams)
+            self._session.asked(self.name, number, streams)
             with suppress(ConnectionClosed):  # the receiving side sees it as well, and connects again
-                await socket.send(request.message)
+                await socket.send(message)
             await self._clock.sleep(self._venue.limits.message_seconds)
 
     def _connecting(self, subscriptions: Iterable[Subscription]) -> None:

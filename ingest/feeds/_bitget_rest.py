@@ -160,14 +160,7 @@ def _candle(row: Sequence[str], interval: str, maker: Maker) -> Record:
         raise DataValidationError("missing_field", "a candle needs seven figures", field="data")
     opened = micros_of_millis(row[0], "open_time")
     given: dict[str, Any] = {"volume": figure_or_none(row[5], "volume"), "amount": amount_of(row[-1], "amount")}
-    return maker.kline(
-        interval,
-        opened,
-        {"open": row[1], "high": row[2], "low": row[3], "close": row[4]},
-        is_closed=maker.is_over(opened, interval),
-        exchange_time=None,
-        **given,
-    )
+    return maker.past_kline(interval, opened, {"open": row[1], "high": row[2], "low": row[3], "close": row[4]}, **given)
 
 
 def _request(market: str, path: str, names: dict[str, str], options: dict[str, int]) -> Request:

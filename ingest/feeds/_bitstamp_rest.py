@@ -190,13 +190,8 @@ def _trade(trade: _Trade, maker: Maker) -> Trade:
 def _candle(candle: _Candle, interval: str, maker: Maker) -> Record:
     opened = micros_of_millis(f"{candle.timestamp}000", "open_time")
     given: dict[str, Any] = {"volume": parse_decimal(candle.volume, field="volume")}
-    return maker.kline(
-        interval,
-        opened,
-        {"open": candle.open, "high": candle.high, "low": candle.low, "close": candle.close},
-        is_closed=maker.is_over(opened, interval),
-        exchange_time=None,
-        **given,
+    return maker.past_kline(
+        interval, opened, {"open": candle.open, "high": candle.high, "low": candle.low, "close": candle.close}, **given
     )
 
 

@@ -207,14 +207,7 @@ def _kline(row: tuple[str, ...], interval: str, maker: Maker) -> Record:
         "volume": parse_decimal(volume, field="volume"),
         "amount": None if amount is None else amount_of(amount, "amount"),
     }
-    return maker.kline(
-        interval,
-        opened,
-        {"open": open_, "high": high, "low": low, "close": close},
-        is_closed=maker.is_over(opened, interval),
-        exchange_time=None,
-        **given,
-    )
+    return maker.past_kline(interval, opened, {"open": open_, "high": high, "low": low, "close": close}, **given)
 
 
 def _request(market: str, path: str, symbol: str, **options: object) -> Request:

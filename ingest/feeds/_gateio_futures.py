@@ -319,13 +319,8 @@ def _past_candle(candle: _PastCandle, maker: Maker) -> Record:
     """It is of a minute; `v` is in contracts."""
     given: dict[str, Any] = {"volume": parse_decimal(number(candle.v, "volume"), field="volume")}
     opened = candle.t * _SECOND
-    return maker.kline(
-        _INTERVAL,
-        opened,
-        {"open": candle.o, "high": candle.h, "low": candle.l, "close": candle.c},
-        is_closed=maker.is_over(opened, _INTERVAL),
-        exchange_time=None,
-        **given,
+    return maker.past_kline(
+        _INTERVAL, opened, {"open": candle.o, "high": candle.h, "low": candle.l, "close": candle.c}, **given
     )
 
 

@@ -116,12 +116,8 @@ def read(url: str, answer: bytes, maker: Maker) -> Parsed:
 
 def _candle(candle: _Candle, interval: str, maker: Maker) -> Record:
     opened = candle.time * 1000
-    return maker.kline(
-        interval,
-        opened,
-        {"open": candle.open, "high": candle.high, "low": candle.low, "close": candle.close},
-        is_closed=maker.is_over(opened, interval),
-        exchange_time=None,
+    return maker.past_kline(
+        interval, opened, {"open": candle.open, "high": candle.high, "low": candle.low, "close": candle.close}
     )
 
 

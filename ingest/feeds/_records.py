@@ -130,6 +130,11 @@ class Maker(NamedTuple):
         )
         return check_kline(kline, max_skew=self.max_skew)
 
+    def past_kline(self, interval: str, open_time: int, prices: Mapping[str, str], **given: Any) -> Kline:
+        """A kline of an answer that does not say whether it is closed: it is when its time is past; else as `kline`."""
+        is_closed = self.is_over(open_time, interval)
+        return self.kline(interval, open_time, prices, is_closed=is_closed, exchange_time=None, **given)
+
     def is_over(self, open_time: int, interval: str) -> bool:
         """Whether an interval such as 1m is past, however far the clock that received it is ahead of the venue's."""
         return open_time + parse_interval(interval).micros + self.max_skew <= self.received_at
