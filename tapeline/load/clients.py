@@ -8,14 +8,11 @@ from enum import Enum, auto
 
 import orjson
 
-from tapeline.load.counting import Reader, Tally
+from tapeline.load.counting import READ_BYTES, Reader, Tally
 from tapeline.load.plan import LoadPlan
 
 MESSAGE_TYPES = {"TRADE": "trade_data", "QUOTE": "market_data", "DEPTH": "depth_data", "PRICE": "price_data"}
 """What can be subscribed to without further settings, and the type of its messages."""
-
-READ_BYTES = 1 << 18
-"""What is read at once at most."""
 
 _SAMPLED = 8
 """One of so many reads is looked at for its latency: to look at each took longer than to read it."""
@@ -39,7 +36,7 @@ class State(Enum):
 class LoadClient:
     """A connection. `why` says how it was refused or ended, None while it was not."""
 
-    __slots__ = ("_data", "_plan", "number", "reader", "slow", "socket", "state", "why")
+    __slots__ = ("_data", "_file", "_plan", "number", "reader", "slow", "socket", "state", "why")
 
     def __init__(self, plan: LoadPlan, number: int, *, slow: bool) -> None:
         self._plan = plan
@@ -50,6 +47,7 @@ class LoadClient:
         self.why: str | None = None
         self.reader = Reader(MESSAGE_TYPES[plan.data_type], _SAMPLED)
         self.socket = socket.socket(socket.AF_INET6 if ":" in plan.host else socket.AF_INET)
+        self._file = self.socket.fileno()
         if slow:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BUFFER)
 
@@ -67,43 +65,41 @@ class LoadClient:
         self.socket.sendall(masked(text))
         self.socket.setblocking(False)
 
-    def read(self, now: int, tally: Tally, buffer: memoryview) -> int:
-        """Read what is there into a buffer, `now` in microseconds; how many bytes that was."""
+    def read(self, now: int, tally: Tally, most: int = READ_BYTES) -> None:
+        """Read what is there, so many bytes at most; `now` in microseconds."""
         try:
-            size = self.socket.recv_into(buffer)
+            if self.state is State.SUBSCRIBED:
+                size = self.reader.read(self._file, now, tally, most)
+                if size > 0 and self.reader.is_pinged:
+                    self._answer()
+            else:
+                size = self._prepare(self.socket.recv(most))
         except BlockingIOError:
-            return 0
+            return
         except OSError as error:
             self._end(error.strerror or str(error))
-            return 0
-        chunk = bytes(buffer[:size])
-        if not chunk:
+            return
+        if size == 0:
             code = self.reader.close_code
             self._end("ended" if code is None else f"closed {code}")
-        elif self.state is State.SUBSCRIBED:
-            self.reader.take(chunk, now, tally)
-            if self.reader.is_pinged:
-                self._answer()
-        else:
-            self._prepare(chunk)
-        return size
 
     def _answer(self) -> None:
         """Give a sign of life; who gives none is cut."""
         with suppress(OSError):  # a full socket is asked again, a lost one shows when it is read
             self.socket.send(_PONG)
 
-    def _prepare(self, chunk: bytes) -> None:
-        """Look for the answers that come before what is counted."""
+    def _prepare(self, chunk: bytes) -> int:
+        """Look for the answers that come before what is counted; how many bytes there were."""
         self._data += chunk
         head, end, rest = self._data.partition(b"\r\n\r\n")
         if self.state is State.CONNECTING and end:
             if _UPGRADED not in head.partition(b"\r\n")[0]:
                 self._end(head.partition(b"\r\n")[0].decode(errors="replace"))
-                return
+                return len(chunk)
             self.state, self._data = State.OPEN, rest
         if self.state is State.OPEN and _GRANTED in self._data:
             self.state, self._data = State.SUBSCRIBED, b""
+        return len(chunk)
 
     def _end(self, why: str) -> None:
         if self.state is not State.CLOSED:

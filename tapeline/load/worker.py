@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import selectors
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import cast
 
 from runtime.memory import spare_the_collector
-from tapeline.load.clients import READ_BYTES, LoadClient, State
+from tapeline.load.clients import LoadClient, State
 from tapeline.load.counting import Tally
 from tapeline.load.plan import LoadPlan
 
@@ -32,12 +34,13 @@ class Answer:
 
 def work(plan: LoadPlan, pipe: Connection) -> None:
     """Do what the pipe says until it is closed or says `stop`."""
+    _give_way()
     worker = _Worker(plan)
     orders = {"connect": worker.connect, "subscribe": worker.subscribe, "begin": worker.begin, "count": worker.count}
     try:
+        worker.listen(pipe)
         while True:
-            worker.turn(0 if pipe.poll() else _TURN, pipe)
-            if pipe.poll():
+            if worker.turn(_TURN):
                 order = pipe.recv()
                 if order == "stop":
                     return
@@ -46,16 +49,20 @@ def work(plan: LoadPlan, pipe: Connection) -> None:
         return  # who gave orders is gone
 
 
+def _give_way() -> None:
+    """Never interrupt what runs when something comes: the gateway's sending above all, which is what wakes its clients."""
+    with suppress(AttributeError, OSError):  # other systems have no such policy
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 class _Worker:
     def __init__(self, plan: LoadPlan) -> None:
         last_quick = plan.clients - plan.slow
         self._clients = [LoadClient(plan, plan.first + each, slow=each >= last_quick) for each in range(plan.clients)]
         self._slow = [client for client in self._clients if client.slow]
-        self._buffer = memoryview(bytearray(READ_BYTES))  # one for all: making one for each read took longer than all the rest
-        self._slow_buffer = self._buffer[: plan.slow_bytes]
+        self._slow_bytes = plan.slow_bytes
         self._slow_at = 0.0
         self._selector = selectors.DefaultSelector()
-        self._listened: object = None
         self._tally, self._slow_tally = Tally(), Tally()
 
     def connect(self) -> Answer:
@@ -105,21 +112,27 @@ class _Worker:
         """What was counted so far."""
         return self._answer(sum(client.state is State.SUBSCRIBED for client in self._clients))
 
-    def turn(self, seconds: float, pipe: Connection | None = None) -> None:
-        """Read what has come, waiting up to so long for the first of it or for an order."""
-        if pipe is not None and self._listened is None:
-            self._listened = self._selector.register(pipe, selectors.EVENT_READ, None)
+    def listen(self, pipe: Connection) -> None:
+        """Let an order end the wait for messages: to ask the pipe itself in each turn took longer than to read."""
+        self._selector.register(pipe, selectors.EVENT_READ, None)
+
+    def turn(self, seconds: float) -> bool:
+        """Read what has come, waiting up to so long for the first of it or for an order; whether there is an order."""
+        is_ordered = False
         for key, _ in self._selector.select(seconds):
             client = cast("LoadClient | None", key.data)
-            if client is not None:
-                client.read(time.time_ns() // 1000, self._tally, self._buffer)
-                if client.state is State.CLOSED:
-                    self._selector.unregister(key.fileobj)
+            if client is None:
+                is_ordered = True
+                continue
+            client.read(time.time_ns() // 1000, self._tally)
+            if client.state is State.CLOSED:
+                self._selector.unregister(key.fileobj)
         if self._slow and time.monotonic() - self._slow_at >= 1:
             self._slow_at = time.monotonic()
             for client in self._slow:
                 if client.state is State.SUBSCRIBED:
-                    client.read(time.time_ns() // 1000, self._slow_tally, self._slow_buffer)
+                    client.read(time.time_ns() // 1000, self._slow_tally, self._slow_bytes)
+        return is_ordered
 
     def _answer(self, done: int) -> Answer:
         ended = Counter(client.why for client in self._clients if client.why is not None)

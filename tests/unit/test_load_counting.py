@@ -1,6 +1,7 @@
 """What the load counts in a stream of bytes, however it was cut."""
 
 import itertools
+import socket
 import struct
 
 import pytest
@@ -10,8 +11,12 @@ from websockets.frames import Frame, Opcode
 
 from gateway.messages import encode
 from gateway.websocket import frame_on
-from tapeline.load.counting import STEP, Reader, Tally, percentile_ms
+from tapeline.load.counting import STEP, PlainReader, Reader, Tally, percentile_ms
 from tapeline.load.plan import LoadPlan, split
+
+ReaderClass = type[PlainReader]
+
+either = pytest.mark.parametrize("reader_class", [PlainReader, Reader])  # one and the same where nothing was built
 
 NOW = 1_790_000_000_000_000
 
@@ -22,11 +27,14 @@ def trade(late: int) -> bytes:
     return frame_on(encode("trade_data", NOW - late // 2, data))
 
 
+@either
 @given(st.lists(st.booleans(), max_size=30), st.lists(st.integers(0, 3000), max_size=20))
-def test_messages_are_counted_once_wherever_the_stream_is_cut(kinds: list[bool], cuts: list[int]) -> None:
+def test_messages_are_counted_once_wherever_the_stream_is_cut(
+    reader_class: ReaderClass, kinds: list[bool], cuts: list[int]
+) -> None:
     stream = b"".join(trade(5000) if is_trade else frame_on(encode("status", NOW, {})) for is_trade in kinds)
     bounds = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    reader, tally = Reader("trade_data"), Tally()
+    reader, tally = reader_class("trade_data"), Tally()
     for begin, end in itertools.pairwise(bounds):
         reader.take(stream[begin:end], NOW, tally)
     assert (tally.messages, tally.received_bytes) == (sum(kinds), len(stream))
@@ -35,8 +43,9 @@ def test_messages_are_counted_once_wherever_the_stream_is_cut(kinds: list[bool],
     assert tally.since_received.total() <= tally.messages
 
 
-def test_one_sample_stands_for_all_messages_of_a_chunk() -> None:
-    reader, tally = Reader("trade_data"), Tally()
+@either
+def test_one_sample_stands_for_all_messages_of_a_chunk(reader_class: ReaderClass) -> None:
+    reader, tally = reader_class("trade_data"), Tally()
     reader.take(trade(1000) * 7, NOW, tally)
     reader.take(trade(9000), NOW, tally)
     assert tally.since_received == {1000 // STEP: 7, 9000 // STEP: 1}
@@ -48,21 +57,49 @@ def test_one_sample_stands_for_all_messages_of_a_chunk() -> None:
 def test_chunk_that_is_looked_at_stands_for_those_that_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     chances = iter([0.9, 0.1, 0.0])  # whether to look at the first chunk, at the second, and where in that
     monkeypatch.setattr("tapeline.load.counting.random.random", lambda: next(chances))
-    reader, tally = Reader("trade_data", sampled=8), Tally()
+    reader, tally = PlainReader("trade_data", sampled=8), Tally()
     reader.take(trade(1000) * 2, NOW, tally)
     reader.take(trade(9000) * 3, NOW, tally)
     assert tally.messages == 5
     assert tally.since_received == {9000 // STEP: 3 * 8}
 
 
-def test_message_without_a_receive_time_is_timed_by_the_gateways() -> None:
-    reader, tally = Reader("market_data"), Tally()
+@either
+def test_chunks_looked_at_stand_for_all(reader_class: ReaderClass) -> None:
+    reader, tally = reader_class("trade_data", sampled=8), Tally()
+    for _ in range(20_000):
+        reader.take(trade(1000), NOW, tally)
+    assert tally.messages == 20_000
+    assert tally.since_received.total() == pytest.approx(20_000, rel=0.15)  # eight standard deviations
+
+
+@either
+def test_socket_is_read_until_it_ends(reader_class: ReaderClass) -> None:
+    near, far = socket.socketpair()
+    reader, tally = reader_class("trade_data"), Tally()
+    with near, far:
+        near.setblocking(False)
+        assert reader.read(near.fileno(), NOW, tally) == -1
+        far.sendall(trade(1000) + b"\x89\x00" + b"\x88\x02" + struct.pack(">H", 1012))
+        assert reader.read(near.fileno(), NOW, tally, 10) == 10
+        assert (reader.read(near.fileno(), NOW, tally), tally.messages, reader.is_pinged) == (len(trade(1000)) - 4, 1, True)
+        far.close()
+        assert reader.read(near.fileno(), NOW, tally) == 0
+    assert reader.close_code == 1012
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        reader.read(-1, NOW, tally)
+
+
+@either
+def test_message_without_a_receive_time_is_timed_by_the_gateways(reader_class: ReaderClass) -> None:
+    reader, tally = reader_class("market_data"), Tally()
     reader.take(frame_on(encode("market_data", NOW - 100, {"instrument": "a"})), NOW, tally)
     assert (tally.since_sent, tally.since_received) == ({100 // STEP: 1}, {})
 
 
-def test_close_code_is_that_of_the_last_frame() -> None:
-    reader = Reader("trade_data")
+@either
+def test_close_code_is_that_of_the_last_frame(reader_class: ReaderClass) -> None:
+    reader = reader_class("trade_data")
     for chunk in (trade(1), b"\x88\x0e" + struct.pack(">H", 4008)):
         reader.take(chunk, NOW, Tally())
     assert reader.close_code is None

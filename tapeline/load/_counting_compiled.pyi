@@ -1,0 +1,3 @@
+from tapeline.load.counting import PlainReader
+
+class Reader(PlainReader): ...
