@@ -80,11 +80,19 @@ class QuoteState:
 
     def __init__(self, instrument: str) -> None:
         self.instrument = instrument
-        self.updated: Stamp | None = None
+        self._updated: Stamp | None = None
         self._orders: dict[str, _Order] = {}
         self._last_trade: tuple[int, int] | None = None
+        self._unmerged: tuple[Trade, Source] | None = None
+        """The last trade, as long as nobody asks: of many in a row it alone counts."""
         self._said: dict[str, dict[str, Said]] = {field: {} for field in FIELDS}
         self._fields: dict[str, Said] = {}
+
+    @property
+    def updated(self) -> Stamp | None:
+        """Who said the last thing that was news."""
+        self._settle()
+        return self._updated
 
     def take_quote(self, quote: Quote, source: Source) -> bool:
         """Merge a quote; False when it is not later than what its channel said before."""
@@ -92,6 +100,7 @@ class QuoteState:
         before = self._orders.get(quote.channel)
         if before is not None and not order.is_after(before):
             return False
+        self._settle()
         self._orders[quote.channel] = order
         given = {field: value for field in FIELDS if (value := getattr(quote, field)) is not None}
         self._merge(Stamp(quote.received_at, quote.channel, quote.exchange_time, source), given)
@@ -106,10 +115,15 @@ class QuoteState:
         if self._last_trade is not None and order <= self._last_trade:
             return False
         self._last_trade = order
-        self._merge(
-            Stamp(trade.received_at, TRADES, trade.exchange_time, source), {"last": trade.price, "last_size": trade.size}
-        )
+        self._unmerged = trade, source
         return True
+
+    def _settle(self) -> None:
+        """Merge the last trade."""
+        if self._unmerged is not None:
+            (trade, source), self._unmerged = self._unmerged, None
+            stamp = Stamp(trade.received_at, TRADES, trade.exchange_time, source)
+            self._merge(stamp, {"last": trade.price, "last_size": trade.size})
 
     def _merge(self, stamp: Stamp, given: dict[str, int]) -> None:
         received_at, channel, fields = stamp.received_at, stamp.channel, self._fields
@@ -120,10 +134,11 @@ class QuoteState:
             if before is not None and received_at <= before.stamp.received_at:
                 said = max(by_channel.values(), key=_recency)
             fields[field] = said
-        self.updated = stamp
+        self._updated = stamp
 
     def describe(self) -> dict[str, Any]:
         """The quote as messages and answers carry it: decimals as text, None for what is not known."""
+        self._settle()
         fields = self._fields
         body: dict[str, Any] = {"instrument": self.instrument}
         for field in FIELDS:
