@@ -15,7 +15,7 @@ help: ## list the targets
 
 setup: $(READY) ## install everything into .venv
 
-$(READY): requirements.lock pyproject.toml $(wildcard schemas/*.p[xy][dx] processors/*.pxd processors/*/*.p[xy][dx] sinks/stores/*.pyx ingest/*.pyx ingest/feeds/*.pyx)
+$(READY): requirements.lock pyproject.toml $(wildcard gateway/*.pyx schemas/*.p[xy][dx] processors/*.pxd processors/*/*.p[xy][dx] sinks/stores/*.pyx ingest/*.pyx ingest/feeds/*.pyx tapeline/load/*.pyx)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else \
 		f"Python {v[0]}.{v[1]} is too old or too new: 3.11 to 3.14 is needed. Name another with: make PYTHON=python3.11")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \

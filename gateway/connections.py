@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.close_codes import CloseCode
 from gateway.messages import encode
+from gateway.writing import SocketWriter
 
 if TYPE_CHECKING:
     from gateway.clients import Client
@@ -21,7 +22,7 @@ MOST_TOLD = 500
 class ConnectionStats:
     """Counts of one connection since it was opened at `opened_at`; `heard_at` is when its last message came (microseconds).
 
-    `number` is its own as long as the gateway runs.
+    `number` is its own as long as the gateway runs, `writer` has counted what was handed to its socket.
     """
 
     number: int
@@ -30,14 +31,8 @@ class ConnectionStats:
     heard_at: int | None = None
     messages_in: int = 0
     bytes_in: int = 0
-    messages_out: int = 0
-    bytes_out: int = 0
     errors: int = 0
-
-    def wrote(self, messages: int, size: int) -> None:
-        """So many messages were handed to the socket."""
-        self.messages_out += messages
-        self.bytes_out += size
+    writer: SocketWriter | None = None
 
     def heard(self, size: int, now: int) -> None:
         """A message came."""
@@ -92,8 +87,8 @@ def describe(client: Client) -> dict[str, Any]:
         "waiting_messages": client.outbox.waiting,
         "messages_in": stats.messages_in,
         "bytes_in": stats.bytes_in,
-        "messages_out": stats.messages_out,
-        "bytes_out": stats.bytes_out,
+        "messages_out": 0 if stats.writer is None else stats.writer.messages,
+        "bytes_out": 0 if stats.writer is None else stats.writer.size,
         "errors": stats.errors,
     }
 

@@ -1,18 +1,20 @@
-"""When pending frames are written: at once when there is little to do, in ever larger lots the more there is.
+"""When pending frames are written: at once when there is little to do, the later the more there is.
 
-The kernel's send costs far more than a message, so messages per write are what counts under load. A flush that took long
-makes the next one wait in proportion, between `low` and `high` seconds, and writes to `chunk` clients a turn of the loop,
-so that reads, handshakes and REST get their turns in between. Waiting pays where clients get several messages at once for it:
-the fewer of a flush's clients were written to a moment ago, the less the next one waits.
+The kernel's send costs far more than a message, so messages per write are what counts under load. Writing that takes long
+makes clients wait in proportion, up to `high` seconds from the first frame that is pending for each. Those whose time has
+come are written to `chunk` at a time, so that reads, handshakes and REST get their turns in between. Waiting pays where
+clients get several messages at once for it: the fewer of them were written to a moment ago, the less they wait.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from math import inf
+from typing import Any, NamedTuple, Protocol
 
-from gateway.outbox import Outbox
+from gateway.writing import Pending, flush_all
 
 
 class Scheduler(Protocol):
@@ -33,63 +35,89 @@ class Scheduler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FlushPolicy:
-    """Least and most seconds between flushes, the share of time to be spent in flushing, clients written to in a turn."""
+    """Least seconds between flushes, most seconds a frame waits, share of time to be spent in writing, clients in a turn."""
 
     low: float = 0.001
-    high: float = 0.020
+    high: float = 0.010
     share: float = 0.5
     chunk: int = 64
 
 
 _SMOOTHING = 0.25
-_MOMENT = 2.0
-"""Who was written to within so many of the longest pauses is to be written to again soon."""
+_MOMENT = 0.040
+"""Who was written to within so many seconds is to be written to again soon."""
+_FLUSHES_IN_A_PAUSE = 8
+"""So many at most, since each costs a turn of the loop."""
+
+
+class _Due(NamedTuple):
+    """At this time the frames of so many clients have waited long enough."""
+
+    time: float
+    clients: int
 
 
 class Flusher:
-    """Flushes the outboxes put into `dirty`; whoever does so calls `wake` afterwards."""
+    """Flushes what is pending for clients put into `dirty`; whoever does so calls `wake` afterwards."""
 
     def __init__(self, scheduler: Scheduler, policy: FlushPolicy = FlushPolicy()) -> None:  # immutable
         self.scheduler = scheduler
         self._policy = policy
-        self.dirty: list[Outbox] = []
-        self._rest: list[Outbox] = []
+        self.dirty: list[Pending] = []
+        """Who has waited longest comes first."""
+        self._due = deque[_Due]()
+        self._noted = 0
         self._armed = False
-        self._began = 0.0
-        self._clients = self._again = 0
-        self._pause = policy.low
+        self._pause = 0.0
+        self._began = -inf
 
     def wake(self) -> None:
-        """Flush now if the last flush is long enough ago, else as soon as it is."""
-        if self._armed or not self.dirty:
+        """Write to those who have just become dirty when their time has come, which may be now."""
+        now = self.scheduler.time()
+        if len(self.dirty) > self._noted:
+            is_idle = not self._armed and now > self._began + self._pause
+            self._due.append(_Due(now if is_idle else now + self._pause, len(self.dirty) - self._noted))
+            self._noted = len(self.dirty)
+        if not self._armed:
+            self._arm(now)
+
+    def _arm(self, now: float) -> None:
+        self._armed = bool(self._due)
+        if not self._armed:
             return
-        self._armed = True
-        wait = self._began + self._pause - self.scheduler.time()
+        least = max(self._policy.low, self._pause / _FLUSHES_IN_A_PAUSE)
+        wait = max(self._due[0].time, self._began + least) - now
         if wait > 0:
             self.scheduler.call_later(wait, self._flush)
         else:
             self._flush()
 
     def _flush(self) -> None:
-        self._rest, self.dirty = self.dirty[::-1], []  # taken from the end, so who has waited longest comes first
-        self._began = self.scheduler.time()
-        self._clients, self._again = len(self._rest), 0
-        self._flush_chunk()
+        began = self._began = self.scheduler.time()
+        waiting, clients = len(self.dirty), self._take_due(began)
+        again = flush_all(clients, began, began - _MOMENT)
+        now = self.scheduler.time()
+        if clients:
+            self._adapt((now - began) * waiting / len(clients) * again / len(clients), len(clients) / waiting)
+        if self._due and self._due[0].time <= began:
+            self.scheduler.call_soon(self._flush)
+            return
+        self._arm(now)
 
-    def _flush_chunk(self) -> None:
-        began, moment_ago = self._began, self._began - _MOMENT * self._policy.high
-        for _ in range(min(self._policy.chunk, len(self._rest))):
-            outbox = self._rest.pop()
-            self._again += outbox.flushed_at > moment_ago
-            outbox.flushed_at = began
-            outbox.flush()
-        # Some loops send at the end of a turn, so what a chunk cost is known only in the next one.
-        self.scheduler.call_soon(self._flush_chunk if self._rest else self._done)
+    def _take_due(self, now: float) -> list[Pending]:
+        """Take out those whose time has come, of many the first."""
+        count, chunk = 0, self._policy.chunk
+        while count < chunk and self._due and self._due[0].time <= now:
+            time, clients = self._due.popleft()
+            if count + clients > chunk:
+                self._due.appendleft(_Due(time, count + clients - chunk))
+            count = min(count + clients, chunk)
+        taken = self.dirty[:count]
+        del self.dirty[:count]
+        self._noted -= count
+        return taken
 
-    def _done(self) -> None:
-        policy = self._policy
-        spent = self.scheduler.time() - self._began
-        wanted = min(max(spent / policy.share * self._again / self._clients, policy.low), policy.high)
-        self._pause += (wanted - self._pause) * _SMOOTHING
-        self._armed = False
-        self.wake()
+    def _adapt(self, spent: float, weight: float) -> None:
+        """To write to all who wait would take so long: let that be the wanted share of the time they wait."""
+        wanted = min(spent / self._policy.share, self._policy.high)
+        self._pause += (wanted - self._pause) * _SMOOTHING * weight

@@ -12,11 +12,11 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from math import inf
 from typing import NamedTuple
 
 from gateway.close_codes import CloseCode
 from gateway.messages import Message, Room, Source
+from gateway.writing import Pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +65,23 @@ class _Lost:
 _NOTHING = _Lost()
 
 
-class Outbox:
+class Outbox(Pending):
     """One client's outbox. `write` takes the frames of a flush; `behind` is whether the client's socket is full.
 
     `charge` is told of every change of the bytes kept, and says whether the client's user and address may have so many.
     """
 
     __slots__ = (
-        *("_charge", "_charged", "_conflated", "_gaps", "_kept_bytes", "_latest", "_limits", "_lost", "_numbers"),
-        *("_queue", "_write", "behind", "flushed_at", "pending"),
+        "_charge",
+        "_charged",
+        "_conflated",
+        "_gaps",
+        "_kept_bytes",
+        "_latest",
+        "_limits",
+        "_lost",
+        "_numbers",
+        "_queue",
     )
 
     def __init__(
@@ -82,14 +90,10 @@ class Outbox:
         limits: OutboxLimits,
         charge: Callable[[int], bool] = lambda change: True,
     ) -> None:
-        self._write = write
+        super().__init__(write)
         self._limits = limits
         self._charge = charge
         self._charged = 0
-        self.pending: list[bytes] = []
-        self.behind = False
-        self.flushed_at = -inf
-        """When whoever flushes did so last."""
         self._lost: dict[Room, _Lost] = {}
         self._numbers = itertools.count()
         self._forget()
@@ -101,12 +105,6 @@ class Outbox:
             return None
         self._kept_bytes += len(frame)
         return self._settle()
-
-    def flush(self) -> None:
-        """Write what is pending, unless the client is behind."""
-        if self.pending and not self.behind:
-            frames, self.pending = self.pending, []
-            self._write(frames)
 
     def keep(self, message: Message, frame: bytes) -> CloseCode | None:
         """Keep a message for a client that is behind; the code to close it with when more waits than may."""

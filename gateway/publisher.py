@@ -24,6 +24,7 @@ from gateway.recent import Recent
 from gateway.resumption import is_lasting
 from gateway.rooms import Members, Rooms, Showing
 from gateway.wire import PLAIN, Frame
+from gateway.writing import put_all
 from market.feed_status import FeedStatus
 from market.portfolio import Portfolio
 from market.portfolio_reply import PortfolioReply
@@ -174,12 +175,7 @@ class Publisher:
 
     def _deliver(self, message: Message, members: Members, kind: str) -> None:
         frame = frame_of(message, self._frame)
-        dirty = self._flusher.dirty
-        for outbox in members.current:
-            pending = outbox.pending
-            if not pending:
-                dirty.append(outbox)
-            pending.append(frame)
+        put_all(members.current, frame, self._flusher.dirty)
         members.told += 1
         self._traffic.sent(kind, len(members.current), len(frame))
         if members.behind:

@@ -2,8 +2,8 @@
 
 uvicorn makes one object of this class for each upgrade request (its `ws=` option), hands over the transport and the request
 as bytes, calls `shutdown` when it stops, and waits until every connection has left `server_state.connections`. The
-library's `ServerProtocol` does handshake, parsing and closing without I/O; frames made once by `frame_on` go straight to
-the transport. A connection has no task, queue or ASGI scope of its own.
+library's `ServerProtocol` does handshake, parsing and closing without I/O; frames made once by `frame_on` go past it
+to the socket. A connection has no task, queue or ASGI scope of its own.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from gateway.metrics import CLOSED, REFUSED
 from gateway.packing import PACKED_SUBPROTOCOL, unpack
 from gateway.refusals import ErrorCode, Refusal
 from gateway.wire import PLAIN, Wire
+from gateway.writing import SocketWriter
 from runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -111,7 +112,7 @@ class MarketSocket(asyncio.Protocol):
 
     __slots__ = (
         *("_alive", "_client", "_closing", "_connections", "_decoder", "_is_binary", "_loop", "_packed", "_probing", "_slow"),
-        *("_text", "_token_due", "_transport", "_ws"),
+        *("_text", "_token_due", "_transport", "_writer", "_ws"),
     )
 
     @classmethod
@@ -130,6 +131,7 @@ class MarketSocket(asyncio.Protocol):
             logger=_LIBRARY_LOG,
         )
         self._transport: asyncio.Transport
+        self._writer: SocketWriter
         self._client: Client | None = None
         self._text: bytearray | None = None
         self._is_binary = False
@@ -147,6 +149,7 @@ class MarketSocket(asyncio.Protocol):
         """The connection is ours from here."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=self.limits.unsent_bytes)
+        self._writer = SocketWriter(self._transport)
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -173,6 +176,7 @@ class MarketSocket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
+        self._writer.close()
         self._connections.discard(self)
         self._leave()
         for timer in (self._closing, self._probing, self._slow, self._token_due):
@@ -245,8 +249,9 @@ class MarketSocket(asyncio.Protocol):
             return
         self._packed = self._ws.subprotocol == PACKED_SUBPROTOCOL
         wire = Wire(packed=self._packed, deflated=bool(self._ws.extensions))
-        self._client = self.hub.connect(entrance.client_id, self._write, self.close, visitor, entrance, wire=wire)
+        self._client = self.hub.connect(entrance.client_id, self._writer, self.close, visitor, entrance, wire=wire)
         self._client.stats.address = self._address
+        self._client.stats.writer = self._writer
         self._probe_in(random.uniform(0.5, 1) * self.limits.ping_seconds)  # noqa: S311  # all who came at once answer at once
         if visitor.principal is None:
             self._token_due = self._loop.call_later(self.limits.token_seconds, self._miss_token, visitor)
@@ -341,20 +346,12 @@ class MarketSocket(asyncio.Protocol):
 
     # writing
 
-    def _write(self, frames: list[bytes]) -> None:
-        if self._transport.is_closing():
-            return
-        data = frames[0] if len(frames) == 1 else b"".join(frames)
-        self._transport.write(data)
-        if self._client is not None:
-            self._client.stats.wrote(len(frames), len(data))
-
     def _pump(self) -> None:
         """Write what the protocol has to say, and end the connection when it says so."""
         chunks = self._ws.data_to_send()
         if chunks and not self._transport.is_closing():
             if data := b"".join(chunks):
-                self._transport.write(data)
+                self._writer.write(data)
             if chunks[-1] == b"":
                 self._end()
         if self._closing is None and self._ws.close_expected():

@@ -1,0 +1,100 @@
+"""Frames on their way to sockets: put down for many clients, flushed for many, and written to one connection.
+
+`gateway._writing_compiled` does it sooner where it was built: a plain socket whose transport has nothing left to write is
+handed frames directly, many sockets in a row while other threads run. What it does not take goes to the transport, and until
+the transport has written that, so does all else: nothing overtakes. That needs the number of the socket's file, which is
+given to another connection as soon as this one is lost, so `close` must be called when the transport says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from math import inf
+from typing import TYPE_CHECKING
+
+
+class PlainPending:
+    """Frames that wait to be written to one client; its socket is full when it is `behind`, then they go on waiting."""
+
+    __slots__ = ("behind", "flushed_at", "pending", "write")
+
+    def __init__(self, write: Callable[[list[bytes]], None]) -> None:
+        self.write = write
+        self.pending: list[bytes] = []
+        self.behind = False
+        self.flushed_at = -inf
+        """When whoever flushes did so last (monotonic seconds)."""
+
+    def flush(self) -> None:
+        """Write what is pending, unless the client is behind."""
+        if self.pending and not self.behind:
+            frames, self.pending = self.pending, []
+            self.write(frames)
+
+
+class PlainSocketWriter:
+    """Writes to one connection, and counts messages and their bytes."""
+
+    __slots__ = ("_transport", "messages", "size")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.messages = 0
+        self.size = 0
+
+    def __call__(self, frames: list[bytes]) -> None:
+        """Write frames of messages."""
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        self.write(data)
+        self.messages += len(frames)
+        self.size += len(data)
+
+    def write(self, data: bytes) -> None:
+        """Write what is no message."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """The connection is lost."""
+
+
+def put_plainly(clients: Iterable[PlainPending], frame: bytes, dirty: list[PlainPending]) -> None:
+    """Put a frame down for these; who had nothing pending joins `dirty`."""
+    for client in clients:
+        pending = client.pending
+        if not pending:
+            dirty.append(client)
+        pending.append(frame)
+
+
+def flush_plainly(clients: Sequence[PlainPending], now: float, since: float) -> int:
+    """Flush these; how many of them were flushed after `since` (monotonic seconds, as `now`)."""
+    again = 0
+    for client in clients:
+        again += client.flushed_at > since
+        client.flushed_at = now
+        client.flush()
+    return again
+
+
+def open_file_of(transport: asyncio.Transport) -> int:
+    """The number of the socket's file where it may be written to past the transport, -1 where not.
+
+    Not where bytes are encrypted on the way, nor in event loops other than asyncio's own: it tells a connection that it is lost
+    before its file is closed, and keeps no bytes back without counting them.
+    """
+    socket = transport.get_extra_info("socket")
+    is_plain = socket is not None and transport.get_extra_info("sslcontext") is None
+    return socket.fileno() if is_plain and isinstance(asyncio.get_running_loop(), asyncio.SelectorEventLoop) else -1
+
+
+if TYPE_CHECKING:
+    Pending = PlainPending
+    SocketWriter = PlainSocketWriter
+    flush_all, put_all = flush_plainly, put_plainly
+else:
+    try:
+        from gateway._writing_compiled import Pending, SocketWriter, flush_all, put_all
+    except ImportError:  # it was not built
+        Pending, SocketWriter, flush_all, put_all = PlainPending, PlainSocketWriter, flush_plainly, put_plainly

@@ -1,0 +1,60 @@
+"""Frames put down for many clients, and flushed for many."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.writing import Pending, PlainPending, flush_all, flush_plainly, put_all, put_plainly
+
+Put = Callable[[Sequence[PlainPending], bytes, list[PlainPending]], None]
+Flush = Callable[[Sequence[PlainPending], float, float], int]
+
+either = pytest.mark.parametrize(
+    ("kind", "put", "flush"), [(PlainPending, put_plainly, flush_plainly), (Pending, put_all, flush_all)]
+)
+"""One and the same where nothing was built."""
+
+
+@either
+@given(puts=st.lists(st.sets(st.integers(0, 4)), max_size=20), behind=st.sets(st.integers(0, 4)))
+def test_each_client_gets_its_frames_in_one_write(
+    kind: type[PlainPending], put: Put, flush: Flush, puts: list[set[int]], behind: set[int]
+) -> None:
+    written: list[tuple[int, list[bytes]]] = []
+
+    def client(number: int) -> PlainPending:
+        return kind(lambda frames: written.append((number, frames)))
+
+    clients, dirty = [client(number) for number in range(5)], list[PlainPending]()
+    for number in behind:
+        clients[number].behind = True
+    for number, to in enumerate(puts):
+        put([clients[each] for each in sorted(to)], b"%d" % number, dirty)
+    first_put = [min((n for n, to in enumerate(puts) if each in to), default=99) for each in range(5)]
+    assert dirty == sorted((c for c in clients if c.pending), key=lambda c: (first_put[clients.index(c)], clients.index(c)))
+    assert flush(dirty, 5.0, 4.0) == 0
+    kept_up = [clients.index(each) for each in dirty if clients.index(each) not in behind]
+    assert written == [(each, [b"%d" % number for number, to in enumerate(puts) if each in to]) for each in kept_up]
+    assert all(bool(client.pending) == (clients.index(client) in behind) for client in dirty)
+    assert all(client.flushed_at == 5.0 for client in dirty)
+
+
+@either
+def test_who_was_flushed_a_moment_ago_is_counted(kind: type[PlainPending], put: Put, flush: Flush) -> None:
+    clients = [kind(lambda frames: None) for _ in range(4)]
+    assert flush(clients[:1], 1.0, 0.0) == 0
+    assert flush(clients[:2], 2.0, 0.5) == 1
+    assert flush(clients, 3.0, 1.5) == 2
+
+
+@either
+def test_failure_to_write_is_not_swallowed(kind: type[PlainPending], put: Put, flush: Flush) -> None:
+    def fail(frames: list[bytes]) -> None:
+        raise RuntimeError("cannot")
+
+    client = kind(fail)
+    put([client], b"x", [])
+    with pytest.raises(RuntimeError, match="cannot"):
+        flush([client], 1.0, 0.0)
