@@ -38,7 +38,7 @@ class FlushPolicy:
     """Least seconds between flushes, most seconds a frame waits, share of time to be spent in writing, clients in a turn."""
 
     low: float = 0.001
-    high: float = 0.010
+    high: float = 0.008
     share: float = 0.5
     chunk: int = 64
 
@@ -46,7 +46,7 @@ class FlushPolicy:
 _SMOOTHING = 0.25
 _MOMENT = 0.040
 """Who was written to within so many seconds is to be written to again soon."""
-_FLUSHES_IN_A_PAUSE = 8
+_FLUSHES_IN_A_PAUSE = 4
 """So many at most, since each costs a turn of the loop."""
 
 
