@@ -50,7 +50,6 @@ cdef class Pending:
 
 
 cdef class SocketWriter:
-
     cdef object _transport
     cdef int _file
     cdef bint _is_held_up  # when last looked at, the transport had bytes to write
@@ -95,19 +94,21 @@ def put_all(clients, bytes frame not None, list dirty not None):
 def flush_all(list clients not None, double now, double since):
     cdef Py_ssize_t again = 0
     cdef Pending client
-    cdef list frames, lot = []
-    for client in clients:
-        again += client.flushed_at > since
-        client.flushed_at = now
-        if type(client.write) is not SocketWriter or not (<SocketWriter>client.write).is_free():
-            client.flush()
-        elif client.pending and not client.behind:
-            frames, client.pending = client.pending, []
-            lot.append((client.write, frames if len(frames) <= PARTS else [joined(frames)], len(frames)))
-            if len(lot) == LOT:
-                write_lot(lot)
-                lot = []
-    write_lot(lot)
+    cdef list frames, full, lot = []
+    try:
+        for client in clients:
+            again += client.flushed_at > since
+            client.flushed_at = now
+            if type(client.write) is not SocketWriter or not (<SocketWriter>client.write).is_free():
+                client.flush()
+            elif client.pending and not client.behind:
+                frames, client.pending = client.pending, []
+                lot.append((client.write, frames if len(frames) <= PARTS else [joined(frames)], len(frames)))
+                if len(lot) == LOT:
+                    full, lot = lot, []
+                    write_lot(full)
+    finally:
+        write_lot(lot)
     return again
 
 
