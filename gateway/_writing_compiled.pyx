@@ -3,7 +3,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
-from gateway.writing import open_file_of
+from gateway.writing import open_file_of, write_or_cut
 
 cdef extern from "<sys/uio.h>" nogil:
     struct iovec:
@@ -58,16 +58,16 @@ cdef class SocketWriter:
     def __init__(self, transport):
         self._transport = transport
         self._file = open_file_of(transport)
+        self._is_held_up = True
 
     def __call__(self, list frames):
         data = joined(frames)
-        self.write(data)
-        self.count(len(frames), PyBytes_GET_SIZE(data))
+        if self.write(data):
+            self.count(len(frames), PyBytes_GET_SIZE(data))
 
-    def write(self, bytes data):
-        if not self._transport.is_closing():
-            self._transport.write(data)
-            self._is_held_up = True
+    cpdef bint write(self, bytes data) except -1:
+        self._is_held_up = True
+        return write_or_cut(self._transport, data)
 
     def close(self):
         self._file = -1
@@ -94,21 +94,19 @@ def put_all(clients, bytes frame not None, list dirty not None):
 def flush_all(list clients not None, double now, double since):
     cdef Py_ssize_t again = 0
     cdef Pending client
-    cdef list frames, full, lot = []
-    try:
-        for client in clients:
-            again += client.flushed_at > since
-            client.flushed_at = now
-            if type(client.write) is not SocketWriter or not (<SocketWriter>client.write).is_free():
-                client.flush()
-            elif client.pending and not client.behind:
-                frames, client.pending = client.pending, []
-                lot.append((client.write, frames if len(frames) <= PARTS else [joined(frames)], len(frames)))
-                if len(lot) == LOT:
-                    full, lot = lot, []
-                    write_lot(full)
-    finally:
-        write_lot(lot)
+    cdef list frames, lot = []
+    for client in clients:
+        again += client.flushed_at > since
+        client.flushed_at = now
+        if type(client.write) is not SocketWriter or not (<SocketWriter>client.write).is_free():
+            client.flush()
+        elif client.pending and not client.behind:
+            frames, client.pending = client.pending, []
+            lot.append((client.write, frames if len(frames) <= PARTS else [joined(frames)], len(frames)))
+            if len(lot) == LOT:
+                write_lot(lot)
+                lot = []
+    write_lot(lot)
     return again
 
 
@@ -139,9 +137,9 @@ cdef int write_lot(list lot) except -1:
     for each in range(count):
         order = &orders[each]
         writer, frames, messages = lot[each]
-        writer.count(messages, order.size)
-        if order.taken < order.size:  # a failure shows again when the transport writes, which knows what to do then
-            writer.write(joined(frames)[max(order.taken, 0):])
+        # A failure shows again when the transport writes, which knows what to do then.
+        if order.taken == order.size or writer.write(joined(frames)[max(order.taken, 0):]):
+            writer.count(messages, order.size)
     return 0
 
 

@@ -68,6 +68,8 @@ class Flusher:
         self._due = deque[_Due]()
         self._noted = 0
         self._armed = False
+        self._waiting = 0
+        """Clients when the flush began that goes on chunk by chunk."""
         self._pause = 0.0
         self._began = -inf
 
@@ -78,31 +80,35 @@ class Flusher:
             is_idle = not self._armed and now > self._began + self._pause
             self._due.append(_Due(now if is_idle else now + self._pause, len(self.dirty) - self._noted))
             self._noted = len(self.dirty)
-        if not self._armed:
-            self._arm(now)
+        if self._due and not self._armed:
+            self._armed = True
+            self._flush() if self._wait(now) <= 0 else self._arm(now)
+
+    def _wait(self, now: float) -> float:
+        least = max(self._policy.low, self._pause / _FLUSHES_IN_A_PAUSE)
+        return max(self._due[0].time, self._began + least) - now
 
     def _arm(self, now: float) -> None:
-        self._armed = bool(self._due)
-        if not self._armed:
-            return
-        least = max(self._policy.low, self._pause / _FLUSHES_IN_A_PAUSE)
-        wait = max(self._due[0].time, self._began + least) - now
-        if wait > 0:
-            self.scheduler.call_later(wait, self._flush)
-        else:
-            self._flush()
+        wait = self._wait(now)
+        self.scheduler.call_later(wait, self._flush) if wait > 0 else self.scheduler.call_soon(self._flush)
 
     def _flush(self) -> None:
+        self._waiting = len(self.dirty)
+        self._flush_chunk()
+
+    def _flush_chunk(self) -> None:
         began = self._began = self.scheduler.time()
-        waiting, clients = len(self.dirty), self._take_due(began)
+        clients = self._take_due(began)
         again = flush_all(clients, began, began - _MOMENT)
         now = self.scheduler.time()
         if clients:
-            self._adapt((now - began) * waiting / len(clients) * again / len(clients), len(clients) / waiting)
+            self._adapt(now - began, len(clients), again)
         if self._due and self._due[0].time <= began:
-            self.scheduler.call_soon(self._flush)
+            self.scheduler.call_soon(self._flush_chunk)
             return
-        self._arm(now)
+        self._armed = bool(self._due)
+        if self._armed:
+            self._arm(now)
 
     def _take_due(self, now: float) -> list[Pending]:
         """Take out those whose time has come, of many the first."""
@@ -117,7 +123,8 @@ class Flusher:
         self._noted -= count
         return taken
 
-    def _adapt(self, spent: float, weight: float) -> None:
-        """To write to all who wait would take so long: let that be the wanted share of the time they wait."""
-        wanted = min(spent / self._policy.share, self._policy.high)
-        self._pause += (wanted - self._pause) * _SMOOTHING * weight
+    def _adapt(self, spent: float, clients: int, again: int) -> None:
+        """To write to all who waited would take so long: let that be the wanted share of the time they wait."""
+        waiting = max(self._waiting, clients)
+        wanted = min(spent * waiting / clients / self._policy.share * again / clients, self._policy.high)
+        self._pause += (wanted - self._pause) * _SMOOTHING * clients / waiting

@@ -9,9 +9,13 @@ given to another connection as soon as this one is lost, so `close` must be call
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from math import inf
 from typing import TYPE_CHECKING
+
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
 
 
 class PlainPending:
@@ -46,14 +50,13 @@ class PlainSocketWriter:
     def __call__(self, frames: list[bytes]) -> None:
         """Write frames of messages."""
         data = frames[0] if len(frames) == 1 else b"".join(frames)
-        self.write(data)
-        self.messages += len(frames)
-        self.size += len(data)
+        if self.write(data):
+            self.messages += len(frames)
+            self.size += len(data)
 
-    def write(self, data: bytes) -> None:
-        """Write what is no message."""
-        if not self._transport.is_closing():
-            self._transport.write(data)
+    def write(self, data: bytes) -> bool:
+        """Write what is no message; whether the connection took it."""
+        return write_or_cut(self._transport, data)
 
     def close(self) -> None:
         """The connection is lost."""
@@ -68,7 +71,7 @@ def put_plainly(clients: Iterable[PlainPending], frame: bytes, dirty: list[Plain
         pending.append(frame)
 
 
-def flush_plainly(clients: Sequence[PlainPending], now: float, since: float) -> int:
+def flush_plainly(clients: list[PlainPending], now: float, since: float) -> int:
     """Flush these; how many of them were flushed after `since` (monotonic seconds, as `now`)."""
     again = 0
     for client in clients:
@@ -76,6 +79,19 @@ def flush_plainly(clients: Sequence[PlainPending], now: float, since: float) -> 
         client.flushed_at = now
         client.flush()
     return again
+
+
+def write_or_cut(transport: asyncio.Transport, data: bytes) -> bool:
+    """Have a transport write; False where its connection is closing. Should that fail, it is cut, and others are not harmed."""
+    if transport.is_closing():
+        return False
+    try:
+        transport.write(data)
+    except Exception:
+        log.exception("connection cannot be written to, cut")
+        transport.abort()
+        return False
+    return True
 
 
 def open_file_of(transport: asyncio.Transport) -> int:

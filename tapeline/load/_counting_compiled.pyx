@@ -9,7 +9,7 @@ from schemas.native cimport cp, i64, u64
 
 import os
 
-from tapeline.load.counting import LONGEST_CLOSE, STEP, close_code_of
+from tapeline.load.counting import LONGEST_CLOSE, READ_BYTES, STEP, close_code_of
 
 cdef extern from "<string.h>" nogil:
     cp memmem(const void*, size_t, const void*, size_t)
@@ -22,7 +22,7 @@ cdef enum:
     ROOM = 1 << 18
     TAIL = 127
 
-assert TAIL == LONGEST_CLOSE
+assert TAIL == LONGEST_CLOSE and ROOM == READ_BYTES
 
 cdef i64 step = STEP
 cdef unsigned char BUFFER[CARRY + ROOM]  # one for all, behind what was carried over from the chunk before
@@ -99,6 +99,8 @@ cdef class Reader:
         place = memmem(place, end - place, marker, width)
         if place is NULL:
             place = memmem(data, end - data, marker, width)
+        if place is NULL:
+            return 0  # it began in the chunk before
         sent = number_after(&place, end, b'"timestamp":', 12)
         if sent < 0:
             return 0
@@ -116,11 +118,11 @@ cdef i64 number_after(cp* place, cp end, const char* name, Py_ssize_t width) noe
     if p is NULL:
         return -1
     p += width
+    place[0] = p
     while p < end and c"0" <= p[0] <= c"9":
         number = number * 10 + p[0] - c"0"
         p += 1
-    place[0] = p
-    return -1 if p == end else number
+    return number if place[0] < p < end else -1
 
 
 cdef u64 chance(u64 among) noexcept nogil:

@@ -73,7 +73,8 @@ class PlainReader:
             size = os.readv(file, [_BUFFER[:most]])
         except BlockingIOError:
             return -1
-        self.take(bytes(_BUFFER[:size]), now, tally)
+        if size:
+            self.take(bytes(_BUFFER[:size]), now, tally)
         return size
 
     def take(self, chunk: bytes, now: int, tally: Tally) -> None:

@@ -95,6 +95,32 @@ def test_each_client_waits_from_its_own_first_frame() -> None:
     assert writes.times == pytest.approx([began + 0.024, began + 0.032])
 
 
+def test_pause_is_that_of_all_who_wait_however_many_chunks_they_are() -> None:
+    loop = HandTurnedLoop()
+    writes = Writes(loop, cost=0.000_01)
+    flusher = Flusher(loop, FlushPolicy(high=0.050, share=0.5, chunk=64))
+    outboxes = [writes.outbox() for _ in range(1000)]
+    loop.now = 1.0
+    for _ in range(60):
+        published = loop.now
+        publish(flusher, *outboxes)
+        loop.settle()
+    assert writes.times[-1000] - published == pytest.approx(0.020, rel=0.1)
+
+
+def test_clients_due_meanwhile_are_written_to_in_a_turn_of_their_own() -> None:
+    loop = HandTurnedLoop()
+    writes, flusher = Writes(loop, cost=0.001), Flusher(loop, FlushPolicy(chunk=64))
+    late = writes.outbox()
+    early = Outbox(lambda frames: publish(flusher, late), OutboxLimits())
+    loop.now = 1.0
+    publish(flusher, early)
+    loop.now += 1.0
+    assert writes.times == []
+    loop.settle()
+    assert len(writes.times) == 1
+
+
 def test_many_clients_are_written_to_in_turns() -> None:
     loop = HandTurnedLoop()
     writes, flusher = Writes(loop), Flusher(loop, FlushPolicy(chunk=200))

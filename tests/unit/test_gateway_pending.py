@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.writing import Pending, PlainPending, flush_all, flush_plainly, put_all, put_plainly
 
 Put = Callable[[Sequence[PlainPending], bytes, list[PlainPending]], None]
-Flush = Callable[[Sequence[PlainPending], float, float], int]
+Flush = Callable[[list[PlainPending], float, float], int]
 
 either = pytest.mark.parametrize(
     ("kind", "put", "flush"), [(PlainPending, put_plainly, flush_plainly), (Pending, put_all, flush_all)]
@@ -47,14 +47,3 @@ def test_who_was_flushed_a_moment_ago_is_counted(kind: type[PlainPending], put: 
     assert flush(clients[:1], 1.0, 0.0) == 0
     assert flush(clients[:2], 2.0, 0.5) == 1
     assert flush(clients, 3.0, 1.5) == 2
-
-
-@either
-def test_failure_to_write_is_not_swallowed(kind: type[PlainPending], put: Put, flush: Flush) -> None:
-    def fail(frames: list[bytes]) -> None:
-        raise RuntimeError("cannot")
-
-    client = kind(fail)
-    put([client], b"x", [])
-    with pytest.raises(RuntimeError, match="cannot"):
-        flush([client], 1.0, 0.0)

@@ -80,9 +80,11 @@ def test_socket_is_read_until_it_ends(reader_class: ReaderClass) -> None:
     with near, far:
         near.setblocking(False)
         assert reader.read(near.fileno(), NOW, tally) == -1
-        far.sendall(trade(1000) + b"\x89\x00" + b"\x88\x02" + struct.pack(">H", 1012))
+        rest = b"\x89\x00" + b"\x88\x11" + struct.pack(">H", 1012) + b"service restart"
+        far.sendall(trade(1000) + rest)
         assert reader.read(near.fileno(), NOW, tally, 10) == 10
-        assert (reader.read(near.fileno(), NOW, tally), tally.messages, reader.is_pinged) == (len(trade(1000)) - 4, 1, True)
+        assert reader.read(near.fileno(), NOW, tally) == len(trade(1000) + rest) - 10
+        assert (tally.messages, reader.is_pinged) == (1, True)
         far.close()
         assert reader.read(near.fileno(), NOW, tally) == 0
     assert reader.close_code == 1012
@@ -94,6 +96,13 @@ def test_socket_is_read_until_it_ends(reader_class: ReaderClass) -> None:
 def test_message_without_a_receive_time_is_timed_by_the_gateways(reader_class: ReaderClass) -> None:
     reader, tally = reader_class("market_data"), Tally()
     reader.take(frame_on(encode("market_data", NOW - 100, {"instrument": "a"})), NOW, tally)
+    assert (tally.since_sent, tally.since_received) == ({100 // STEP: 1}, {})
+
+
+@either
+def test_message_that_names_no_receive_time_is_timed_by_the_gateways(reader_class: ReaderClass) -> None:
+    reader, tally = reader_class("market_data"), Tally()
+    reader.take(frame_on(encode("market_data", NOW - 100, {"received_at": None, "bid": "1"})), NOW, tally)
     assert (tally.since_sent, tally.since_received) == ({100 // STEP: 1}, {})
 
 
