@@ -77,7 +77,7 @@ class Flusher:
         """Write to those who have just become dirty when their time has come, which may be now."""
         now = self.scheduler.time()
         if len(self.dirty) > self._noted:
-            is_idle = not self._armed and now > self._began + self._pause
+            is_idle = not self._armed and now > self._began + self._pause  # then nobody would write the less for waiting
             self._due.append(_Due(now if is_idle else now + self._pause, len(self.dirty) - self._noted))
             self._noted = len(self.dirty)
         if self._due and not self._armed:
