@@ -2,24 +2,17 @@
 """Writes to sockets without their transports as long as they take everything; `gateway.writing` says what this does, and how."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.math cimport INFINITY
+from libc.string cimport memset
+from posix.uio cimport iovec
 
 from gateway.writing import open_file_of, write_or_cut
-
-cdef extern from "<sys/uio.h>" nogil:
-    struct iovec:
-        void* iov_base
-        size_t iov_len
 
 cdef extern from "<sys/socket.h>" nogil:
     struct msghdr:
         iovec* msg_iov
         size_t msg_iovlen
     ssize_t sendmsg(int, const msghdr*, int)
-
-cdef extern from "<string.h>" nogil:
-    void* memset(void*, int, size_t)
-
-cdef double NEVER = float("-inf")
 
 cdef enum:
     LOT = 64  # clients written to in a row
@@ -41,7 +34,7 @@ cdef class Pending:
     def __init__(self, write):
         self.write = write
         self.pending = []
-        self.flushed_at = NEVER
+        self.flushed_at = -INFINITY
 
     cpdef flush(self):
         if self.pending and not self.behind:

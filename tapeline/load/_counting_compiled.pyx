@@ -4,6 +4,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.string cimport memcpy
+from posix.unistd cimport read
 
 from schemas.native cimport cp, i64, u64
 
@@ -13,9 +14,6 @@ from tapeline.load.counting import LONGEST_CLOSE, READ_BYTES, STEP, close_code_o
 
 cdef extern from "<string.h>" nogil:
     cp memmem(const void*, size_t, const void*, size_t)
-
-cdef extern from "<unistd.h>" nogil:
-    ssize_t read(int, void*, size_t)
 
 cdef enum:
     CARRY = 64  # more than the longest marker

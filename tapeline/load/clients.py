@@ -36,7 +36,7 @@ class State(Enum):
 class LoadClient:
     """A connection. `why` says how it was refused or ended, None while it was not."""
 
-    __slots__ = ("_data", "_file", "_plan", "number", "reader", "slow", "socket", "state", "why")
+    __slots__ = ("_data", "_plan", "number", "reader", "slow", "socket", "state", "why")
 
     def __init__(self, plan: LoadPlan, number: int, *, slow: bool) -> None:
         self._plan = plan
@@ -47,7 +47,6 @@ class LoadClient:
         self.why: str | None = None
         self.reader = Reader(MESSAGE_TYPES[plan.data_type], _SAMPLED)
         self.socket = socket.socket(socket.AF_INET6 if ":" in plan.host else socket.AF_INET)
-        self._file = self.socket.fileno()
         if slow:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SLOW_BUFFER)
 
@@ -69,11 +68,13 @@ class LoadClient:
         """Read what is there, so many bytes at most; `now` in microseconds."""
         try:
             if self.state is State.SUBSCRIBED:
-                size = self.reader.read(self._file, now, tally, most)
+                size = self.reader.read(self.socket.fileno(), now, tally, most)
                 if size > 0 and self.reader.is_pinged:
                     self._answer()
             else:
-                size = self._prepare(self.socket.recv(most))
+                chunk = self.socket.recv(most)
+                size = len(chunk)
+                self._prepare(chunk)
         except BlockingIOError:
             return
         except OSError as error:
@@ -88,18 +89,17 @@ class LoadClient:
         with suppress(OSError):  # a full socket is asked again, a lost one shows when it is read
             self.socket.send(_PONG)
 
-    def _prepare(self, chunk: bytes) -> int:
-        """Look for the answers that come before what is counted; how many bytes there were."""
+    def _prepare(self, chunk: bytes) -> None:
+        """Look for the answers that come before what is counted."""
         self._data += chunk
         head, end, rest = self._data.partition(b"\r\n\r\n")
         if self.state is State.CONNECTING and end:
             if _UPGRADED not in head.partition(b"\r\n")[0]:
                 self._end(head.partition(b"\r\n")[0].decode(errors="replace"))
-                return len(chunk)
+                return
             self.state, self._data = State.OPEN, rest
         if self.state is State.OPEN and _GRANTED in self._data:
             self.state, self._data = State.SUBSCRIBED, b""
-        return len(chunk)
 
     def _end(self, why: str) -> None:
         if self.state is not State.CLOSED:
