@@ -3,26 +3,22 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.math cimport INFINITY
-from libc.string cimport memset
-from posix.uio cimport iovec
+from libc.string cimport memcpy
 
 from gateway.writing import open_file_of, write_or_cut
 
 cdef extern from "<sys/socket.h>" nogil:
-    struct msghdr:
-        iovec* msg_iov
-        size_t msg_iovlen
-    ssize_t sendmsg(int, const msghdr*, int)
+    ssize_t send(int, const void*, size_t, int)
 
 cdef enum:
     LOT = 64  # clients written to in a row
-    PARTS = 32  # frames of a client that are handed over as they are; more are joined before
+    COPIED = 1 << 16  # bytes that are copied for them: sooner than to hand over many small pieces
 
 cdef struct Order:  # what one client is to get
     int file
+    const char* data
     Py_ssize_t size
     Py_ssize_t taken
-    msghdr header
 
 
 cdef class Pending:
@@ -84,55 +80,62 @@ def put_all(clients, bytes frame not None, list dirty not None):
         client.pending.append(frame)
 
 
-def flush_all(list clients not None, double now, double since):
-    cdef Py_ssize_t again = 0
+def flush_all(list clients not None, double now, double longest):
+    cdef Py_ssize_t count = 0
+    cdef double seconds = 0
     cdef Pending client
     cdef list frames, lot = []
     for client in clients:
-        again += client.flushed_at > since
+        count += len(client.pending)
+        seconds += min(now - client.flushed_at, longest)
         client.flushed_at = now
         if type(client.write) is not SocketWriter or not (<SocketWriter>client.write).is_free():
             client.flush()
         elif client.pending and not client.behind:
             frames, client.pending = client.pending, []
-            lot.append((client.write, frames if len(frames) <= PARTS else [joined(frames)], len(frames)))
+            lot.append((client.write, frames))
             if len(lot) == LOT:
                 write_lot(lot)
                 lot = []
     write_lot(lot)
-    return again
+    return count, seconds
 
 
 cdef int write_lot(list lot) except -1:
     """Write frames to the sockets of writers that are free."""
     cdef Order orders[LOT]
-    cdef iovec parts[LOT * PARTS]
-    cdef iovec* part = parts
     cdef Order* order = orders
-    cdef Py_ssize_t each, messages, count = len(lot)
+    cdef char copies[COPIED]
+    cdef char* place = copies
+    cdef Py_ssize_t each, size, count = len(lot)
     cdef SocketWriter writer
-    cdef list frames
+    cdef list frames, large = []
     cdef bytes frame
-    memset(orders, 0, count * sizeof(Order))
-    for writer, frames, _ in lot:
+    for writer, frames in lot:
         order.file = writer._file
-        order.header.msg_iov = part
-        order.header.msg_iovlen = len(frames)
+        order.size = 0
         for frame in frames:
-            part.iov_base = PyBytes_AS_STRING(frame)
-            part.iov_len = PyBytes_GET_SIZE(frame)
-            order.size += part.iov_len
-            part += 1
+            order.size += PyBytes_GET_SIZE(frame)
+        if len(frames) > 1 and order.size <= copies + COPIED - place:
+            order.data = place
+            for frame in frames:
+                size = PyBytes_GET_SIZE(frame)
+                memcpy(place, PyBytes_AS_STRING(frame), size)
+                place += size
+        else:
+            frame = joined(frames)
+            large.append(frame)
+            order.data = PyBytes_AS_STRING(frame)
         order += 1
     with nogil:
         for each in range(count):
-            orders[each].taken = sendmsg(orders[each].file, &orders[each].header, 0)
+            orders[each].taken = send(orders[each].file, orders[each].data, orders[each].size, 0)
     for each in range(count):
         order = &orders[each]
-        writer, frames, messages = lot[each]
+        writer, frames = lot[each]
         # A failure shows again when the transport writes, which knows what to do then.
         if order.taken == order.size or writer.write(joined(frames)[max(order.taken, 0):]):
-            writer.count(messages, order.size)
+            writer.count(len(frames), order.size)
     return 0
 
 

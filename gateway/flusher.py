@@ -1,9 +1,11 @@
 """When pending frames are written: at once when there is little to do, the later the more there is.
 
 The kernel's send costs far more than a message, so messages per write are what counts under load. Writing that takes long
-makes clients wait in proportion, up to `high` seconds from the first frame that is pending for each. Those whose time has
-come are written to `chunk` at a time, so that reads, handshakes and REST get their turns in between. Waiting pays where
-clients get several messages at once for it: the fewer of them were written to a moment ago, the less they wait.
+makes clients wait in proportion, from the first frame that is pending for each: until a write carries `enough` messages, or
+for `high` seconds. Waiting pays where clients get several messages for it: those that get fewer wait less. So do frames that
+were longer on their way to here than others, as what counts is when a client has them.
+
+Those whose time has come are written to `chunk` at a time, so that reads, handshakes and REST get their turns in between.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from gateway.writing import Pending, flush_all
 
 
 class Scheduler(Protocol):
-    """The part of an event loop that is needed here."""
+    """The part of an event loop that is needed here; what it returns can be cancelled."""
 
     def time(self) -> float:
         """Monotonic seconds."""
@@ -35,19 +37,29 @@ class Scheduler(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FlushPolicy:
-    """Least seconds between flushes, most seconds a frame waits, share of time to be spent in writing, clients in a turn."""
+    """Least seconds between flushes, most seconds a frame waits, share of time to be spent in writing, clients in a turn.
+
+    When a write carries `enough` messages by then, a frame waits no longer than `middle` seconds.
+    """
 
     low: float = 0.001
-    high: float = 0.008
-    share: float = 0.5
+    middle: float = 0.010
+    high: float = 0.020
+    enough: float = 3.25
+    share: float = 0.1
     chunk: int = 64
 
 
 _SMOOTHING = 0.25
-_MOMENT = 0.040
-"""Who was written to within so many seconds is to be written to again soon."""
+_CREEPING = 0.01
+_LONGEST = 0.1
+"""A client that got nothing for longer gets few messages, how few does not matter."""
+_SEVERAL = 2
+"""So many messages more in the longest wait, and waiting fully pays."""
 _FLUSHES_IN_A_PAUSE = 4
 """So many at most, since each costs a turn of the loop."""
+_LEAST_OF_A_PAUSE = 0.4
+"""What late frames wait all the same: else a gateway that cannot keep up would write more often, and fall behind for good."""
 
 
 class _Due(NamedTuple):
@@ -67,53 +79,88 @@ class Flusher:
         """Who has waited longest comes first."""
         self._due = deque[_Due]()
         self._noted = 0
-        self._armed = False
+        self._is_flushing = False
+        """Whether a flush goes on chunk by chunk."""
+        self._timer: Any = None
+        self._timer_at = inf
         self._waiting = 0
         """Clients when the flush began that goes on chunk by chunk."""
         self._pause = 0.0
+        self._least_age = 0.0
+        """Of the records of late, by these clocks."""
         self._began = -inf
 
-    def wake(self) -> None:
-        """Write to those who have just become dirty when their time has come, which may be now."""
+    @property
+    def patience(self) -> float:
+        """Seconds from one flush to the next: frames may come so much later and are written hardly later."""
+        return self._pause / _FLUSHES_IN_A_PAUSE
+
+    def wake(self, age: float | None = None) -> None:
+        """Write to those who have just become dirty when their time has come, which may be now.
+
+        Args:
+            age: for how many seconds the oldest of their messages has been in the platform, by clocks that need not agree.
+
+        """
         now = self.scheduler.time()
         if len(self.dirty) > self._noted:
-            is_idle = not self._armed and now > self._began + self._pause  # then nobody would write the less for waiting
-            self._due.append(_Due(now if is_idle else now + self._pause, len(self.dirty) - self._noted))
-            self._noted = len(self.dirty)
-        if self._due and not self._armed:
-            self._armed = True
-            self._flush() if self._wait(now) <= 0 else self._arm(now)
+            is_idle = not self._due and now > self._began + self._pause  # then nobody would write the less for waiting
+            self._note(now if is_idle else now + self._pause_at(age))
+        if age is not None:
+            self._least_age = min(age, self._least_age + (age - self._least_age) * _CREEPING)
+        if self._due and not self._is_flushing:
+            self._flush() if self._time() <= now else self._arm(now)
 
-    def _wait(self, now: float) -> float:
-        least = max(self._policy.low, self._pause / _FLUSHES_IN_A_PAUSE)
-        return max(self._due[0].time, self._began + least) - now
+    def _note(self, time: float) -> None:
+        """Those who have just become dirty are due then, and so at the latest are all before them, who come first."""
+        clients = len(self.dirty) - self._noted
+        while self._due and self._due[-1].time > time:
+            clients += self._due.pop().clients
+        self._due.append(_Due(time, clients))
+        self._noted = len(self.dirty)
+
+    def _pause_at(self, age: float | None) -> float:
+        late = 0.0 if age is None else max(0.0, age - self._least_age)
+        return max(self._pause - late, _LEAST_OF_A_PAUSE * self._pause)
+
+    def _time(self) -> float:
+        """When to flush next."""
+        return max(self._due[0].time, self._began + self._policy.low)
 
     def _arm(self, now: float) -> None:
-        wait = self._wait(now)
-        self.scheduler.call_later(wait, self._flush) if wait > 0 else self.scheduler.call_soon(self._flush)
+        time = self._time()
+        if time < self._timer_at:
+            self._disarm()
+            self._timer, self._timer_at = self.scheduler.call_later(max(0.0, time - now), self._flush), time
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer, self._timer_at = None, inf
 
     def _flush(self) -> None:
+        self._disarm()
         self._waiting = len(self.dirty)
         self._flush_chunk()
 
     def _flush_chunk(self) -> None:
         began = self._began = self.scheduler.time()
-        clients = self._take_due(began)
-        again = flush_all(clients, began, began - _MOMENT)
+        until = began + self.patience  # whose time comes before the next flush
+        clients = self._take_due(until)
+        messages, seconds = flush_all(clients, began, _LONGEST)
         now = self.scheduler.time()
-        if clients:
-            self._adapt(now - began, len(clients), again)
-        if self._due and self._due[0].time <= began:
+        if messages:
+            self._adapt(now - began, len(clients), seconds / messages)
+        self._is_flushing = bool(self._due) and self._due[0].time <= until
+        if self._is_flushing:
             self.scheduler.call_soon(self._flush_chunk)
-            return
-        self._armed = bool(self._due)
-        if self._armed:
+        elif self._due:
             self._arm(now)
 
-    def _take_due(self, now: float) -> list[Pending]:
-        """Take out those whose time has come, of many the first."""
+    def _take_due(self, until: float) -> list[Pending]:
+        """Take out those whose time comes until then, of many the first."""
         count, chunk = 0, self._policy.chunk
-        while count < chunk and self._due and self._due[0].time <= now:
+        while count < chunk and self._due and self._due[0].time <= until:
             time, clients = self._due.popleft()
             if count + clients > chunk:
                 self._due.appendleft(_Due(time, count + clients - chunk))
@@ -123,8 +170,13 @@ class Flusher:
         self._noted -= count
         return taken
 
-    def _adapt(self, spent: float, clients: int, again: int) -> None:
-        """To write to all who waited would take so long: let that be the wanted share of the time they wait."""
-        waiting = max(self._waiting, clients)
-        wanted = min(spent * waiting / clients / self._policy.share * again / clients, self._policy.high)
+    def _adapt(self, spent: float, clients: int, interval: float) -> None:
+        """To write to all who waited would take so long: let that be the wanted share of the time they wait.
+
+        `interval` is how many seconds it takes until a client gets another message.
+        """
+        policy, waiting = self._policy, max(self._waiting, clients)
+        gain = (policy.high / max(_SEVERAL * interval, policy.high)) ** 2
+        longest = min(max((policy.enough - 1) * interval, policy.middle), policy.high)
+        wanted = min(spent * waiting / clients / policy.share * gain, longest)
         self._pause += (wanted - self._pause) * _SMOOTHING * clients / waiting

@@ -140,9 +140,9 @@ class Hub:
 
     # records
 
-    def take(self, arrivals: Iterable[Arrival]) -> None:
-        """Bring all state up to these records and publish what they tell."""
-        self.publisher.take(arrivals, self._clock())
+    def take(self, arrivals: Iterable[Arrival]) -> float:
+        """Bring all state up to these records and publish what they tell; for how many seconds more need not come."""
+        return self.publisher.take(arrivals, self._clock())
 
     def cut(self, lost: Mapping[Outbox, CloseCode]) -> None:
         """Close those for whom too much waits."""

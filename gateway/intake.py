@@ -8,8 +8,11 @@ from typing import NamedTuple, Protocol
 
 from gateway.messages import Arrival
 
-Deliver = Callable[[list[Arrival]], None]
-"""Takes a batch of records, on the event loop, in the order of their partitions."""
+Deliver = Callable[[list[Arrival]], float]
+"""Takes a batch of records, on the event loop, in the order of their partitions.
+
+Returns for how many seconds more need not come, as they would be told no sooner.
+"""
 
 Report = Callable[[str | None], None]
 """Takes what is wrong with the intake in words, None when all is well; called on the event loop at each change.

@@ -84,8 +84,11 @@ class Publisher:
         self._expire = expire
         self._hold = hold
 
-    def take(self, arrivals: Iterable[Arrival], now: int) -> None:
-        """Bring all state up to these records and publish what they tell."""
+    def take(self, arrivals: Iterable[Arrival], now: int) -> float:
+        """Bring all state up to these records and publish what they tell.
+
+        Returns for how many seconds more records need not come, as they would be written no sooner.
+        """
         self._expire()
         taken = list[Any]()
         for arrival in arrivals:
@@ -98,21 +101,21 @@ class Publisher:
                 self._traffic.failed += 1
                 log.exception("record could not be rendered", **source._asdict())
             self._positions.take(source)
-        if self.measure_latency:
-            self._observe(taken, now)
-        self._wake()
+        ages = [now - time for record in taken if (time := getattr(record, "received_at", None)) is not None]
+        if ages and self.measure_latency:
+            self._observe(ages)
+        self._wake(max(ages) / 1e6 if ages else None)
+        return self._flusher.patience
 
-    def _wake(self) -> None:
+    def _wake(self, age: float | None = None) -> None:
         """Have what was delivered counted and written."""
         self._traffic.settle()
-        self._flusher.wake()
+        self._flusher.wake(age)
 
-    def _observe(self, records: Iterable[Any], now: int) -> None:
-        times = [time for record in records if (time := getattr(record, "received_at", None)) is not None]
-        if times:
-            late = [max(0, now - time) for time in times]
-            metrics.observe_many(metrics.Hop.RECEIVE_TO_GATEWAY, late)
-            self._traffic.late(late)
+    def _observe(self, ages: Iterable[int]) -> None:
+        late = [max(0, age) for age in ages]
+        metrics.observe_many(metrics.Hop.RECEIVE_TO_GATEWAY, late)
+        self._traffic.late(late)
 
     def _take(self, arrival: Arrival, kind: type[Any], now: int) -> None:
         record = arrival.record

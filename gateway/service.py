@@ -297,9 +297,10 @@ def _deliver_to(hub: Hub) -> Deliver:
     if desk is None:
         return hub.take
 
-    def deliver(arrivals: list[Arrival]) -> None:
-        hub.take(arrivals)
+    def deliver(arrivals: list[Arrival]) -> float:
+        patience = hub.take(arrivals)
         desk.take(arrivals)
+        return patience
 
     return deliver
 

@@ -2,7 +2,8 @@
 
 Every gateway reads every partition, so there is no group and nothing is committed. It begins some records back, so that a
 restarted gateway knows the latest state, and reads on from where it was when a lost broker returns. One call into the loop
-per batch; when the loop is behind, the thread waits, and the client library's queue is bounded.
+per batch, and no more of them than the loop has use for; when it is behind, the thread waits, and the client library's queue
+is bounded.
 """
 
 from __future__ import annotations
@@ -82,6 +83,8 @@ class Tail:
         self._origin = Origin()
         self._stop = threading.Event()
         self._on_the_way = threading.BoundedSemaphore(_BATCHES_ON_THE_WAY)
+        self._patience = 0.0
+        """Seconds from one batch to the next that is asked for."""
         self._progress = Progress({}, {})
         self._broker_problem: str | None = None
         self._registry_problem: str | None = None
@@ -119,9 +122,12 @@ class Tail:
             self._origin = Origin(self._progress.starts, self._ids())
             consumer.assign([TopicPartition(*partition, offset) for partition, offset in self._progress.starts.items()])
             while not self._stop.is_set():
+                began = time.monotonic()
                 arrivals = self._read(consumer)
                 if arrivals:
                     self._hand_over(loop, deliver, arrivals)
+                if 0 < len(arrivals) < _BATCH:
+                    time.sleep(max(0.0, began + self._patience - time.monotonic()))
                 self._look_after(consumer)
                 self._report()
         except RegistryError:
@@ -203,7 +209,7 @@ class Tail:
     def _hand_over(self, loop: asyncio.AbstractEventLoop, deliver: Deliver, arrivals: list[Arrival]) -> None:
         def take() -> None:
             try:
-                deliver(arrivals)
+                self._patience = deliver(arrivals)
             finally:
                 self._on_the_way.release()
 

@@ -71,14 +71,19 @@ def put_plainly(clients: Iterable[PlainPending], frame: bytes, dirty: list[Plain
         pending.append(frame)
 
 
-def flush_plainly(clients: list[PlainPending], now: float, since: float) -> int:
-    """Flush these; how many of them were flushed after `since` (monotonic seconds, as `now`)."""
-    again = 0
+def flush_plainly(clients: list[PlainPending], now: float, longest: float) -> tuple[int, float]:
+    """Flush these, at `now` in monotonic seconds.
+
+    Returns how many frames were pending, and the seconds since each client was flushed before, added up; of each no more than
+    `longest`.
+    """
+    count, seconds = 0, 0.0
     for client in clients:
-        again += client.flushed_at > since
+        count += len(client.pending)
+        seconds += min(now - client.flushed_at, longest)
         client.flushed_at = now
         client.flush()
-    return again
+    return count, seconds
 
 
 def write_or_cut(transport: asyncio.Transport, data: bytes) -> bool:

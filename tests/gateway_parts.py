@@ -124,6 +124,14 @@ class HandTurnedLoop:
         for callback in [*soon, *(callback for _, callback in due)]:
             callback()
 
+    def pass_to(self, time: float) -> None:
+        """Turn until it is so late."""
+        while self._soon or any(when <= time for when, _ in self._later):
+            if not self._soon:
+                self.now = max(self.now, min(when for when, _ in self._later))
+            self.turn()
+        self.now = max(self.now, time)
+
     def settle(self) -> None:
         """Turn until nothing is left to do, letting time pass as needed."""
         while self._soon or self._later:

@@ -35,11 +35,12 @@ async def main(config: str, port: int) -> None:
     tail = Tail(options, settings.kafka.bootstrap, {TRADES.name: 0}, codec.decode)
     rooms: defaultdict[str, set[ServerConnection]] = defaultdict(set)
 
-    def take(arrivals: list[Any]) -> None:
+    def take(arrivals: list[Any]) -> float:
         now = time.time_ns() // 1000
         for source, record in arrivals:
             if isinstance(record, Trade) and (room := rooms.get(record.instrument)):
                 broadcast(room, encode("trade_data", now, describe(record), source.metadata()).decode())
+        return 0.0
 
     async def talk(connection: ServerConnection) -> None:
         asked: list[str] = []

@@ -89,7 +89,7 @@ def _all(bench: _Bench) -> None:
         with _clients(bench, running, CLIENTS, FEW) as (plan, clients):
             for rate, title in ((20_000, "gateway_20k"), (highest, f"gateway_{highest}"), (200_000, "gateway_200k")):
                 for _ in range(bench.options.rounds if rate else 0):
-                    _measured(bench, title, running, clients, plan, rate)
+                    _measured(bench, title, running, clients, plan, rate, with_rest=title == "gateway_200k")
         with _clients(bench, running, CLIENTS, MANY) as (plan, clients):
             for _ in range(bench.options.rounds):
                 _measured(bench, "gateway_1m", running, clients, plan, 1_000_000)
@@ -117,8 +117,10 @@ def _clients(bench: _Bench, running: Running, clients: int, per_client: int) -> 
         yield plan, connected
 
 
-def _measured(bench: _Bench, title: str, running: Running, clients: Load, plan: LoadPlan, rate: int) -> Figures:
-    figures = run(running, clients, plan, bench.publisher, bench.bare, rate, bench.options.seconds)
+def _measured(
+    bench: _Bench, title: str, running: Running, clients: Load, plan: LoadPlan, rate: int, *, with_rest: bool = False
+) -> Figures:
+    figures = run(running, clients, plan, bench.publisher, bench.bare, rate, bench.options.seconds, with_rest=with_rest)
     bench.results.setdefault(title, []).append(figures)
     bench.console.print(f"{title:22} {figures['delivered']:7.2%} of {figures['wanted_per_second']:11,.0f}/s", highlight=False)
     return figures

@@ -6,7 +6,7 @@ import http.client
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Connection
 
 from benchmarks.gateway.contestants import Running
@@ -34,16 +34,24 @@ def listeners(plan: LoadPlan) -> list[int]:
 
 
 def run(
-    running: Running, load: Load, plan: LoadPlan, publisher: Publisher, bare: Connection, per_second: int, seconds: float
+    running: Running,
+    load: Load,
+    plan: LoadPlan,
+    publisher: Publisher,
+    bare: Connection,
+    per_second: int,
+    seconds: float,
+    *,
+    with_rest: bool = False,
 ) -> Figures:
-    """Figures of so many messages a second to all clients together, for so long."""
+    """Figures of so many messages a second to all clients together, for so long; `with_rest` REST is asked meanwhile."""
     counts = listeners(plan)
     source_rate = max(1, round(per_second * len(counts) / sum(counts)))
     bare.send("count")
     bare.recv()
     load.begin()
     cpu, _ = running.program.usage()
-    with _rest(running) as times:
+    with _rest(running) if with_rest else nullcontext(()) as times:
         publisher.begin(source_rate, seconds)
         sent = publisher.sent()
     time.sleep(GRACE_SECONDS)
@@ -72,11 +80,8 @@ def run(
 
 @contextmanager
 def _rest(running: Running) -> Iterator[Sequence[float]]:
-    """Ask for quotes meanwhile, one after the other; the milliseconds each took. Servers without tokens have no REST."""
+    """Ask for quotes meanwhile, one after the other; the milliseconds each took."""
     times: list[float] = []
-    if not running.tokens:
-        yield times
-        return
     over = threading.Event()
 
     def ask() -> None:

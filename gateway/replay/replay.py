@@ -79,7 +79,7 @@ class _Preparing(NamedTuple):
 class _OwnFlusher(Flusher):
     """Writes when the replay has told a slice, so that it knows at once whether the client keeps up."""
 
-    def wake(self) -> None:
+    def wake(self, age: float | None = None) -> None:
         """Leave it to the replay."""
 
     def flush(self) -> None:

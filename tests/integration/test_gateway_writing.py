@@ -25,7 +25,7 @@ either = pytest.mark.parametrize(
 
 Writers = type[PlainSocketWriter]
 Kind = type[PlainPending]
-Flush = Callable[[list[PlainPending], float, float], int]
+Flush = Callable[[list[PlainPending], float, float], tuple[int, float]]
 
 
 class Served(asyncio.Protocol):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.writing import Pending, PlainPending, flush_all, flush_plainly, put_all, put_plainly
 
 Put = Callable[[Sequence[PlainPending], bytes, list[PlainPending]], None]
-Flush = Callable[[list[PlainPending], float, float], int]
+Flush = Callable[[list[PlainPending], float, float], tuple[int, float]]
 
 either = pytest.mark.parametrize(
     ("kind", "put", "flush"), [(PlainPending, put_plainly, flush_plainly), (Pending, put_all, flush_all)]
@@ -34,7 +34,8 @@ def test_each_client_gets_its_frames_in_one_write(
         put([clients[each] for each in sorted(to)], b"%d" % number, dirty)
     first_put = [min((n for n, to in enumerate(puts) if each in to), default=99) for each in range(5)]
     assert dirty == sorted((c for c in clients if c.pending), key=lambda c: (first_put[clients.index(c)], clients.index(c)))
-    assert flush(dirty, 5.0, 4.0) == 0
+    waiting = sum(len(client.pending) for client in dirty)
+    assert flush(dirty, 5.0, 4.0) == (waiting, 4.0 * len(dirty))
     kept_up = [clients.index(each) for each in dirty if clients.index(each) not in behind]
     assert written == [(each, [b"%d" % number for number, to in enumerate(puts) if each in to]) for each in kept_up]
     assert all(bool(client.pending) == (clients.index(client) in behind) for client in dirty)
@@ -42,8 +43,11 @@ def test_each_client_gets_its_frames_in_one_write(
 
 
 @either
-def test_who_was_flushed_a_moment_ago_is_counted(kind: type[PlainPending], put: Put, flush: Flush) -> None:
-    clients = [kind(lambda frames: None) for _ in range(4)]
-    assert flush(clients[:1], 1.0, 0.0) == 0
-    assert flush(clients[:2], 2.0, 0.5) == 1
-    assert flush(clients, 3.0, 1.5) == 2
+def test_frames_are_counted_and_the_time_they_came_in(kind: type[PlainPending], put: Put, flush: Flush) -> None:
+    clients = [kind(lambda frames: None) for _ in range(3)]
+    put(clients, b"first", [])
+    put(clients[:1], b"second", [])
+    assert flush(clients[:2], 1.0, 0.5) == (3, 1.0)
+    put(clients[:1], b"third", [])
+    assert flush(clients, 1.25, 0.5) == (2, 0.25 + 0.25 + 0.5)
+    assert flush([], 2.0, 0.5) == (0, 0.0)
