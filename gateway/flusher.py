@@ -52,13 +52,14 @@ class FlushPolicy:
 
 _SMOOTHING = 0.25
 _CREEPING = 0.01
+"""Of what is late the least age takes so much at each waking: where all is late, for longer, nothing is."""
 _LONGEST = 0.1
 """A client that got nothing for longer gets few messages, how few does not matter."""
 _SEVERAL = 2
 """So many messages more in the longest wait, and waiting fully pays."""
 _FLUSHES_IN_A_PAUSE = 4
 """So many at most, since each costs a turn of the loop."""
-_LEAST_OF_A_PAUSE = 0.4
+_LEAST_OF_A_PAUSE = 0.2
 """What late frames wait all the same: else a gateway that cannot keep up would write more often, and fall behind for good."""
 
 
