@@ -100,7 +100,7 @@ class Flusher:
         """Write to those who have just become dirty when their time has come, which may be now.
 
         Args:
-            age: for how many seconds the oldest of their messages has been in the platform, by clocks that need not agree.
+            age: seconds since ingest published the oldest of their messages, by its clock and ours, which need not agree.
 
         """
         now = self.scheduler.time()

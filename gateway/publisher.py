@@ -101,10 +101,11 @@ class Publisher:
                 self._traffic.failed += 1
                 log.exception("record could not be rendered", **source._asdict())
             self._positions.take(source)
-        ages = [now - time for record in taken if (time := getattr(record, "received_at", None)) is not None]
-        if ages and self.measure_latency:
-            self._observe(ages)
-        self._wake(max(ages) / 1e6 if ages else None)
+        if self.measure_latency:
+            self._observe(taken, now)
+        # What comes straight from ingest alone: what was computed of it is told when that was done, and is not late for it.
+        published = [time for record in taken if (time := getattr(record, "published_at", None)) is not None]
+        self._wake((now - min(published)) / 1e6 if published else None)
         return self._flusher.patience
 
     def _wake(self, age: float | None = None) -> None:
@@ -112,10 +113,12 @@ class Publisher:
         self._traffic.settle()
         self._flusher.wake(age)
 
-    def _observe(self, ages: Iterable[int]) -> None:
-        late = [max(0, age) for age in ages]
-        metrics.observe_many(metrics.Hop.RECEIVE_TO_GATEWAY, late)
-        self._traffic.late(late)
+    def _observe(self, records: Iterable[Any], now: int) -> None:
+        times = [time for record in records if (time := getattr(record, "received_at", None)) is not None]
+        if times:
+            late = [max(0, now - time) for time in times]
+            metrics.observe_many(metrics.Hop.RECEIVE_TO_GATEWAY, late)
+            self._traffic.late(late)
 
     def _take(self, arrival: Arrival, kind: type[Any], now: int) -> None:
         record = arrival.record
