@@ -52,7 +52,7 @@ class FlushPolicy:
 
 _SMOOTHING = 0.25
 _CREEPING = 0.01
-"""Of what is late the least age takes so much at each waking: where all is late, for longer, nothing is."""
+"""So much of a record's lateness the least age rises by: where everything is late, nothing is after a while."""
 _LONGEST = 0.1
 """A client that got nothing for longer gets few messages, how few does not matter."""
 _SEVERAL = 2
@@ -81,7 +81,7 @@ class Flusher:
         self._due = deque[_Due]()
         self._noted = 0
         self._is_flushing = False
-        """Whether a flush goes on chunk by chunk."""
+        """Whether a chunk is being written, or more follow: what is waked for meanwhile waits for its end."""
         self._timer: Any = None
         self._timer_at = inf
         self._waiting = 0
@@ -145,6 +145,7 @@ class Flusher:
         self._flush_chunk()
 
     def _flush_chunk(self) -> None:
+        self._is_flushing = True
         began = self._began = self.scheduler.time()
         until = began + self.patience  # whose time comes before the next flush
         clients = self._take_due(until)

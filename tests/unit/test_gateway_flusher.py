@@ -154,13 +154,18 @@ def test_pause_is_that_of_all_who_wait_however_many_chunks_they_are() -> None:
     assert 4 * flusher.patience == pytest.approx(0.020, rel=0.1)
 
 
-def test_clients_due_meanwhile_are_written_to_in_a_turn_of_their_own() -> None:
+@pytest.mark.parametrize("takes", [0.0, 1.0])
+def test_clients_due_meanwhile_are_written_to_in_a_turn_of_their_own(takes: float) -> None:
     loop = HandTurnedLoop()
     writes, flusher = Writes(loop, cost=0.001), Flusher(loop, FlushPolicy(chunk=64))
     late = writes.outbox()
-    early = Outbox(lambda frames: publish(flusher, late), OutboxLimits())
+
+    def write(frames: list[bytes]) -> None:
+        loop.now += takes
+        publish(flusher, late)
+
     loop.now = 1.0
-    publish(flusher, early)
+    publish(flusher, Outbox(write, OutboxLimits()))
     loop.now += 1.0
     assert writes.times == []
     loop.settle()
