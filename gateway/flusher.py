@@ -43,9 +43,9 @@ class FlushPolicy:
     """
 
     low: float = 0.001
-    middle: float = 0.010
+    middle: float = 0.008
     high: float = 0.020
-    enough: float = 3.25
+    enough: float = 2.75
     share: float = 0.1
     chunk: int = 64
 
