@@ -20,7 +20,7 @@ from gateway.writing import Pending, flush_all
 
 
 class Scheduler(Protocol):
-    """The part of an event loop that is needed here; what it returns can be cancelled."""
+    """The part of an event loop that is needed here; `Flusher.wake` also cancels what `call_later` returned."""
 
     def time(self) -> float:
         """Monotonic seconds."""

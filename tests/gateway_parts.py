@@ -135,9 +135,7 @@ class HandTurnedLoop:
     def settle(self) -> None:
         """Turn until nothing is left to do, letting time pass as needed."""
         while self._soon or self._later:
-            if not self._soon:
-                self.now = max(self.now, min(when for when, _ in self._later))
-            self.turn()
+            self.pass_to(self.now if self._soon else min(when for when, _ in self._later))
 
 
 class Listener:

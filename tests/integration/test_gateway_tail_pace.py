@@ -6,7 +6,6 @@ import time
 from gateway.messages import Arrival
 from gateway.tail import Tail
 from runtime.kafka import tail_options
-from runtime.settings import load
 from tests.builders import make_trade
 from tests.cluster import Cluster
 from tests.gateway_running import PATIENCE
@@ -16,7 +15,7 @@ COUNT = 100
 
 async def handed_over(cluster: Cluster, patience: float) -> tuple[list[int], list[float]]:
     """The numbers of the trades and the times of the batches, for trades that come one by one meanwhile."""
-    kafka = load(cluster.config(), environ={}).kafka
+    kafka = cluster.settings.kafka
     numbers, times = list[int](), list[float]()
     done = asyncio.Event()
 
